@@ -1,0 +1,151 @@
+//! What the cluster is asked to agree on, and what it answers.
+
+use std::fmt;
+
+use crate::{
+    ClusterId, Digest, Manifest, NodeId, ObjectKey, Refusal, RepoName, RequestId, Tag, Timestamp,
+    UploadKey,
+};
+
+/// A change that a node proposes. Whether it happens, and as which events, `decide` says when it is
+/// applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Gives the cluster its identity and its secrets, once.
+    FoundCluster {
+        /// The new cluster's id.
+        cluster: ClusterId,
+        /// The key that signs upload sessions.
+        upload_key: UploadKey,
+    },
+    /// Admits a node; the index of this entry becomes its id.
+    AdmitNode {
+        /// Where its peers reach it, as `host:port`.
+        peer_address: String,
+    },
+    /// States that a repository has a blob, whose bytes rest in the object store.
+    LinkBlob {
+        /// The repository.
+        repository: RepoName,
+        /// The blob's digest, which whoever proposes has computed over the bytes.
+        digest: Digest,
+        /// The blob's size, in bytes.
+        size: u64,
+        /// The sealed object that holds the bytes.
+        object: ObjectKey,
+        /// An object that was linked to this digest and was found missing or damaged: `object`
+        /// takes its place.
+        replaces: Option<ObjectKey>,
+    },
+    /// Links a blob of another repository, without its bytes travelling again.
+    MountBlob {
+        /// The repository that gets the blob.
+        repository: RepoName,
+        /// The repository that has it.
+        from: RepoName,
+        /// The blob.
+        digest: Digest,
+    },
+    /// Takes a blob out of a repository.
+    UnlinkBlob {
+        /// The repository.
+        repository: RepoName,
+        /// The blob.
+        digest: Digest,
+    },
+    /// Puts a manifest into a repository and points tags to it, in one step.
+    PutManifest {
+        /// The repository.
+        repository: RepoName,
+        /// The manifest.
+        manifest: Manifest,
+        /// The tags that shall name it.
+        tags: Vec<Tag>,
+    },
+    /// Deletes a manifest and every tag that names it.
+    DeleteManifest {
+        /// The repository.
+        repository: RepoName,
+        /// The manifest.
+        digest: Digest,
+    },
+    /// Deletes a tag, and leaves what it named.
+    DeleteTag {
+        /// The repository.
+        repository: RepoName,
+        /// The tag.
+        tag: Tag,
+    },
+    /// Gives up an object that holds no blob, so that it never will and its bytes can be removed.
+    DiscardObject {
+        /// The object.
+        object: ObjectKey,
+    },
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FoundCluster { cluster, .. } => write!(f, "found cluster {cluster}"),
+            Self::AdmitNode { peer_address } => write!(f, "admit node at {peer_address}"),
+            Self::LinkBlob { repository, digest, size, object, .. } => {
+                write!(f, "link {repository}@{digest} ({size} bytes, object {object})")
+            }
+            Self::MountBlob { repository, from, digest } => {
+                write!(f, "mount {repository}@{digest} from {from}")
+            }
+            Self::UnlinkBlob { repository, digest } => write!(f, "unlink {repository}@{digest}"),
+            Self::PutManifest { repository, manifest, tags } => {
+                write!(f, "put {repository}@{} as {tags:?}", manifest.digest())
+            }
+            Self::DeleteManifest { repository, digest } => {
+                write!(f, "delete {repository}@{digest}")
+            }
+            Self::DeleteTag { repository, tag } => write!(f, "delete {repository}:{tag}"),
+            Self::DiscardObject { object } => write!(f, "discard object {object}"),
+        }
+    }
+}
+
+/// A command as it stands in the log: with who asked, when the leader took it, and the id its
+/// answer is kept under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamped {
+    /// The request's id; a repetition under the same id gets the first answer.
+    pub request: RequestId,
+    /// Who asked, as the journal shall name them.
+    pub actor: String,
+    /// When the leader took it.
+    pub when: Timestamp,
+    /// The command.
+    pub command: Command,
+}
+
+impl fmt::Display for Stamped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} by {} at {} ({})", self.command, self.actor, self.when, self.request)
+    }
+}
+
+/// What an accepted command is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is so now.
+    Done,
+    /// The blob is linked, and its bytes are this object: another than the proposed one when an
+    /// upload of the same digest came first.
+    Linked {
+        /// The object that holds the blob's bytes.
+        object: ObjectKey,
+    },
+    /// The node is admitted.
+    Admitted {
+        /// Its id.
+        node: NodeId,
+        /// The cluster it belongs to from now on.
+        cluster: ClusterId,
+    },
+}
+
+/// What a command came to.
+pub type Outcome = Result<Answer, Refusal>;

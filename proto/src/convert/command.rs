@@ -1,0 +1,128 @@
+//! Commands, as they stand in the log and travel to the leader.
+
+use super::{DecodeError, bytes, id, parse, parse_all, upload_key};
+use crate::pb::catalog as pb;
+use crate::{Command, ObjectKey, Stamped, Timestamp};
+
+impl From<&Stamped> for pb::Stamped {
+    fn from(stamped: &Stamped) -> Self {
+        Self {
+            request_id: bytes(stamped.request.as_bytes()),
+            actor: stamped.actor.clone(),
+            when_millis: stamped.when.as_millis(),
+            command: Some((&stamped.command).into()),
+        }
+    }
+}
+
+impl TryFrom<pb::Stamped> for Stamped {
+    type Error = DecodeError;
+
+    fn try_from(stamped: pb::Stamped) -> Result<Self, DecodeError> {
+        Ok(Self {
+            request: id("request id", &stamped.request_id)?,
+            actor: stamped.actor,
+            when: Timestamp::from_millis(stamped.when_millis),
+            command: stamped.command.ok_or_else(|| DecodeError::missing("command"))?.try_into()?,
+        })
+    }
+}
+
+impl From<&Command> for pb::Command {
+    fn from(command: &Command) -> Self {
+        use pb::command::Command as Pb;
+        let command = match command {
+            Command::FoundCluster { cluster, upload_key } => Pb::FoundCluster(pb::FoundCluster {
+                cluster_id: bytes(cluster.as_bytes()),
+                upload_key: bytes(upload_key.as_bytes()),
+            }),
+            Command::AdmitNode { peer_address } => {
+                Pb::AdmitNode(pb::AdmitNode { peer_address: peer_address.clone() })
+            }
+            Command::LinkBlob { repository, digest, size, object, replaces } => {
+                Pb::LinkBlob(pb::LinkBlob {
+                    repository: repository.to_string(),
+                    digest: digest.to_string(),
+                    size: *size,
+                    object: object.to_string(),
+                    replaces: replaces.as_ref().map(ObjectKey::to_string),
+                })
+            }
+            Command::MountBlob { repository, from, digest } => Pb::MountBlob(pb::MountBlob {
+                repository: repository.to_string(),
+                from: from.to_string(),
+                digest: digest.to_string(),
+            }),
+            Command::UnlinkBlob { repository, digest } => Pb::UnlinkBlob(pb::UnlinkBlob {
+                repository: repository.to_string(),
+                digest: digest.to_string(),
+            }),
+            Command::PutManifest { repository, manifest, tags } => {
+                Pb::PutManifest(pb::PutManifest {
+                    repository: repository.to_string(),
+                    manifest: Some(manifest.into()),
+                    tags: tags.iter().map(ToString::to_string).collect(),
+                })
+            }
+            Command::DeleteManifest { repository, digest } => {
+                Pb::DeleteManifest(pb::DeleteManifest {
+                    repository: repository.to_string(),
+                    digest: digest.to_string(),
+                })
+            }
+            Command::DeleteTag { repository, tag } => Pb::DeleteTag(pb::DeleteTag {
+                repository: repository.to_string(),
+                tag: tag.to_string(),
+            }),
+            Command::DiscardObject { object } => {
+                Pb::DiscardObject(pb::DiscardObject { object: object.to_string() })
+            }
+        };
+        Self { command: Some(command) }
+    }
+}
+
+impl TryFrom<pb::Command> for Command {
+    type Error = DecodeError;
+
+    fn try_from(command: pb::Command) -> Result<Self, DecodeError> {
+        use pb::command::Command as Pb;
+        Ok(match command.command.ok_or_else(|| DecodeError::missing("command"))? {
+            Pb::FoundCluster(c) => Self::FoundCluster {
+                cluster: id("cluster id", &c.cluster_id)?,
+                upload_key: upload_key(&c.upload_key)?,
+            },
+            Pb::AdmitNode(c) => Self::AdmitNode { peer_address: c.peer_address },
+            Pb::LinkBlob(c) => Self::LinkBlob {
+                repository: parse("repository", &c.repository)?,
+                digest: parse("digest", &c.digest)?,
+                size: c.size,
+                object: parse("object", &c.object)?,
+                replaces: c.replaces.map(|key| parse("object", &key)).transpose()?,
+            },
+            Pb::MountBlob(c) => Self::MountBlob {
+                repository: parse("repository", &c.repository)?,
+                from: parse("repository", &c.from)?,
+                digest: parse("digest", &c.digest)?,
+            },
+            Pb::UnlinkBlob(c) => Self::UnlinkBlob {
+                repository: parse("repository", &c.repository)?,
+                digest: parse("digest", &c.digest)?,
+            },
+            Pb::PutManifest(c) => Self::PutManifest {
+                repository: parse("repository", &c.repository)?,
+                manifest: c.manifest.ok_or_else(|| DecodeError::missing("manifest"))?.try_into()?,
+                tags: parse_all("tag", &c.tags)?,
+            },
+            Pb::DeleteManifest(c) => Self::DeleteManifest {
+                repository: parse("repository", &c.repository)?,
+                digest: parse("digest", &c.digest)?,
+            },
+            Pb::DeleteTag(c) => Self::DeleteTag {
+                repository: parse("repository", &c.repository)?,
+                tag: parse("tag", &c.tag)?,
+            },
+            Pb::DiscardObject(c) => Self::DiscardObject { object: parse("object", &c.object)? },
+        })
+    }
+}

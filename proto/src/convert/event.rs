@@ -1,0 +1,121 @@
+//! Events, as the journal keeps them.
+
+use super::{DecodeError, bytes, id, parse, upload_key};
+use crate::Event;
+use crate::pb::catalog as pb;
+
+impl From<&Event> for pb::Event {
+    fn from(event: &Event) -> Self {
+        use pb::event::Event as Pb;
+        let event = match event {
+            Event::ClusterFounded { cluster, upload_key } => {
+                Pb::ClusterFounded(pb::ClusterFounded {
+                    cluster_id: bytes(cluster.as_bytes()),
+                    upload_key: bytes(upload_key.as_bytes()),
+                })
+            }
+            Event::NodeAdmitted { node, peer_address } => Pb::NodeAdmitted(pb::NodeAdmitted {
+                node_id: *node,
+                peer_address: peer_address.clone(),
+            }),
+            Event::BlobLinked { repository, digest, size, object } => {
+                Pb::BlobLinked(pb::BlobLinked {
+                    repository: repository.to_string(),
+                    digest: digest.to_string(),
+                    size: *size,
+                    object: object.to_string(),
+                })
+            }
+            Event::ObjectReplaced { digest, size, from, to } => {
+                Pb::ObjectReplaced(pb::ObjectReplaced {
+                    digest: digest.to_string(),
+                    size: *size,
+                    from: from.to_string(),
+                    to: to.to_string(),
+                })
+            }
+            Event::ObjectOrphaned { object } => {
+                Pb::ObjectOrphaned(pb::ObjectOrphaned { object: object.to_string() })
+            }
+            Event::BlobUnlinked { repository, digest } => Pb::BlobUnlinked(pb::BlobUnlinked {
+                repository: repository.to_string(),
+                digest: digest.to_string(),
+            }),
+            Event::ManifestPut { repository, manifest } => Pb::ManifestPut(pb::ManifestPut {
+                repository: repository.to_string(),
+                manifest: Some(manifest.into()),
+            }),
+            Event::ManifestDeleted { repository, digest } => {
+                Pb::ManifestDeleted(pb::ManifestDeleted {
+                    repository: repository.to_string(),
+                    digest: digest.to_string(),
+                })
+            }
+            Event::TagMoved { repository, tag, from, to } => Pb::TagMoved(pb::TagMoved {
+                repository: repository.to_string(),
+                tag: tag.to_string(),
+                from: from.as_ref().map(ToString::to_string),
+                to: to.to_string(),
+            }),
+            Event::TagDeleted { repository, tag, digest } => Pb::TagDeleted(pb::TagDeleted {
+                repository: repository.to_string(),
+                tag: tag.to_string(),
+                digest: digest.to_string(),
+            }),
+        };
+        Self { event: Some(event) }
+    }
+}
+
+impl TryFrom<pb::Event> for Event {
+    type Error = DecodeError;
+
+    fn try_from(event: pb::Event) -> Result<Self, DecodeError> {
+        use pb::event::Event as Pb;
+        Ok(match event.event.ok_or_else(|| DecodeError::missing("event"))? {
+            Pb::ClusterFounded(e) => Self::ClusterFounded {
+                cluster: id("cluster id", &e.cluster_id)?,
+                upload_key: upload_key(&e.upload_key)?,
+            },
+            Pb::NodeAdmitted(e) => {
+                Self::NodeAdmitted { node: e.node_id, peer_address: e.peer_address }
+            }
+            Pb::BlobLinked(e) => Self::BlobLinked {
+                repository: parse("repository", &e.repository)?,
+                digest: parse("digest", &e.digest)?,
+                size: e.size,
+                object: parse("object", &e.object)?,
+            },
+            Pb::ObjectReplaced(e) => Self::ObjectReplaced {
+                digest: parse("digest", &e.digest)?,
+                size: e.size,
+                from: parse("object", &e.from)?,
+                to: parse("object", &e.to)?,
+            },
+            Pb::ObjectOrphaned(e) => Self::ObjectOrphaned { object: parse("object", &e.object)? },
+            Pb::BlobUnlinked(e) => Self::BlobUnlinked {
+                repository: parse("repository", &e.repository)?,
+                digest: parse("digest", &e.digest)?,
+            },
+            Pb::ManifestPut(e) => Self::ManifestPut {
+                repository: parse("repository", &e.repository)?,
+                manifest: e.manifest.ok_or_else(|| DecodeError::missing("manifest"))?.try_into()?,
+            },
+            Pb::ManifestDeleted(e) => Self::ManifestDeleted {
+                repository: parse("repository", &e.repository)?,
+                digest: parse("digest", &e.digest)?,
+            },
+            Pb::TagMoved(e) => Self::TagMoved {
+                repository: parse("repository", &e.repository)?,
+                tag: parse("tag", &e.tag)?,
+                from: e.from.map(|digest| parse("digest", &digest)).transpose()?,
+                to: parse("digest", &e.to)?,
+            },
+            Pb::TagDeleted(e) => Self::TagDeleted {
+                repository: parse("repository", &e.repository)?,
+                tag: parse("tag", &e.tag)?,
+                digest: parse("digest", &e.digest)?,
+            },
+        })
+    }
+}

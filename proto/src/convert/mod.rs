@@ -1,0 +1,88 @@
+//! Between the domain types and their protobuf messages: `From` writes, `TryFrom` checks all that
+//! is read.
+
+mod command;
+mod event;
+mod manifest;
+mod outcome;
+
+use prost::Message as _;
+
+use crate::pb::catalog as pb;
+use crate::{Event, Manifest, Stamped, UploadKey};
+
+/// A message that is not what it should be: written by a newer version, damaged, or forged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("cannot read {field}: {reason}")]
+pub struct DecodeError {
+    field: &'static str,
+    reason: String,
+}
+
+impl DecodeError {
+    /// The error that `field` is not valid, for `reason`.
+    pub fn new(field: &'static str, reason: impl ToString) -> Self {
+        Self { field, reason: reason.to_string() }
+    }
+
+    /// The error that `field` is absent.
+    pub fn missing(field: &'static str) -> Self {
+        Self::new(field, "it is missing")
+    }
+}
+
+fn parse<T: std::str::FromStr<Err: ToString>>(
+    field: &'static str,
+    text: &str,
+) -> Result<T, DecodeError> {
+    text.parse().map_err(|e: T::Err| DecodeError::new(field, e.to_string()))
+}
+
+fn parse_all<T: std::str::FromStr<Err: ToString>>(
+    field: &'static str,
+    all: &[String],
+) -> Result<Vec<T>, DecodeError> {
+    all.iter().map(|text| parse(field, text)).collect()
+}
+
+fn id<'a, T: TryFrom<&'a [u8], Error: ToString>>(
+    field: &'static str,
+    bytes: &'a [u8],
+) -> Result<T, DecodeError> {
+    bytes.try_into().map_err(|e: T::Error| DecodeError::new(field, e.to_string()))
+}
+
+fn upload_key(bytes: &[u8]) -> Result<UploadKey, DecodeError> {
+    let bytes =
+        bytes.try_into().map_err(|_| DecodeError::new("upload key", "it has not 32 bytes"))?;
+    Ok(UploadKey::from_bytes(bytes))
+}
+
+fn bytes(of: &[u8]) -> bytes::Bytes {
+    bytes::Bytes::copy_from_slice(of)
+}
+
+/// Implements reading and writing whole encoded messages for a domain type, through its protobuf
+/// message.
+macro_rules! encoded {
+    ($domain:ty, $message:ty, $name:literal) => {
+        impl $domain {
+            /// The type's encoding at rest and between nodes.
+            pub fn encode(&self) -> Vec<u8> {
+                <$message>::from(self).encode_to_vec()
+            }
+
+            /// Reads an encoding.
+            ///
+            /// # Errors
+            /// When `bytes` are not a whole and valid encoding.
+            pub fn decode(bytes: bytes::Bytes) -> Result<Self, DecodeError> {
+                <$message>::decode(bytes).map_err(|e| DecodeError::new($name, e))?.try_into()
+            }
+        }
+    };
+}
+
+encoded!(Stamped, pb::Stamped, "command");
+encoded!(Event, pb::Event, "event");
+encoded!(Manifest, pb::Manifest, "manifest");

@@ -1,0 +1,90 @@
+//! What has happened: the only source of the catalog's rows, kept in the journal.
+
+use crate::{ClusterId, Digest, Manifest, NodeId, ObjectKey, RepoName, Tag, UploadKey};
+
+/// One fact that became true. Rows derive from events alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The cluster got its identity.
+    ClusterFounded {
+        /// The cluster's id.
+        cluster: ClusterId,
+        /// The key that signs upload sessions.
+        upload_key: UploadKey,
+    },
+    /// A node was admitted.
+    NodeAdmitted {
+        /// Its id.
+        node: NodeId,
+        /// Where its peers reach it.
+        peer_address: String,
+    },
+    /// A repository has a blob.
+    BlobLinked {
+        /// The repository.
+        repository: RepoName,
+        /// The blob.
+        digest: Digest,
+        /// Its size, in bytes.
+        size: u64,
+        /// The object that holds its bytes.
+        object: ObjectKey,
+    },
+    /// A blob's bytes rest in another object from now on, in every repository.
+    ObjectReplaced {
+        /// The blob.
+        digest: Digest,
+        /// Its size, in bytes.
+        size: u64,
+        /// The object that was missing or damaged.
+        from: ObjectKey,
+        /// The object that took its place.
+        to: ObjectKey,
+    },
+    /// An object holds nothing that the catalog names, and can be swept.
+    ObjectOrphaned {
+        /// The object.
+        object: ObjectKey,
+    },
+    /// A repository no longer has a blob.
+    BlobUnlinked {
+        /// The repository.
+        repository: RepoName,
+        /// The blob.
+        digest: Digest,
+    },
+    /// A repository has a manifest.
+    ManifestPut {
+        /// The repository.
+        repository: RepoName,
+        /// The manifest.
+        manifest: Manifest,
+    },
+    /// A repository no longer has a manifest.
+    ManifestDeleted {
+        /// The repository.
+        repository: RepoName,
+        /// The manifest.
+        digest: Digest,
+    },
+    /// A tag names another manifest than before.
+    TagMoved {
+        /// The repository.
+        repository: RepoName,
+        /// The tag.
+        tag: Tag,
+        /// What it named before, if it existed.
+        from: Option<Digest>,
+        /// What it names now.
+        to: Digest,
+    },
+    /// A tag is gone.
+    TagDeleted {
+        /// The repository.
+        repository: RepoName,
+        /// The tag.
+        tag: Tag,
+        /// What it named.
+        digest: Digest,
+    },
+}

@@ -1,0 +1,38 @@
+//! The vocabulary of Roadstead: names and facts as types that can only hold valid values, every
+//! limit, and the encodings in which they rest on disk and travel between nodes.
+//!
+//! Text from outside becomes one of these types once, at the border (`FromStr`,
+//! [`Manifest::parse`], `TryFrom` a protobuf message); whoever holds the type need not check again.
+//! Nothing here does I/O.
+
+mod command;
+mod convert;
+mod descriptor;
+mod digest;
+mod event;
+mod ids;
+pub mod limits;
+mod manifest;
+mod media_type;
+mod object_key;
+pub mod pb;
+mod reference;
+mod refusal;
+mod repo_name;
+mod tag;
+mod timestamp;
+
+pub use command::{Answer, Command, Outcome, Stamped};
+pub use convert::DecodeError;
+pub use descriptor::Descriptor;
+pub use digest::{Algorithm, Digest, DigestError, Hasher};
+pub use event::Event;
+pub use ids::{ClusterId, IdError, NodeId, RequestId, UploadKey};
+pub use manifest::{Link, Manifest, ManifestError};
+pub use media_type::{ManifestKind, MediaType, MediaTypeError};
+pub use object_key::{ObjectKey, ObjectKeyError};
+pub use reference::{Reference, ReferenceError};
+pub use refusal::Refusal;
+pub use repo_name::{RepoName, RepoNameError};
+pub use tag::{Tag, TagError};
+pub use timestamp::Timestamp;

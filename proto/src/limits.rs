@@ -1,0 +1,65 @@
+//! Every limit of the product, with its unit and its reason: what has no limit is a way to take a
+//! node down.
+
+use std::time::Duration;
+
+/// Longest repository name, in bytes: what docker accepts, and what `abuse-cases` promise a 400
+/// beyond.
+pub const REPO_NAME_BYTES_MAX: usize = 255;
+
+/// Longest tag, in bytes (distribution-spec, "Pulling manifests": at most 128 characters).
+pub const TAG_BYTES_MAX: usize = 128;
+
+/// Longest media type, in bytes (RFC 6838, section 4.2: 127 for the type and 127 for the subtype,
+/// and the slash).
+pub const MEDIA_TYPE_BYTES_MAX: usize = 255;
+
+/// Largest manifest, in bytes (distribution-spec, "Pushing manifests": registries should accept at
+/// least 4 MiB).
+pub const MANIFEST_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Most blobs and child manifests that one manifest may name: keeps one decision well under an
+/// election timeout.
+pub const MANIFEST_LINKS_MAX: usize = 10_000;
+
+/// Most tags that one push may set at once.
+pub const TAGS_PER_PUSH_MAX: usize = 64;
+
+/// Largest blob, in bytes: what ten thousand parts of a multipart upload may hold on S3 (5 TiB).
+pub const BLOB_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024 * 1024;
+
+/// Most parts (acknowledged chunks) that one upload may have: S3's limit, held on every store.
+pub const UPLOAD_PARTS_MAX: usize = 10_000;
+
+/// How long an upload may stay open after its last acknowledged chunk.
+pub const UPLOAD_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Most entries of one page of a list.
+pub const PAGE_ENTRIES_MAX: usize = 1_000;
+
+/// Largest gRPC message between nodes, in bytes: room for the largest manifest beside a batch of
+/// log entries.
+pub const PEER_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of log entries that one read for replication collects before it stops; one larger entry
+/// still travels alone.
+pub const LOG_READ_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of rows that one message of a snapshot carries.
+pub const SNAPSHOT_CHUNK_BYTES: usize = 1024 * 1024;
+
+/// How long a node waits for the next message of a snapshot before it gives the snapshot up.
+pub const SNAPSHOT_IDLE_MAX: Duration = Duration::from_secs(30);
+
+/// How long, in catalog time, the answer to a request is kept for its repetitions.
+pub const ANSWER_LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// Most expired answers that one applied command removes: removal keeps up with arrival, and one
+/// apply stays short.
+pub const ANSWERS_EXPIRED_PER_APPLY: usize = 8;
+
+/// Longest peer address, in bytes (RFC 1035's 253 for the host, and the port).
+pub const ADDRESS_BYTES_MAX: usize = 260;
+
+/// Longest name of an actor in the journal, in bytes.
+pub const ACTOR_BYTES_MAX: usize = 255;

@@ -1,0 +1,354 @@
+//! Manifests: what of their JSON the registry must understand (image-spec, "Image Manifest" and
+//! "Image Index"; Docker image manifest version 2, schema 2), read once at the border.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use bytes::Bytes;
+use serde::Deserialize;
+
+use crate::limits::{MANIFEST_BYTES_MAX, MANIFEST_LINKS_MAX};
+use crate::{Algorithm, Descriptor, Digest, ManifestKind, MediaType};
+
+/// A manifest: its exact bytes, and what they say that the catalog must know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    pub(crate) media_type: MediaType,
+    pub(crate) digest: Digest,
+    pub(crate) content: Bytes,
+    pub(crate) blobs: Vec<Link>,
+    pub(crate) children: Vec<Link>,
+    pub(crate) subject: Option<Digest>,
+    pub(crate) artifact_type: Option<String>,
+    pub(crate) annotations: BTreeMap<String, String>,
+}
+
+/// What a manifest says of a blob or a manifest that it needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The digest of what it needs.
+    pub digest: Digest,
+    /// The size that it gives for it, in bytes.
+    pub size: u64,
+}
+
+impl Manifest {
+    /// Reads `content`, which was pushed as `media_type`, and computes its digest with `algorithm`.
+    ///
+    /// # Errors
+    /// Says what about the content is not a manifest of that type.
+    pub fn parse(
+        media_type: MediaType,
+        algorithm: Algorithm,
+        content: Bytes,
+    ) -> Result<Self, ManifestError> {
+        if content.len() > MANIFEST_BYTES_MAX {
+            return Err(ManifestError::TooLarge);
+        }
+        let kind =
+            media_type.manifest_kind().ok_or_else(|| ManifestError::Type(media_type.clone()))?;
+        let json: ManifestJson =
+            serde_json::from_slice(&content).map_err(|e| ManifestError::Json(e.to_string()))?;
+        json.check_shape(kind, &media_type)?;
+
+        let artifact_type = match (json.artifact_type, &json.config) {
+            (Some(artifact_type), _) if !artifact_type.is_empty() => Some(artifact_type),
+            (_, Some(config)) => Some(config.media_type.clone()),
+            _ => None,
+        };
+        let blobs = json.config.iter().chain(json.layers.iter().flatten());
+        Ok(Self {
+            digest: Digest::of(algorithm, &content),
+            blobs: links(blobs)?,
+            children: links(json.manifests.iter().flatten())?,
+            subject: json
+                .subject
+                .map(|subject| subject.check())
+                .transpose()?
+                .map(|link| link.digest),
+            artifact_type,
+            annotations: json.annotations.unwrap_or_default(),
+            media_type,
+            content,
+        })
+    }
+
+    /// The type it was pushed as.
+    pub const fn media_type(&self) -> &MediaType {
+        &self.media_type
+    }
+
+    /// The digest of its bytes.
+    pub const fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// Its exact bytes.
+    pub const fn content(&self) -> &Bytes {
+        &self.content
+    }
+
+    /// Its size, in bytes.
+    pub const fn size(&self) -> u64 {
+        self.content.len() as u64
+    }
+
+    /// The blobs it needs in the registry: config and layers, foreign layers excepted.
+    pub fn blobs(&self) -> &[Link] {
+        &self.blobs
+    }
+
+    /// The manifests it needs in the registry: what an index lists.
+    pub fn children(&self) -> &[Link] {
+        &self.children
+    }
+
+    /// The manifest that this one refers to, which need not exist (distribution-spec, "Pushing
+    /// Manifests with Subject").
+    pub const fn subject(&self) -> Option<&Digest> {
+        self.subject.as_ref()
+    }
+
+    /// What lists of referrers say of it.
+    pub fn descriptor(&self) -> Descriptor {
+        Descriptor {
+            media_type: self.media_type.clone(),
+            digest: self.digest.clone(),
+            size: self.size(),
+            artifact_type: self.artifact_type.clone(),
+            annotations: self.annotations.clone(),
+        }
+    }
+}
+
+/// Why content is not a manifest. The text is for whoever pushed it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    /// More than [`MANIFEST_BYTES_MAX`].
+    #[error("a manifest has at most {MANIFEST_BYTES_MAX} bytes")]
+    TooLarge,
+    /// Pushed as a type that is none of a manifest.
+    #[error(
+        "{0} is no type of manifest: push an OCI image manifest or index, or Docker's of schema 2"
+    )]
+    Type(MediaType),
+    /// Not JSON, or fields of the wrong types.
+    #[error("the manifest is not valid: {0}")]
+    Json(String),
+    /// Its `mediaType` is not the Content-Type it was pushed with.
+    #[error("the manifest's mediaType is {found}, but its Content-Type is {pushed}")]
+    TypeMismatch {
+        /// The `mediaType` field.
+        found: String,
+        /// The Content-Type.
+        pushed: MediaType,
+    },
+    /// Fields of an image and of an index in one manifest (CVE-2021-41190).
+    #[error("a manifest has either 'config' and 'layers', or 'manifests'")]
+    Ambiguous,
+    /// A field that its type requires is missing.
+    #[error("the manifest lacks '{0}'")]
+    Missing(&'static str),
+    /// `schemaVersion` is not 2.
+    #[error("the manifest's schemaVersion is not 2")]
+    SchemaVersion,
+    /// More than [`MANIFEST_LINKS_MAX`] descriptors.
+    #[error("a manifest names at most {MANIFEST_LINKS_MAX} blobs and manifests")]
+    TooManyLinks,
+    /// A descriptor's digest is none.
+    #[error("the manifest names {0:?}, which is not a digest of sha256 or sha512")]
+    Digest(String),
+    /// A descriptor's media type is none.
+    #[error("the manifest gives {0:?} as a media type, which is none")]
+    MediaType(String),
+    /// A descriptor's embedded `data` is not what its digest and size say.
+    #[error("the manifest embeds 'data' that does not match the digest {0}")]
+    Data(Digest),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ManifestJson {
+    schema_version: Option<u64>,
+    media_type: Option<String>,
+    artifact_type: Option<String>,
+    config: Option<DescriptorJson>,
+    layers: Option<Vec<DescriptorJson>>,
+    manifests: Option<Vec<DescriptorJson>>,
+    subject: Option<DescriptorJson>,
+    annotations: Option<BTreeMap<String, String>>,
+    // Docker's schema 1: refused by name, since its other fields mean nothing here.
+    #[serde(rename = "fsLayers")]
+    fs_layers: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DescriptorJson {
+    media_type: String,
+    digest: String,
+    size: u64,
+    data: Option<String>,
+}
+
+impl ManifestJson {
+    fn check_shape(&self, kind: ManifestKind, pushed: &MediaType) -> Result<(), ManifestError> {
+        if self.schema_version != Some(2) || self.fs_layers.is_some() {
+            return Err(ManifestError::SchemaVersion);
+        }
+        if let Some(found) = &self.media_type
+            && found != pushed.as_str()
+        {
+            return Err(ManifestError::TypeMismatch {
+                found: found.clone(),
+                pushed: pushed.clone(),
+            });
+        }
+        match kind {
+            ManifestKind::Image if self.manifests.is_some() => {
+                return Err(ManifestError::Ambiguous);
+            }
+            ManifestKind::Index if self.config.is_some() || self.layers.is_some() => {
+                return Err(ManifestError::Ambiguous);
+            }
+            ManifestKind::Image if self.config.is_none() => {
+                return Err(ManifestError::Missing("config"));
+            }
+            ManifestKind::Image if self.layers.is_none() => {
+                return Err(ManifestError::Missing("layers"));
+            }
+            ManifestKind::Index if self.manifests.is_none() => {
+                return Err(ManifestError::Missing("manifests"));
+            }
+            ManifestKind::Image | ManifestKind::Index => {}
+        }
+        let count = |list: &Option<Vec<DescriptorJson>>| list.as_ref().map_or(0, Vec::len);
+        if count(&self.layers) + count(&self.manifests) > MANIFEST_LINKS_MAX {
+            return Err(ManifestError::TooManyLinks);
+        }
+        Ok(())
+    }
+}
+
+impl DescriptorJson {
+    fn check(&self) -> Result<Link, ManifestError> {
+        let digest: Digest =
+            self.digest.parse().map_err(|_| ManifestError::Digest(self.digest.clone()))?;
+        if let Some(data) = &self.data {
+            let matches =
+                base64::engine::general_purpose::STANDARD.decode(data).is_ok_and(|data| {
+                    data.len() as u64 == self.size
+                        && Digest::of(digest.algorithm(), &data) == digest
+                });
+            if !matches {
+                return Err(ManifestError::Data(digest));
+            }
+        }
+        Ok(Link { digest, size: self.size })
+    }
+}
+
+fn links<'a>(
+    descriptors: impl Iterator<Item = &'a DescriptorJson>,
+) -> Result<Vec<Link>, ManifestError> {
+    let mut links = Vec::new();
+    for descriptor in descriptors {
+        let media_type: MediaType = descriptor
+            .media_type
+            .parse()
+            .map_err(|_| ManifestError::MediaType(descriptor.media_type.clone()))?;
+        let link = descriptor.check()?;
+        if !media_type.is_foreign_layer() {
+            links.push(link);
+        }
+    }
+    Ok(links)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use super::*;
+
+    const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    fn parse(media_type: &str, json: &str) -> Result<Manifest, ManifestError> {
+        let media_type = media_type.parse().unwrap();
+        Manifest::parse(media_type, Algorithm::Sha256, Bytes::copy_from_slice(json.as_bytes()))
+    }
+
+    fn descriptor(media_type: &str) -> String {
+        format!(r#"{{"mediaType":"{media_type}","digest":"{EMPTY}","size":0}}"#)
+    }
+
+    #[test]
+    fn an_image_names_its_config_layers_and_subject() {
+        let config = descriptor("application/vnd.oci.image.config.v1+json");
+        let layer = descriptor("application/vnd.oci.image.layer.v1.tar+gzip");
+        let foreign = descriptor("application/vnd.oci.image.layer.nondistributable.v1.tar");
+        let json = format!(
+            r#"{{"schemaVersion":2,"config":{config},"layers":[{layer},{foreign}],
+                "subject":{layer},"annotations":{{"a":"b"}}}}"#
+        );
+        let manifest = parse(MediaType::OCI_MANIFEST, &json).unwrap();
+        assert_eq!(manifest.blobs().len(), 2, "config and layer, not the foreign one");
+        assert_eq!(manifest.subject().map(Digest::as_str), Some(EMPTY));
+        assert_eq!(
+            manifest.descriptor().artifact_type.as_deref(),
+            Some("application/vnd.oci.image.config.v1+json")
+        );
+        assert_eq!(manifest.digest(), &Digest::of(Algorithm::Sha256, json.as_bytes()));
+    }
+
+    #[test]
+    fn what_is_no_manifest_is_refused_with_its_reason() {
+        let config = descriptor("application/vnd.oci.image.config.v1+json");
+        let both = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[],"manifests":[]}}"#);
+        assert_eq!(parse(MediaType::OCI_MANIFEST, &both), Err(ManifestError::Ambiguous));
+        assert_eq!(parse(MediaType::OCI_INDEX, &both), Err(ManifestError::Ambiguous));
+        let no_layers = format!(r#"{{"schemaVersion":2,"config":{config}}}"#);
+        assert_eq!(
+            parse(MediaType::OCI_MANIFEST, &no_layers),
+            Err(ManifestError::Missing("layers"))
+        );
+        assert_eq!(
+            parse(MediaType::OCI_INDEX, r#"{"schemaVersion":1}"#),
+            Err(ManifestError::SchemaVersion)
+        );
+        assert!(matches!(parse("text/plain", "{}"), Err(ManifestError::Type(_))));
+        let other = format!(
+            r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[]}}"#,
+            MediaType::DOCKER_LIST
+        );
+        assert!(matches!(
+            parse(MediaType::OCI_INDEX, &other),
+            Err(ManifestError::TypeMismatch { .. })
+        ));
+        let data = r#"{"schemaVersion":2,"manifests":[
+            {"mediaType":"a/b","digest":"DIGEST","size":0,"data":"eA=="}]}"#;
+        assert!(matches!(
+            parse(MediaType::OCI_INDEX, &data.replace("DIGEST", EMPTY)),
+            Err(ManifestError::Data(_))
+        ));
+
+        let deep = "[".repeat(100_000);
+        for json in [
+            "",
+            "nonsense",
+            "[]",
+            "\u{feff}{}",
+            r#"{"schemaVersion":2,"manifests":[]} trailing"#,
+            r#"{"schemaVersion":2,"schemaVersion":2,"manifests":[]}"#,
+            r#"{"schemaVersion":2,"manifests":[{"mediaType":"a/b","digest":"x","size":-1}]}"#,
+            r#"{"schemaVersion":2,"manifests":[{"mediaType":"a/b","digest":"x","size":1.5}]}"#,
+            r#"{"schemaVersion":NaN}"#,
+            &deep,
+        ] {
+            assert!(
+                matches!(parse(MediaType::OCI_INDEX, json), Err(ManifestError::Json(_))),
+                "{json:.40}"
+            );
+        }
+    }
+}

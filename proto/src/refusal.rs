@@ -1,0 +1,59 @@
+//! Why `decide` refuses a command.
+
+use crate::{ClusterId, Digest, MediaType, ObjectKey, Reference, RepoName};
+
+/// A command was understood and did nothing. Its text tells the person what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The repository does not exist.
+    #[error("repository {0} does not exist")]
+    NameUnknown(RepoName),
+    /// The repository has no such blob.
+    #[error("the repository has no blob {0}; upload it first")]
+    BlobUnknown(Digest),
+    /// The repository has no such manifest or tag.
+    #[error("the repository has no manifest {0}")]
+    ManifestUnknown(Reference),
+    /// The manifest names blobs or manifests that the repository does not have.
+    #[error("the repository lacks what the manifest names, push it first: {}", list(.0))]
+    ReferencesUnknown(Vec<Digest>),
+    /// The manifest gives another size for a digest than the content has.
+    #[error("the manifest says that {digest} has {declared} bytes, but it has {actual}")]
+    SizeMismatch {
+        /// The blob or manifest.
+        digest: Digest,
+        /// The size in the descriptor, in bytes.
+        declared: u64,
+        /// The size of the content, in bytes.
+        actual: u64,
+    },
+    /// Another manifest needs it.
+    #[error("{digest} is part of manifest {by}; delete that first")]
+    InUse {
+        /// What was to be deleted.
+        digest: Digest,
+        /// A manifest that names it.
+        by: Digest,
+    },
+    /// The repository has the manifest under another media type.
+    #[error("manifest {digest} is stored as {stored}; its media type never changes")]
+    TypeConflict {
+        /// The manifest.
+        digest: Digest,
+        /// The media type it was first pushed with.
+        stored: MediaType,
+    },
+    /// The object holds a blob already, or was given up.
+    #[error("upload {0} has ended; begin a new one")]
+    UploadEnded(ObjectKey),
+    /// The cluster has its identity already.
+    #[error("this is cluster {0} already")]
+    AlreadyFounded(ClusterId),
+    /// The cluster has no identity yet.
+    #[error("the cluster is still being founded; try again in a moment")]
+    NotFounded,
+}
+
+fn list(digests: &[Digest]) -> String {
+    digests.iter().map(Digest::as_str).collect::<Vec<_>>().join(", ")
+}
