@@ -1,0 +1,155 @@
+//! The folder: its layout, its marker, and its temporary files.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use proto::ObjectKey;
+use proto::limits::UPLOAD_LIFETIME;
+use tempfile::NamedTempFile;
+
+use super::error::OpenError;
+
+/// The file that marks a folder as an object store.
+const MARKER: &str = "roadstead-blobs";
+
+/// What the marker holds: the version of the layout.
+const FORMAT: &str = "1";
+
+/// A folder that is an object store.
+#[derive(Debug)]
+pub(super) struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    /// Opens the folder, and makes what is missing in it.
+    pub(super) fn open(root: &Path) -> Result<Self, OpenError> {
+        let cannot = |error| OpenError::Io { folder: root.into(), error };
+        fs::create_dir_all(root).map_err(cannot)?;
+        let folder = Self { root: root.into() };
+        let found = match folder.marker().map_err(cannot)? {
+            Some(found) => found,
+            None if folder.is_foreign().map_err(cannot)? => {
+                return Err(OpenError::Foreign(root.into()));
+            }
+            None => folder.mark().map_err(cannot)?,
+        };
+        if found.trim_end() != FORMAT {
+            return Err(OpenError::Version { folder: root.into(), found });
+        }
+        folder.make_folders().map_err(cannot)?;
+        folder.remove_abandoned().map_err(cannot)?;
+        Ok(folder)
+    }
+
+    /// The folder of the parts of `object`.
+    pub(super) fn shard(&self, object: ObjectKey) -> PathBuf {
+        self.objects().join(object.shard())
+    }
+
+    /// The file of the part of `object` that starts at `offset`.
+    pub(super) fn part(&self, object: ObjectKey, offset: u64) -> PathBuf {
+        self.shard(object).join(format!("{object}.{offset:020}"))
+    }
+
+    /// A new file for a part that arrives; it is removed when dropped.
+    pub(super) fn temporary(&self) -> io::Result<NamedTempFile> {
+        new_file("part-", &self.root.join("tmp"))
+    }
+
+    /// Writes, syncs and removes a little, as an append would.
+    pub(super) fn probe(&self) -> io::Result<()> {
+        let mut file = self.temporary()?;
+        file.write_all(&[0; 4096])?;
+        file.as_file().sync_data()?;
+        file.close()
+    }
+
+    fn objects(&self) -> PathBuf {
+        self.root.join("objects")
+    }
+
+    fn marker(&self) -> io::Result<Option<String>> {
+        match fs::read_to_string(self.root.join(MARKER)) {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether an unmarked folder holds anything but what a new file system has, or another node
+    /// that is just making its marker.
+    fn is_foreign(&self) -> io::Result<bool> {
+        for entry in fs::read_dir(&self.root)? {
+            let name = entry?.file_name();
+            let is_expected = name == "lost+found" || name.to_string_lossy().starts_with(MARKER);
+            if !is_expected {
+                // Another node may have marked the folder since, and gone on.
+                return Ok(self.marker()?.is_none());
+            }
+        }
+        Ok(false)
+    }
+
+    /// Marks the folder; of nodes that do so at once, each writes the same.
+    fn mark(&self) -> io::Result<String> {
+        let mut file = new_file(MARKER, &self.root)?;
+        writeln!(file, "{FORMAT}")?;
+        file.as_file().sync_all()?;
+        file.persist(self.root.join(MARKER))?;
+        sync_folder(&self.root)?;
+        Ok(FORMAT.into())
+    }
+
+    fn make_folders(&self) -> io::Result<()> {
+        fs::create_dir_all(self.root.join("tmp"))?;
+        for shard in 0..=u8::MAX {
+            fs::create_dir_all(self.objects().join(format!("{shard:02x}")))?;
+        }
+        // Also when all were there: whoever made them may not have got this far.
+        sync_folder(&self.objects())?;
+        sync_folder(&self.root)
+    }
+
+    /// Removes the temporary files that nobody has written to for longer than an upload may rest.
+    /// Their age is measured by the clock of the file system, which all nodes share.
+    fn remove_abandoned(&self) -> io::Result<()> {
+        let now = self.temporary()?.as_file().metadata()?.modified()?;
+        for entry in fs::read_dir(self.root.join("tmp"))? {
+            let entry = entry?;
+            match entry.metadata().and_then(|metadata| metadata.modified()) {
+                Ok(modified) if is_abandoned(modified, now) => remove(&entry.path())?,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn new_file(prefix: &str, dir: &Path) -> io::Result<NamedTempFile> {
+    // Readable to nodes that run as other users, unless the process's umask forbids it.
+    let readable = fs::Permissions::from_mode(0o644);
+    tempfile::Builder::new().prefix(prefix).rand_bytes(16).permissions(readable).tempfile_in(dir)
+}
+
+fn is_abandoned(modified: SystemTime, now: SystemTime) -> bool {
+    now.duration_since(modified).is_ok_and(|age| age > UPLOAD_LIFETIME)
+}
+
+/// Removes a file, if it is there.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the names in a folder durable.
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}

@@ -1,0 +1,89 @@
+//! Blobs in a folder that all nodes share: a disk of one machine, or a file system on a network.
+//!
+//! ```text
+//! roadstead-blobs                              marks the folder as ours, with its version
+//! objects/3f/3f62...e1.00000000000000000000    the part of object 3f62...e1 that starts at byte 0
+//! objects/3f/3f62...e1.00000000000004194304    the next: the first is 4 MiB long
+//! tmp/                                         parts that are still arriving
+//! ```
+//!
+//! A part is one immutable file. It arrives in `tmp`, is synced, and is then renamed to its place,
+//! which fails when the place is taken: so of several appends at one offset exactly one wins,
+//! whatever nodes they come through, and no reader ever sees half a part. An object is the chain of
+//! parts from byte 0, each starting where the last ends; it is found by asking for each in turn, so
+//! no folder is ever listed.
+//!
+//! Deleting goes from the last part to the first: what an interrupted delete leaves is a shorter
+//! object, all of whose parts the next delete finds. After a power failure the file system may
+//! bring removed files back; a part whose predecessor is gone is then wasted space, but belongs to
+//! no object.
+
+mod append;
+mod error;
+mod folder;
+mod parts;
+mod read;
+#[cfg(test)]
+mod tests;
+mod writeback;
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use proto::ObjectKey;
+
+use self::error::{blocking, failure};
+use self::folder::Folder;
+use super::{Blobs, BlobsError, ByteStream};
+
+pub use self::error::OpenError;
+
+/// An object store in a folder. Several processes may use one folder at once.
+#[derive(Clone, Debug)]
+pub struct DiskBlobs {
+    folder: Arc<Folder>,
+}
+
+impl DiskBlobs {
+    /// Opens the store in `dir`, and makes it if the folder is empty or not there. Removes what
+    /// appends of long ago left when their nodes died. Blocks the calling thread.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the folder is not ours, or cannot be written.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Ok(Self { folder: Arc::new(Folder::open(dir.as_ref())?) })
+    }
+}
+
+#[async_trait]
+impl Blobs for DiskBlobs {
+    async fn append(
+        &self,
+        object: ObjectKey,
+        offset: u64,
+        body: ByteStream,
+    ) -> Result<u64, BlobsError> {
+        append::append(&self.folder, object, offset, body).await
+    }
+
+    async fn extent(&self, object: ObjectKey) -> Result<u64, BlobsError> {
+        let folder = Arc::clone(&self.folder);
+        blocking(move || parts::extent(&folder, object).map_err(failure)).await
+    }
+
+    async fn read(&self, object: ObjectKey, range: Range<u64>) -> Result<ByteStream, BlobsError> {
+        read::read(&self.folder, object, range).await
+    }
+
+    async fn delete(&self, object: ObjectKey) -> Result<(), BlobsError> {
+        let folder = Arc::clone(&self.folder);
+        blocking(move || parts::delete(&folder, object).map_err(failure)).await
+    }
+
+    async fn probe(&self) -> Result<(), BlobsError> {
+        let folder = Arc::clone(&self.folder);
+        blocking(move || folder.probe().map_err(failure)).await
+    }
+}

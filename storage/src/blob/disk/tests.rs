@@ -1,0 +1,179 @@
+//! What only a folder can get wrong.
+
+#![allow(clippy::disallowed_methods, reason = "a test ages files by hand")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test panics")]
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use tempfile::{TempDir, tempdir};
+
+use super::*;
+use crate::conformance;
+
+const OBJECT: ObjectKey = ObjectKey::from_random(0x3f62 << 112);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_does_all_that_an_object_store_must() {
+    let dir = tempdir().unwrap();
+    let one = DiskBlobs::open(dir.path()).unwrap();
+    let other = DiskBlobs::open(dir.path()).unwrap();
+    conformance::blobs::all(&one).await;
+    conformance::blobs::shared(&one, &other).await;
+    until_tmp_is_empty(&dir).await;
+}
+
+#[tokio::test]
+async fn an_object_outlives_the_store_that_wrote_it() {
+    let dir = tempdir().unwrap();
+    DiskBlobs::open(dir.path()).unwrap().append(OBJECT, 0, body("abc")).await.unwrap();
+    assert_eq!(DiskBlobs::open(dir.path()).unwrap().extent(OBJECT).await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn a_part_lies_where_the_format_says() {
+    let dir = tempdir().unwrap();
+    let blobs = DiskBlobs::open(dir.path()).unwrap();
+    blobs.append(OBJECT, 0, body("abc")).await.unwrap();
+    blobs.append(OBJECT, 3, body("def")).await.unwrap();
+    assert_eq!(fs::read_to_string(dir.path().join("roadstead-blobs")).unwrap(), "1\n");
+    let shard = dir.path().join("objects/3f");
+    let first = "3f620000000000000000000000000000.00000000000000000000";
+    let second = "3f620000000000000000000000000000.00000000000000000003";
+    assert_eq!(fs::read_to_string(shard.join(first)).unwrap(), "abc");
+    assert_eq!(fs::read_to_string(shard.join(second)).unwrap(), "def");
+    assert_eq!(fs::read_dir(shard).unwrap().count(), 2);
+}
+
+#[tokio::test]
+async fn a_dropped_append_removes_its_file() {
+    let dir = tempdir().unwrap();
+    let blobs = DiskBlobs::open(dir.path()).unwrap();
+    let endless = stream::repeat_with(|| Ok(Bytes::from(vec![7; 300_000])));
+    let append = blobs.append(OBJECT, 0, endless.boxed());
+    tokio::time::timeout(Duration::from_millis(50), append).await.unwrap_err();
+    until_tmp_is_empty(&dir).await;
+    assert_eq!(blobs.extent(OBJECT).await.unwrap(), 0);
+}
+
+#[test]
+fn a_foreign_folder_is_refused() {
+    let dir = tempdir().unwrap();
+    fs::write(dir.path().join("thesis.tex"), "").unwrap();
+    let refused = DiskBlobs::open(dir.path()).unwrap_err();
+    let sentence = format!(
+        "the folder {} holds other files: an object store needs an empty folder or its own",
+        dir.path().display()
+    );
+    assert_eq!(refused.to_string(), sentence);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing was made in it");
+}
+
+#[test]
+fn a_new_file_system_is_not_foreign() {
+    let dir = tempdir().unwrap();
+    fs::create_dir(dir.path().join("lost+found")).unwrap();
+    DiskBlobs::open(dir.path()).unwrap();
+}
+
+#[test]
+fn a_folder_of_another_format_is_refused() {
+    let dir = tempdir().unwrap();
+    fs::write(dir.path().join("roadstead-blobs"), "2\n").unwrap();
+    let refused = DiskBlobs::open(dir.path()).unwrap_err();
+    assert!(matches!(refused, OpenError::Version { ref found, .. } if found == "2\n"));
+}
+
+#[test]
+fn nodes_may_open_an_empty_folder_at_once() {
+    for _ in 0..10 {
+        let dir = tempdir().unwrap();
+        std::thread::scope(|scope| {
+            let nodes: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| DiskBlobs::open(dir.path()).map(drop))).collect();
+            for node in nodes {
+                node.join().unwrap().unwrap();
+            }
+        });
+    }
+}
+
+#[test]
+fn only_files_of_appends_that_died_long_ago_are_removed() {
+    let dir = tempdir().unwrap();
+    DiskBlobs::open(dir.path()).unwrap();
+    let [old, recent] = ["old", "recent"].map(|name| dir.path().join("tmp").join(name));
+    let day = Duration::from_secs(24 * 60 * 60);
+    let minute = Duration::from_secs(60);
+    for (path, age) in [(&old, day + minute), (&recent, day - minute)] {
+        File::create(path).unwrap().set_modified(SystemTime::now() - age).unwrap();
+    }
+    DiskBlobs::open(dir.path()).unwrap();
+    assert!(!old.exists() && recent.exists());
+}
+
+#[tokio::test]
+async fn a_part_that_vanishes_or_shrinks_is_an_error_and_not_an_end() {
+    let dir = tempdir().unwrap();
+    let blobs = DiskBlobs::open(dir.path()).unwrap();
+    for damage in [|path: PathBuf| fs::remove_file(path).unwrap(), shorten] {
+        let mut extent = 0;
+        for _ in 0..20 {
+            extent = blobs.append(OBJECT, extent, body(&"x".repeat(300_000))).await.unwrap();
+        }
+        let stream = blobs.read(OBJECT, 0..extent).await.unwrap();
+        damage(blobs.folder.part(OBJECT, 15 * 300_000));
+        let read: Vec<_> = stream.collect().await;
+        let (last, before) = read.split_last().unwrap();
+        assert!(last.is_err() && before.iter().all(Result::is_ok));
+
+        let missing = blobs.read(OBJECT, 0..extent).await.map(drop);
+        assert!(matches!(missing, Err(BlobsError::Missing(OBJECT))));
+        let before = blobs.read(OBJECT, 0..15 * 300_000).await.unwrap();
+        before.try_collect::<Vec<_>>().await.unwrap();
+        fs::remove_dir_all(dir.path().join("objects/3f")).unwrap();
+        fs::create_dir(dir.path().join("objects/3f")).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_lost_its_folder_says_so() {
+    let dir = tempdir().unwrap();
+    let blobs = DiskBlobs::open(dir.path()).unwrap();
+    blobs.probe().await.unwrap();
+    fs::remove_dir_all(dir.path().join("tmp")).unwrap();
+    assert!(matches!(blobs.probe().await, Err(BlobsError::Unavailable(_))));
+    let refused = blobs.append(OBJECT, 0, body("abc")).await;
+    assert!(matches!(refused, Err(BlobsError::Unavailable(_))));
+}
+
+#[test]
+fn a_full_disk_is_told_from_a_broken_one() {
+    use rustix::io::Errno;
+    for errno in [Errno::NOSPC, Errno::DQUOT] {
+        assert!(matches!(failure(errno.into()), BlobsError::Full));
+    }
+    for errno in [Errno::ACCESS, Errno::ROFS, Errno::IO, Errno::STALE] {
+        assert!(matches!(failure(errno.into()), BlobsError::Unavailable(_)));
+    }
+}
+
+fn body(text: &str) -> ByteStream {
+    stream::iter([Ok(Bytes::from(text.to_owned()))]).boxed()
+}
+
+fn shorten(path: PathBuf) {
+    File::options().write(true).open(path).unwrap().set_len(100_000).unwrap();
+}
+
+/// What was dropped is removed by the thread that was writing it, a little later.
+async fn until_tmp_is_empty(dir: &TempDir) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while fs::read_dir(dir.path().join("tmp")).unwrap().count() > 0 {
+        assert!(Instant::now() < deadline, "a temporary file is left");
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,116 @@
+//! Objects in memory, for tests and for the simulated node.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use proto::ObjectKey;
+
+use super::{Blobs, BlobsError, ByteStream};
+
+/// An object store in memory. A clone is the same store, as another node sees it.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryBlobs {
+    objects: Arc<Mutex<BTreeMap<ObjectKey, Vec<Bytes>>>>,
+}
+
+impl MemoryBlobs {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn objects(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Vec<Bytes>>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Blobs for MemoryBlobs {
+    async fn append(
+        &self,
+        object: ObjectKey,
+        offset: u64,
+        body: ByteStream,
+    ) -> Result<u64, BlobsError> {
+        ends_at(self.objects().get(&object), offset)?;
+        let frames: Vec<Bytes> = body.try_collect().await.map_err(BlobsError::Body)?;
+        let mut objects = self.objects();
+        ends_at(objects.get(&object), offset)?;
+        let length = extent(Some(&frames));
+        if length > 0 {
+            objects.entry(object).or_default().extend(frames);
+        }
+        Ok(offset + length)
+    }
+
+    async fn extent(&self, object: ObjectKey) -> Result<u64, BlobsError> {
+        Ok(extent(self.objects().get(&object)))
+    }
+
+    async fn read(&self, object: ObjectKey, range: Range<u64>) -> Result<ByteStream, BlobsError> {
+        let frames = self.objects().get(&object).cloned().unwrap_or_default();
+        if !range.is_empty() && extent(Some(&frames)) < range.end {
+            return Err(BlobsError::Missing(object));
+        }
+        Ok(stream::iter(within(&frames, range)).map(io::Result::Ok).boxed())
+    }
+
+    async fn delete(&self, object: ObjectKey) -> Result<(), BlobsError> {
+        self.objects().remove(&object);
+        Ok(())
+    }
+
+    async fn probe(&self) -> Result<(), BlobsError> {
+        Ok(())
+    }
+}
+
+/// How many bytes an object has, 0 when there is none.
+fn extent(frames: Option<&Vec<Bytes>>) -> u64 {
+    frames.into_iter().flatten().map(|frame| frame.len() as u64).sum()
+}
+
+fn ends_at(frames: Option<&Vec<Bytes>>, offset: u64) -> Result<(), BlobsError> {
+    match extent(frames) {
+        extent if extent == offset => Ok(()),
+        extent => Err(BlobsError::Offset { extent }),
+    }
+}
+
+/// What of `frames` lies in `range`, uncopied.
+fn within(frames: &[Bytes], range: Range<u64>) -> Vec<Bytes> {
+    let mut start = 0;
+    let mut pieces = Vec::new();
+    for frame in frames {
+        let end = start + frame.len() as u64;
+        let (from, to) = (range.start.max(start), range.end.min(end));
+        if from < to {
+            pieces.push(frame.slice(index(from - start)..index(to - start)));
+        }
+        start = end;
+    }
+    pieces
+}
+
+/// An offset within a frame, which fits memory since the frame does.
+fn index(offset: u64) -> usize {
+    usize::try_from(offset).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance;
+
+    #[tokio::test]
+    async fn memory_does_all_that_an_object_store_must() {
+        let blobs = MemoryBlobs::new();
+        conformance::blobs::all(&blobs).await;
+        conformance::blobs::shared(&blobs, &blobs.clone()).await;
+    }
+}

@@ -1,0 +1,103 @@
+//! An ordered key-value store: what Raft's log and the catalog rest in.
+
+mod batch;
+mod memory;
+mod rocks;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub use batch::{Batch, Write};
+pub use memory::MemoryKv;
+pub use rocks::{FREE_BYTES_MIN, RocksKv};
+
+/// The two keyspaces of a node, which differ in how they become durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Space {
+    /// Raft's log and vote. Batches go through one ordered write-ahead log, so a crash loses a
+    /// suffix of those written after the last [`Kv::sync`], and never one of those before it.
+    Log,
+    /// The catalog. It can be made again from the log, so it has no write-ahead log: a crash loses
+    /// a suffix of the batches written after the last [`Kv::flush`].
+    Catalog,
+}
+
+/// Reading keys of a store, or of a frozen view of one.
+///
+/// Reads are short and block the calling thread for as long as the engine needs; callers bound
+/// their scans.
+pub trait KvRead: Send + Sync + 'static {
+    /// The value of `key`.
+    ///
+    /// # Errors
+    /// When the engine fails, see [`KvError`].
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, KvError>;
+
+    /// Visits the pairs with `from <= key < to` in key order until the visitor breaks.
+    ///
+    /// # Errors
+    /// When the engine fails, see [`KvError`].
+    fn scan(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut Visitor<'_>,
+    ) -> Result<(), KvError>;
+
+    /// The last pair with `from <= key < to`.
+    ///
+    /// # Errors
+    /// When the engine fails, see [`KvError`].
+    fn last(&self, space: Space, from: &[u8], to: &[u8])
+    -> Result<Option<(Bytes, Bytes)>, KvError>;
+}
+
+/// What [`KvRead::scan`] calls with each key and value.
+pub type Visitor<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
+/// What [`Kv::sync`] calls when the writes before it are durable, or when they cannot be made so.
+pub type Synced = Box<dyn FnOnce(Result<(), KvError>) + Send>;
+
+/// An ordered key-value store with two spaces.
+pub trait Kv: KvRead {
+    /// Writes all of `batch` or nothing of it. Later reads on any thread see it when this returns.
+    ///
+    /// # Durability
+    /// None yet: see [`Kv::sync`] and [`Kv::flush`]. Batches of one space become durable in the
+    /// order of their writes.
+    ///
+    /// # Errors
+    /// [`KvError`]; then the batch had no effect.
+    fn write(&self, space: Space, batch: Batch) -> Result<(), KvError>;
+
+    /// Asks that all batches of [`Space::Log`] written before this call become durable, and returns
+    /// at once; `synced` is called when they are: from another thread or, by an engine that need
+    /// not wait, before this returns. Calls that wait at the same time share one sync, and are
+    /// answered in the order in which they came.
+    fn sync(&self, synced: Synced);
+
+    /// Makes all batches of [`Space::Catalog`] written before this call durable. Takes as long as
+    /// writing what memory holds of them; blocks the calling thread.
+    ///
+    /// # Errors
+    /// [`KvError`]; then nothing is known of their durability.
+    fn flush(&self) -> Result<(), KvError>;
+
+    /// The store as it is now, for reading at leisure: later writes do not show in it.
+    fn freeze(&self) -> Arc<dyn KvRead>;
+}
+
+/// Why the engine could not do what was asked. After [`KvError::Failed`] the store refuses all
+/// further writes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KvError {
+    /// The disk is full: nothing was written. Space must be made.
+    #[error("the disk is full: {0}")]
+    Full(String),
+    /// The engine failed; a node whose store failed must stop and be looked at.
+    #[error("the store failed: {0}")]
+    Failed(String),
+}

@@ -1,0 +1,310 @@
+//! What only RocksDB can get wrong: crashes, locks, full disks, and sharing syncs.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a failed test panics; a child process reports through its output"
+)]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use tempfile::tempdir;
+
+use super::*;
+use crate::conformance;
+
+/// Tells a child process of a test which folder to work in.
+const CHILD_DIR: &str = "ROADSTEAD_TEST_CHILD_DIR";
+
+#[test]
+fn rocksdb_does_all_that_a_store_must() {
+    let root = tempdir().unwrap();
+    let stores = std::cell::Cell::new(0);
+    conformance::kv::all(|| {
+        stores.set(stores.get() + 1);
+        RocksKv::open(root.path().join(stores.get().to_string())).unwrap()
+    });
+}
+
+#[test]
+fn a_store_keeps_what_is_durable() {
+    let dir = tempdir().unwrap();
+    conformance::kv::reopening(|| RocksKv::open(dir.path()).unwrap());
+}
+
+#[test]
+fn syncs_that_wait_together_are_shared() {
+    let dir = tempdir().unwrap();
+    let store = RocksKv::open(dir.path()).unwrap();
+    let (release, held) = channel::<()>();
+    let (busy, is_busy) = channel();
+    // The first answer keeps the flusher busy until all the others wait.
+    store.sync(Box::new(move |_| {
+        busy.send(()).unwrap();
+        held.recv().unwrap();
+    }));
+    is_busy.recv().unwrap();
+    let (answers, answered) = channel();
+    for _ in 0..100 {
+        put(&store, Space::Log, b"k", b"v").unwrap();
+        let answers = answers.clone();
+        store.sync(Box::new(move |result| answers.send(result).unwrap()));
+    }
+    release.send(()).unwrap();
+    drop(answers);
+    assert_eq!(answered.iter().collect::<Vec<_>>(), vec![Ok(()); 100]);
+    assert_eq!(store.syncs(), 2);
+}
+
+#[test]
+fn a_folder_in_use_is_refused_with_one_sentence() {
+    let dir = tempdir().unwrap();
+    let first = RocksKv::open(dir.path()).unwrap();
+    let sentence = format!("another process uses the folder {}", dir.path().display());
+    assert_eq!(RocksKv::open(dir.path()).unwrap_err(), KvError::Failed(sentence.clone()));
+
+    let child = child("opens_a_folder", dir.path()).stderr(Stdio::piped()).output().unwrap();
+    let said = String::from_utf8_lossy(&child.stderr).into_owned();
+    assert!(said.contains(&sentence), "{said}");
+    drop(first);
+    RocksKv::open(dir.path()).unwrap();
+}
+
+#[test]
+#[ignore = "the child process of another test"]
+fn opens_a_folder() {
+    match RocksKv::open(child_dir()) {
+        Ok(_) => eprintln!("opened"),
+        Err(error) => eprintln!("{error}"),
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_refused() {
+    let dir = tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let refused = RocksKv::open(file.join("store")).unwrap_err();
+    assert!(matches!(refused, KvError::Failed(ref text) if text.contains("cannot be made")));
+}
+
+#[test]
+fn a_failed_store_refuses_all_that_comes_after() {
+    let dir = tempdir().unwrap();
+    let store = RocksKv::open(dir.path()).unwrap();
+    put(&store, Space::Log, b"k", b"v").unwrap();
+    let failure = store.engine.fail("fsync: input/output error".into());
+    assert_eq!(failure, KvError::Failed("fsync: input/output error".into()));
+    for space in [Space::Log, Space::Catalog] {
+        assert_eq!(put(&store, space, b"k", b"w"), Err(failure.clone()));
+    }
+    assert_eq!(sync(&store), Err(failure.clone()));
+    assert_eq!(store.flush(), Err(failure));
+    assert_eq!(store.get(Space::Log, b"k").unwrap().as_deref(), Some(&b"v"[..]));
+}
+
+#[test]
+fn a_torn_tail_costs_only_the_batches_it_tore() {
+    let dir = tempdir().unwrap();
+    let store = RocksKv::open(dir.path()).unwrap();
+    for key in 0..10 {
+        put(&store, Space::Log, &[key], &[key; 50]).unwrap();
+    }
+    sync(&store).unwrap();
+    drop(store);
+    let log = newest_wal(dir.path());
+    let whole = fs::metadata(&log).unwrap().len();
+    fs::OpenOptions::new().write(true).open(&log).unwrap().set_len(whole - 100).unwrap();
+
+    let store = RocksKv::open(dir.path()).unwrap();
+    let (last, _) = store.last(Space::Log, &[], &[99]).unwrap().unwrap();
+    assert_eq!(last[..], [7], "the last of eight: 100 bytes are a batch and a part of one");
+    let mut kept = 0;
+    let count = &mut |_: &[u8], _: &[u8]| {
+        kept += 1;
+        std::ops::ControlFlow::Continue(())
+    };
+    store.scan(Space::Log, &[], &[99], count).unwrap();
+    assert_eq!(kept, 8, "a prefix, without a gap");
+    put(&store, Space::Log, &[50], b"goes on").unwrap();
+    sync(&store).unwrap();
+}
+
+#[test]
+fn whatever_was_synced_or_flushed_survives_kill_9() {
+    let dir = tempdir().unwrap();
+    let mut next = 0_u32;
+    for _ in 0..4 {
+        let mut child = child("writes_until_killed", dir.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let durable = kill_after(&mut child, 300);
+        let store = RocksKv::open(dir.path()).unwrap();
+        let log = numbers(&store, Space::Log);
+        let catalog = numbers(&store, Space::Catalog);
+        assert!(log.len() > durable.log && catalog.len() > durable.catalog);
+        assert!(log.len() > next as usize, "the child made no progress");
+        next = u32::try_from(log.len()).unwrap();
+    }
+}
+
+#[test]
+#[ignore = "the child process of another test"]
+fn writes_until_killed() {
+    let store = RocksKv::open(child_dir()).unwrap();
+    let log = numbers(&store, Space::Log).len();
+    let catalog = numbers(&store, Space::Catalog).len();
+    for number in log.min(catalog).. {
+        let key = u32::try_from(number).unwrap().to_be_bytes();
+        put(&store, Space::Log, &key, &[7; 2000]).unwrap();
+        put(&store, Space::Catalog, &key, &[7; 2000]).unwrap();
+        if number % 3 == 0 {
+            sync(&store).unwrap();
+            println!("log {number}");
+        }
+        if number % 50 == 0 {
+            store.flush().unwrap();
+            println!("catalog {number}");
+        }
+        std::io::stdout().flush().unwrap();
+    }
+}
+
+/// Runs in a file system of its own, for which it needs a user namespace; where there is none it
+/// says so and passes.
+#[test]
+fn a_full_disk_refuses_writes_until_there_is_space() {
+    let dir = tempdir().unwrap();
+    let mount = "mount -t tmpfs -o size=128m tmpfs \"$0\" && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", mount]).arg(dir.path());
+    let test = child("fills_its_disk", dir.path());
+    command.arg(test.get_program()).args(test.get_args()).env(CHILD_DIR, dir.path());
+    let output = command.output();
+    let said = output.as_ref().map(|o| String::from_utf8_lossy(&o.stdout).into_owned());
+    let Some(said) = said.ok().filter(|said| said.contains("running 1 test")) else {
+        eprintln!("skipped: this machine lets nobody mount a file system");
+        return;
+    };
+    assert!(output.unwrap().status.success(), "{said}");
+}
+
+#[test]
+#[ignore = "the child process of another test"]
+fn fills_its_disk() {
+    let dir = child_dir();
+    let store = RocksKv::open(dir.join("store")).unwrap();
+    let ballast = dir.join("ballast");
+
+    // Seen coming: nothing reaches RocksDB.
+    put(&store, Space::Log, b"a", b"before").unwrap();
+    fs::write(&ballast, vec![0; 80 << 20]).unwrap();
+    for space in [Space::Log, Space::Catalog] {
+        assert!(matches!(put(&store, space, b"b", b"refused"), Err(KvError::Full(_))));
+    }
+    sync(&store).unwrap();
+    fs::remove_file(&ballast).unwrap();
+    put(&store, Space::Log, b"b", b"after").unwrap();
+
+    // Not seen coming: the space went between the look and the write.
+    let full = fs::write(&ballast, vec![0; 200 << 20]);
+    assert_eq!(full.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+    // The write-ahead log has some space of its own, and takes what fits there.
+    let refused = (0..32).find_map(|key| {
+        let mut batch = Batch::new();
+        batch.put([b'c', key], vec![0; 1 << 20]);
+        store.engine.write_unchecked(Space::Log, batch).err()
+    });
+    assert!(matches!(refused, Some(KvError::Full(_))), "{refused:?}");
+    assert!(matches!(put(&store, Space::Log, b"d", b"refused"), Err(KvError::Full(_))));
+    fs::remove_file(&ballast).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while let Err(error) = put(&store, Space::Log, b"d", b"after") {
+        assert!(matches!(error, KvError::Full(_)), "{error}");
+        assert!(Instant::now() < deadline, "RocksDB does not resume: {error}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    sync(&store).unwrap();
+    drop(store);
+    let store = RocksKv::open(dir.join("store")).unwrap();
+    for key in ["a", "b", "c\0", "d"] {
+        assert!(store.get(Space::Log, key.as_bytes()).unwrap().is_some());
+    }
+}
+
+fn put(store: &RocksKv, space: Space, key: &[u8], value: &[u8]) -> Result<(), KvError> {
+    let mut batch = Batch::new();
+    batch.put(key, value);
+    store.write(space, batch)
+}
+
+fn sync(store: &RocksKv) -> Result<(), KvError> {
+    let (answer, answered) = channel();
+    store.sync(Box::new(move |result| answer.send(result).unwrap()));
+    answered.recv().unwrap()
+}
+
+/// The numbers that are the keys of `space`, checked to be 0, 1, 2 and so on.
+fn numbers(store: &RocksKv, space: Space) -> Vec<u32> {
+    let mut numbers = Vec::new();
+    let collect = &mut |key: &[u8], _: &[u8]| {
+        numbers.push(u32::from_be_bytes(key.try_into().unwrap()));
+        std::ops::ControlFlow::Continue(())
+    };
+    store.scan(space, &[], &[0xff; 5], collect).unwrap();
+    assert!(numbers.iter().copied().eq(0..u32::try_from(numbers.len()).unwrap()), "{space:?}");
+    numbers
+}
+
+/// What a killed child had said to be durable.
+#[derive(Default)]
+struct Durable {
+    log: usize,
+    catalog: usize,
+}
+
+/// Kills `child` after so many lines; what it said until its end counts.
+fn kill_after(child: &mut Child, lines: usize) -> Durable {
+    let mut durable = Durable::default();
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+    for (count, line) in said.by_ref().map_while(Result::ok).enumerate() {
+        match line.split_once(' ') {
+            Some(("log", number)) => durable.log = number.parse().unwrap(),
+            Some(("catalog", number)) => durable.catalog = number.parse().unwrap(),
+            _ => {}
+        }
+        if count == lines {
+            child.kill().unwrap();
+        }
+    }
+    child.wait().unwrap();
+    durable
+}
+
+/// The command that runs the ignored test `name` of this binary in a process of its own.
+fn child(name: &str, dir: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let test = format!("kv::rocks::tests::{name}");
+    command.args(["--exact", &test, "--ignored", "--nocapture"]).env(CHILD_DIR, dir);
+    command
+}
+
+/// The folder that a child process was told to work in.
+fn child_dir() -> PathBuf {
+    std::env::var_os(CHILD_DIR).expect("runs only as a child of another test").into()
+}
+
+fn newest_wal(dir: &Path) -> PathBuf {
+    let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|ext| ext == "log")).max().unwrap()
+}

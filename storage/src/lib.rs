@@ -1,0 +1,13 @@
+//! Bytes at rest: facts in an ordered key-value store ([`Kv`]), blobs in an object store
+//! ([`Blobs`]).
+//!
+//! Each is a small trait with several engines, and a public conformance suite ([`conformance`])
+//! that every engine passes. What a trait promises, its methods say under `# Durability` and `#
+//! Cancellation`; nothing here knows HTTP or Raft.
+
+pub mod blob;
+pub mod conformance;
+pub mod kv;
+
+pub use blob::{Blobs, BlobsError, ByteStream};
+pub use kv::{Batch, Kv, KvError, KvRead, Space};
