@@ -1,0 +1,82 @@
+//! The encodings at rest, held against files in `tests/golden` that may be added to, never edited:
+//! a log that any version wrote is read by all later ones.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use openraft::EntryPayload;
+use proto::Command;
+
+use super::{Wire, samples};
+use crate::types::{Entry, Payload, Vote, log_id};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+/// The file that holds the encoding of an entry with `payload`.
+fn file(payload: &Payload) -> &'static str {
+    match payload {
+        EntryPayload::Blank => "entry-blank.hex",
+        EntryPayload::Normal(stamped) => match &stamped.command {
+            Command::FoundCluster { .. } => "entry-found-cluster.hex",
+            Command::AdmitNode { .. } => "entry-admit-node.hex",
+            Command::LinkBlob { .. } => "entry-link-blob.hex",
+            Command::MountBlob { .. } => "entry-mount-blob.hex",
+            Command::UnlinkBlob { .. } => "entry-unlink-blob.hex",
+            Command::PutManifest { .. } => "entry-put-manifest.hex",
+            Command::DeleteManifest { .. } => "entry-delete-manifest.hex",
+            Command::DeleteTag { .. } => "entry-delete-tag.hex",
+            Command::DiscardObject { .. } => "entry-discard-object.hex",
+        },
+        EntryPayload::Membership(membership) if membership.get_joint_config().len() > 1 => {
+            "entry-membership-joint.hex"
+        }
+        EntryPayload::Membership(_) => "entry-membership.hex",
+    }
+}
+
+fn check<T: Wire + PartialEq + std::fmt::Debug>(file: &str, value: &T) {
+    let bytes = value.encode();
+    let golden = fs::read_to_string(folder().join(file))
+        .unwrap_or_else(|_| panic!("add tests/golden/{file}, which holds:\n{}", hex(&bytes)));
+    assert_eq!(hex(&bytes), golden, "the encoding changed: {file}");
+    assert_eq!(&T::decode(unhex(&golden).into()).unwrap(), value, "{file}");
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let line = |line: &[u8]| line.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    bytes.chunks(48).map(|chunk| line(chunk) + "\n").collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.chunks(2).map(byte).collect()
+}
+
+#[test]
+fn every_kind_of_entry_is_encoded_as_ever() {
+    for payload in samples::payloads() {
+        let file = file(&payload);
+        check(file, &Entry { log_id: log_id(3, 1000), payload });
+    }
+}
+
+#[test]
+fn votes_and_log_ids_are_encoded_as_ever() {
+    check("vote.hex", &Vote::new(3, 7));
+    check("vote-of-leader.hex", &Vote::new_committed(3, 7));
+    check("log-id.hex", &log_id(3, 1000));
+}
+
+#[test]
+fn every_entry_ever_written_is_still_read() {
+    for file in fs::read_dir(folder()).unwrap().map(Result::unwrap) {
+        if file.file_name().to_string_lossy().starts_with("entry-") {
+            let text = fs::read_to_string(file.path()).unwrap();
+            Entry::decode(unhex(&text).into()).unwrap_or_else(|e| panic!("{file:?}: {e}"));
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Values to test with: one of every kind of entry, and strategies that make any.
+#![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use openraft::EntryPayload;
+use proptest::prelude::*;
+use proto::{
+    Algorithm, ClusterId, Command, Digest, Manifest, MediaType, ObjectKey, RequestId, Stamped,
+    Timestamp, UploadKey,
+};
+
+use crate::types::{Entry, LogId, Membership, Payload, PeerNode, StoredMembership, Vote, log_id};
+
+/// The command to sample after `previous`. A new kind of command does not compile until it has its
+/// place in the chain.
+fn command_after(previous: Option<&Command>) -> Option<Command> {
+    let repository = || "library/alpine".parse().unwrap();
+    let digest = || Digest::of(Algorithm::Sha256, b"layer");
+    let next = match previous {
+        None => Command::FoundCluster {
+            cluster: ClusterId::from_bytes([1; 16]),
+            upload_key: UploadKey::from_bytes([2; 32]),
+        },
+        Some(Command::FoundCluster { .. }) => {
+            Command::AdmitNode { peer_address: "node-2.example:5001".into() }
+        }
+        Some(Command::AdmitNode { .. }) => Command::LinkBlob {
+            repository: repository(),
+            digest: digest(),
+            size: 5,
+            object: ObjectKey::from_random(3),
+            replaces: Some(ObjectKey::from_random(4)),
+        },
+        Some(Command::LinkBlob { .. }) => Command::MountBlob {
+            repository: "team/app".parse().unwrap(),
+            from: repository(),
+            digest: digest(),
+        },
+        Some(Command::MountBlob { .. }) => {
+            Command::UnlinkBlob { repository: repository(), digest: digest() }
+        }
+        Some(Command::UnlinkBlob { .. }) => Command::PutManifest {
+            repository: repository(),
+            manifest: manifest(),
+            tags: vec!["latest".parse().unwrap(), "3.21".parse().unwrap()],
+        },
+        Some(Command::PutManifest { .. }) => {
+            Command::DeleteManifest { repository: repository(), digest: digest() }
+        }
+        Some(Command::DeleteManifest { .. }) => {
+            Command::DeleteTag { repository: repository(), tag: "latest".parse().unwrap() }
+        }
+        Some(Command::DeleteTag { .. }) => {
+            Command::DiscardObject { object: ObjectKey::from_random(5) }
+        }
+        Some(Command::DiscardObject { .. }) => return None,
+    };
+    Some(next)
+}
+
+fn manifest() -> Manifest {
+    let descriptor = |media_type: &str, content: &[u8]| {
+        let digest = Digest::of(Algorithm::Sha256, content);
+        format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":{}}}"#, content.len())
+    };
+    let config = descriptor("application/vnd.oci.image.config.v1+json", b"config");
+    let layer = descriptor("application/vnd.oci.image.layer.v1.tar+gzip", b"layer");
+    let subject = descriptor("application/vnd.oci.image.manifest.v1+json", b"subject");
+    let head = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layer}]"#);
+    let json = format!(r#"{head},"subject":{subject},"annotations":{{"a":"b"}}}}"#);
+    Manifest::parse(MediaType::OCI_MANIFEST.parse().unwrap(), Algorithm::Sha256, Bytes::from(json))
+        .unwrap()
+}
+
+/// One of every kind of command.
+pub(crate) fn commands() -> impl Iterator<Item = Command> {
+    std::iter::successors(command_after(None), |previous| command_after(Some(previous)))
+}
+
+/// `command` as it stands in the log.
+pub(crate) fn stamped(command: Command) -> Stamped {
+    Stamped {
+        request: RequestId::from_bytes([5; 16]),
+        actor: "alice".into(),
+        when: Timestamp::from_millis(1_700_000_000_123),
+        command,
+    }
+}
+
+/// A membership whose voters are `configs`, and whose nodes are these and `learners`.
+pub(crate) fn membership(configs: &[&[u64]], learners: &[u64]) -> Membership {
+    let configs: Vec<BTreeSet<u64>> =
+        configs.iter().map(|ids| ids.iter().copied().collect()).collect();
+    let nodes: BTreeMap<u64, PeerNode> = configs
+        .iter()
+        .flatten()
+        .chain(learners)
+        .map(|id| (*id, PeerNode { peer_address: format!("node-{id}.example:5001") }))
+        .collect();
+    Membership::new(configs, nodes).unwrap()
+}
+
+/// One of every kind of payload.
+pub(crate) fn payloads() -> impl Iterator<Item = Payload> {
+    let memberships = [membership(&[&[1]], &[7]), membership(&[&[1, 2, 3], &[2, 3, 4]], &[7])];
+    std::iter::once(EntryPayload::Blank)
+        .chain(commands().map(|command| EntryPayload::Normal(stamped(command))))
+        .chain(memberships.map(EntryPayload::Membership))
+}
+
+/// Any position in the log.
+pub(crate) fn log_ids() -> impl Strategy<Value = LogId> {
+    (any::<u64>(), 0..u64::MAX).prop_map(|(term, index)| log_id(term, index))
+}
+
+/// Any vote.
+pub(crate) fn votes() -> impl Strategy<Value = Vote> {
+    (0..u64::MAX, any::<u64>(), any::<bool>())
+        .prop_map(|(term, node, committed)| Vote { committed, ..Vote::new(term, node) })
+}
+
+/// Any membership with voters.
+pub(crate) fn memberships() -> impl Strategy<Value = Membership> {
+    let ids = || prop::collection::btree_set(any::<u64>(), 1..5);
+    let configs = prop::collection::vec(ids(), 1..3);
+    let address = "[a-z0-9.]{0,20}:[0-9]{1,5}";
+    (configs, ids(), address).prop_map(|(configs, learners, peer_address)| {
+        let nodes: BTreeMap<u64, PeerNode> = configs
+            .iter()
+            .flatten()
+            .chain(&learners)
+            .map(|id| (*id, PeerNode { peer_address: peer_address.clone() }))
+            .collect();
+        Membership::new(configs, nodes).unwrap()
+    })
+}
+
+/// Any membership with the entry that set it, and the one before the first.
+pub(crate) fn stored_memberships() -> impl Strategy<Value = StoredMembership> {
+    prop_oneof![
+        Just(StoredMembership::default()),
+        (prop::option::of(log_ids()), memberships())
+            .prop_map(|(id, membership)| StoredMembership::new(id, membership)),
+    ]
+}
+
+/// Any entry.
+pub(crate) fn entries() -> impl Strategy<Value = Entry> {
+    let command = prop::sample::select(commands().collect::<Vec<_>>());
+    let stamp = (any::<[u8; 16]>(), ".{0,20}", any::<u64>());
+    let normal = (command, stamp).prop_map(|(command, (request, actor, when))| Stamped {
+        request: RequestId::from_bytes(request),
+        actor,
+        when: Timestamp::from_millis(when),
+        command,
+    });
+    let payload = prop_oneof![
+        Just(EntryPayload::Blank),
+        normal.prop_map(EntryPayload::Normal),
+        memberships().prop_map(EntryPayload::Membership),
+    ];
+    (log_ids(), payload).prop_map(|(log_id, payload)| Entry { log_id, payload })
+}

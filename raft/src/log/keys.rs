@@ -1,0 +1,45 @@
+//! Every key of [`Space::Log`](storage::Space::Log).
+//!
+//! | key | value |
+//! |---|---|
+//! | `e` and the index as 8 bytes, big end first | the entry at that index |
+//! | `identity` | which node of which cluster this is |
+//! | `vote` | the vote |
+//! | `purged` | the position of the last purged entry |
+//! | `committed` | the last position known to be committed, a hint |
+
+/// The node's identity, written once, before the node takes part in anything.
+pub(crate) const IDENTITY: &[u8] = b"identity";
+
+/// The vote.
+pub(super) const VOTE: &[u8] = b"vote";
+
+/// The position of the last purged entry.
+pub(super) const PURGED: &[u8] = b"purged";
+
+/// The last position that was known to be committed.
+pub(super) const COMMITTED: &[u8] = b"committed";
+
+/// The key after those of all entries.
+pub(super) const ENTRIES_END: &[u8] = b"f";
+
+/// The entry at `index`.
+pub(super) fn entry(index: u64) -> [u8; 9] {
+    let mut key = [b'e'; 9];
+    key[1..].copy_from_slice(&index.to_be_bytes());
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_ordered_by_index_and_apart_from_all_else() {
+        assert!(entry(0xff) < entry(0x100));
+        assert!(entry(u64::MAX).as_slice() < ENTRIES_END);
+        for key in [IDENTITY, VOTE, PURGED, COMMITTED] {
+            assert!(key < entry(0).as_slice() || key >= ENTRIES_END);
+        }
+    }
+}

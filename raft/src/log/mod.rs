@@ -1,0 +1,144 @@
+//! Raft's log and vote at rest.
+//!
+//! All of it is in [`Space::Log`], whose batches share one ordered write-ahead log: what is durable
+//! is always a prefix of what was written, so a vote never outlives the entries written before it,
+//! nor the other way round.
+
+pub(crate) mod keys;
+mod reader;
+#[cfg(test)]
+mod suite;
+
+use std::io;
+use std::sync::Arc;
+
+use openraft::OptionalSend;
+use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
+use storage::{Batch, Kv, KvError, Space};
+use tokio::sync::oneshot;
+
+pub(crate) use reader::LogReader;
+
+use crate::convert::Wire as _;
+use crate::types::{Entry, LogId, TypeConfig, Vote};
+
+/// The log and the vote of this node. There is one per store; its readers share what it writes.
+pub(crate) struct LogStore {
+    kv: Arc<dyn Kv>,
+    reader: LogReader,
+}
+
+impl LogStore {
+    /// Opens the log that `kv` holds, which is empty in a new store.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or holds what is no log.
+    pub(crate) fn open(kv: Arc<dyn Kv>) -> io::Result<Self> {
+        let reader = LogReader::open(Arc::clone(&kv))?;
+        Ok(Self { kv, reader })
+    }
+
+    fn write(&self, batch: Batch) -> io::Result<()> {
+        self.kv.write(Space::Log, batch).map_err(io_error)
+    }
+}
+
+impl RaftLogStorage<TypeConfig> for LogStore {
+    type LogReader = LogReader;
+
+    async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
+        let last_purged_log_id = self.reader.purged()?;
+        let last_log_id = self.reader.last()?.or(last_purged_log_id);
+        Ok(LogState { last_purged_log_id, last_log_id })
+    }
+
+    async fn get_log_reader(&mut self) -> LogReader {
+        self.reader.clone()
+    }
+
+    /// # Durability
+    /// The vote is durable when this returns, and with it all that was written before.
+    async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        let mut batch = Batch::new();
+        batch.put(keys::VOTE, vote.encode());
+        self.write(batch)?;
+
+        let (done, durable) = oneshot::channel();
+        self.kv.sync(Box::new(move |synced| {
+            // Whoever waited may have been cancelled; the vote is durable all the same.
+            let _ = done.send(synced);
+        }));
+        durable.await.map_err(io::Error::other)?.map_err(io_error)
+    }
+
+    /// # Durability
+    /// None is asked for: it is a hint, which in a crash is lost together with what was written
+    /// after it, and it never names an entry that is lost.
+    async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
+        let mut batch = Batch::new();
+        match committed {
+            Some(committed) => batch.put(keys::COMMITTED, committed.encode()),
+            None => batch.delete(keys::COMMITTED),
+        }
+        self.write(batch)
+    }
+
+    async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
+        self.reader.log_id(keys::COMMITTED)
+    }
+
+    /// # Durability
+    /// `flushed` is called when the entries are durable. Appends that wait at the same time share
+    /// one sync.
+    async fn append<I>(&mut self, entries: I, flushed: IOFlushed<TypeConfig>) -> io::Result<()>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let mut batch = Batch::new();
+        for entry in entries {
+            batch.put(keys::entry(entry.log_id.index), entry.encode());
+        }
+        self.write(batch)?;
+        self.kv.sync(Box::new(move |synced| flushed.io_completed(synced.map_err(io_error))));
+        Ok(())
+    }
+
+    /// # Durability
+    /// That of what is appended next: a crash before brings the old entries back, all of them, and
+    /// Raft truncates again.
+    async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
+        let from = last.map_or(0, |last| last.index + 1);
+        let mut batch = Batch::new();
+        batch.delete_range(keys::entry(from), keys::ENTRIES_END);
+        self.write(batch)
+    }
+
+    /// Purges the log up to `upto`. Openraft asks for it only below a snapshot, and whoever builds
+    /// or installs a snapshot makes the catalog durable first: so the log never loses what the
+    /// catalog could still lose.
+    ///
+    /// # Durability
+    /// That of what is appended next: a crash before brings the purged entries back.
+    async fn purge(&mut self, upto: LogId) -> io::Result<()> {
+        let first = upto.index + 1;
+        let mut batch = Batch::new();
+        batch.put(keys::PURGED, upto.encode());
+        // One range from the first entry that can be there: ranges that overlap would slow all
+        // later reads.
+        batch.delete_range(keys::entry(self.reader.first()), keys::entry(first));
+        self.write(batch)?;
+        self.reader.starts_at(first);
+        Ok(())
+    }
+}
+
+/// What openraft is told of a failure of the store. It stops over any; the kind says whether making
+/// space would help.
+pub(crate) fn io_error(error: KvError) -> io::Error {
+    let kind = match error {
+        KvError::Full(_) => io::ErrorKind::StorageFull,
+        KvError::Failed(_) => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}

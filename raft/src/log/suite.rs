@@ -1,0 +1,200 @@
+//! The log on every engine: openraft's own suite, and what it does not ask.
+#![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use openraft::storage::{IOFlushed, RaftLogStorage as _, RaftLogStorageExt as _};
+use openraft::testing::log::{StoreBuilder, Suite};
+use openraft::{EntryPayload, RaftLogReader as _, StorageError};
+use proto::Command;
+use proto::limits::LOG_READ_BYTES_MAX;
+use storage::kv::{MemoryKv, RocksKv, Synced, Visitor};
+use storage::{Batch, Kv, KvError, KvRead, Space};
+use tempfile::TempDir;
+
+use super::{LogStore, keys};
+use crate::catalog::StateMachine;
+use crate::convert::samples;
+use crate::types::{Entry, TypeConfig, Vote, log_id};
+
+struct InMemory;
+
+impl StoreBuilder<TypeConfig, LogStore, StateMachine> for InMemory {
+    async fn build(&self) -> Result<((), LogStore, StateMachine), StorageError<TypeConfig>> {
+        let (log, machine) = stores(Arc::new(MemoryKv::new()));
+        Ok(((), log, machine))
+    }
+}
+
+struct InRocks;
+
+impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for InRocks {
+    async fn build(&self) -> Result<(TempDir, LogStore, StateMachine), StorageError<TypeConfig>> {
+        let folder = TempDir::new().unwrap();
+        let (log, machine) = stores(Arc::new(RocksKv::open(folder.path()).unwrap()));
+        Ok((folder, log, machine))
+    }
+}
+
+fn stores(kv: Arc<dyn Kv>) -> (LogStore, StateMachine) {
+    (LogStore::open(Arc::clone(&kv)).unwrap(), StateMachine::open(kv).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_in_memory_passes_the_suite_of_openraft() {
+    Suite::test_all(InMemory).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_in_rocksdb_passes_the_suite_of_openraft() {
+    Suite::test_all(InRocks).await.unwrap();
+}
+
+fn blank(index: u64) -> Entry {
+    Entry { log_id: log_id(1, index), payload: EntryPayload::Blank }
+}
+
+/// An entry of about `bytes` bytes.
+fn large(index: u64, bytes: usize) -> Entry {
+    let command = Command::AdmitNode { peer_address: "a".repeat(bytes) };
+    let payload = EntryPayload::Normal(samples::stamped(command));
+    Entry { log_id: log_id(1, index), payload }
+}
+
+async fn log_with(entries: impl IntoIterator<Item = Entry> + Send) -> (MemoryKv, LogStore) {
+    let kv = MemoryKv::new();
+    let mut log = LogStore::open(Arc::new(kv.clone())).unwrap();
+    log.blocking_append(entries.into_iter().collect::<Vec<_>>()).await.unwrap();
+    (kv, log)
+}
+
+fn indexes(entries: &[Entry]) -> Vec<u64> {
+    entries.iter().map(|entry| entry.log_id.index).collect()
+}
+
+#[tokio::test]
+async fn a_read_for_replication_stops_at_its_limit_and_is_never_empty() {
+    let size = LOG_READ_BYTES_MAX / 2;
+    let (_, mut log) =
+        log_with([large(0, size), large(1, size), large(2, 3 * size), large(3, size)]).await;
+    let mut reader = log.get_log_reader().await;
+    assert_eq!(indexes(&reader.limited_get_log_entries(0, 4).await.unwrap()), [0, 1]);
+    assert_eq!(indexes(&reader.limited_get_log_entries(2, 4).await.unwrap()), [2]);
+}
+
+#[tokio::test]
+async fn a_stream_of_entries_goes_on_beyond_the_limit_of_one_read() {
+    let (_, mut log) = log_with((0..5).map(|index| large(index, LOG_READ_BYTES_MAX))).await;
+    let mut reader = log.get_log_reader().await;
+    let entries: Vec<Entry> = reader.entries_stream(1..4).await.try_collect().await.unwrap();
+    assert_eq!(indexes(&entries), [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_log_opened_again_is_as_it_was() {
+    let (kv, mut log) = log_with((0..10).map(blank)).await;
+    log.save_vote(&Vote::new_committed(2, 7)).await.unwrap();
+    log.save_committed(Some(log_id(1, 8))).await.unwrap();
+    log.purge(log_id(1, 3)).await.unwrap();
+    log.truncate_after(Some(log_id(1, 8))).await.unwrap();
+    drop(log);
+
+    let mut log = LogStore::open(Arc::new(kv)).unwrap();
+    let state = log.get_log_state().await.unwrap();
+    assert_eq!(state.last_purged_log_id, Some(log_id(1, 3)));
+    assert_eq!(state.last_log_id, Some(log_id(1, 8)));
+    assert_eq!(log.read_committed().await.unwrap(), Some(log_id(1, 8)));
+    let mut reader = log.get_log_reader().await;
+    assert_eq!(reader.read_vote().await.unwrap(), Some(Vote::new_committed(2, 7)));
+    assert_eq!(indexes(&reader.try_get_log_entries(..).await.unwrap()), [4, 5, 6, 7, 8]);
+}
+
+#[tokio::test]
+async fn a_reader_made_before_a_purge_sees_what_is_written_after_it() {
+    let (_, mut log) = log_with((0..3).map(blank)).await;
+    let mut reader = log.get_log_reader().await;
+    log.purge(log_id(1, 2)).await.unwrap();
+    log.append([blank(3)], IOFlushed::noop()).await.unwrap();
+    assert_eq!(indexes(&reader.try_get_log_entries(0..=3).await.unwrap()), [3]);
+}
+
+#[tokio::test]
+async fn truncating_after_nothing_removes_everything() {
+    let (_, mut log) = log_with((0..3).map(blank)).await;
+    log.truncate_after(None).await.unwrap();
+    assert_eq!(log.get_log_state().await.unwrap().last_log_id, None);
+}
+
+#[tokio::test]
+async fn a_missing_or_damaged_entry_is_an_error() {
+    for damage in [None, Some(Bytes::from_static(b"\xff\xff"))] {
+        let (kv, mut log) = log_with((0..3).map(blank)).await;
+        let mut batch = Batch::new();
+        match damage {
+            None => batch.delete(keys::entry(1)),
+            Some(bytes) => batch.put(keys::entry(1), bytes),
+        }
+        kv.write(Space::Log, batch).unwrap();
+        let mut reader = log.get_log_reader().await;
+        let error = reader.try_get_log_entries(0..3).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+}
+
+/// A store whose disk is full.
+struct FullKv(MemoryKv);
+
+impl KvRead for FullKv {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, KvError> {
+        self.0.get(space, key)
+    }
+
+    fn scan(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut Visitor<'_>,
+    ) -> Result<(), KvError> {
+        self.0.scan(space, from, to, visit)
+    }
+
+    fn last(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+    ) -> Result<Option<(Bytes, Bytes)>, KvError> {
+        self.0.last(space, from, to)
+    }
+}
+
+impl Kv for FullKv {
+    fn write(&self, space: Space, batch: Batch) -> Result<(), KvError> {
+        self.0.write(space, batch)
+    }
+
+    fn sync(&self, synced: Synced) {
+        synced(Err(KvError::Full("no space left".to_owned())));
+    }
+
+    fn flush(&self) -> Result<(), KvError> {
+        self.0.flush()
+    }
+
+    fn freeze(&self) -> Arc<dyn KvRead> {
+        self.0.freeze()
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_when_the_disk_is_full() {
+    let mut log = LogStore::open(Arc::new(FullKv(MemoryKv::new()))).unwrap();
+    let error = log.save_vote(&Vote::new(1, 1)).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    let error = log.blocking_append([blank(0)]).await.unwrap_err();
+    assert!(error.to_string().contains("the disk is full"), "{error}");
+}
