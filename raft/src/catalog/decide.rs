@@ -1,0 +1,252 @@
+//! The rules: what a command changes, or why it may not.
+
+use std::collections::BTreeSet;
+
+use proto::{
+    Answer, ClusterId, Command, Digest, Event, Link, Manifest, ObjectKey, Reference, Refusal,
+    RepoName, Stamped, Tag,
+};
+
+use super::View;
+use crate::ReadError;
+
+/// What an accepted command comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Decision {
+    /// What happened, in order. None when it was so already.
+    pub(crate) events: Vec<Event>,
+    /// What the one who asked is told.
+    pub(crate) answer: Answer,
+}
+
+/// Why there is no decision to apply.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotDecided {
+    /// The rules are against it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The rows cannot be read, so nothing can be decided on this node.
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
+}
+
+impl Decision {
+    const fn done(events: Vec<Event>) -> Self {
+        Self { events, answer: Answer::Done }
+    }
+}
+
+/// Decides what the command at log index `index` changes. Reads the view, touches nothing.
+///
+/// It re-checks everything and trusts no handler: of two requests that raced, the one that comes
+/// second in the log is decided on what the first one left. Equal views and equal entries give
+/// equal decisions, on every node and at every time: there is no clock here, no randomness and no
+/// order but that of the rows.
+pub(crate) fn decide(view: &View, index: u64, entry: &Stamped) -> Result<Decision, NotDecided> {
+    match &entry.command {
+        Command::FoundCluster { cluster, upload_key } => match view.cluster()? {
+            None => {
+                let event =
+                    Event::ClusterFounded { cluster: *cluster, upload_key: upload_key.clone() };
+                Ok(Decision::done(vec![event]))
+            }
+            Some(founded) if founded == *cluster => Ok(Decision::done(vec![])),
+            Some(founded) => Err(Refusal::AlreadyFounded(founded).into()),
+        },
+        Command::AdmitNode { peer_address } => Ok(admit(founded(view)?, index, peer_address)),
+        Command::LinkBlob { repository, digest, size, object, replaces } => {
+            link_blob(view, repository, digest, *size, *object, *replaces)
+        }
+        Command::MountBlob { repository, from, digest } => {
+            let blob =
+                view.blob(from, digest)?.ok_or_else(|| Refusal::BlobUnknown(digest.clone()))?;
+            link_blob(view, repository, digest, blob.size, blob.object, None)
+        }
+        Command::UnlinkBlob { repository, digest } => unlink_blob(view, repository, digest),
+        Command::PutManifest { repository, manifest, tags } => {
+            put_manifest(view, repository, manifest, tags)
+        }
+        Command::DeleteManifest { repository, digest } => delete_manifest(view, repository, digest),
+        Command::DeleteTag { repository, tag } => delete_tag(view, repository, tag),
+        Command::DiscardObject { object } => discard_object(view, *object),
+    }
+}
+
+fn founded(view: &View) -> Result<ClusterId, NotDecided> {
+    Ok(view.cluster()?.ok_or(Refusal::NotFounded)?)
+}
+
+/// The index of the entry becomes the node's id: it was never used before and never will be again.
+fn admit(cluster: ClusterId, index: u64, peer_address: &str) -> Decision {
+    Decision {
+        events: vec![Event::NodeAdmitted { node: index, peer_address: peer_address.to_owned() }],
+        answer: Answer::Admitted { node: index, cluster },
+    }
+}
+
+/// The first object linked to a digest stays; one that comes later holds no blob, unless it
+/// replaces what was found damaged. An object holds one blob in its life: one that was given up, or
+/// holds another blob, is not linked, so that whoever removes the bytes of an orphan removes
+/// nothing else.
+fn link_blob(
+    view: &View,
+    repository: &RepoName,
+    digest: &Digest,
+    size: u64,
+    object: ObjectKey,
+    replaces: Option<ObjectKey>,
+) -> Result<Decision, NotDecided> {
+    if view.is_orphan(object)? || view.blob_of(object)?.is_some_and(|held| held != *digest) {
+        return Err(Refusal::UploadEnded(object).into());
+    }
+    let mut events = Vec::new();
+    let (size, linked) = match view.blob_anywhere(digest)? {
+        None => (size, object),
+        Some(blob) if blob.object == object => (blob.size, object),
+        Some(blob) if Some(blob.object) == replaces => {
+            let (digest, from) = (digest.clone(), blob.object);
+            events.push(Event::ObjectReplaced { digest, size, from, to: object });
+            events.push(Event::ObjectOrphaned { object: from });
+            (size, object)
+        }
+        Some(blob) => {
+            events.push(Event::ObjectOrphaned { object });
+            (blob.size, blob.object)
+        }
+    };
+    if view.blob(repository, digest)?.is_none() {
+        let (repository, digest) = (repository.clone(), digest.clone());
+        events.push(Event::BlobLinked { repository, digest, size, object: linked });
+    }
+    Ok(Decision { events, answer: Answer::Linked { object: linked } })
+}
+
+fn discard_object(view: &View, object: ObjectKey) -> Result<Decision, NotDecided> {
+    if view.blob_of(object)?.is_some() {
+        return Err(Refusal::UploadEnded(object).into());
+    }
+    if view.is_orphan(object)? {
+        return Ok(Decision::done(vec![]));
+    }
+    Ok(Decision::done(vec![Event::ObjectOrphaned { object }]))
+}
+
+fn unlink_blob(
+    view: &View,
+    repository: &RepoName,
+    digest: &Digest,
+) -> Result<Decision, NotDecided> {
+    known(view, repository)?;
+    if view.blob(repository, digest)?.is_none() {
+        return Err(Refusal::BlobUnknown(digest.clone()).into());
+    }
+    unneeded(view, repository, digest)?;
+    let (repository, digest) = (repository.clone(), digest.clone());
+    Ok(Decision::done(vec![Event::BlobUnlinked { repository, digest }]))
+}
+
+/// A manifest is taken when the repository has everything that it names, with the sizes that it
+/// gives.
+fn put_manifest(
+    view: &View,
+    repository: &RepoName,
+    manifest: &Manifest,
+    tags: &[Tag],
+) -> Result<Decision, NotDecided> {
+    let digest = manifest.digest();
+    let mut events = Vec::new();
+    match view.manifest(repository, &Reference::Digest(digest.clone()))? {
+        Some(stored) if stored.media_type() != manifest.media_type() => {
+            let stored = stored.media_type().clone();
+            return Err(Refusal::TypeConflict { digest: digest.clone(), stored }.into());
+        }
+        Some(_) => {}
+        None => {
+            check_links(view, repository, manifest)?;
+            let (repository, manifest) = (repository.clone(), manifest.clone());
+            events.push(Event::ManifestPut { repository, manifest });
+        }
+    }
+    for tag in tags.iter().collect::<BTreeSet<_>>() {
+        let from = view.tag(repository, tag)?;
+        if from.as_ref() != Some(digest) {
+            let (repository, tag, to) = (repository.clone(), tag.clone(), digest.clone());
+            events.push(Event::TagMoved { repository, tag, from, to });
+        }
+    }
+    Ok(Decision::done(events))
+}
+
+fn check_links(view: &View, repository: &RepoName, manifest: &Manifest) -> Result<(), NotDecided> {
+    let mut missing = BTreeSet::new();
+    let mut check = |link: &Link, found: Option<u64>| match found {
+        None => {
+            missing.insert(link.digest.clone());
+            Ok(())
+        }
+        Some(actual) if actual != link.size => {
+            Err(Refusal::SizeMismatch { digest: link.digest.clone(), declared: link.size, actual })
+        }
+        Some(_) => Ok(()),
+    };
+    for link in manifest.blobs() {
+        check(link, view.blob(repository, &link.digest)?.map(|blob| blob.size))?;
+    }
+    for link in manifest.children() {
+        let child = view.manifest(repository, &Reference::Digest(link.digest.clone()))?;
+        check(link, child.map(|child| child.size()))?;
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::ReferencesUnknown(missing.into_iter().collect()).into())
+}
+
+fn delete_manifest(
+    view: &View,
+    repository: &RepoName,
+    digest: &Digest,
+) -> Result<Decision, NotDecided> {
+    known(view, repository)?;
+    let reference = Reference::Digest(digest.clone());
+    if view.manifest(repository, &reference)?.is_none() {
+        return Err(Refusal::ManifestUnknown(reference).into());
+    }
+    unneeded(view, repository, digest)?;
+    let mut events: Vec<Event> = view
+        .tags_of(repository, digest)?
+        .into_iter()
+        .map(|tag| Event::TagDeleted {
+            repository: repository.clone(),
+            tag,
+            digest: digest.clone(),
+        })
+        .collect();
+    events.push(Event::ManifestDeleted { repository: repository.clone(), digest: digest.clone() });
+    Ok(Decision::done(events))
+}
+
+fn delete_tag(view: &View, repository: &RepoName, tag: &Tag) -> Result<Decision, NotDecided> {
+    known(view, repository)?;
+    let Some(digest) = view.tag(repository, tag)? else {
+        return Err(Refusal::ManifestUnknown(Reference::Tag(tag.clone())).into());
+    };
+    let (repository, tag) = (repository.clone(), tag.clone());
+    Ok(Decision::done(vec![Event::TagDeleted { repository, tag, digest }]))
+}
+
+fn known(view: &View, repository: &RepoName) -> Result<(), NotDecided> {
+    if view.has_repository(repository)? {
+        return Ok(());
+    }
+    Err(Refusal::NameUnknown(repository.clone()).into())
+}
+
+/// Nothing is taken away that a manifest of the repository needs: every manifest served is
+/// complete.
+fn unneeded(view: &View, repository: &RepoName, digest: &Digest) -> Result<(), NotDecided> {
+    match view.needed_by(repository, digest)? {
+        None => Ok(()),
+        Some(by) => Err(Refusal::InUse { digest: digest.clone(), by }.into()),
+    }
+}

@@ -1,0 +1,215 @@
+//! The key schema of the catalog, one row kind per [`Table`].
+//!
+//! ```text
+//! 0x00                                            the generation that is current (u32)
+//! 0x01 generation(u32) table(u8) fields...        a row of a generation
+//! ```
+//!
+//! Text fields end with a zero byte, which occurs in none of them, except the last, which ends with
+//! the key. Numbers are big-endian. So every list that a user asks for is one ordered range scan.
+//!
+//! A snapshot that arrives is written as a generation of its own and becomes current by one write
+//! of the pointer: a crash half way leaves the old state.
+
+use proto::{Digest, ObjectKey, RepoName, RequestId, Tag, Timestamp};
+
+/// A generation of the catalog: all of its rows.
+pub(crate) type Generation = u32;
+
+/// The key under which the current generation is kept.
+pub(crate) const POINTER: &[u8] = &[0];
+
+/// The kinds of rows, by the byte that follows the generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Table {
+    /// `-> Applied`: the last applied log id, the membership and the time.
+    Applied = b'a',
+    /// `-> ClusterFounded`: the cluster's identity and secrets.
+    Cluster = b'c',
+    /// `node(u64) -> NodeAdmitted`.
+    Node = b'n',
+    /// `repository -> nothing`: what was ever pushed to.
+    Repository = b'r',
+    /// `digest -> BlobRow`: where a blob's bytes are, whichever repositories link it.
+    Blob = b'b',
+    /// `repository digest -> nothing`: the blobs that a repository has.
+    Link = b'l',
+    /// `repository digest -> Manifest`.
+    Manifest = b'm',
+    /// `repository tag -> digest`.
+    Tag = b't',
+    /// `repository digest tag -> nothing`: the tags that name a manifest.
+    TagOf = b'g',
+    /// `repository digest manifest -> nothing`: the manifests that need a blob or a manifest.
+    NeededBy = b'u',
+    /// `repository subject digest -> DescriptorRow`: what refers to a manifest.
+    Referrer = b's',
+    /// `object -> digest`: the blob whose bytes an object holds.
+    Object = b'k',
+    /// `object -> when(u64)`: objects that hold no blob and never will again, to be swept.
+    Orphan = b'o',
+    /// `index(u64) position(u32) -> JournalRow`: every event, in order.
+    Journal = b'j',
+    /// `request -> AnswerRow`: what a request was answered.
+    Answer = b'q',
+    /// `when(u64) request -> nothing`: the answers by age.
+    AnswerAge = b'w',
+}
+
+/// Builds the keys of one generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Keys {
+    generation: Generation,
+}
+
+impl Keys {
+    pub(crate) const fn of(generation: Generation) -> Self {
+        Self { generation }
+    }
+
+    pub(crate) const fn generation(self) -> Generation {
+        self.generation
+    }
+
+    fn table(self, table: Table) -> Vec<u8> {
+        let mut key = prefix(self.generation);
+        key.push(table as u8);
+        key
+    }
+
+    pub(crate) fn applied(self) -> Vec<u8> {
+        self.table(Table::Applied)
+    }
+
+    pub(crate) fn cluster(self) -> Vec<u8> {
+        self.table(Table::Cluster)
+    }
+
+    pub(crate) fn node(self, node: u64) -> Vec<u8> {
+        join(self.table(Table::Node), &node.to_be_bytes())
+    }
+
+    pub(crate) fn repository(self, repository: &RepoName) -> Vec<u8> {
+        join(self.table(Table::Repository), repository.as_str().as_bytes())
+    }
+
+    pub(crate) fn blob(self, digest: &Digest) -> Vec<u8> {
+        join(self.table(Table::Blob), digest.as_str().as_bytes())
+    }
+
+    /// The prefix of a repository's rows in a table.
+    pub(crate) fn within(self, table: Table, repository: &RepoName) -> Vec<u8> {
+        field(self.table(table), repository.as_str())
+    }
+
+    pub(crate) fn link(self, repository: &RepoName, digest: &Digest) -> Vec<u8> {
+        join(self.within(Table::Link, repository), digest.as_str().as_bytes())
+    }
+
+    pub(crate) fn manifest(self, repository: &RepoName, digest: &Digest) -> Vec<u8> {
+        join(self.within(Table::Manifest, repository), digest.as_str().as_bytes())
+    }
+
+    pub(crate) fn tag(self, repository: &RepoName, tag: &Tag) -> Vec<u8> {
+        join(self.within(Table::Tag, repository), tag.as_str().as_bytes())
+    }
+
+    /// The prefix of the rows about a digest of a repository, in a table that has such rows.
+    pub(crate) fn about(self, table: Table, repository: &RepoName, digest: &Digest) -> Vec<u8> {
+        field(self.within(table, repository), digest.as_str())
+    }
+
+    pub(crate) fn tag_of(self, repository: &RepoName, digest: &Digest, tag: &Tag) -> Vec<u8> {
+        join(self.about(Table::TagOf, repository, digest), tag.as_str().as_bytes())
+    }
+
+    pub(crate) fn needed_by(self, repository: &RepoName, digest: &Digest, by: &Digest) -> Vec<u8> {
+        join(self.about(Table::NeededBy, repository, digest), by.as_str().as_bytes())
+    }
+
+    pub(crate) fn referrer(self, repository: &RepoName, subject: &Digest, by: &Digest) -> Vec<u8> {
+        join(self.about(Table::Referrer, repository, subject), by.as_str().as_bytes())
+    }
+
+    pub(crate) fn object(self, object: ObjectKey) -> Vec<u8> {
+        join(self.table(Table::Object), object.to_string().as_bytes())
+    }
+
+    pub(crate) fn orphan(self, object: ObjectKey) -> Vec<u8> {
+        join(self.table(Table::Orphan), object.to_string().as_bytes())
+    }
+
+    pub(crate) fn journal(self, index: u64, position: u32) -> Vec<u8> {
+        join(join(self.table(Table::Journal), &index.to_be_bytes()), &position.to_be_bytes())
+    }
+
+    pub(crate) fn answer(self, request: &RequestId) -> Vec<u8> {
+        join(self.table(Table::Answer), request.as_bytes())
+    }
+
+    pub(crate) fn answer_age(self, when: Timestamp, request: &RequestId) -> Vec<u8> {
+        join(self.answers_before(when), request.as_bytes())
+    }
+
+    /// The key before which the ages of all answers older than `when` stand.
+    pub(crate) fn answers_before(self, when: Timestamp) -> Vec<u8> {
+        join(self.table(Table::AnswerAge), &when.as_millis().to_be_bytes())
+    }
+
+    /// The prefix of a table.
+    pub(crate) fn all(self, table: Table) -> Vec<u8> {
+        self.table(table)
+    }
+}
+
+/// The prefix of all rows of a generation.
+pub(crate) fn prefix(generation: Generation) -> Vec<u8> {
+    join(vec![1], &generation.to_be_bytes())
+}
+
+/// The first key after all those that start with `prefix`, which does not end in 0xff.
+pub(crate) fn after(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return end;
+        }
+    }
+    vec![u8::MAX; prefix.len() + 1]
+}
+
+fn join(mut key: Vec<u8>, end: &[u8]) -> Vec<u8> {
+    key.extend_from_slice(end);
+    key
+}
+
+fn field(key: Vec<u8>, text: &str) -> Vec<u8> {
+    let mut key = join(key, text.as_bytes());
+    key.push(0);
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use super::*;
+
+    #[test]
+    fn the_rows_of_one_repository_are_apart_from_those_of_a_longer_name() {
+        let keys = Keys::of(7);
+        let (short, long) = ("a".parse().unwrap(), "a/b".parse().unwrap());
+        let prefix = keys.within(Table::Tag, &short);
+        assert!(keys.tag(&short, &"x".parse().unwrap()).starts_with(&prefix));
+        assert!(!keys.tag(&long, &"x".parse().unwrap()).starts_with(&prefix));
+    }
+
+    #[test]
+    fn after_ends_a_prefix() {
+        assert_eq!(after(&[1, 2]), vec![1, 3]);
+        assert_eq!(after(&[1, 255, 255]), vec![2]);
+        assert!(after(&[255, 255]) > vec![255, 255]);
+    }
+}

@@ -1,0 +1,181 @@
+//! The state machine that openraft drives: applies entries to the rows, and installs snapshots in
+//! their place.
+
+use std::io;
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt as _};
+use openraft::entry::RaftEntry as _;
+use openraft::storage::{EntryResponder, RaftStateMachine};
+use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder as _};
+use proto::{Outcome, Stamped};
+use storage::{Batch, Kv, Space};
+
+use super::applied::Applied;
+use super::decide::{Decision, NotDecided, decide};
+use super::project::project;
+use super::snapshot::{CatalogSnapshot, FrozenRows, SnapshotBuilder, StagedRows, Staging};
+use super::view::current_generation;
+use super::{View, journal, requests};
+use crate::ReadError;
+use crate::types::{
+    Entry, LogId, Response, SnapshotMeta, SnapshotOf, StoredMembership, TypeConfig,
+};
+
+/// The catalog's writer. There is one, and readers see each entry's changes all at once.
+pub(crate) struct StateMachine {
+    kv: Arc<dyn Kv>,
+    view: View,
+    applied: Applied,
+    staging: Staging,
+}
+
+impl StateMachine {
+    /// The catalog as `kv` has it.
+    pub(crate) fn open(kv: Arc<dyn Kv>) -> Result<Self, ReadError> {
+        let generation = current_generation(&*kv)?;
+        let view = View::of(Arc::<dyn Kv>::clone(&kv), generation);
+        let applied = Applied::read(&view)?;
+        let staging = Staging::open(Arc::clone(&kv), generation)?;
+        Ok(Self { kv, view, applied, staging })
+    }
+
+    /// Where snapshots that arrive are written.
+    pub(crate) fn staging(&self) -> Staging {
+        self.staging.clone()
+    }
+
+    /// Applies one entry: all of its changes in one batch, with the fact that it is applied.
+    pub(super) fn apply_entry(&mut self, entry: &Entry) -> Result<Response, ReadError> {
+        let mut batch = Batch::new();
+        let mut applied = self.applied.clone();
+        applied.last = Some(entry.log_id);
+        let outcome = match &entry.payload {
+            EntryPayload::Blank => None,
+            EntryPayload::Membership(membership) => {
+                applied.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
+                None
+            }
+            EntryPayload::Normal(command) => {
+                applied.when = applied.when.max(command.when);
+                Some(self.apply_command(entry.index(), command, &applied, &mut batch)?)
+            }
+        };
+        batch.put(self.view.keys().applied(), applied.encode());
+        self.kv.write(Space::Catalog, batch)?;
+        self.applied = applied;
+        Ok(Response { outcome })
+    }
+
+    fn apply_command(
+        &self,
+        index: u64,
+        command: &Stamped,
+        applied: &Applied,
+        batch: &mut Batch,
+    ) -> Result<Outcome, ReadError> {
+        if let Some(first) = self.view.answer(&command.request)? {
+            return Ok(first);
+        }
+        let when = applied.when;
+        let outcome = match decide(&self.view, index, command) {
+            Ok(Decision { events, answer }) => {
+                for event in &events {
+                    project(&self.view, when, event, batch)?;
+                }
+                journal::record(self.view.keys(), index, when, command, &events, batch);
+                Ok(answer)
+            }
+            Err(NotDecided::Refused(refusal)) => Err(refusal),
+            Err(NotDecided::Unreadable(error)) => return Err(error),
+        };
+        requests::remember(&self.view, when, &command.request, &outcome, batch)?;
+        Ok(outcome)
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for StateMachine {
+    type SnapshotData = CatalogSnapshot;
+    type SnapshotBuilder = SnapshotBuilder;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        Ok((self.applied.last, self.applied.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
+    {
+        while let Some(entry) = entries.next().await {
+            let (entry, responder) = entry?;
+            let response = self.apply_entry(&entry).map_err(broken)?;
+            if let Some(responder) = responder {
+                responder.send(response);
+            }
+        }
+        Ok(())
+    }
+
+    async fn try_create_snapshot_builder(&mut self, _force: bool) -> Option<SnapshotBuilder> {
+        Some(self.get_snapshot_builder().await)
+    }
+
+    async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
+        let frozen = View::of(self.kv.freeze(), self.view.keys().generation());
+        SnapshotBuilder::new(Arc::clone(&self.kv), frozen)
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta,
+        snapshot: CatalogSnapshot,
+    ) -> io::Result<()> {
+        let staged = match snapshot {
+            CatalogSnapshot::Staged(staged) => staged,
+            CatalogSnapshot::Frozen(mut frozen) => {
+                let mut staged = self.staging.begin();
+                copy(&mut frozen, &mut staged)?;
+                staged
+            }
+        };
+        let applied = staged.applied()?;
+        if applied.last != meta.last_log_id {
+            let reason = format!(
+                "a snapshot up to {:?} has rows up to {:?}",
+                meta.last_log_id, applied.last
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        }
+        let old = self.view.keys().generation();
+        let generation = tokio::task::spawn_blocking(move || staged.make_current(old))
+            .await
+            .map_err(io::Error::other)??;
+        self.view = View::of(Arc::<dyn Kv>::clone(&self.kv), generation);
+        self.applied = applied;
+        Ok(())
+    }
+
+    /// The rows as they are now: newer than the last snapshot that was built, which is as good for
+    /// a node that lags.
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<CatalogSnapshot>>> {
+        if self.applied.last.is_none() {
+            return Ok(None);
+        }
+        self.get_snapshot_builder().await.build_snapshot().await.map(Some)
+    }
+}
+
+fn copy(from: &mut FrozenRows, to: &mut StagedRows) -> io::Result<()> {
+    loop {
+        let rows = from.next_rows(proto::limits::SNAPSHOT_CHUNK_BYTES)?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        to.write_rows(rows)?;
+    }
+}
+
+/// What openraft is told when this node's store or its rows are not usable: it stops the node.
+pub(super) fn broken(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
+    io::Error::other(error)
+}

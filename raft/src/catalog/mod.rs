@@ -1,0 +1,28 @@
+//! The catalog: which manifests exist and what each tag means, event-sourced from the log.
+//!
+//! One entry goes through it like this:
+//!
+//! ```text
+//! Stamped<Command> at a log index
+//!     -> decide(view, index, entry) -> Decision { events, answer } or a Refusal     pure
+//!     -> project(view, event)       -> row writes                                  pure
+//!     -> one batch: rows + journal + the answer to this request id + what is applied
+//! ```
+//!
+//! Rows derive from events alone; [`keys`] documents each kind of row.
+
+mod applied;
+mod decide;
+mod journal;
+mod keys;
+mod machine;
+mod project;
+mod requests;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub(crate) use machine::StateMachine;
+pub(crate) use snapshot::{CatalogSnapshot, StagedRows, Staging};
+pub use view::{Blob, View};

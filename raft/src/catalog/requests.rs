@@ -1,0 +1,42 @@
+//! The answers that were given, by request id, so that a command that arrives again is applied at
+//! most once.
+
+use prost::Message as _;
+use proto::limits::{ANSWER_LIFETIME, ANSWERS_EXPIRED_PER_APPLY};
+use proto::pb::catalog as pb;
+use proto::{Outcome, RequestId, Timestamp};
+use storage::Batch;
+
+use super::View;
+use super::keys::Table;
+use crate::ReadError;
+
+/// Adds the answer to `request`, and removes some of those that have outlived [`ANSWER_LIFETIME`]
+/// in catalog time.
+pub(crate) fn remember(
+    view: &View,
+    when: Timestamp,
+    request: &RequestId,
+    outcome: &Outcome,
+    batch: &mut Batch,
+) -> Result<(), ReadError> {
+    let keys = view.keys();
+    let row = pb::AnswerRow { when_millis: when.as_millis(), outcome: Some(outcome.into()) };
+    batch.put(keys.answer(request), row.encode_to_vec());
+    batch.put(keys.answer_age(when, request), []);
+
+    let ages = keys.all(Table::AnswerAge);
+    let limit = keys.answers_before(when.minus(ANSWER_LIFETIME));
+    let mut expired = Vec::new();
+    view.visit(&ages, None, ANSWERS_EXPIRED_PER_APPLY, |age, _| expired.push(age.to_vec()))?;
+    for age in expired {
+        let key = [ages.as_slice(), &age].concat();
+        if key < limit
+            && let Some(Ok(request)) = age.get(size_of::<u64>()..).map(RequestId::try_from)
+        {
+            batch.delete(keys.answer(&request));
+            batch.delete(key);
+        }
+    }
+    Ok(())
+}

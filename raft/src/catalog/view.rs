@@ -1,0 +1,287 @@
+//! Reading the catalog.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prost::Message as _;
+use proto::pb::{catalog as pb, raft as pb_raft};
+use proto::{
+    ClusterId, DecodeError, Descriptor, Digest, Manifest, ObjectKey, Reference, RepoName,
+    RequestId, Tag, UploadKey,
+};
+use storage::{KvError, KvRead, Space};
+
+use super::keys::{self, Generation, Keys, Table};
+use crate::ReadError;
+
+/// Where a blob's bytes are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blob {
+    /// The blob's size, in bytes.
+    pub size: u64,
+    /// The object that holds its bytes.
+    pub object: ObjectKey,
+}
+
+/// The catalog at one moment: what is read through one view belongs together. Each reading fails
+/// with [`ReadError`] when this node's store cannot be read, and never otherwise.
+#[derive(Clone)]
+pub struct View {
+    rows: Arc<dyn KvRead>,
+    keys: Keys,
+}
+
+#[allow(clippy::missing_errors_doc, reason = "all fail alike, see ReadError")]
+impl View {
+    /// The current generation in `rows`, which are frozen or written by the caller alone.
+    pub(crate) fn current(rows: Arc<dyn KvRead>) -> Result<Self, ReadError> {
+        let generation = current_generation(&*rows)?;
+        Ok(Self { rows, keys: Keys::of(generation) })
+    }
+
+    /// A generation in `rows`.
+    pub(crate) fn of(rows: Arc<dyn KvRead>, generation: Generation) -> Self {
+        Self { rows, keys: Keys::of(generation) }
+    }
+
+    /// Where the rows are read from.
+    pub(crate) fn rows(&self) -> Arc<dyn KvRead> {
+        Arc::clone(&self.rows)
+    }
+
+    pub(crate) const fn keys(&self) -> Keys {
+        self.keys
+    }
+
+    /// The key that signs upload sessions; `None` until the cluster is founded.
+    pub fn upload_key(&self) -> Result<Option<UploadKey>, ReadError> {
+        let Some(row) = self.founded()? else { return Ok(None) };
+        let key: [u8; 32] =
+            row.upload_key.as_ref().try_into().map_err(|e| DecodeError::new("upload key", e))?;
+        Ok(Some(UploadKey::from_bytes(key)))
+    }
+
+    /// The cluster's id; `None` until it is founded.
+    pub fn cluster(&self) -> Result<Option<ClusterId>, ReadError> {
+        let Some(row) = self.founded()? else { return Ok(None) };
+        let id = ClusterId::try_from(row.cluster_id.as_ref());
+        Ok(Some(id.map_err(|e| DecodeError::new("cluster id", e))?))
+    }
+
+    /// Whether anything was ever put into `repository`.
+    pub fn has_repository(&self, repository: &RepoName) -> Result<bool, ReadError> {
+        Ok(self.get(&self.keys.repository(repository))?.is_some())
+    }
+
+    /// The blob `digest`, when `repository` links it.
+    pub fn blob(&self, repository: &RepoName, digest: &Digest) -> Result<Option<Blob>, ReadError> {
+        if self.get(&self.keys.link(repository, digest))?.is_none() {
+            return Ok(None);
+        }
+        self.blob_anywhere(digest)
+    }
+
+    /// The blob `digest`, whichever repositories link it: for healing, never for serving.
+    pub fn blob_anywhere(&self, digest: &Digest) -> Result<Option<Blob>, ReadError> {
+        let Some(row) = self.message::<pb::BlobRow>("blob", &self.keys.blob(digest))? else {
+            return Ok(None);
+        };
+        let object = row.object.parse().map_err(|e| DecodeError::new("object", e))?;
+        Ok(Some(Blob { size: row.size, object }))
+    }
+
+    /// The blob whose bytes `object` holds.
+    pub(crate) fn blob_of(&self, object: ObjectKey) -> Result<Option<Digest>, ReadError> {
+        let row = self.get(&self.keys.object(object))?;
+        row.map(|value| text("object", &value)).transpose()
+    }
+
+    /// Whether `object` holds no blob and never will: its bytes are there no longer, or not for
+    /// long.
+    pub fn is_orphan(&self, object: ObjectKey) -> Result<bool, ReadError> {
+        Ok(self.get(&self.keys.orphan(object))?.is_some())
+    }
+
+    /// What `tag` names.
+    pub fn tag(&self, repository: &RepoName, tag: &Tag) -> Result<Option<Digest>, ReadError> {
+        let row = self.get(&self.keys.tag(repository, tag))?;
+        row.map(|value| text("tag", &value)).transpose()
+    }
+
+    /// The manifest that `reference` names.
+    pub fn manifest(
+        &self,
+        repository: &RepoName,
+        reference: &Reference,
+    ) -> Result<Option<Manifest>, ReadError> {
+        let named;
+        let digest = match reference {
+            Reference::Digest(digest) => digest,
+            Reference::Tag(tag) => match self.tag(repository, tag)? {
+                Some(digest) => {
+                    named = digest;
+                    &named
+                }
+                None => return Ok(None),
+            },
+        };
+        let row = self.get(&self.keys.manifest(repository, digest))?;
+        Ok(row.map(Manifest::decode).transpose()?)
+    }
+
+    /// Up to `limit` tags after `after`, in order.
+    pub fn tags(
+        &self,
+        repository: &RepoName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Tag>, ReadError> {
+        self.page("tag", &self.keys.within(Table::Tag, repository), after, limit)
+    }
+
+    /// Up to `limit` repositories after `after`, in order.
+    pub fn repositories(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<RepoName>, ReadError> {
+        self.page("repository", &self.keys.all(Table::Repository), after, limit)
+    }
+
+    /// Up to `limit` manifests of `repository` whose subject is `subject`, after the digest
+    /// `after`, in order of digest.
+    pub fn referrers(
+        &self,
+        repository: &RepoName,
+        subject: &Digest,
+        after: Option<&Digest>,
+        limit: usize,
+    ) -> Result<Vec<Descriptor>, ReadError> {
+        let prefix = self.keys.about(Table::Referrer, repository, subject);
+        let mut rows = Vec::new();
+        self.visit(&prefix, after.map(Digest::as_str), limit, |end, value| {
+            rows.push((end.to_vec(), Bytes::copy_from_slice(value)));
+        })?;
+        rows.into_iter()
+            .map(|(digest, row)| {
+                let row =
+                    pb::DescriptorRow::decode(row).map_err(|e| DecodeError::new("referrer", e))?;
+                Ok(Descriptor {
+                    digest: text("digest", &digest)?,
+                    media_type: row
+                        .media_type
+                        .parse()
+                        .map_err(|e| DecodeError::new("media type", e))?,
+                    size: row.size,
+                    artifact_type: row.artifact_type,
+                    annotations: row.annotations,
+                })
+            })
+            .collect()
+    }
+
+    /// All tags that name `digest`.
+    pub(crate) fn tags_of(
+        &self,
+        repository: &RepoName,
+        digest: &Digest,
+    ) -> Result<Vec<Tag>, ReadError> {
+        self.page("tag", &self.keys.about(Table::TagOf, repository, digest), None, usize::MAX)
+    }
+
+    /// A manifest of `repository` that needs `digest`, if there is one.
+    pub(crate) fn needed_by(
+        &self,
+        repository: &RepoName,
+        digest: &Digest,
+    ) -> Result<Option<Digest>, ReadError> {
+        let prefix = self.keys.about(Table::NeededBy, repository, digest);
+        Ok(self.page("digest", &prefix, None, 1)?.pop())
+    }
+
+    /// What the request was answered, while that is kept.
+    pub(crate) fn answer(&self, request: &RequestId) -> Result<Option<proto::Outcome>, ReadError> {
+        let Some(row) = self.message::<pb::AnswerRow>("answer", &self.keys.answer(request))? else {
+            return Ok(None);
+        };
+        let outcome = row.outcome.ok_or_else(|| DecodeError::missing("outcome"))?;
+        Ok(Some(outcome.try_into()?))
+    }
+
+    /// What is applied, as it stands at rest.
+    pub(crate) fn applied(&self) -> Result<Option<pb_raft::Applied>, ReadError> {
+        self.message("applied state", &self.keys.applied())
+    }
+
+    fn founded(&self) -> Result<Option<pb::ClusterFounded>, ReadError> {
+        self.message("cluster", &self.keys.cluster())
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, KvError> {
+        self.rows.get(Space::Catalog, key)
+    }
+
+    fn message<M: prost::Message + Default>(
+        &self,
+        what: &'static str,
+        key: &[u8],
+    ) -> Result<Option<M>, ReadError> {
+        let row = self.get(key)?;
+        Ok(row.map(M::decode).transpose().map_err(|e| DecodeError::new(what, e))?)
+    }
+
+    /// Up to `limit` names that follow `prefix` in keys, after the name `after`.
+    fn page<T: std::str::FromStr<Err: ToString>>(
+        &self,
+        what: &'static str,
+        prefix: &[u8],
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<T>, ReadError> {
+        let mut names = Vec::new();
+        self.visit(prefix, after, limit, |end, _| names.push(text(what, end)))?;
+        names.into_iter().collect()
+    }
+
+    /// Visits up to `limit` rows whose key is `prefix` and then more than `after`, with what
+    /// follows the prefix.
+    pub(crate) fn visit(
+        &self,
+        prefix: &[u8],
+        after: Option<&str>,
+        limit: usize,
+        mut visit: impl FnMut(&[u8], &[u8]),
+    ) -> Result<(), ReadError> {
+        if limit == 0 {
+            return Ok(());
+        }
+        let mut from = prefix.to_vec();
+        if let Some(after) = after {
+            from.extend_from_slice(after.as_bytes());
+            from.push(0);
+        }
+        let mut left = limit;
+        self.rows.scan(Space::Catalog, &from, &keys::after(prefix), &mut |key, value| {
+            visit(&key[prefix.len()..], value);
+            left -= 1;
+            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok(())
+    }
+}
+
+/// The generation that readers of `rows` use: the first one until a snapshot was installed.
+pub(crate) fn current_generation(rows: &dyn KvRead) -> Result<Generation, ReadError> {
+    let Some(value) = rows.get(Space::Catalog, keys::POINTER)? else { return Ok(0) };
+    let bytes = value.as_ref().try_into().map_err(|e| DecodeError::new("generation", e))?;
+    Ok(Generation::from_be_bytes(bytes))
+}
+
+fn text<T: std::str::FromStr<Err: ToString>>(
+    what: &'static str,
+    bytes: &[u8],
+) -> Result<T, ReadError> {
+    let text = std::str::from_utf8(bytes).map_err(|e| DecodeError::new(what, e))?;
+    Ok(text.parse().map_err(|e: T::Err| DecodeError::new(what, e.to_string()))?)
+}
