@@ -1,0 +1,120 @@
+//! What peers may ask of this node's Raft.
+
+use async_trait::async_trait;
+use openraft::errors::{Fatal, RaftError};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+
+use super::rows::SnapshotSink;
+use crate::catalog::{CatalogSnapshot, StagedRows, Staging};
+use crate::types::{Raft, SnapshotOf, TypeConfig, Vote};
+
+/// Openraft as its peers see it. The only error is that it has stopped.
+#[async_trait]
+pub(crate) trait Consensus: Clone + Send + Sync + 'static {
+    /// A snapshot while it comes.
+    type Staged: SnapshotSink;
+
+    /// Takes entries, or a heartbeat, from the leader.
+    async fn append_entries(
+        &self,
+        request: AppendEntriesRequest<TypeConfig>,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, Fatal<TypeConfig>>;
+
+    /// Answers a candidate.
+    async fn vote(
+        &self,
+        request: VoteRequest<TypeConfig>,
+    ) -> Result<VoteResponse<TypeConfig>, Fatal<TypeConfig>>;
+
+    /// Answers a node that asks before it becomes a candidate.
+    async fn pre_vote(
+        &self,
+        request: VoteRequest<TypeConfig>,
+    ) -> Result<VoteResponse<TypeConfig>, Fatal<TypeConfig>>;
+
+    /// Hears that the leader hands over.
+    async fn transfer_leader(
+        &self,
+        request: TransferLeaderRequest<TypeConfig>,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, Fatal<TypeConfig>>;
+
+    /// Begins to stage a snapshot.
+    fn stage(&self) -> Self::Staged;
+
+    /// Installs a snapshot that came whole.
+    async fn install_snapshot(
+        &self,
+        vote: Vote,
+        snapshot: SnapshotOf<Self::Staged>,
+    ) -> Result<SnapshotResponse<TypeConfig>, Fatal<TypeConfig>>;
+}
+
+/// The running openraft, and where snapshots for its state machine are staged.
+#[derive(Clone)]
+pub(crate) struct RaftConsensus {
+    raft: Raft,
+    staging: Staging,
+}
+
+impl RaftConsensus {
+    pub(super) const fn new(raft: Raft, staging: Staging) -> Self {
+        Self { raft, staging }
+    }
+}
+
+#[async_trait]
+impl Consensus for RaftConsensus {
+    type Staged = StagedRows;
+
+    async fn append_entries(
+        &self,
+        request: AppendEntriesRequest<TypeConfig>,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, Fatal<TypeConfig>> {
+        self.raft.append_entries(request).await.map_err(fatal)
+    }
+
+    async fn vote(
+        &self,
+        request: VoteRequest<TypeConfig>,
+    ) -> Result<VoteResponse<TypeConfig>, Fatal<TypeConfig>> {
+        self.raft.vote(request).await.map_err(fatal)
+    }
+
+    async fn pre_vote(
+        &self,
+        request: VoteRequest<TypeConfig>,
+    ) -> Result<VoteResponse<TypeConfig>, Fatal<TypeConfig>> {
+        self.raft.pre_vote(request).await.map_err(fatal)
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: TransferLeaderRequest<TypeConfig>,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, Fatal<TypeConfig>> {
+        self.raft.handle_transfer_leader(request).await
+    }
+
+    fn stage(&self) -> StagedRows {
+        self.staging.begin()
+    }
+
+    async fn install_snapshot(
+        &self,
+        vote: Vote,
+        snapshot: SnapshotOf<StagedRows>,
+    ) -> Result<SnapshotResponse<TypeConfig>, Fatal<TypeConfig>> {
+        let SnapshotOf { meta, snapshot } = snapshot;
+        let snapshot = SnapshotOf { meta, snapshot: CatalogSnapshot::Staged(snapshot) };
+        self.raft.install_full_snapshot(vote, snapshot).await
+    }
+}
+
+/// These calls have no error of their own.
+fn fatal(error: RaftError<TypeConfig>) -> Fatal<TypeConfig> {
+    match error {
+        RaftError::Fatal(fatal) => fatal,
+    }
+}

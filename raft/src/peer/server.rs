@@ -1,0 +1,156 @@
+//! What other nodes ask of this one's Raft.
+
+use std::sync::Arc;
+
+use openraft::errors::Fatal;
+use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest, VoteRequest};
+use proto::DecodeError;
+use proto::limits::PEER_MESSAGE_BYTES_MAX;
+use proto::pb::peer as pb;
+use proto::pb::peer::peer_server::{Peer, PeerServer};
+
+use tokio::sync::Semaphore;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::consensus::{Consensus, RaftConsensus};
+use super::incoming;
+use crate::catalog::Staging;
+use crate::convert::{SnapshotHeader, Wire};
+use crate::identity::Identity;
+use crate::types::{Raft, SnapshotOf, TypeConfig, Vote};
+
+/// The gRPC service that hands what peers send to Raft, after it was checked.
+#[derive(Clone)]
+pub(crate) struct PeerService<C = RaftConsensus> {
+    identity: Identity,
+    consensus: C,
+    /// Held while a snapshot comes: two at once would only be two of the same.
+    snapshots: Arc<Semaphore>,
+}
+
+impl PeerService {
+    /// The service of the node that `identity` names.
+    pub(crate) fn new(raft: Raft, identity: Identity, staging: Staging) -> Self {
+        Self::over(RaftConsensus::new(raft, staging), identity)
+    }
+}
+
+impl<C: Consensus> PeerService<C> {
+    /// The service that hands what comes to `consensus`.
+    pub(super) fn over(consensus: C, identity: Identity) -> Self {
+        Self { identity, consensus, snapshots: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// The service with its limits, to be served.
+    pub(crate) fn into_server(self) -> PeerServer<Self> {
+        PeerServer::new(self)
+            .max_decoding_message_size(PEER_MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(PEER_MESSAGE_BYTES_MAX)
+    }
+
+    /// Refuses what is meant for another cluster or another node: an address may have changed
+    /// hands.
+    fn check_envelope(&self, envelope: Option<&pb::Envelope>) -> Result<(), Status> {
+        let envelope =
+            envelope.ok_or_else(|| Status::invalid_argument("the request has no envelope"))?;
+        if envelope.cluster_id != self.identity.cluster.as_bytes().as_slice() {
+            return Err(Status::failed_precondition(format!(
+                "this is a node of cluster {}, and the request is for another cluster",
+                self.identity.cluster
+            )));
+        }
+        if envelope.target != self.identity.node {
+            return Err(Status::failed_precondition(format!(
+                "this is node {}, and the request is for node {}",
+                self.identity.node, envelope.target
+            )));
+        }
+        Ok(())
+    }
+
+    /// Refuses a vote in this node's own name: no other node can have it.
+    fn check_vote(&self, vote: &Vote) -> Result<(), Status> {
+        if vote.leader_id.voted_for == self.identity.node {
+            return Err(Status::invalid_argument("the request is in this node's own name"));
+        }
+        Ok(())
+    }
+
+    fn vote_request(&self, message: pb::VoteRequest) -> Result<VoteRequest<TypeConfig>, Status> {
+        self.check_envelope(message.envelope.as_ref())?;
+        let request = VoteRequest::from_message(message).map_err(invalid)?;
+        self.check_vote(&request.vote)?;
+        Ok(request)
+    }
+}
+
+#[tonic::async_trait]
+impl<C: Consensus> Peer for PeerService<C> {
+    async fn append_entries(
+        &self,
+        request: Request<pb::AppendEntriesRequest>,
+    ) -> Result<Response<pb::AppendEntriesResponse>, Status> {
+        let message = request.into_inner();
+        self.check_envelope(message.envelope.as_ref())?;
+        let request = AppendEntriesRequest::from_message(message).map_err(invalid)?;
+        self.check_vote(&request.vote)?;
+        answer(self.consensus.append_entries(request).await)
+    }
+
+    async fn vote(
+        &self,
+        request: Request<pb::VoteRequest>,
+    ) -> Result<Response<pb::VoteResponse>, Status> {
+        let request = self.vote_request(request.into_inner())?;
+        answer(self.consensus.vote(request).await)
+    }
+
+    async fn pre_vote(
+        &self,
+        request: Request<pb::VoteRequest>,
+    ) -> Result<Response<pb::VoteResponse>, Status> {
+        let request = self.vote_request(request.into_inner())?;
+        answer(self.consensus.pre_vote(request).await)
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<pb::TransferLeaderRequest>,
+    ) -> Result<Response<pb::TransferLeaderResponse>, Status> {
+        let message = request.into_inner();
+        self.check_envelope(message.envelope.as_ref())?;
+        let request = TransferLeaderRequest::from_message(message).map_err(invalid)?;
+        answer(self.consensus.transfer_leader(request).await)
+    }
+
+    async fn install_snapshot(
+        &self,
+        request: Request<Streaming<pb::SnapshotChunk>>,
+    ) -> Result<Response<pb::SnapshotResponse>, Status> {
+        let mut chunks = request.into_inner();
+        let header = incoming::header(&mut chunks).await?;
+        self.check_envelope(header.envelope.as_ref())?;
+        let SnapshotHeader { vote, meta } =
+            SnapshotHeader::from_message(header).map_err(invalid)?;
+        self.check_vote(&vote)?;
+        let _turn = self
+            .snapshots
+            .try_acquire()
+            .map_err(|_| Status::resource_exhausted("another snapshot is on its way"))?;
+
+        let snapshot = incoming::rows(&mut chunks, self.consensus.stage()).await?;
+        let snapshot = SnapshotOf { meta, snapshot };
+        answer(self.consensus.install_snapshot(vote, snapshot).await)
+    }
+}
+
+fn answer<T: Wire>(result: Result<T, Fatal<TypeConfig>>) -> Result<Response<T::Message>, Status> {
+    match result {
+        Ok(answer) => Ok(Response::new(answer.to_message())),
+        Err(fatal) => Err(Status::unavailable(format!("this node's Raft has ended: {fatal}"))),
+    }
+}
+
+fn invalid(error: DecodeError) -> Status {
+    Status::invalid_argument(error.to_string())
+}

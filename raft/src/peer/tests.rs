@@ -1,0 +1,390 @@
+//! Client and service together, over loopback, with a Raft that only notes what it is asked.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
+#![allow(clippy::disallowed_methods, reason = "a test has no other door to the network")]
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream;
+use openraft::errors::{Fatal, RPCError, ReplicationClosed, StreamingError};
+use openraft::network::RPCOption;
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderError,
+    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use openraft::{EntryPayload, RaftNetworkFactory as _, RaftNetworkV2 as _};
+use proto::pb::peer as pb;
+use proto::pb::peer::peer_client::PeerClient;
+use proto::pb::peer::snapshot_chunk::Chunk;
+use proto::{ClusterId, NodeId};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tonic::Code;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Channel, Endpoint, Server};
+
+use super::PeerService;
+use super::client::{Peer, PeerNetwork};
+use super::consensus::Consensus;
+use super::rows::{Row, RowSum, SnapshotSink, SnapshotSource};
+use crate::convert::{SnapshotHeader, Wire as _, samples};
+use crate::identity::Identity;
+use crate::types::{
+    Entry, PeerNode, SnapshotMeta, SnapshotOf, StoredMembership, TypeConfig, Vote, log_id,
+};
+use crate::{Dial, DialError};
+
+const CLUSTER: ClusterId = ClusterId::from_bytes([1; 16]);
+const SENDER: Identity = Identity { cluster: CLUSTER, node: 1 };
+const RECEIVER: Identity = Identity { cluster: CLUSTER, node: 2 };
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A snapshot that came whole.
+type Installed = (SnapshotMeta, Vec<Row>);
+
+/// What the Raft of these tests was asked, and what it answers.
+#[derive(Clone, Default)]
+struct FakeRaft {
+    appended: Arc<Mutex<Vec<Entry>>>,
+    installed: Arc<Mutex<Vec<Installed>>>,
+    has_stopped: bool,
+    conflicts: bool,
+}
+
+#[derive(Default)]
+struct FakeSink(Vec<Row>);
+
+impl SnapshotSink for FakeSink {
+    fn write_rows(&mut self, rows: Vec<Row>) -> io::Result<()> {
+        self.0.extend(rows);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Consensus for FakeRaft {
+    type Staged = FakeSink;
+
+    async fn append_entries(
+        &self,
+        request: AppendEntriesRequest<TypeConfig>,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, Fatal<TypeConfig>> {
+        if self.has_stopped {
+            return Err(Fatal::Stopped);
+        }
+        if self.conflicts {
+            return Ok(AppendEntriesResponse::Conflict);
+        }
+        self.appended.lock().unwrap().extend(request.entries);
+        Ok(AppendEntriesResponse::Success)
+    }
+
+    async fn vote(
+        &self,
+        request: VoteRequest<TypeConfig>,
+    ) -> Result<VoteResponse<TypeConfig>, Fatal<TypeConfig>> {
+        Ok(VoteResponse::new(request.vote, request.last_log_id, request.leadership_transfer))
+    }
+
+    async fn pre_vote(
+        &self,
+        request: VoteRequest<TypeConfig>,
+    ) -> Result<VoteResponse<TypeConfig>, Fatal<TypeConfig>> {
+        Ok(VoteResponse::new(request.vote, None, false))
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: TransferLeaderRequest<TypeConfig>,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, Fatal<TypeConfig>> {
+        let expected = request.last_log_id().copied();
+        Ok(Err(TransferLeaderError::LogNotFlushed { expected, actual: None }))
+    }
+
+    fn stage(&self) -> FakeSink {
+        FakeSink::default()
+    }
+
+    async fn install_snapshot(
+        &self,
+        vote: Vote,
+        snapshot: SnapshotOf<FakeSink>,
+    ) -> Result<SnapshotResponse<TypeConfig>, Fatal<TypeConfig>> {
+        self.installed.lock().unwrap().push((snapshot.meta, snapshot.snapshot.0));
+        Ok(SnapshotResponse::new(vote))
+    }
+}
+
+struct FakeSource(std::vec::IntoIter<Row>);
+
+impl SnapshotSource for FakeSource {
+    fn next_rows(&mut self, bytes_max: usize) -> io::Result<Vec<Row>> {
+        let mut bytes = 0;
+        let mut rows = Vec::new();
+        while bytes < bytes_max {
+            let Some(row) = self.0.next() else { break };
+            bytes += row.1.len();
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+}
+
+struct PlainDial;
+
+impl Dial for PlainDial {
+    fn dial(&self, address: &str) -> Result<Channel, DialError> {
+        let endpoint = Endpoint::from_shared(format!("http://{address}"));
+        Ok(endpoint.map_err(|_| DialError(address.to_owned()))?.connect_lazy())
+    }
+}
+
+/// A running service; it ends with the test.
+struct Served {
+    address: SocketAddr,
+    _server: JoinSet<()>,
+}
+
+async fn serve(raft: FakeRaft) -> Served {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = PeerService::over(raft, RECEIVER).into_server();
+    let mut server = JoinSet::new();
+    server.spawn(async move {
+        Server::builder()
+            .add_service(service)
+            .serve_with_incoming(TcpIncoming::from(listener))
+            .await
+            .unwrap();
+    });
+    Served { address, _server: server }
+}
+
+async fn client(address: impl ToString, from: Identity, to: NodeId) -> Peer<FakeSource> {
+    let node = PeerNode { peer_address: address.to_string() };
+    PeerNetwork::new(Arc::new(PlainDial), from).new_client(to, &node).await
+}
+
+fn option() -> RPCOption {
+    RPCOption::new(DEADLINE)
+}
+
+fn append(entries: Vec<Entry>) -> AppendEntriesRequest<TypeConfig> {
+    AppendEntriesRequest {
+        vote: Vote::new_committed(3, 1),
+        prev_log_id: Some(log_id(2, 9)),
+        entries,
+        leader_commit: Some(log_id(2, 9)),
+    }
+}
+
+fn snapshot(rows: Vec<Row>) -> SnapshotOf<FakeSource> {
+    let membership = samples::membership(&[&[1, 2]], &[3]);
+    let meta = SnapshotMeta {
+        last_log_id: Some(log_id(3, 20)),
+        last_membership: StoredMembership::new(Some(log_id(1, 1)), membership),
+    };
+    SnapshotOf { meta, snapshot: FakeSource(rows.into_iter()) }
+}
+
+fn rows(count: u32, bytes: usize) -> Vec<Row> {
+    (0..count)
+        .map(|row| (Bytes::copy_from_slice(&row.to_be_bytes()), Bytes::from(vec![7; bytes])))
+        .collect()
+}
+
+#[tokio::test]
+async fn entries_of_every_kind_arrive_as_they_were_sent() {
+    let raft = FakeRaft::default();
+    let served = serve(raft.clone()).await;
+    let mut peer = client(served.address, SENDER, 2).await;
+    let entries: Vec<Entry> = (10..)
+        .zip(samples::payloads())
+        .map(|(index, payload)| Entry { log_id: log_id(3, index), payload })
+        .collect();
+    let answer = peer.append_entries(append(entries.clone()), option()).await.unwrap();
+    assert_eq!(answer, AppendEntriesResponse::Success);
+    assert_eq!(*raft.appended.lock().unwrap(), entries);
+}
+
+#[tokio::test]
+async fn votes_and_the_transfer_of_leadership_arrive_whole() {
+    let served = serve(FakeRaft::default()).await;
+    let mut peer = client(served.address, SENDER, 2).await;
+    let mut request = VoteRequest::new(Vote::new(4, 1), Some(log_id(3, 7)));
+    request.leadership_transfer = true;
+    let granted = peer.vote(request.clone(), option()).await.unwrap();
+    assert_eq!(granted, VoteResponse::new(Vote::new(4, 1), Some(log_id(3, 7)), true));
+    let refused = peer.pre_vote(request, option()).await.unwrap();
+    assert!(!refused.vote_granted, "a pre-vote is asked for, not assumed");
+
+    let request = TransferLeaderRequest::new(Vote::new_committed(4, 1), 2, Some(log_id(4, 8)));
+    let answer = peer.transfer_leader(request, option()).await.unwrap();
+    let expected = Some(log_id(4, 8));
+    assert_eq!(answer, Err(TransferLeaderError::LogNotFlushed { expected, actual: None }));
+}
+
+#[tokio::test]
+async fn a_snapshot_larger_than_a_message_arrives_whole() {
+    let raft = FakeRaft::default();
+    let served = serve(raft.clone()).await;
+    let mut peer = client(served.address, SENDER, 2).await;
+    let sent = rows(40, 512 * 1024);
+    let vote = Vote::new_committed(3, 1);
+    let answer = peer
+        .full_snapshot(vote, snapshot(sent.clone()), std::future::pending(), option())
+        .await
+        .unwrap();
+    assert_eq!(answer, SnapshotResponse::new(vote));
+    let installed = raft.installed.lock().unwrap();
+    assert_eq!(*installed, [(snapshot(vec![]).meta, sent)]);
+}
+
+#[tokio::test]
+async fn a_snapshot_that_openraft_calls_off_is_not_installed() {
+    let raft = FakeRaft::default();
+    let served = serve(raft.clone()).await;
+    let mut peer = client(served.address, SENDER, 2).await;
+    let cancel = async { ReplicationClosed::new("over") };
+    let vote = Vote::new_committed(3, 1);
+    let sent = peer.full_snapshot(vote, snapshot(rows(9, 1)), cancel, option()).await;
+    assert!(matches!(sent, Err(StreamingError::Closed(_))), "{sent:?}");
+    assert!(raft.installed.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn another_cluster_and_another_node_are_refused() {
+    let raft = FakeRaft::default();
+    let served = serve(raft.clone()).await;
+    let stranger = Identity { cluster: ClusterId::from_bytes([9; 16]), node: 1 };
+    for (from, to, reason) in [
+        (stranger, 2, "for another cluster"),
+        (SENDER, 3, "this is node 2, and the request is for"),
+    ] {
+        let mut peer = client(served.address, from, to).await;
+        let refused = peer.append_entries(append(vec![]), option()).await.unwrap_err();
+        assert!(matches!(refused, RPCError::Unreachable(_)), "{refused:?}");
+        assert!(refused.to_string().contains(reason), "{refused}");
+        let refused = peer.vote(VoteRequest::new(Vote::new(4, 1), None), option()).await;
+        assert!(refused.unwrap_err().to_string().contains(reason));
+        let vote = Vote::new_committed(3, 1);
+        let sending =
+            peer.full_snapshot(vote, snapshot(rows(2, 8)), std::future::pending(), option());
+        assert!(sending.await.unwrap_err().to_string().contains(reason));
+    }
+    assert!(raft.appended.lock().unwrap().is_empty());
+    assert!(raft.installed.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn openraft_backs_off_from_a_peer_that_is_gone_or_has_stopped() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let gone = listener.local_addr().unwrap();
+    drop(listener);
+    let stopped = serve(FakeRaft { has_stopped: true, ..FakeRaft::default() }).await;
+    for address in [gone.to_string(), stopped.address.to_string(), "not an address".to_owned()] {
+        let mut peer = client(&address, SENDER, 2).await;
+        let error = peer.append_entries(append(vec![]), option()).await.unwrap_err();
+        assert!(matches!(error, RPCError::Unreachable(_)), "{address}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_says_nothing_is_given_up_at_the_deadline() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut peer = client(listener.local_addr().unwrap(), SENDER, 2).await;
+    let option = RPCOption::new(Duration::from_millis(50));
+    let error = peer.append_entries(append(vec![]), option.clone()).await.unwrap_err();
+    assert!(matches!(error, RPCError::Timeout(_)), "{error:?}");
+    let vote = Vote::new_committed(3, 1);
+    let sending = peer.full_snapshot(vote, snapshot(rows(9, 1)), std::future::pending(), option);
+    let error = sending.await.unwrap_err();
+    assert!(matches!(error, StreamingError::Timeout(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_openraft_would_panic_over_is_an_error() {
+    let served = serve(FakeRaft { conflicts: true, ..FakeRaft::default() }).await;
+    let mut peer = client(served.address, SENDER, 2).await;
+    let request = AppendEntriesRequest { prev_log_id: None, ..append(vec![]) };
+    let error = peer.append_entries(request, option()).await.unwrap_err();
+    assert!(matches!(error, RPCError::Network(_)), "{error:?}");
+}
+
+fn envelope() -> Option<pb::Envelope> {
+    let cluster_id = Bytes::copy_from_slice(CLUSTER.as_bytes());
+    Some(pb::Envelope { cluster_id, target: 2 })
+}
+
+async fn raw(served: &Served) -> PeerClient<Channel> {
+    PeerClient::new(PlainDial.dial(&served.address.to_string()).unwrap())
+}
+
+#[tokio::test]
+async fn requests_that_openraft_would_panic_over_are_refused() {
+    let raft = FakeRaft::default();
+    let served = serve(raft.clone()).await;
+    let mut rpc = raw(&served).await;
+    let blank = |term, index| Entry { log_id: log_id(term, index), payload: EntryPayload::Blank };
+    let good = append(vec![blank(3, 10)]);
+    for bad in [
+        AppendEntriesRequest { vote: Vote::new(3, 1), ..good.clone() },
+        AppendEntriesRequest { vote: Vote::new_committed(3, 2), ..good.clone() },
+        AppendEntriesRequest { entries: vec![blank(3, 11)], ..good.clone() },
+        AppendEntriesRequest { entries: vec![blank(3, 10), blank(3, 12)], ..good.clone() },
+        AppendEntriesRequest { entries: vec![blank(3, 10), blank(2, 11)], ..good.clone() },
+        AppendEntriesRequest { entries: vec![blank(4, 10)], ..good.clone() },
+    ] {
+        let message = pb::AppendEntriesRequest { envelope: envelope(), ..bad.to_message() };
+        let refused = rpc.append_entries(message).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{bad}: {refused}");
+    }
+    let empty = pb::AppendEntriesRequest { envelope: envelope(), ..Default::default() };
+    assert_eq!(rpc.append_entries(empty).await.unwrap_err().code(), Code::InvalidArgument);
+    let empty = pb::VoteRequest::default();
+    assert_eq!(rpc.vote(empty).await.unwrap_err().code(), Code::InvalidArgument);
+    let empty = pb::TransferLeaderRequest { envelope: envelope(), ..Default::default() };
+    assert_eq!(rpc.transfer_leader(empty).await.unwrap_err().code(), Code::InvalidArgument);
+    assert!(raft.appended.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_snapshot_that_is_not_whole_is_not_installed() {
+    let raft = FakeRaft::default();
+    let served = serve(raft.clone()).await;
+    let mut rpc = raw(&served).await;
+    let header = SnapshotHeader { vote: Vote::new_committed(3, 1), meta: snapshot(vec![]).meta };
+    let header = pb::SnapshotHeader { envelope: envelope(), ..header.to_message() };
+    let beyond =
+        pb::SnapshotHeader { last_log_id: Some(log_id(4, 20).to_message()), ..header.clone() };
+    let (header, beyond) = (Chunk::Header(header), Chunk::Header(beyond));
+    let two = rows(2, 3);
+    let mut sum = RowSum::default();
+    sum.add(&two);
+    let end = Chunk::End(sum.end());
+    let message = |rows: &[Row]| {
+        let row = |(key, value): &Row| pb::Row { key: key.clone(), value: value.clone() };
+        Chunk::Rows(pb::SnapshotRows { rows: rows.iter().map(row).collect() })
+    };
+    let turned: Vec<Row> = two.iter().rev().cloned().collect();
+    for (bad, code) in [
+        (vec![], Code::InvalidArgument),
+        (vec![message(&two), end.clone()], Code::InvalidArgument),
+        (vec![header.clone(), message(&two)], Code::InvalidArgument),
+        (vec![header.clone(), message(&two[..1]), end.clone()], Code::DataLoss),
+        (vec![header.clone(), message(&turned), end.clone()], Code::InvalidArgument),
+        (vec![header.clone(), header, end.clone()], Code::InvalidArgument),
+        (vec![beyond, message(&two), end], Code::InvalidArgument),
+    ] {
+        let chunks: Vec<_> =
+            bad.into_iter().map(|chunk| pb::SnapshotChunk { chunk: Some(chunk) }).collect();
+        let shown = format!("{chunks:?}");
+        let refused = rpc.install_snapshot(stream::iter(chunks)).await.unwrap_err();
+        assert_eq!(refused.code(), code, "{shown}: {refused}");
+    }
+    assert!(raft.installed.lock().unwrap().is_empty());
+}
