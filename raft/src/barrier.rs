@@ -1,0 +1,133 @@
+//! The read barrier (Raft dissertation, section 6.4): a read on any node shows all that was
+//! acknowledged before it.
+//!
+//! Readers share rounds. A round asks the leader, which confirms with a quorum that it still leads,
+//! for the index up to which a read must see; then it waits until this node has applied that far. A
+//! reader joins only a round that starts after it came: one that is under way may have asked before
+//! the reader's predecessor was acknowledged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::ReadPolicy;
+use openraft::errors::{LinearizableReadError, RaftError};
+use proto::pb::cluster as pb;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::ReadError;
+use crate::cluster::Inner;
+use crate::error::RETRY_AFTER;
+use crate::neighbours::{request, within};
+
+/// How long a round may take to get its index, and then this node to apply that far.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// How many readers may wait for the next round; one more is told to try again.
+pub(crate) const READERS_MAX: usize = 16 * 1024;
+
+/// A reader that waits for the next round.
+pub(crate) type Reader = oneshot::Sender<Result<(), ReadError>>;
+
+/// The answer of a node that was asked for a read index.
+pub(crate) enum ReadIndex {
+    /// It leads, and a read must see this far.
+    At(u64),
+    /// It does not lead; the leader's address, when it is known.
+    NotLeader(Option<String>),
+    /// It could not confirm that it leads.
+    Unconfirmed,
+}
+
+/// Runs rounds for the readers that arrive, one after another, until `readers` closes.
+pub(crate) async fn run(inner: Arc<Inner>, mut readers: mpsc::Receiver<Reader>) {
+    let mut round = Vec::new();
+    while readers.recv_many(&mut round, READERS_MAX).await > 0 {
+        let readers = std::mem::take(&mut round);
+        let index = inner.read_index().await;
+        let inner = Arc::clone(&inner);
+        // The next round need not wait until this node has applied what this one asks for.
+        tokio::spawn(async move {
+            let result = match index {
+                Some(index) => inner.await_applied(index).await,
+                None => Err(unavailable()),
+            };
+            for reader in readers {
+                // A reader that is gone was cancelled.
+                let _ = reader.send(result.clone());
+            }
+        });
+    }
+}
+
+impl Inner {
+    /// The index up to which a read that starts now must see. `None` when no leader could confirm
+    /// it.
+    async fn read_index(&self) -> Option<u64> {
+        let leader = match self.read_index_here().await {
+            ReadIndex::At(index) => return Some(index),
+            ReadIndex::NotLeader(leader) => leader?,
+            ReadIndex::Unconfirmed => return None,
+        };
+        let message =
+            pb::ReadIndexRequest { cluster_id: self.identity.cluster.as_bytes().to_vec().into() };
+        let mut client = self.neighbours.at(&leader).ok()?;
+        match within(DEADLINE, client.read_index(request(message, DEADLINE))).await {
+            Ok(answer) => match answer.into_inner().result? {
+                pb::read_index_response::Result::Ready(ready) => Some(ready.index),
+                pb::read_index_response::Result::NotLeader(_)
+                | pb::read_index_response::Result::Unavailable(_) => None,
+            },
+            Err(status) => {
+                tracing::debug!(%status, leader, "the leader gave no read index");
+                None
+            }
+        }
+    }
+
+    /// The read index, when this node leads.
+    pub(crate) async fn read_index_here(&self) -> ReadIndex {
+        let confirm = self.raft.get_read_linearizer(ReadPolicy::ReadIndex);
+        match tokio::time::timeout(DEADLINE, confirm).await {
+            Ok(Ok(linearizer)) => ReadIndex::At(linearizer.read_log_id().index()),
+            Ok(Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(leader)))) => {
+                ReadIndex::NotLeader(leader.leader_node.map(|node| node.peer_address))
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "leadership is not confirmed");
+                ReadIndex::Unconfirmed
+            }
+            Err(_) => ReadIndex::Unconfirmed,
+        }
+    }
+
+    async fn await_applied(&self, index: u64) -> Result<(), ReadError> {
+        let wait = self.raft.wait(Some(DEADLINE));
+        let applied = wait.applied_index_at_least(Some(index), "read barrier").await;
+        applied.map(|_| ()).map_err(|error| {
+            tracing::debug!(%error, index, "this node is too far behind to read");
+            unavailable()
+        })
+    }
+
+    /// Waits for the next round.
+    pub(crate) async fn pass_barrier(&self) -> Result<(), ReadError> {
+        let (reader, passed) = oneshot::channel();
+        self.readers.try_send(reader).map_err(|_| unavailable())?;
+        passed.await.map_err(|_| unavailable())?
+    }
+}
+
+const fn unavailable() -> ReadError {
+    ReadError::Unavailable { retry_after: RETRY_AFTER }
+}
+
+/// The answer to a node that asked for a read index.
+pub(crate) fn response(index: ReadIndex) -> pb::ReadIndexResponse {
+    use pb::read_index_response::Result as Pb;
+    let result = match index {
+        ReadIndex::At(index) => Pb::Ready(pb::ReadIndex { index }),
+        ReadIndex::NotLeader(leader_address) => Pb::NotLeader(pb::NotLeader { leader_address }),
+        ReadIndex::Unconfirmed => Pb::Unavailable(pb::Unavailable {}),
+    };
+    pb::ReadIndexResponse { result: Some(result) }
+}

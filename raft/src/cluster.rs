@@ -1,0 +1,336 @@
+//! The handle through which a node uses its cluster.
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use openraft::async_runtime::WatchReceiver as _;
+use openraft::errors::{Fatal, InitializeError, RaftError};
+use openraft::{RaftMetrics, ServerState, SnapshotPolicy};
+use proto::limits::{PEER_MESSAGE_BYTES_MAX, SNAPSHOT_IDLE_MAX};
+use proto::pb::cluster::cluster_server::ClusterServer;
+use proto::{Answer, Command, NodeId, RequestId};
+use storage::Kv;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tonic::service::Routes;
+
+use crate::catalog::StateMachine;
+use crate::identity::Identity;
+use crate::log::LogStore;
+use crate::neighbours::Neighbours;
+use crate::peer::{Network, PeerService};
+use crate::service::ClusterService;
+use crate::types::{Membership, PeerNode, Raft, TypeConfig};
+use crate::{
+    Clock, Config, Dial, Member, PeerStatus, ProposeError, ReadError, Role, StartError, Status,
+    Tuning, View, barrier, join, membership, random,
+};
+
+/// The id of the node that founds a cluster. The ids of all others are indexes of log entries, of
+/// which the first that can admit a node comes later.
+const FOUNDER: NodeId = 1;
+
+/// How long a stopping leader waits for another node to lead.
+const HANDOVER: Duration = Duration::from_secs(3);
+
+/// A node's part in its cluster. Clones share it.
+#[derive(Clone)]
+pub struct Cluster {
+    inner: Arc<Inner>,
+    services: Routes,
+    /// What runs for as long as a clone is alive.
+    _tasks: Arc<JoinSet<()>>,
+}
+
+/// What the parts of this crate share.
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    pub(crate) identity: Identity,
+    pub(crate) raft: Raft,
+    pub(crate) clock: Clock,
+    pub(crate) neighbours: Neighbours,
+    pub(crate) readers: mpsc::Sender<barrier::Reader>,
+    kv: Arc<dyn Kv>,
+    has_recovered: AtomicBool,
+}
+
+impl Cluster {
+    /// Starts the node's part in its cluster: as the node that `kv` remembers to be, else as the
+    /// first of a new cluster, else as a new node of the one at [`Config::join`]. Peers can
+    /// reach it once [`Cluster::peer_services`] is served.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(
+        config: Config,
+        kv: Arc<dyn Kv>,
+        dial: Arc<dyn Dial>,
+        clock: Clock,
+    ) -> Result<Self, StartError> {
+        let neighbours = Neighbours::new(Arc::clone(&dial));
+        let identity = identify(&config, &kv, &neighbours).await?;
+        tracing::info!(cluster = %identity.cluster, node = identity.node, "this node");
+
+        let machine = StateMachine::open(Arc::clone(&kv)).map_err(unreadable)?;
+        let staging = machine.staging();
+        let log = LogStore::open(Arc::clone(&kv)).map_err(|e| StartError::Raft(e.to_string()))?;
+        let network = Network::new(dial, identity);
+        let settings = Arc::new(settings(config.tuning)?);
+        let raft = Raft::new(identity.node, settings, network, log, machine)
+            .await
+            .map_err(|error| StartError::Raft(error.to_string()))?;
+
+        let (readers, waiting) = mpsc::channel(barrier::READERS_MAX);
+        let peer_service = PeerService::new(raft.clone(), identity, staging);
+        let has_recovered = AtomicBool::new(false);
+        let inner = Arc::new(Inner {
+            config,
+            identity,
+            raft,
+            clock,
+            neighbours,
+            readers,
+            kv,
+            has_recovered,
+        });
+        inner.initialize().await?;
+
+        let mut tasks = JoinSet::new();
+        tasks.spawn(barrier::run(Arc::clone(&inner), waiting));
+        tasks.spawn(membership::run(Arc::clone(&inner)));
+        tasks.spawn(recover(Arc::clone(&inner)));
+        let cluster_service = ClusterServer::new(ClusterService::new(Arc::clone(&inner)))
+            .max_decoding_message_size(PEER_MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(PEER_MESSAGE_BYTES_MAX);
+        let services = Routes::new(cluster_service).add_service(peer_service.into_server());
+        Ok(Self { inner, services, _tasks: Arc::new(tasks) })
+    }
+
+    /// The gRPC services that other nodes call, for the peer listener.
+    pub fn peer_services(&self) -> Routes {
+        self.services.clone()
+    }
+
+    /// Has the cluster decide `command`, which `actor` asked for, and waits until it is applied on
+    /// the leader. What it did, every later [`Cluster::read`] on any node shows. Repeating it
+    /// with the same `request` gets the first answer.
+    ///
+    /// # Errors
+    /// See [`ProposeError`].
+    ///
+    /// # Cancellation
+    /// Dropping the future leaves the outcome unknown.
+    pub async fn propose(
+        &self,
+        request: RequestId,
+        actor: &str,
+        command: Command,
+    ) -> Result<Answer, ProposeError> {
+        self.inner.propose(request, actor, command).await
+    }
+
+    /// The catalog as it is after everything that was acknowledged, on any node, before this call
+    /// (a linearizable read).
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn read(&self) -> Result<View, ReadError> {
+        self.inner.pass_barrier().await?;
+        self.local()
+    }
+
+    /// The catalog as far as this node has applied it, which may be behind: for what cannot change,
+    /// such as content by digest, while there is no quorum.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn local(&self) -> Result<View, ReadError> {
+        View::current(self.inner.kv.freeze())
+    }
+
+    /// What this node knows of the cluster, without asking another.
+    pub fn status(&self) -> Status {
+        self.inner.status()
+    }
+
+    /// Asks every node of the cluster for its status, each with a deadline of a second.
+    pub async fn survey(&self) -> Vec<PeerStatus> {
+        self.inner.survey().await
+    }
+
+    /// Resolves when consensus has stopped on this node for a reason it cannot mend, with the
+    /// reason: the process must end. Pending for as long as all is well, and after
+    /// [`Cluster::stop`].
+    pub async fn failed(&self) -> String {
+        let mut metrics = self.inner.raft.metrics();
+        loop {
+            let state = metrics.borrow_and_update().running_state.clone();
+            match state {
+                Ok(()) => {}
+                Err(Fatal::Stopped) => return pending().await,
+                Err(fatal) => return fatal.to_string(),
+            }
+            if metrics.changed().await.is_err() {
+                return pending().await;
+            }
+        }
+    }
+
+    /// Leaves in order: hands leadership over when this node leads, and stops.
+    pub async fn stop(&self) {
+        self.inner.hand_over().await;
+        if let Err(error) = self.inner.raft.shutdown().await {
+            tracing::warn!(%error, "consensus did not stop in order");
+        }
+    }
+}
+
+impl Inner {
+    /// Makes the founder, on its first start, the only voter of its cluster.
+    async fn initialize(&self) -> Result<(), StartError> {
+        if self.identity.node != FOUNDER {
+            return Ok(());
+        }
+        let founder = PeerNode { peer_address: self.config.peer_address.clone() };
+        match self.raft.initialize(BTreeMap::from([(FOUNDER, founder)])).await {
+            // Not allowed: it has a log already, so this is not its first start.
+            Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
+            Err(error) => Err(StartError::Raft(error.to_string())),
+        }
+    }
+
+    pub(crate) fn metrics(&self) -> RaftMetrics<TypeConfig> {
+        // Cloned at once: a guard that is held would block consensus.
+        self.raft.metrics().borrow_watched().clone()
+    }
+
+    pub(crate) fn membership(&self) -> Membership {
+        self.metrics().membership_config.membership().clone()
+    }
+
+    /// Where the peers of `node` reach it.
+    pub(crate) fn address_of(&self, node: NodeId) -> Option<String> {
+        self.membership().get_node(&node).map(|node| node.peer_address.clone())
+    }
+
+    /// Whether the catalog has the cluster's identity.
+    pub(crate) fn is_founded(&self) -> bool {
+        let view = View::current(self.kv.freeze());
+        view.and_then(|view| view.cluster()).is_ok_and(|cluster| cluster.is_some())
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let metrics = self.metrics();
+        let membership = metrics.membership_config.membership();
+        let voters: Vec<NodeId> = membership.voter_ids().collect();
+        Status {
+            cluster: self.identity.cluster,
+            node: self.identity.node,
+            role: match metrics.state {
+                ServerState::Leader => Role::Leader,
+                ServerState::Follower => Role::Follower,
+                ServerState::Candidate => Role::Candidate,
+                ServerState::Learner => Role::Learner,
+                ServerState::Shutdown => Role::Stopped,
+            },
+            term: metrics.current_term,
+            leader: metrics.current_leader,
+            last_log: metrics.last_log_index,
+            applied: metrics.last_applied.map(|id| id.index),
+            ready: self.has_recovered.load(Ordering::Acquire),
+            members: membership
+                .nodes()
+                .map(|(node, peer)| Member {
+                    node: *node,
+                    peer_address: peer.peer_address.clone(),
+                    voter: voters.contains(node),
+                })
+                .collect(),
+        }
+    }
+
+    /// Has the most advanced other voter lead, when this node does, and waits until it does.
+    async fn hand_over(&self) {
+        let metrics = self.metrics();
+        let voters: Vec<NodeId> = metrics.membership_config.membership().voter_ids().collect();
+        let successor = metrics.replication.into_iter().flatten();
+        let successor = successor
+            .filter(|(node, _)| *node != self.identity.node && voters.contains(node))
+            .max_by_key(|(_, matched)| *matched);
+        let Some((successor, _)) = successor else { return };
+        if self.raft.trigger().transfer_leader(successor).await.is_err() {
+            return;
+        }
+        let own = self.identity.node;
+        let wait = self.raft.wait(Some(HANDOVER));
+        let has_other = |m: &RaftMetrics<_>| m.current_leader.is_some_and(|leader| leader != own);
+        match wait.metrics(has_other, "leadership handed over").await {
+            Ok(metrics) => {
+                tracing::info!(leader = ?metrics.current_leader, "leadership handed over")
+            }
+            Err(error) => {
+                tracing::warn!(%error, "leadership is not handed over; an election follows")
+            }
+        }
+    }
+}
+
+/// Who this node is: what it remembers, else what it founds or joins.
+async fn identify(
+    config: &Config,
+    kv: &Arc<dyn Kv>,
+    neighbours: &Neighbours,
+) -> Result<Identity, StartError> {
+    if let Some(identity) = Identity::load(&**kv)? {
+        return Ok(identity);
+    }
+    let identity = if config.join.is_empty() {
+        Identity { cluster: random::cluster_id(), node: FOUNDER }
+    } else {
+        join::join(config, neighbours).await?
+    };
+    identity.save(kv).await?;
+    Ok(identity)
+}
+
+/// Marks the node as ready when it has caught up with what the cluster had committed when it
+/// started.
+async fn recover(inner: Arc<Inner>) {
+    if inner.identity.node == FOUNDER {
+        inner.found().await;
+    }
+    match inner.raft.wait_for_recovery(None).await {
+        Ok(_) => inner.has_recovered.store(true, Ordering::Release),
+        Err(error) => tracing::debug!(%error, "stopped before this node had caught up"),
+    }
+}
+
+fn settings(tuning: Tuning) -> Result<openraft::Config, StartError> {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let settings = openraft::Config {
+        cluster_name: "roadstead".to_owned(),
+        heartbeat_interval: millis(tuning.heartbeat),
+        election_timeout_min: millis(tuning.election_min),
+        election_timeout_max: millis(tuning.election_max),
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(tuning.snapshot_every),
+        max_in_snapshot_log_to_keep: tuning.snapshot_every / 2,
+        // The deadline of each message of a snapshot, and of its installation.
+        install_snapshot_timeout: millis(SNAPSHOT_IDLE_MAX),
+        enable_pre_vote: Some(true),
+        // What is applied is not synced, so a leader that restarts must be elected again.
+        enable_leader_restore: Some(false),
+        ..openraft::Config::default()
+    };
+    settings.validate().map_err(|error| StartError::Raft(error.to_string()))
+}
+
+fn unreadable(error: ReadError) -> StartError {
+    match error {
+        ReadError::Store(error) => StartError::Store(error),
+        ReadError::Damaged(error) => StartError::Damaged(error),
+        ReadError::Unavailable { .. } => StartError::Raft(error.to_string()),
+    }
+}

@@ -1,0 +1,85 @@
+//! What a node tells its cluster about itself, and the doors to the world that it hands in.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proto::Timestamp;
+use tonic::transport::Channel;
+
+/// How this node takes part in a cluster.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where other nodes reach this one's peer listener, as `host:port`.
+    pub peer_address: String,
+    /// Peer addresses of a cluster to join. Empty: found a cluster. Only read while the node's
+    /// folder is new.
+    pub join: Vec<String>,
+    /// How many voters the cluster shall have; further nodes are learners. Odd: 1, 3 or 5.
+    pub voters: usize,
+    /// Raft's timing.
+    pub tuning: Tuning,
+}
+
+/// Raft's timing. A follower that hears nothing waits out the leader's lease, which is
+/// [`Tuning::election_max`], and then a random time between the two, before it stands for election:
+/// with the defaults a dead leader is replaced within two seconds, unless two nodes stand at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    /// Time between two heartbeats of the leader.
+    pub heartbeat: Duration,
+    /// Shortest time without a leader after which a node stands for election.
+    pub election_min: Duration,
+    /// Longest such time.
+    pub election_max: Duration,
+    /// Applied log entries after which the log is purged up to what the catalog has made durable.
+    pub snapshot_every: u64,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_millis(150),
+            election_min: Duration::from_millis(500),
+            election_max: Duration::from_millis(900),
+            snapshot_every: 10_000,
+        }
+    }
+}
+
+/// Opens connections to peers: the node's door to the network.
+pub trait Dial: Send + Sync + 'static {
+    /// A channel to the peer listener at `address`, which connects when it is first used and again
+    /// when it broke.
+    ///
+    /// # Errors
+    /// When `address` is not a `host:port`.
+    fn dial(&self, address: &str) -> Result<Channel, DialError>;
+}
+
+/// The address is not a `host:port`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not an address of the form host:port")]
+pub struct DialError(pub String);
+
+/// The wall clock, read by the leader when it takes a command.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+
+impl Clock {
+    /// A clock that asks `now`.
+    pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
+}

@@ -1,0 +1,65 @@
+//! Errors of the cluster, each saying what the caller can do.
+
+use std::time::Duration;
+
+use proto::{DecodeError, Refusal};
+use storage::KvError;
+
+/// Why a proposal has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProposeError {
+    /// The cluster decided against it; it had no effect.
+    #[error("refused: {0}")]
+    Refused(Refusal),
+    /// There is no leader to take it; it had no effect.
+    #[error("the cluster has no leader now; retry after {retry_after:?}")]
+    Unavailable {
+        /// When it is worth trying again.
+        retry_after: Duration,
+    },
+    /// It may have had its effect. Retry with the same request id only.
+    #[error("the outcome is not known; retry with the same request id")]
+    Unknown,
+}
+
+/// Why a read has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// No quorum confirmed in time that this node's replica is current.
+    #[error("the cluster has no leader now; retry after {retry_after:?}")]
+    Unavailable {
+        /// When it is worth trying again.
+        retry_after: Duration,
+    },
+    /// This node's store cannot be read.
+    #[error(transparent)]
+    Store(#[from] KvError),
+    /// A row of this node's store is damaged.
+    #[error("the catalog is damaged: {0}")]
+    Damaged(#[from] DecodeError),
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The node's store cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] KvError),
+    /// The node's folder holds what this version cannot read.
+    #[error("the data folder is damaged or of another version: {0}")]
+    Damaged(#[from] DecodeError),
+    /// None of the addresses to join answered in time.
+    #[error("no cluster answered at {addresses}: {reason}")]
+    Join {
+        /// The addresses that were tried.
+        addresses: String,
+        /// What the last one said.
+        reason: String,
+    },
+    /// Raft refused the configuration, or could not recover.
+    #[error("consensus cannot start: {0}")]
+    Raft(String),
+}
+
+/// When it is worth asking again while there is no leader: about half an election.
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);

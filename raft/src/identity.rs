@@ -1,0 +1,48 @@
+//! Who this node is: the cluster it belongs to, and its id there. Written once, before it takes
+//! part in anything.
+
+use std::sync::Arc;
+
+use proto::{ClusterId, DecodeError, NodeId};
+use storage::{Batch, Kv, KvError, Space};
+
+use crate::StartError;
+use crate::log::keys;
+
+/// A node's identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// The cluster it belongs to.
+    pub(crate) cluster: ClusterId,
+    /// Its id there.
+    pub(crate) node: NodeId,
+}
+
+impl Identity {
+    /// What `kv` remembers. `None` in a new folder.
+    pub(crate) fn load(kv: &dyn Kv) -> Result<Option<Self>, StartError> {
+        let Some(value) = kv.get(Space::Log, keys::IDENTITY)? else { return Ok(None) };
+        let (cluster, node) = value
+            .split_at_checked(16)
+            .ok_or_else(|| DecodeError::new("node identity", "it is too short"))?;
+        let cluster =
+            ClusterId::try_from(cluster).map_err(|e| DecodeError::new("cluster id", e))?;
+        let node = node.try_into().map_err(|e| DecodeError::new("node id", e))?;
+        Ok(Some(Self { cluster, node: NodeId::from_be_bytes(node) }))
+    }
+
+    /// Makes it durable.
+    pub(crate) async fn save(self, kv: &Arc<dyn Kv>) -> Result<(), StartError> {
+        let mut batch = Batch::new();
+        let value = [self.cluster.as_bytes().as_slice(), &self.node.to_be_bytes()].concat();
+        batch.put(keys::IDENTITY, value);
+        kv.write(Space::Log, batch)?;
+        let (synced, wait) = tokio::sync::oneshot::channel();
+        kv.sync(Box::new(move |result| {
+            // A receiver that is gone means that the start was given up.
+            let _ = synced.send(result);
+        }));
+        wait.await.map_err(|_| KvError::Failed("the store was closed".to_owned()))??;
+        Ok(())
+    }
+}

@@ -1,0 +1,73 @@
+//! Joining: a node with an empty folder asks a cluster for an id before it has one.
+
+use std::time::Duration;
+
+use proto::ClusterId;
+use proto::pb::cluster as pb;
+use tonic::Status;
+
+use crate::identity::Identity;
+use crate::neighbours::{Neighbours, request, within};
+use crate::{Config, StartError, random};
+
+/// How long a node looks for its cluster before it gives up: other nodes may be starting too.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long one node may take to answer.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// The time between two tries.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// Asks the nodes at [`Config::join`], in turn, until one has admitted this one.
+pub(crate) async fn join(config: &Config, neighbours: &Neighbours) -> Result<Identity, StartError> {
+    // One id for all tries, so that a lost answer does not admit the node twice.
+    let request_id = random::request_id();
+    let mut reason = String::new();
+    let admitted = tokio::time::timeout(PATIENCE, async {
+        loop {
+            for address in &config.join {
+                match ask(config, neighbours, address, request_id).await {
+                    Ok(identity) => return identity,
+                    Err(status) => reason = format!("{address}: {}", status.message()),
+                }
+            }
+            tracing::info!(reason, "waiting for a cluster to join");
+            tokio::time::sleep(INTERVAL).await;
+        }
+    });
+    admitted.await.map_err(|_| StartError::Join { addresses: config.join.join(", "), reason })
+}
+
+/// Asks the node at `address`, and the leader when it names one.
+async fn ask(
+    config: &Config,
+    neighbours: &Neighbours,
+    address: &str,
+    request_id: proto::RequestId,
+) -> Result<Identity, Status> {
+    let mut address = address.to_owned();
+    for _ in 0..2 {
+        let message = pb::JoinRequest {
+            peer_address: config.peer_address.clone(),
+            request_id: request_id.as_bytes().to_vec().into(),
+        };
+        let mut client = neighbours.at(&address)?;
+        let answer = within(DEADLINE, client.join(request(message, DEADLINE))).await?.into_inner();
+        match answer.result {
+            Some(pb::join_response::Result::Admitted(admitted)) => {
+                let cluster = ClusterId::try_from(admitted.cluster_id.as_ref());
+                let cluster = cluster.map_err(|error| Status::data_loss(error.to_string()))?;
+                return Ok(Identity { cluster, node: admitted.node_id });
+            }
+            Some(pb::join_response::Result::NotLeader(pb::NotLeader {
+                leader_address: Some(leader),
+            })) => address = leader,
+            Some(
+                pb::join_response::Result::NotLeader(_) | pb::join_response::Result::Unavailable(_),
+            )
+            | None => break,
+        }
+    }
+    Err(Status::unavailable("the cluster has no leader now"))
+}

@@ -1,0 +1,31 @@
+//! Order and facts: one Raft group that agrees on the catalog, and the handle through which a node
+//! uses it.
+//!
+//! [`Cluster`] is the whole surface: [`Cluster::propose`] changes the catalog, [`Cluster::read`]
+//! passes a read barrier and hands out a frozen [`View`] of it, on every node. All openraft types
+//! stay inside this crate.
+
+mod barrier;
+mod catalog;
+mod cluster;
+mod config;
+mod convert;
+mod error;
+mod identity;
+mod join;
+mod log;
+mod membership;
+mod neighbours;
+mod peer;
+mod propose;
+mod random;
+mod service;
+mod status;
+mod survey;
+mod types;
+
+pub use catalog::{Blob, View};
+pub use cluster::Cluster;
+pub use config::{Clock, Config, Dial, DialError, Tuning};
+pub use error::{ProposeError, ReadError, StartError};
+pub use status::{Member, PeerStatus, Role, Status};

@@ -1,0 +1,129 @@
+//! Proposing: on the leader into the log, elsewhere with one forward to the leader.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::errors::{ClientWriteError, RaftError};
+use proto::pb::cluster as pb;
+use proto::{Answer, Command, Outcome, RequestId, Stamped};
+
+use crate::ProposeError;
+use crate::cluster::Inner;
+use crate::error::RETRY_AFTER;
+use crate::neighbours::{request, within};
+
+/// How long one attempt may take: longer than an election, so that most outcomes become known.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// What became of a proposal that this node tried to put into the log itself.
+pub(crate) enum Proposed {
+    /// It is applied, with this outcome.
+    Decided(Outcome),
+    /// This node does not lead; the leader's address, when it is known. Nothing was appended.
+    NotLeader(Option<String>),
+    /// Perhaps it was appended, perhaps not.
+    Unknown,
+}
+
+impl Inner {
+    /// Puts a command into the log, when this node leads.
+    pub(crate) async fn propose_here(
+        &self,
+        request: RequestId,
+        actor: &str,
+        command: Command,
+    ) -> Proposed {
+        let when = self.clock.now();
+        let stamped = Stamped { request, actor: actor.to_owned(), when, command };
+        let Ok(written) = tokio::time::timeout(DEADLINE, self.raft.client_write(stamped)).await
+        else {
+            return Proposed::Unknown;
+        };
+        match written {
+            Ok(written) => match written.data.outcome {
+                Some(outcome) => Proposed::Decided(outcome),
+                None => Proposed::Unknown,
+            },
+            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(leader))) => {
+                Proposed::NotLeader(leader.leader_node.map(|node| node.peer_address))
+            }
+            Err(error) => {
+                tracing::warn!(%error, %request, "a proposal's outcome is not known");
+                Proposed::Unknown
+            }
+        }
+    }
+
+    /// Proposes here or through the leader, and waits until this is decided.
+    pub(crate) async fn propose(
+        self: &Arc<Self>,
+        request: RequestId,
+        actor: &str,
+        command: Command,
+    ) -> Result<Answer, ProposeError> {
+        match self.propose_here(request, actor, command.clone()).await {
+            Proposed::Decided(outcome) => outcome.map_err(ProposeError::Refused),
+            Proposed::Unknown => Err(ProposeError::Unknown),
+            Proposed::NotLeader(None) => Err(unavailable()),
+            Proposed::NotLeader(Some(leader)) => {
+                self.forward(&leader, request, actor, &command).await
+            }
+        }
+    }
+
+    async fn forward(
+        &self,
+        leader: &str,
+        request_id: RequestId,
+        actor: &str,
+        command: &Command,
+    ) -> Result<Answer, ProposeError> {
+        let message = pb::ProposeRequest {
+            cluster_id: self.identity.cluster.as_bytes().to_vec().into(),
+            request_id: request_id.as_bytes().to_vec().into(),
+            actor: actor.to_owned(),
+            command: Some(command.into()),
+        };
+        let answer = match self.neighbours.at(leader) {
+            Ok(mut leader) => within(DEADLINE, leader.propose(request(message, DEADLINE))).await,
+            Err(status) => Err(status),
+        };
+        let answer = match answer {
+            Ok(answer) => answer.into_inner(),
+            Err(status) => {
+                // The request may have arrived before the connection broke.
+                tracing::warn!(%status, leader, request = %request_id, "the leader did not answer");
+                return Err(ProposeError::Unknown);
+            }
+        };
+        match answer.result {
+            Some(pb::propose_response::Result::Decided(decided)) => {
+                let outcome = decided.outcome.map(Outcome::try_from);
+                match outcome {
+                    Some(Ok(outcome)) => outcome.map_err(ProposeError::Refused),
+                    Some(Err(_)) | None => Err(ProposeError::Unknown),
+                }
+            }
+            Some(
+                pb::propose_response::Result::NotLeader(_)
+                | pb::propose_response::Result::Unavailable(_),
+            ) => Err(unavailable()),
+            Some(pb::propose_response::Result::Unknown(_)) | None => Err(ProposeError::Unknown),
+        }
+    }
+}
+
+const fn unavailable() -> ProposeError {
+    ProposeError::Unavailable { retry_after: RETRY_AFTER }
+}
+
+/// The answer to a node that forwarded a proposal.
+pub(crate) fn response(proposed: Proposed) -> pb::ProposeResponse {
+    use pb::propose_response::Result as Pb;
+    let result = match proposed {
+        Proposed::Decided(outcome) => Pb::Decided(pb::Decided { outcome: Some((&outcome).into()) }),
+        Proposed::NotLeader(leader_address) => Pb::NotLeader(pb::NotLeader { leader_address }),
+        Proposed::Unknown => Pb::Unknown(pb::Unknown {}),
+    };
+    pb::ProposeResponse { result: Some(result) }
+}

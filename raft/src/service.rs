@@ -1,0 +1,130 @@
+//! The gRPC service beside Raft: what other nodes ask of this one.
+
+use std::sync::Arc;
+
+use proto::limits::{ACTOR_BYTES_MAX, ADDRESS_BYTES_MAX};
+use proto::pb::cluster as pb;
+use proto::pb::cluster::cluster_server::Cluster;
+use proto::{Answer, Command, RequestId};
+use tonic::{Request, Response, Status};
+
+use crate::cluster::Inner;
+use crate::propose::Proposed;
+use crate::{barrier, membership, propose};
+
+/// Answers other nodes.
+#[derive(Clone)]
+pub(crate) struct ClusterService {
+    inner: Arc<Inner>,
+}
+
+impl ClusterService {
+    pub(crate) const fn new(inner: Arc<Inner>) -> Self {
+        Self { inner }
+    }
+
+    /// Refuses a node of another cluster.
+    fn check_cluster(&self, cluster_id: &[u8]) -> Result<(), Status> {
+        let own = self.inner.identity.cluster;
+        if cluster_id == own.as_bytes() {
+            return Ok(());
+        }
+        Err(Status::failed_precondition(format!(
+            "this node belongs to cluster {own}; the one that called it belongs to another"
+        )))
+    }
+}
+
+#[tonic::async_trait]
+impl Cluster for ClusterService {
+    async fn propose(
+        &self,
+        request: Request<pb::ProposeRequest>,
+    ) -> Result<Response<pb::ProposeResponse>, Status> {
+        let request = request.into_inner();
+        self.check_cluster(&request.cluster_id)?;
+        if request.actor.len() > ACTOR_BYTES_MAX {
+            return Err(Status::invalid_argument("the actor's name is too long"));
+        }
+        let id = RequestId::try_from(request.request_id.as_ref()).map_err(invalid)?;
+        let command =
+            request.command.ok_or_else(|| Status::invalid_argument("there is no command"))?;
+        let command = Command::try_from(command).map_err(invalid)?;
+        let proposed = self.inner.propose_here(id, &request.actor, command).await;
+        Ok(Response::new(propose::response(proposed)))
+    }
+
+    async fn read_index(
+        &self,
+        request: Request<pb::ReadIndexRequest>,
+    ) -> Result<Response<pb::ReadIndexResponse>, Status> {
+        self.check_cluster(&request.into_inner().cluster_id)?;
+        Ok(Response::new(barrier::response(self.inner.read_index_here().await)))
+    }
+
+    async fn join(
+        &self,
+        request: Request<pb::JoinRequest>,
+    ) -> Result<Response<pb::JoinResponse>, Status> {
+        use pb::join_response::Result as Pb;
+        let request = request.into_inner();
+        check_address(&request.peer_address)?;
+        let id = RequestId::try_from(request.request_id.as_ref()).map_err(invalid)?;
+        if !self.inner.is_founded() {
+            // Not proposed, since the refusal would be the answer to this request id from then on.
+            let unavailable = Pb::Unavailable(pb::Unavailable {});
+            return Ok(Response::new(pb::JoinResponse { result: Some(unavailable) }));
+        }
+        let command = Command::AdmitNode { peer_address: request.peer_address.clone() };
+        let result = match self.inner.propose_here(id, &request.peer_address, command).await {
+            Proposed::Decided(Ok(Answer::Admitted { node, cluster })) => {
+                Pb::Admitted(pb::Admission {
+                    cluster_id: cluster.as_bytes().to_vec().into(),
+                    node_id: node,
+                })
+            }
+            Proposed::NotLeader(leader_address) => Pb::NotLeader(pb::NotLeader { leader_address }),
+            Proposed::Decided(_) | Proposed::Unknown => Pb::Unavailable(pb::Unavailable {}),
+        };
+        Ok(Response::new(pb::JoinResponse { result: Some(result) }))
+    }
+
+    async fn activate(
+        &self,
+        request: Request<pb::ActivateRequest>,
+    ) -> Result<Response<pb::ActivateResponse>, Status> {
+        let request = request.into_inner();
+        self.check_cluster(&request.cluster_id)?;
+        check_address(&request.peer_address)?;
+        let activation = self.inner.activate(request.node_id, request.peer_address).await;
+        Ok(Response::new(membership::response(activation)))
+    }
+
+    async fn status(
+        &self,
+        _request: Request<pb::StatusRequest>,
+    ) -> Result<Response<pb::StatusResponse>, Status> {
+        let status = self.inner.status();
+        Ok(Response::new(pb::StatusResponse {
+            cluster_id: status.cluster.as_bytes().to_vec().into(),
+            node_id: status.node,
+            role: status.role.to_string(),
+            term: status.term,
+            leader: status.leader,
+            last_log_index: status.last_log,
+            applied_index: status.applied,
+        }))
+    }
+}
+
+fn invalid(error: impl std::fmt::Display) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+fn check_address(address: &str) -> Result<(), Status> {
+    let has_port = address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    if has_port && address.len() <= ADDRESS_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Status::invalid_argument("the peer address is not of the form host:port"))
+}
