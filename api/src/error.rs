@@ -1,0 +1,268 @@
+//! What a request can fail with, and the one place that says how: status, OCI code, message and
+//! headers.
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use proto::{
+    Digest, DigestError, ManifestError, MediaTypeError, Reference, ReferenceError, Refusal,
+    RepoName, RepoNameError, TagError, limits,
+};
+use raft::{ProposeError, ReadError};
+use serde_json::{Value, json};
+use storage::BlobsError;
+
+/// A request that was not done. Its text is for the person who asked, and tells what to do.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("nothing is at this address: the distribution API is under /v2/")]
+    NoEndpoint,
+    #[error("use one of these methods here: {0}")]
+    Method(&'static str),
+    #[error("deletion is switched off in this registry: ask its operator")]
+    DeletionOff,
+    #[error(transparent)]
+    Name(RepoNameError),
+    #[error("a repository name stands in the path as it is: without escapes, '..' or '//'")]
+    UncleanName,
+    #[error("repository {0} does not exist")]
+    NameUnknown(RepoName),
+    #[error("'n' is the number of entries to list: 0 or more")]
+    PageSize,
+
+    #[error(transparent)]
+    Digest(#[from] DigestError),
+    #[error("give the digest of the content as the parameter 'digest'")]
+    DigestMissing,
+    #[error("the content is not what its digest {expected} says: its own is {actual}")]
+    DigestMismatch { expected: Digest, actual: Digest },
+
+    #[error(transparent)]
+    TagUnknown(TagError),
+    #[error(transparent)]
+    TagInvalid(TagError),
+    #[error("push at most {max} tags at once", max = limits::TAGS_PER_PUSH_MAX)]
+    TooManyTags,
+    #[error("the repository has no manifest {0}")]
+    ManifestUnknown(Reference),
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error("give the manifest's media type as Content-Type: {0}")]
+    ContentType(MediaTypeError),
+
+    #[error("the repository has no blob {0}")]
+    BlobUnknown(Digest),
+    #[error("blob {digest} has {size} bytes: ask for a range inside them")]
+    Range { digest: Digest, size: u64 },
+    #[error("a blob has at most {max} bytes", max = limits::BLOB_BYTES_MAX)]
+    BlobTooLarge,
+    #[error("the upload does not exist, or has ended: begin another")]
+    UploadUnknown,
+    #[error("the upload has {extent} bytes: continue there, at the Location of this answer")]
+    UploadOffset { extent: u64, location: String, range: String },
+    #[error("Content-Range is 'first-last', the offsets of the chunk's first and last byte")]
+    ContentRange,
+    #[error("an upload has at most {max} chunks: send larger ones", max = limits::UPLOAD_PARTS_MAX)]
+    TooManyChunks,
+    #[error("the body has not the {expected} bytes that its headers announce")]
+    BodyLength { expected: u64 },
+    #[error("the body ended early: {0}")]
+    BodyBroken(String),
+    #[error("no byte of the body came for a minute")]
+    BodyIdle,
+
+    #[error("{0}")]
+    Refused(Refusal),
+    #[error("the cluster cannot agree now: try again in {} s", seconds(*.retry_after))]
+    Unavailable { retry_after: Duration },
+    #[error(transparent)]
+    Read(ReadError),
+    #[error(transparent)]
+    Blobs(#[from] BlobsError),
+    #[error("the object store did not answer in time: try again in a moment")]
+    BlobsTimeout,
+    #[error("the node failed to do this: {0}")]
+    Internal(String),
+}
+
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unavailable { retry_after } => Self::Unavailable { retry_after },
+            ReadError::Store(_) | ReadError::Damaged(_) => Self::Read(error),
+        }
+    }
+}
+
+impl From<ProposeError> for Error {
+    fn from(error: ProposeError) -> Self {
+        match error {
+            ProposeError::Refused(refusal) => Self::Refused(refusal),
+            ProposeError::Unavailable { retry_after } => Self::Unavailable { retry_after },
+            ProposeError::Unknown => Self::Unavailable { retry_after: RETRY_AFTER },
+        }
+    }
+}
+
+/// When to try again what failed for a reason that passes.
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+impl Error {
+    /// The status and the code (distribution-spec, "Error Codes"; `UNAVAILABLE`, `UNKNOWN`,
+    /// `RANGE_INVALID` and `PAGINATION_NUMBER_INVALID` are those that registries use beside them).
+    fn class(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::NoEndpoint => (StatusCode::NOT_FOUND, "UNSUPPORTED"),
+            Self::Method(_) | Self::DeletionOff => (StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED"),
+            Self::Name(_) | Self::UncleanName => (StatusCode::BAD_REQUEST, "NAME_INVALID"),
+            Self::NameUnknown(_) => (StatusCode::NOT_FOUND, "NAME_UNKNOWN"),
+            Self::PageSize => (StatusCode::BAD_REQUEST, "PAGINATION_NUMBER_INVALID"),
+            Self::Digest(_) | Self::DigestMissing | Self::DigestMismatch { .. } => {
+                (StatusCode::BAD_REQUEST, "DIGEST_INVALID")
+            }
+            Self::TagUnknown(_) | Self::ManifestUnknown(_) => {
+                (StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN")
+            }
+            Self::Manifest(ManifestError::TooLarge) => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "MANIFEST_INVALID")
+            }
+            Self::TagInvalid(_) | Self::TooManyTags | Self::Manifest(_) | Self::ContentType(_) => {
+                (StatusCode::BAD_REQUEST, "MANIFEST_INVALID")
+            }
+            Self::BlobUnknown(_) => (StatusCode::NOT_FOUND, "BLOB_UNKNOWN"),
+            Self::Range { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID"),
+            Self::BlobTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID"),
+            Self::UploadUnknown => (StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
+            Self::UploadOffset { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID"),
+            Self::ContentRange => (StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID"),
+            Self::TooManyChunks => (StatusCode::PAYLOAD_TOO_LARGE, "BLOB_UPLOAD_INVALID"),
+            Self::BodyLength { .. } | Self::BodyBroken(_) => {
+                (StatusCode::BAD_REQUEST, "SIZE_INVALID")
+            }
+            Self::BodyIdle => (StatusCode::REQUEST_TIMEOUT, "BLOB_UPLOAD_INVALID"),
+            Self::Refused(refusal) => refused(refusal),
+            Self::Unavailable { .. } | Self::BlobsTimeout | Self::Read(ReadError::Store(_)) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE")
+            }
+            Self::Blobs(error) => stored(error),
+            Self::Read(_) | Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN"),
+        }
+    }
+
+    /// The entries of the `errors` array: one, or one for each digest that is missing.
+    fn entries(&self, code: &str) -> Vec<Value> {
+        let message = self.to_string();
+        match self {
+            Self::Refused(Refusal::ReferencesUnknown(digests)) => digests
+                .iter()
+                .map(|digest| {
+                    let message = format!(
+                        "the repository lacks {digest}, which the manifest names: push it first"
+                    );
+                    let detail = json!({ "digest": digest.as_str() });
+                    json!({ "code": code, "message": message, "detail": detail })
+                })
+                .collect(),
+            Self::DigestMismatch { expected, actual } => {
+                let detail = json!({ "digest": expected.as_str(), "actual": actual.as_str() });
+                vec![json!({ "code": code, "message": message, "detail": detail })]
+            }
+            _ => vec![json!({ "code": code, "message": message })],
+        }
+    }
+
+    fn headers(&self) -> Vec<(HeaderName, String)> {
+        match self {
+            Self::Method(allow) => vec![(header::ALLOW, (*allow).to_owned())],
+            Self::DeletionOff => vec![(header::ALLOW, "GET, HEAD".to_owned())],
+            Self::Range { size, .. } => vec![(header::CONTENT_RANGE, format!("bytes */{size}"))],
+            Self::UploadOffset { location, range, .. } => {
+                vec![(header::LOCATION, location.clone()), (header::RANGE, range.clone())]
+            }
+            Self::Unavailable { retry_after } => {
+                vec![(header::RETRY_AFTER, seconds(*retry_after).to_string())]
+            }
+            Self::BodyIdle => vec![(header::CONNECTION, "close".to_owned())],
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let (status, code) = self.class();
+        if status.is_server_error() {
+            tracing::warn!(error = &self as &dyn std::error::Error, "request failed");
+        }
+        let body = axum::Json(json!({ "errors": self.entries(code) }));
+        let mut response = (status, body).into_response();
+        for (name, value) in self.headers() {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response
+                .headers_mut()
+                .entry(header::RETRY_AFTER)
+                .or_insert(HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// What `decide` refused. What is part of a manifest cannot be deleted before it: the request is
+/// understood and conflicts with what is there (409), for which `DENIED` is the code that the
+/// specification has.
+const fn refused(refusal: &Refusal) -> (StatusCode, &'static str) {
+    match refusal {
+        Refusal::NameUnknown(_) => (StatusCode::NOT_FOUND, "NAME_UNKNOWN"),
+        Refusal::BlobUnknown(_) => (StatusCode::NOT_FOUND, "BLOB_UNKNOWN"),
+        Refusal::ManifestUnknown(_) => (StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN"),
+        Refusal::ReferencesUnknown(_) => (StatusCode::NOT_FOUND, "MANIFEST_BLOB_UNKNOWN"),
+        Refusal::SizeMismatch { .. } => (StatusCode::BAD_REQUEST, "SIZE_INVALID"),
+        Refusal::InUse { .. } => (StatusCode::CONFLICT, "DENIED"),
+        Refusal::UploadEnded(_) => (StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
+        Refusal::TypeConflict { .. } => (StatusCode::BAD_REQUEST, "MANIFEST_INVALID"),
+        Refusal::AlreadyFounded(_) => (StatusCode::CONFLICT, "DENIED"),
+        Refusal::NotFounded => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+    }
+}
+
+/// What the object store failed with.
+const fn stored(error: &BlobsError) -> (StatusCode, &'static str) {
+    match error {
+        BlobsError::Offset { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID"),
+        BlobsError::Missing(_) => (StatusCode::NOT_FOUND, "BLOB_UNKNOWN"),
+        BlobsError::Body(_) => (StatusCode::BAD_REQUEST, "SIZE_INVALID"),
+        BlobsError::Full | BlobsError::Unavailable(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE")
+        }
+    }
+}
+
+/// Whole seconds, at least one (RFC 9110, section 10.2.3).
+const fn seconds(duration: Duration) -> u64 {
+    let seconds = duration.as_millis().div_ceil(1000);
+    if seconds == 0 {
+        1
+    } else if seconds > 3600 {
+        3600
+    } else {
+        #[expect(clippy::cast_possible_truncation, reason = "at most 3,600")]
+        {
+            seconds as u64
+        }
+    }
+}
+
+/// An error as it answers a path that asks for a manifest by what is no reference: a push is told
+/// so, everything else is told that there is no such manifest.
+pub(crate) fn bad_reference(error: ReferenceError, is_push: bool) -> Error {
+    match error {
+        ReferenceError::Digest(error) => Error::Digest(error),
+        ReferenceError::Tag(error) if is_push => Error::TagInvalid(error),
+        ReferenceError::Tag(error) => Error::TagUnknown(error),
+    }
+}

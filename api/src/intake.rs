@@ -1,0 +1,227 @@
+//! Request bodies on their way in: measured, hashed as they pass, cut off where they break their
+//! word.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use proto::{Hasher, ObjectKey};
+use storage::{Blobs, BlobsError};
+use tokio::time::timeout;
+
+use crate::error::Error;
+
+/// How long a body may go without a byte.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// What a body must keep to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// Its length in bytes, where headers announce it.
+    pub(crate) length: Option<u64>,
+    /// Most bytes that it may have.
+    pub(crate) most: u64,
+}
+
+/// What came of a body that was stored.
+pub(crate) struct Taken {
+    /// Its length, in bytes.
+    pub(crate) length: u64,
+    /// The hasher that was given, after the body.
+    pub(crate) hasher: Option<Hasher>,
+}
+
+/// Why a body was not stored. Nothing of it was kept.
+#[derive(Debug)]
+pub(crate) enum IntakeError {
+    /// The object does not end where the body was to begin.
+    Offset,
+    /// The body has another length than announced.
+    Length {
+        /// The announced one, in bytes.
+        expected: u64,
+    },
+    /// The body has more bytes than it may.
+    TooLarge,
+    /// Nothing came for too long.
+    Idle,
+    /// The connection broke.
+    Broken(String),
+    /// The store failed.
+    Store(BlobsError),
+}
+
+/// Appends `body` to `object` at `offset`, and hashes it on the way. An empty body leaves the store
+/// alone.
+///
+/// # Errors
+/// See [`IntakeError`].
+pub(crate) async fn append(
+    blobs: &dyn Blobs,
+    object: ObjectKey,
+    offset: u64,
+    body: Body,
+    hasher: Option<Hasher>,
+    terms: Terms,
+) -> Result<Taken, IntakeError> {
+    let tally = Arc::new(Mutex::new(Tally { length: 0, hasher, fault: None }));
+    let mut frames = Box::pin(frames(body, terms, IDLE_MAX, Arc::clone(&tally)));
+    let outcome = match frames.next().await {
+        None => Ok(()),
+        Some(first) => {
+            let all = stream::once(async move { first }).chain(frames);
+            blobs.append(object, offset, Box::pin(all)).await.map(drop)
+        }
+    };
+    let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+    match (outcome, tally.fault.take()) {
+        (_, Some(fault)) => Err(fault),
+        (Ok(()), None) => Ok(Taken { length: tally.length, hasher: tally.hasher.take() }),
+        (Err(BlobsError::Offset { .. }), None) => Err(IntakeError::Offset),
+        (Err(BlobsError::Body(error)), None) => Err(IntakeError::Broken(error.to_string())),
+        (Err(error), None) => Err(IntakeError::Store(error)),
+    }
+}
+
+/// All of `body`, in memory.
+///
+/// # Errors
+/// `too_large` when it has more than `most` bytes, of which no more is read; and when it breaks
+/// off.
+pub(crate) async fn collect(body: Body, terms: Terms, too_large: Error) -> Result<Bytes, Error> {
+    let tally = Arc::new(Mutex::new(Tally { length: 0, hasher: None, fault: None }));
+    let frames = frames(body, terms, IDLE_MAX, Arc::clone(&tally));
+    let whole: Result<BytesMut, io::Error> = frames
+        .try_fold(BytesMut::new(), |mut whole, frame| async move {
+            whole.extend_from_slice(&frame);
+            Ok(whole)
+        })
+        .await;
+    let fault = tally.lock().unwrap_or_else(PoisonError::into_inner).fault.take();
+    match (whole, fault) {
+        (_, Some(IntakeError::TooLarge)) => Err(too_large),
+        (_, Some(fault)) => Err(fault.into()),
+        (Ok(whole), None) => Ok(whole.freeze()),
+        (Err(error), None) => Err(Error::BodyBroken(error.to_string())),
+    }
+}
+
+impl From<IntakeError> for Error {
+    fn from(error: IntakeError) -> Self {
+        match error {
+            // Whoever knows the session answers these two with where it stands.
+            IntakeError::Offset => Self::UploadUnknown,
+            IntakeError::Length { expected } => Self::BodyLength { expected },
+            IntakeError::TooLarge => Self::BlobTooLarge,
+            IntakeError::Idle => Self::BodyIdle,
+            IntakeError::Broken(reason) => Self::BodyBroken(reason),
+            IntakeError::Store(error) => Self::Blobs(error),
+        }
+    }
+}
+
+/// What has passed so far; the stream writes it, whoever started the stream reads it afterwards.
+struct Tally {
+    length: u64,
+    hasher: Option<Hasher>,
+    fault: Option<IntakeError>,
+}
+
+impl Tally {
+    fn take(&mut self, frame: &[u8], terms: Terms) -> Result<(), IntakeError> {
+        self.length += frame.len() as u64;
+        if self.length > terms.most {
+            return Err(IntakeError::TooLarge);
+        }
+        if let Some(expected) = terms.length
+            && self.length > expected
+        {
+            return Err(IntakeError::Length { expected });
+        }
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(frame);
+        }
+        Ok(())
+    }
+
+    fn end(&self, terms: Terms) -> Result<(), IntakeError> {
+        match terms.length {
+            Some(expected) if expected != self.length => Err(IntakeError::Length { expected }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes why the stream ends here, for when the store has passed the error on.
+    fn fail(&mut self, fault: IntakeError) -> io::Error {
+        self.fault = Some(fault);
+        io::Error::other("the body broke off")
+    }
+}
+
+/// The frames of `body` that are not empty, as long as they keep to `terms` and come within
+/// `idle_max` of each other.
+fn frames(
+    body: Body,
+    terms: Terms,
+    idle_max: Duration,
+    tally: Arc<Mutex<Tally>>,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    stream::try_unfold((body.into_data_stream(), tally), move |(mut body, tally)| async move {
+        loop {
+            let next = timeout(idle_max, body.next()).await;
+            let mut guard = tally.lock().unwrap_or_else(PoisonError::into_inner);
+            let checked = match next {
+                Ok(Some(Ok(frame))) if frame.is_empty() => continue,
+                Ok(Some(Ok(frame))) => guard.take(&frame, terms).map(|()| Some(frame)),
+                Ok(Some(Err(error))) => Err(IntakeError::Broken(error.to_string())),
+                Ok(None) => guard.end(terms).map(|()| None),
+                Err(_) => Err(IntakeError::Idle),
+            };
+            let frame = checked.map_err(|fault| guard.fail(fault))?;
+            drop(guard);
+            return Ok(frame.map(|frame| (frame, (body, tally))));
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
+
+    use super::*;
+
+    fn body(frames: &[&'static str]) -> Body {
+        let frames: Vec<io::Result<Bytes>> =
+            frames.iter().map(|frame| Ok(Bytes::from_static(frame.as_bytes()))).collect();
+        Body::from_stream(stream::iter(frames))
+    }
+
+    async fn collected(frames: &[&'static str], length: Option<u64>) -> Result<Bytes, Error> {
+        collect(body(frames), Terms { length, most: 6 }, Error::BlobTooLarge).await
+    }
+
+    #[tokio::test]
+    async fn a_body_keeps_to_its_terms_or_is_refused() {
+        assert_eq!(collected(&["abc", "", "def"], None).await.unwrap(), "abcdef");
+        assert_eq!(collected(&[], Some(0)).await.unwrap(), "");
+        assert!(matches!(collected(&["abc", "defg"], None).await, Err(Error::BlobTooLarge)));
+        for frames in [&["ab"][..], &["ab", "cd"], &[]] {
+            let found = collected(frames, Some(3)).await;
+            assert!(matches!(found, Err(Error::BodyLength { expected: 3 })), "{found:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_stalls_is_given_up() {
+        let stalled = Body::from_stream(stream::pending::<io::Result<Bytes>>());
+        let tally = Arc::new(Mutex::new(Tally { length: 0, hasher: None, fault: None }));
+        let terms = Terms { length: None, most: 6 };
+        let idle_max = Duration::from_millis(1);
+        let frames = frames(stalled, terms, idle_max, Arc::clone(&tally));
+        assert!(Box::pin(frames).next().await.unwrap().is_err());
+        assert!(matches!(tally.lock().unwrap().fault, Some(IntakeError::Idle)));
+    }
+}

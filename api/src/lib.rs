@@ -1,0 +1,28 @@
+//! HTTP in, HTTP out: the distribution API, and the management API beside it, over one
+//! [`Registry`].
+//!
+//! A request's path becomes an `Endpoint` of valid names; its handler in `routes` asks the cluster
+//! for facts and the object store for bytes; whatever goes wrong becomes an `Error`, which alone
+//! knows statuses and codes.
+
+mod endpoint;
+mod error;
+mod extract;
+mod intake;
+mod link;
+mod metrics;
+mod range;
+mod registry;
+mod routes;
+mod session;
+mod store;
+
+pub use registry::{Options, Registry};
+
+/// The whole API as a service for the API listener.
+///
+/// Every path goes to one function: names contain slashes, which no table of routes can tell from
+/// the rest of a path.
+pub fn router(registry: Registry) -> axum::Router {
+    axum::Router::new().fallback(routes::serve).with_state(registry)
+}

@@ -1,0 +1,165 @@
+//! What every handler works with.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use prometheus_client::registry::Registry as Metrics;
+use proto::{Answer, Command, Refusal, RequestId, UploadKey};
+use raft::{Clock, Cluster, ProposeError, ReadError, View};
+use storage::Blobs;
+use tokio::time::timeout;
+use tracing::Instrument as _;
+
+use crate::error::{Error, RETRY_AFTER};
+use crate::metrics::RequestMetrics;
+
+/// How long a read waits for a cluster that is electing a leader before it says so.
+const READ_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a change waits for a cluster that is electing a leader: an election and a half with the
+/// default timing.
+const PROPOSE_PATIENCE: Duration = Duration::from_secs(5);
+/// The first pause between two attempts; each further one is twice as long, up to the last.
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+/// The longest pause between two attempts.
+const PAUSE_MAX: Duration = Duration::from_millis(320);
+/// Who asks for a change, as the journal names them while there are no accounts.
+const ACTOR: &str = "anonymous";
+
+/// The handlers' only state: the facts, the bytes, and the clock that expires upload sessions.
+/// Clones share it.
+#[derive(Clone)]
+pub struct Registry {
+    /// The facts.
+    pub(crate) cluster: Cluster,
+    /// The bytes.
+    pub(crate) blobs: Arc<dyn Blobs>,
+    /// The time, for the expiry of upload sessions.
+    pub(crate) clock: Clock,
+    /// What the operator set.
+    pub(crate) options: Options,
+    /// What is counted of each request.
+    pub(crate) metrics: RequestMetrics,
+    /// The key that signs upload sessions, once it was read: it never changes.
+    upload_key: Arc<OnceLock<UploadKey>>,
+}
+
+/// What the operator can set about the API.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Whether manifests, tags and blobs can be deleted; otherwise every DELETE of them is 405.
+    pub deletion: bool,
+}
+
+impl Registry {
+    /// The registry over `cluster` and `blobs`; its request counts and latencies are registered
+    /// with `metrics`.
+    pub fn new(
+        cluster: Cluster,
+        blobs: Arc<dyn Blobs>,
+        clock: Clock,
+        options: Options,
+        metrics: &mut Metrics,
+    ) -> Self {
+        let metrics = RequestMetrics::register(metrics);
+        Self { cluster, blobs, clock, options, metrics, upload_key: Arc::default() }
+    }
+
+    /// The catalog after everything that was acknowledged. Waits out an election.
+    pub(crate) async fn view(&self) -> Result<View, Error> {
+        let attempts = async {
+            let mut pause = PAUSE_MIN;
+            loop {
+                match self.cluster.read().await {
+                    Err(ReadError::Unavailable { .. }) => wait(&mut pause).await,
+                    outcome => return outcome,
+                }
+            }
+        };
+        match timeout(READ_PATIENCE, attempts).await {
+            Ok(outcome) => Ok(outcome?),
+            Err(_) => Err(Error::Unavailable { retry_after: RETRY_AFTER }),
+        }
+    }
+
+    /// What `find` finds, for content by its digest: since that cannot change, this node's own
+    /// replica may answer while there is no quorum. That it is *absent* only the cluster can say.
+    pub(crate) async fn content<T>(
+        &self,
+        find: impl Fn(&View) -> Result<Option<T>, ReadError>,
+    ) -> Result<Option<T>, Error> {
+        match self.cluster.read().await {
+            Ok(view) => Ok(find(&view)?),
+            Err(ReadError::Unavailable { .. }) => match find(&self.cluster.local()?)? {
+                Some(found) => Ok(Some(found)),
+                None => Ok(find(&self.view().await?)?),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Has the cluster decide `command`. Waits out an election: every attempt carries the same
+    /// `request`, so it happens at most once. Goes on to its end when the caller is dropped, so
+    /// that a client that left leaves nothing half done.
+    pub(crate) async fn propose(
+        &self,
+        request: RequestId,
+        command: Command,
+    ) -> Result<Answer, Error> {
+        let cluster = self.cluster.clone();
+        let attempts = Box::pin(async move {
+            let mut pause = PAUSE_MIN;
+            loop {
+                match cluster.propose(request, ACTOR, command.clone()).await {
+                    Err(ProposeError::Unavailable { .. } | ProposeError::Unknown) => {
+                        wait(&mut pause).await;
+                    }
+                    outcome => return outcome,
+                }
+            }
+        });
+        detached(async move {
+            match timeout(PROPOSE_PATIENCE, attempts).await {
+                Ok(outcome) => Ok(outcome?),
+                Err(_) => Err(Error::Unavailable { retry_after: RETRY_AFTER }),
+            }
+        })
+        .await
+    }
+
+    /// Has the cluster decide `command`, which no client repeats under the same id.
+    pub(crate) async fn propose_once(&self, command: Command) -> Result<Answer, Error> {
+        self.propose(RequestId::from_bytes(random()?), command).await
+    }
+
+    /// The key that signs upload sessions.
+    pub(crate) async fn upload_key(&self) -> Result<&UploadKey, Error> {
+        if let Some(key) = self.upload_key.get() {
+            return Ok(key);
+        }
+        let key = self.view().await?.upload_key()?.ok_or(Error::Refused(Refusal::NotFounded))?;
+        Ok(self.upload_key.get_or_init(|| key))
+    }
+}
+
+/// Runs `work` to its end even when the caller is dropped.
+pub(crate) async fn detached<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::spawn(work.in_current_span()).await {
+        Ok(outcome) => outcome,
+        Err(error) => Err(Error::Internal(error.to_string())),
+    }
+}
+
+/// Fresh randomness, for ids and keys.
+#[expect(clippy::disallowed_methods, reason = "the one function that draws chance here")]
+pub(crate) fn random() -> Result<[u8; 16], Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Error::Internal(error.to_string()))?;
+    Ok(bytes)
+}
+
+async fn wait(pause: &mut Duration) {
+    tokio::time::sleep(*pause).await;
+    *pause = (*pause * 2).min(PAUSE_MAX);
+}

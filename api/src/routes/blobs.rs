@@ -1,0 +1,130 @@
+//! `/v2/<name>/blobs/<digest>`: pulling and deleting blobs.
+
+use std::ops::Range;
+
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use http::request::Parts;
+use http::{HeaderName, StatusCode, header};
+use proto::{Command, Digest, ObjectKey, RepoName};
+use raft::Blob;
+use storage::BlobsError;
+
+use super::CONTENT_DIGEST;
+use crate::error::Error;
+use crate::extract::{has_already, text};
+use crate::range::Wanted;
+use crate::registry::Registry;
+
+/// Answers a GET: the blob or a part of it (distribution-spec, "Pulling blobs"; RFC 9110, section
+/// 14).
+pub(super) async fn show(
+    registry: &Registry,
+    repository: &RepoName,
+    digest: Digest,
+    parts: &Parts,
+) -> Result<Response, Error> {
+    let blob = blob(registry, repository, &digest).await?;
+    let etag = etag(&digest);
+    if has_already(&parts.headers, &etag) {
+        return Ok((StatusCode::NOT_MODIFIED, about(&digest)).into_response());
+    }
+    let wanted = match text(&parts.headers, header::RANGE) {
+        Some(header) if is_range_valid(parts, &etag) => Wanted::parse(header, blob.size),
+        _ => Wanted::Whole,
+    };
+    match wanted {
+        Wanted::Unsatisfiable => Err(Error::Range { digest, size: blob.size }),
+        Wanted::Whole => {
+            let body = open(registry, &blob, &digest, 0..blob.size).await?;
+            let length = [(header::CONTENT_LENGTH, blob.size.to_string())];
+            Ok((about(&digest), length, body).into_response())
+        }
+        Wanted::Part(range) => {
+            let content_range = format!("bytes {}-{}/{}", range.start, range.end - 1, blob.size);
+            let length = (range.end - range.start).to_string();
+            let part = [(header::CONTENT_LENGTH, length), (header::CONTENT_RANGE, content_range)];
+            let body = open(registry, &blob, &digest, range).await?;
+            Ok((StatusCode::PARTIAL_CONTENT, about(&digest), part, body).into_response())
+        }
+    }
+}
+
+/// Answers a HEAD. A blob whose bytes are gone does not exist: whoever pushes it again heals it.
+pub(super) async fn describe(
+    registry: &Registry,
+    repository: &RepoName,
+    digest: Digest,
+    parts: &Parts,
+) -> Result<Response, Error> {
+    let blob = blob(registry, repository, &digest).await?;
+    if blob.size > 0 && registry.extent(blob.object).await? < blob.size {
+        return Err(gone(digest, blob.object));
+    }
+    if has_already(&parts.headers, &etag(&digest)) {
+        return Ok((StatusCode::NOT_MODIFIED, about(&digest)).into_response());
+    }
+    let length = [(header::CONTENT_LENGTH, blob.size.to_string())];
+    Ok((about(&digest), length).into_response())
+}
+
+/// Takes a blob out of the repository (distribution-spec, "Deleting Blobs").
+pub(super) async fn delete(
+    registry: &Registry,
+    repository: RepoName,
+    digest: Digest,
+) -> Result<Response, Error> {
+    if !registry.options.deletion {
+        return Err(Error::DeletionOff);
+    }
+    registry.propose_once(Command::UnlinkBlob { repository, digest }).await?;
+    Ok(StatusCode::ACCEPTED.into_response())
+}
+
+async fn blob(registry: &Registry, repository: &RepoName, digest: &Digest) -> Result<Blob, Error> {
+    let blob = registry.content(|view| view.blob(repository, digest)).await?;
+    blob.ok_or_else(|| Error::BlobUnknown(digest.clone()))
+}
+
+fn etag(digest: &Digest) -> String {
+    format!("\"{digest}\"")
+}
+
+/// The headers of every answer about a blob.
+fn about(digest: &Digest) -> [(HeaderName, String); 4] {
+    [
+        (header::ACCEPT_RANGES, "bytes".to_owned()),
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::ETAG, etag(digest)),
+        (CONTENT_DIGEST, digest.to_string()),
+    ]
+}
+
+/// Whether the client wants its range of what is here: `If-Range` names it, or is absent (RFC 9110,
+/// section 13.1.5).
+fn is_range_valid(parts: &Parts, etag: &str) -> bool {
+    text(&parts.headers, header::IF_RANGE).is_none_or(|condition| condition == etag)
+}
+
+/// The bytes of `blob` in `range`, opened before the answer begins: after its head only a broken
+/// connection can say that bytes are missing.
+async fn open(
+    registry: &Registry,
+    blob: &Blob,
+    digest: &Digest,
+    range: Range<u64>,
+) -> Result<Body, Error> {
+    if range.is_empty() {
+        return Ok(Body::empty());
+    }
+    match registry.read(blob.object, range).await {
+        Ok(bytes) => Ok(Body::from_stream(bytes)),
+        Err(Error::Blobs(BlobsError::Missing(object))) => Err(gone(digest.clone(), object)),
+        Err(error) => Err(error),
+    }
+}
+
+fn gone(digest: Digest, object: ObjectKey) -> Error {
+    tracing::error!(%digest, %object, "the bytes of a linked blob are gone: a push heals it");
+    Error::BlobUnknown(digest)
+}

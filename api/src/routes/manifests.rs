@@ -1,0 +1,163 @@
+//! `/v2/<name>/manifests/<reference>`: pulling, pushing and deleting manifests and tags.
+
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use proto::limits::{MANIFEST_BYTES_MAX, TAGS_PER_PUSH_MAX};
+use proto::{
+    Algorithm, Command, Digest, Manifest, ManifestError, MediaType, MediaTypeError, Reference,
+    RepoName, Tag,
+};
+
+use super::CONTENT_DIGEST;
+use crate::error::Error;
+use crate::extract::{Query, content_length, has_already, text};
+use crate::intake::{self, Terms};
+use crate::registry::Registry;
+
+/// Tells a client that the registry keeps referrers itself (distribution-spec, "Pushing Manifests
+/// with Subject").
+const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+/// Names a tag that a push by digest has set.
+const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
+
+/// Answers with the manifest as it was pushed, whatever `Accept` says: its type is part of what its
+/// digest covers (distribution-spec, "Pulling manifests"). The server drops the body for HEAD.
+pub(super) async fn show(
+    registry: &Registry,
+    repository: &RepoName,
+    reference: Reference,
+    parts: &Parts,
+) -> Result<Response, Error> {
+    let manifest = match &reference {
+        Reference::Digest(_) => {
+            registry.content(|view| view.manifest(repository, &reference)).await?
+        }
+        Reference::Tag(_) => registry.view().await?.manifest(repository, &reference)?,
+    };
+    let Some(manifest) = manifest else {
+        let exists = registry.view().await?.has_repository(repository)?;
+        return Err(if exists {
+            Error::ManifestUnknown(reference)
+        } else {
+            Error::NameUnknown(repository.clone())
+        });
+    };
+    let digest = manifest.digest();
+    let etag = format!("\"{digest}\"");
+    let is_known = has_already(&parts.headers, &etag);
+    let about = [(header::ETAG, etag), (CONTENT_DIGEST, digest.to_string())];
+    if is_known {
+        return Ok((StatusCode::NOT_MODIFIED, about).into_response());
+    }
+    let content_type = [(header::CONTENT_TYPE, manifest.media_type().as_str())];
+    Ok((about, content_type, manifest.content().clone()).into_response())
+}
+
+/// Puts a manifest into the repository (distribution-spec, "Pushing Manifests"), under the tag in
+/// the path, or under its digest and every `tag` of the query.
+pub(super) async fn put(
+    registry: &Registry,
+    repository: RepoName,
+    reference: Reference,
+    parts: &Parts,
+    body: Body,
+) -> Result<Response, Error> {
+    let media_type = media_type(parts)?;
+    let tags = tags(&reference, parts)?;
+    let content = content(parts, body).await?;
+    let algorithm = match &reference {
+        Reference::Digest(expected) => {
+            let actual = Digest::of(expected.algorithm(), &content);
+            if actual != *expected {
+                return Err(Error::DigestMismatch { expected: expected.clone(), actual });
+            }
+            expected.algorithm()
+        }
+        Reference::Tag(_) => Algorithm::Sha256,
+    };
+    let manifest = Manifest::parse(media_type, algorithm, content)?;
+    let (digest, subject) = (manifest.digest().clone(), manifest.subject().cloned());
+    let response = pushed(&repository, &reference, &digest, subject.as_ref(), &tags);
+    registry.propose_once(Command::PutManifest { repository, manifest, tags }).await?;
+    Ok(response)
+}
+
+/// Deletes a manifest with all its tags, or one tag (distribution-spec, "Content Management").
+pub(super) async fn delete(
+    registry: &Registry,
+    repository: RepoName,
+    reference: Reference,
+) -> Result<Response, Error> {
+    if !registry.options.deletion {
+        return Err(Error::DeletionOff);
+    }
+    let command = match reference {
+        Reference::Tag(tag) => Command::DeleteTag { repository, tag },
+        Reference::Digest(digest) => Command::DeleteManifest { repository, digest },
+    };
+    registry.propose_once(command).await?;
+    Ok(StatusCode::ACCEPTED.into_response())
+}
+
+fn media_type(parts: &Parts) -> Result<MediaType, Error> {
+    let header =
+        text(&parts.headers, header::CONTENT_TYPE).ok_or(Error::ContentType(MediaTypeError))?;
+    let (media_type, _parameters) = header.split_once(';').unwrap_or((header, ""));
+    media_type.trim().parse().map_err(Error::ContentType)
+}
+
+/// The tags that the push sets. Beside a tag in the path, those in the query mean nothing.
+fn tags(reference: &Reference, parts: &Parts) -> Result<Vec<Tag>, Error> {
+    if let Reference::Tag(tag) = reference {
+        return Ok(vec![tag.clone()]);
+    }
+    let query = Query::of(&parts.uri);
+    let tags: Vec<Tag> = query
+        .all("tag")
+        .map(|tag| tag.parse().map_err(Error::TagInvalid))
+        .collect::<Result<_, _>>()?;
+    if tags.len() > TAGS_PER_PUSH_MAX {
+        return Err(Error::TooManyTags);
+    }
+    Ok(tags)
+}
+
+async fn content(parts: &Parts, body: Body) -> Result<Bytes, Error> {
+    let length = content_length(&parts.headers);
+    let most = MANIFEST_BYTES_MAX as u64;
+    if length.is_some_and(|length| length > most) {
+        return Err(Error::Manifest(ManifestError::TooLarge));
+    }
+    let too_large = Error::Manifest(ManifestError::TooLarge);
+    intake::collect(body, Terms { length, most }, too_large).await
+}
+
+/// The answer to a push that succeeds.
+fn pushed(
+    repository: &RepoName,
+    reference: &Reference,
+    digest: &Digest,
+    subject: Option<&Digest>,
+    tags: &[Tag],
+) -> Response {
+    let location = format!("/v2/{repository}/manifests/{digest}");
+    let about = [(header::LOCATION, location), (CONTENT_DIGEST, digest.to_string())];
+    let mut response = (StatusCode::CREATED, about).into_response();
+    let headers = response.headers_mut();
+    if let Some(subject) = subject
+        && let Ok(subject) = HeaderValue::try_from(subject.as_str())
+    {
+        headers.insert(OCI_SUBJECT, subject);
+    }
+    if let Reference::Digest(_) = reference {
+        for tag in tags {
+            if let Ok(tag) = HeaderValue::try_from(tag.as_str()) {
+                headers.append(OCI_TAG, tag);
+            }
+        }
+    }
+    response
+}

@@ -1,0 +1,128 @@
+//! The endpoints, and what all of them share: dispatch, the headers of every answer, a span and the
+//! metrics.
+
+mod base;
+mod blobs;
+mod catalog;
+mod cluster;
+mod manifests;
+mod referrers;
+mod tags;
+mod uploads;
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderName, HeaderValue, Method, header};
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use crate::endpoint::{Endpoint, PathError};
+use crate::error::{Error, bad_reference};
+use crate::registry::Registry;
+
+/// Tells clients that they talk to a registry of the second version of the API (distribution-spec,
+/// "Legacy Docker support HTTP headers").
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+/// Names the content that an answer carries or is about.
+pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// Answers a request.
+pub(crate) async fn serve(State(registry): State<Registry>, request: Request) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let endpoint = Endpoint::parse(request.uri().path());
+    let route = endpoint.as_ref().map_or("other", Endpoint::route);
+    // The path, without the query: upload sessions are nobody's business. As Debug, so that nothing
+    // in it can forge a line.
+    let span = tracing::info_span!("request", %method, path = ?request.uri().path());
+    let metrics = registry.metrics.clone();
+    async {
+        let outcome = match endpoint {
+            Ok(endpoint) => Box::pin(dispatch(registry, endpoint, request)).await,
+            Err(error) => Err(bad_path(error, &method)),
+        };
+        let mut response = outcome.unwrap_or_else(Error::into_response);
+        let headers = response.headers_mut();
+        headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        let latency = started.elapsed();
+        metrics.observe(route, &method, response.status(), latency);
+        tracing::debug!(status = response.status().as_u16(), ?latency, "answered");
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+async fn dispatch(
+    registry: Registry,
+    endpoint: Endpoint,
+    request: Request,
+) -> Result<Response, Error> {
+    if !endpoint.allows(request.method()) {
+        return Err(Error::Method(endpoint.allow()));
+    }
+    let (parts, body) = request.into_parts();
+    let method = parts.method.as_str();
+    match endpoint {
+        Endpoint::Base => Ok(base::show()),
+        Endpoint::Catalog => catalog::list(&registry, &parts).await,
+        Endpoint::Cluster => Ok(cluster::show(&registry).await),
+        Endpoint::Tags(repository) => tags::list(&registry, &repository, &parts).await,
+        Endpoint::Referrers(repository, digest) => {
+            referrers::list(&registry, &repository, &digest, &parts).await
+        }
+        Endpoint::Manifest(repository, reference) => match method {
+            "PUT" => manifests::put(&registry, repository, reference, &parts, body).await,
+            "DELETE" => manifests::delete(&registry, repository, reference).await,
+            _ => manifests::show(&registry, &repository, reference, &parts).await,
+        },
+        Endpoint::Blob(repository, digest) => match method {
+            "DELETE" => blobs::delete(&registry, repository, digest).await,
+            "HEAD" => blobs::describe(&registry, &repository, digest, &parts).await,
+            _ => blobs::show(&registry, &repository, digest, &parts).await,
+        },
+        Endpoint::Uploads(repository) => uploads::begin(&registry, repository, &parts, body).await,
+        Endpoint::Upload(repository, object) => {
+            let session = uploads::session(&registry, repository, object, &parts).await?;
+            match method {
+                "PATCH" => uploads::append(&registry, session, &parts, body).await,
+                "PUT" => uploads::finish(&registry, session, &parts, body).await,
+                "DELETE" => uploads::cancel(&registry, session).await,
+                _ => uploads::show(&registry, session).await,
+            }
+        }
+    }
+}
+
+fn bad_path(error: PathError, method: &Method) -> Error {
+    match error {
+        PathError::NoEndpoint => Error::NoEndpoint,
+        PathError::Unclean => Error::UncleanName,
+        PathError::Name(error) => Error::Name(error),
+        PathError::Digest(error) => Error::Digest(error),
+        PathError::Reference(error) => bad_reference(error, method == Method::PUT),
+        PathError::Upload => Error::UploadUnknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use super::*;
+
+    #[test]
+    fn every_endpoint_lists_its_methods_and_no_others() {
+        let endpoint = Endpoint::parse("/v2/a/manifests/v1").unwrap();
+        for (method, allowed) in [
+            (Method::GET, true),
+            (Method::PUT, true),
+            (Method::POST, false),
+            (Method::PATCH, false),
+        ] {
+            assert_eq!(endpoint.allows(&method), allowed, "{method}");
+        }
+        assert!(!endpoint.allows(&Method::from_bytes(b"GE").unwrap()));
+    }
+}

@@ -1,0 +1,79 @@
+//! Where an upload stands, and where its next chunk belongs.
+
+use http::{HeaderMap, header};
+use proto::limits::BLOB_BYTES_MAX;
+
+use crate::error::Error;
+use crate::extract::{content_length, text};
+use crate::intake::{IntakeError, Terms};
+use crate::range::ChunkRange;
+use crate::registry::Registry;
+use crate::session::Session;
+
+/// What the headers say of the chunk, and the session where it belongs. A chunk that names the
+/// durable end is welcome even when its session is older.
+pub(super) async fn chunk(
+    registry: &Registry,
+    session: Session,
+    headers: &HeaderMap,
+) -> Result<(Session, Terms), Error> {
+    let announced = content_length(headers);
+    let range = match headers.get(header::CONTENT_RANGE) {
+        None => None,
+        Some(_) => {
+            let range = text(headers, header::CONTENT_RANGE).and_then(ChunkRange::parse);
+            Some(range.ok_or(Error::ContentRange)?)
+        }
+    };
+    let mut session = session;
+    if let Some(range) = range {
+        if range.start != session.offset {
+            session = durable(registry, session).await?;
+        }
+        let is_length_right = announced.is_none_or(|length| length == range.length);
+        if range.start != session.offset || !is_length_right {
+            return Err(out_of_step(registry, session).await?);
+        }
+    }
+    let most = BLOB_BYTES_MAX.saturating_sub(session.offset);
+    let length = range.map(|range| range.length).or(announced);
+    if length.is_some_and(|length| length > most) {
+        return Err(Error::BlobTooLarge);
+    }
+    Ok((session, Terms { length, most }))
+}
+
+/// The session at what is durable of its upload.
+pub(super) async fn durable(registry: &Registry, session: Session) -> Result<Session, Error> {
+    let extent = registry.extent(session.object).await?;
+    if extent < session.offset {
+        // Acknowledged bytes are only gone when the upload was cancelled, or its blob linked to
+        // another object.
+        return Err(Error::UploadUnknown);
+    }
+    Ok(session.resume_at(extent))
+}
+
+/// The error that tells the client where the upload stands.
+pub(super) async fn out_of_step(registry: &Registry, session: Session) -> Result<Error, Error> {
+    let session = durable(registry, session).await?;
+    let location = session.location(registry.upload_key().await?);
+    Ok(Error::UploadOffset { extent: session.offset, location, range: session.range() })
+}
+
+/// The error for a chunk that was not kept: where its place or its length was wrong, with where the
+/// upload stands.
+pub(super) async fn interrupted(
+    registry: &Registry,
+    session: Session,
+    headers: &HeaderMap,
+    error: IntakeError,
+) -> Result<Error, Error> {
+    match error {
+        IntakeError::Offset => out_of_step(registry, session).await,
+        IntakeError::Length { .. } if headers.contains_key(header::CONTENT_RANGE) => {
+            out_of_step(registry, session).await
+        }
+        error => Ok(error.into()),
+    }
+}

@@ -1,0 +1,267 @@
+//! Upload sessions: everything that a node must know to continue an upload travels with the client,
+//! signed.
+//!
+//! A session is the `state` parameter of the upload's `Location`: version, expiry, offset, count of
+//! parts, algorithm and hash midstate, then an HMAC-SHA256 over these and over the repository and
+//! id that stand in the path. So no node remembers an upload, and every node can go on with it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use proto::limits::UPLOAD_LIFETIME;
+use proto::{Algorithm, Hasher, ObjectKey, RepoName, Timestamp, UploadKey};
+use sha2::Sha256;
+
+/// The layout's version, its first byte.
+const VERSION: u8 = 1;
+/// Bytes before the midstate: version, expiry, offset, parts, algorithm.
+const HEAD_BYTES: usize = 1 + 8 + 8 + 4 + 1;
+/// Bytes of the signature at the end.
+const SIGNATURE_BYTES: usize = 32;
+/// Longest `state` that is looked at: a session with SHA-512's midstate has fewer than 400
+/// characters.
+const STATE_CHARACTERS_MAX: usize = 1024;
+
+/// An upload in progress, as far as the client's last answer tells.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    /// The repository that the blob will be in.
+    pub(crate) repository: RepoName,
+    /// The object that the bytes go to; its key is the upload's id.
+    pub(crate) object: ObjectKey,
+    /// Where the next chunk belongs, in bytes.
+    pub(crate) offset: u64,
+    /// How many chunks were acknowledged.
+    pub(crate) parts: u32,
+    /// The algorithm that the digest is expected in.
+    pub(crate) algorithm: Algorithm,
+    /// The hash of the bytes before `offset`; `None` when it was lost and they must be read again.
+    pub(crate) hasher: Option<Hasher>,
+    /// When the session ends, unless another chunk comes.
+    pub(crate) expires: Timestamp,
+}
+
+impl Session {
+    /// A session that has no bytes yet.
+    pub(crate) fn begin(
+        repository: RepoName,
+        object: ObjectKey,
+        algorithm: Algorithm,
+        now: Timestamp,
+    ) -> Self {
+        let hasher = Some(Hasher::new(algorithm));
+        let expires = expiry(now);
+        Self { repository, object, offset: 0, parts: 0, algorithm, hasher, expires }
+    }
+
+    /// The session after a chunk of `length` bytes, with the hash of everything up to its end.
+    pub(crate) fn advance(mut self, length: u64, hasher: Option<Hasher>, now: Timestamp) -> Self {
+        self.offset += length;
+        self.parts += 1;
+        self.hasher = hasher;
+        self.expires = expiry(now);
+        self
+    }
+
+    /// The session as it stands when `extent` bytes turn out to be durable: chunks came whose
+    /// answer the client never saw, so their hash is not known.
+    pub(crate) fn resume_at(mut self, extent: u64) -> Self {
+        if extent != self.offset {
+            self.offset = extent;
+            self.parts += 1;
+            self.hasher = None;
+        }
+        self
+    }
+
+    /// The hasher with which to go on when the digest is wanted in `algorithm`. `None` when the
+    /// bytes so far must be read again.
+    pub(crate) fn hasher_for(&self, algorithm: Algorithm) -> Option<Hasher> {
+        if self.offset == 0 {
+            return Some(Hasher::new(algorithm));
+        }
+        self.hasher.clone().filter(|hasher| hasher.algorithm() == algorithm)
+    }
+
+    /// The path and query under which the upload continues.
+    pub(crate) fn location(&self, key: &UploadKey) -> String {
+        let state = URL_SAFE_NO_PAD.encode(self.seal(key));
+        format!("/v2/{}/blobs/uploads/{}?state={state}", self.repository, self.object)
+    }
+
+    /// The `Range` header that tells how far it is; for no bytes `0-0`, which clients take for
+    /// that.
+    pub(crate) fn range(&self) -> String {
+        format!("0-{}", self.offset.saturating_sub(1))
+    }
+
+    fn seal(&self, key: &UploadKey) -> Vec<u8> {
+        let mut state = Vec::with_capacity(HEAD_BYTES + 256);
+        state.push(VERSION);
+        state.extend_from_slice(&self.expires.as_millis().to_be_bytes());
+        state.extend_from_slice(&self.offset.to_be_bytes());
+        state.extend_from_slice(&self.parts.to_be_bytes());
+        state.push(match self.algorithm {
+            Algorithm::Sha256 => 0,
+            Algorithm::Sha512 => 1,
+        });
+        if let Some(hasher) = &self.hasher {
+            state.extend_from_slice(&hasher.midstate());
+        }
+        let signature = mac(key, &self.repository, self.object, &state).finalize().into_bytes();
+        state.extend_from_slice(&signature);
+        state
+    }
+
+    /// The session that `state` holds for the upload `object` into `repository`. `None` when it was
+    /// not signed by this cluster for exactly that, or has expired.
+    pub(crate) fn open(
+        key: &UploadKey,
+        repository: RepoName,
+        object: ObjectKey,
+        state: &str,
+        now: Timestamp,
+    ) -> Option<Self> {
+        if state.len() > STATE_CHARACTERS_MAX {
+            return None;
+        }
+        let state = URL_SAFE_NO_PAD.decode(state).ok()?;
+        let (state, signature) = state.split_last_chunk::<SIGNATURE_BYTES>()?;
+        // In constant time, so that a signature cannot be found byte by byte.
+        mac(key, &repository, object, state).verify_slice(signature).ok()?;
+
+        let (version, rest) = state.split_first()?;
+        let (expires, rest) = rest.split_first_chunk::<8>()?;
+        let (offset, rest) = rest.split_first_chunk::<8>()?;
+        let (parts, rest) = rest.split_first_chunk::<4>()?;
+        let (algorithm, midstate) = rest.split_first()?;
+        let expires = Timestamp::from_millis(u64::from_be_bytes(*expires));
+        if *version != VERSION || expires <= now {
+            return None;
+        }
+        let algorithm = match algorithm {
+            0 => Algorithm::Sha256,
+            1 => Algorithm::Sha512,
+            _ => return None,
+        };
+        let hasher = match midstate {
+            [] => None,
+            midstate => Some(Hasher::resume(algorithm, midstate)?),
+        };
+        let (offset, parts) = (u64::from_be_bytes(*offset), u32::from_be_bytes(*parts));
+        Some(Self { repository, object, offset, parts, algorithm, hasher, expires })
+    }
+}
+
+fn expiry(now: Timestamp) -> Timestamp {
+    let lifetime = u64::try_from(UPLOAD_LIFETIME.as_millis()).unwrap_or(u64::MAX);
+    Timestamp::from_millis(now.as_millis().saturating_add(lifetime))
+}
+
+fn mac(key: &UploadKey, repository: &RepoName, object: ObjectKey, state: &[u8]) -> Hmac<Sha256> {
+    let mut key_block = [0; 64];
+    key_block[..32].copy_from_slice(key.as_bytes());
+    // A key of one block is taken as it is: padding the 32 bytes with zeros is what HMAC does
+    // itself (RFC 2104).
+    let mut mac = Hmac::<Sha256>::new(&key_block.into());
+    mac.update(b"roadstead upload session\0");
+    mac.update(repository.as_str().as_bytes());
+    mac.update(b"\0");
+    mac.update(object.to_string().as_bytes());
+    mac.update(b"\0");
+    mac.update(state);
+    mac
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
+
+    use proptest::prelude::*;
+    use proto::Digest;
+
+    use super::*;
+
+    const KEY: UploadKey = UploadKey::from_bytes([7; 32]);
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
+    fn object() -> ObjectKey {
+        ObjectKey::from_random(42)
+    }
+
+    fn session(content: &[u8], algorithm: Algorithm) -> Session {
+        let session = Session::begin("team/app".parse().unwrap(), object(), algorithm, NOW);
+        let mut hasher = session.hasher.clone().unwrap();
+        hasher.update(content);
+        session.advance(content.len() as u64, Some(hasher), NOW)
+    }
+
+    fn state(session: &Session) -> String {
+        session.location(&KEY).split_once("?state=").unwrap().1.to_owned()
+    }
+
+    fn open(state: &str) -> Option<Session> {
+        Session::open(&KEY, "team/app".parse().unwrap(), object(), state, NOW)
+    }
+
+    #[test]
+    fn another_node_goes_on_where_the_session_stands() {
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            let found = open(&state(&session(b"some bytes", algorithm))).unwrap();
+            assert_eq!((found.offset, found.parts, found.algorithm), (10, 1, algorithm));
+            let mut hasher = found.hasher_for(algorithm).unwrap();
+            hasher.update(b", and more");
+            assert_eq!(hasher.finish(), Digest::of(algorithm, b"some bytes, and more"));
+            assert_eq!(found.range(), "0-9");
+        }
+    }
+
+    #[test]
+    fn a_session_ends_a_lifetime_after_its_last_chunk() {
+        let state = state(&session(b"x", Algorithm::Sha256));
+        let open_at = |now: u64| {
+            let now = Timestamp::from_millis(now);
+            Session::open(&KEY, "team/app".parse().unwrap(), object(), &state, now)
+        };
+        let end = NOW.as_millis() + u64::try_from(UPLOAD_LIFETIME.as_millis()).unwrap();
+        assert!(open_at(end - 1).is_some());
+        assert!(open_at(end).is_none());
+    }
+
+    #[test]
+    fn a_session_opens_only_for_its_own_repository_upload_and_cluster() {
+        let state = state(&session(b"x", Algorithm::Sha256));
+        let name: RepoName = "team/app".parse().unwrap();
+        let other_name: RepoName = "team/ap".parse().unwrap();
+        let other_object = ObjectKey::from_random(43);
+        let other_key = UploadKey::from_bytes([8; 32]);
+        assert!(Session::open(&KEY, name.clone(), object(), &state, NOW).is_some());
+        assert!(Session::open(&KEY, other_name, object(), &state, NOW).is_none());
+        assert!(Session::open(&KEY, name.clone(), other_object, &state, NOW).is_none());
+        assert!(Session::open(&other_key, name, object(), &state, NOW).is_none());
+        for forged in ["", "x", "AAAA", &"A".repeat(100), &"A".repeat(2000)] {
+            assert!(open(forged).is_none(), "{forged}");
+        }
+    }
+
+    #[test]
+    fn a_session_that_moved_without_its_client_forgets_the_hash() {
+        let moved = session(b"x", Algorithm::Sha256).resume_at(5);
+        assert_eq!((moved.offset, moved.range()), (5, "0-4".to_owned()));
+        assert!(moved.hasher_for(Algorithm::Sha256).is_none());
+        assert!(open(&state(&moved)).unwrap().hasher.is_none());
+        let still = session(b"x", Algorithm::Sha256).resume_at(1);
+        assert!(still.hasher_for(Algorithm::Sha256).is_some());
+        assert!(still.hasher_for(Algorithm::Sha512).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn no_changed_state_opens(at in 0usize..1000, flip in 1u8..=255) {
+            let mut bytes = session(b"x", Algorithm::Sha256).seal(&KEY);
+            let at = at % bytes.len();
+            bytes[at] ^= flip;
+            prop_assert!(open(&URL_SAFE_NO_PAD.encode(bytes)).is_none());
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The whole API on a cluster of one node, asked as clients ask: one file per group of endpoints.
+
+#![allow(clippy::disallowed_methods, reason = "a test has no other door to the network")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test panics")]
+
+mod blobs;
+mod faults;
+mod fickle;
+mod lists;
+mod manifests;
+mod names;
+mod uploads;
+mod world;
