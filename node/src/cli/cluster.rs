@@ -1,0 +1,272 @@
+//! `roadstead cluster`: a cluster seen from outside.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use proto::NodeId;
+use raft::{PeerStatus, Role};
+use serde::{Deserialize, Serialize};
+
+use super::{Failure, say};
+
+/// How long a node may take to answer, having asked all others itself.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// Any node's API.
+    #[arg(long, value_name = "URL", default_value = "http://localhost:5000")]
+    server: Server,
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// The base URL of a node's API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Server(String);
+
+impl FromStr for Server {
+    type Err = ServerError;
+
+    fn from_str(text: &str) -> Result<Self, ServerError> {
+        let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let parsed = reqwest::Url::parse(&url).map_err(|_| ServerError)?;
+        if parsed.scheme() != "http" || !parsed.has_host() {
+            return Err(ServerError);
+        }
+        Ok(Self(url.trim_end_matches('/').to_owned()))
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The text is not the URL of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a server is a URL such as http://localhost:5000")]
+pub(crate) struct ServerError;
+
+/// A cluster as one of its nodes sees it: what `/roadstead/v1/cluster` answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ClusterReport {
+    /// The cluster's id.
+    pub(crate) cluster: String,
+    /// The node that answers.
+    pub(crate) node: NodeId,
+    /// Its role.
+    pub(crate) role: Role,
+    /// Its term.
+    pub(crate) term: u64,
+    /// The leader it knows.
+    pub(crate) leader: Option<NodeId>,
+    /// The index up to which it has applied the log.
+    pub(crate) applied: Option<u64>,
+    /// All nodes, by id.
+    pub(crate) nodes: Vec<PeerStatus>,
+}
+
+impl ClusterReport {
+    /// Asks the node at `server`.
+    pub(crate) async fn fetch(server: &Server) -> Result<Self, StatusError> {
+        let answer = ask(server, "/roadstead/v1/cluster").await?;
+        if !answer.status().is_success() {
+            let status = answer.status().to_string();
+            return Err(StatusError::Refused { server: server.to_string(), status });
+        }
+        answer.json().await.map_err(|_| StatusError::Foreign { server: server.to_string() })
+    }
+
+    /// Where the leader's peers reach it.
+    pub(crate) fn leader_address(&self) -> Option<&str> {
+        let leader = self.nodes.iter().find(|node| Some(node.node) == self.leader)?;
+        Some(&leader.peer_address)
+    }
+}
+
+/// Asks `server` for `path`, and takes any answer.
+pub(super) async fn ask(server: &Server, path: &str) -> Result<reqwest::Response, StatusError> {
+    let unreachable = |error: reqwest::Error| StatusError::Unreachable {
+        server: server.to_string(),
+        reason: root_cause(&error),
+    };
+    let client = reqwest::Client::builder().timeout(TIMEOUT).build().map_err(unreachable)?;
+    client.get(format!("{server}{path}")).send().await.map_err(unreachable)
+}
+
+/// Shows the nodes of the cluster.
+pub(super) async fn status(arguments: &StatusArgs) -> Result<(), Failure> {
+    let report = ClusterReport::fetch(&arguments.server).await?;
+    match arguments.output {
+        Output::Table => say(table(&report)),
+        Output::Json => {
+            say(serde_json::to_string_pretty(&report).map_err(StatusError::Json)?);
+        }
+    }
+    Ok(())
+}
+
+const HEAD: [&str; 8] =
+    ["NODE", "PEER ADDRESS", "ROLE", "LEADER", "TERM", "APPLIED", "LAG", "STATE"];
+
+fn table(report: &ClusterReport) -> String {
+    let mut rows = vec![HEAD.map(str::to_owned)];
+    rows.extend(report.nodes.iter().map(|node| row(node, report.leader)));
+    let widths = HEAD.map(|_| 0);
+    let widths = rows.iter().fold(widths, |mut widths, row| {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.len().max(*width);
+        }
+        widths
+    });
+    let mut table = format!("cluster {}, seen from node {}\n", report.cluster, report.node);
+    for row in rows {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        table.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        table.push('\n');
+    }
+    table.truncate(table.trim_end().len());
+    table
+}
+
+fn row(node: &PeerStatus, leader: Option<NodeId>) -> [String; 8] {
+    let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |n| n.to_string());
+    let role = match node.role {
+        Some(Role::Leader) => "leader",
+        Some(Role::Follower) => "follower",
+        Some(Role::Candidate) => "candidate",
+        Some(Role::Learner) => "learner",
+        Some(Role::Stopped) => "stopped",
+        None if node.voter => "voter",
+        None => "learner",
+    };
+    [
+        node.node.to_string(),
+        node.peer_address.clone(),
+        role.to_owned(),
+        if leader == Some(node.node) { "*" } else { "" }.to_owned(),
+        number(node.term),
+        number(node.applied),
+        number(node.lag),
+        if node.reachable { "reachable" } else { "unreachable" }.to_owned(),
+    ]
+}
+
+/// What an error of a request comes down to: its own text only repeats the URL.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+/// Why a cluster's status cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusError {
+    /// Nobody answers.
+    #[error("no node answers at {server}: {reason}")]
+    Unreachable {
+        /// Who was asked.
+        server: String,
+        /// Why there is no answer.
+        reason: String,
+    },
+    /// The node could not answer.
+    #[error("{server} answers {status}; is it the API of a node?")]
+    Refused {
+        /// Who was asked.
+        server: String,
+        /// The HTTP status.
+        status: String,
+    },
+    /// The node says that it is not ready.
+    #[error("the node at {server} is not ready: {reason}")]
+    NotReady {
+        /// Who was asked.
+        server: String,
+        /// What it waits for.
+        reason: String,
+    },
+    /// What answers is no node.
+    #[error("what answers at {server} is not a Roadstead node of this version")]
+    Foreign {
+        /// Who was asked.
+        server: String,
+    },
+    /// The answer cannot be written.
+    #[error("the status cannot be written as JSON: {0}")]
+    Json(serde_json::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_may_be_named_without_its_scheme() {
+        for (text, url) in [
+            ("localhost:5000", Ok("http://localhost:5000")),
+            ("http://node-1:80/", Ok("http://node-1:80")),
+            ("https://node-1", Err(ServerError)),
+            ("", Err(ServerError)),
+            ("http://", Err(ServerError)),
+        ] {
+            assert_eq!(text.parse(), url.map(|url| Server(url.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_table_marks_the_leader_and_who_does_not_answer() {
+        let leader = PeerStatus {
+            node: 1,
+            peer_address: "127.0.0.1:5001".to_owned(),
+            voter: true,
+            reachable: true,
+            role: Some(Role::Leader),
+            term: Some(2),
+            applied: Some(40),
+            lag: Some(0),
+        };
+        let dead = PeerStatus {
+            node: 17,
+            peer_address: "127.0.0.1:5011".to_owned(),
+            reachable: false,
+            role: None,
+            term: None,
+            applied: None,
+            lag: None,
+            ..leader.clone()
+        };
+        let report = ClusterReport {
+            cluster: "c0".to_owned(),
+            node: 1,
+            role: Role::Leader,
+            term: 2,
+            leader: Some(1),
+            applied: Some(40),
+            nodes: vec![leader, dead],
+        };
+        assert_eq!(report.leader_address(), Some("127.0.0.1:5001"));
+        assert_eq!(
+            table(&report),
+            "cluster c0, seen from node 1\n\
+             NODE  PEER ADDRESS    ROLE    LEADER  TERM  APPLIED  LAG  STATE\n\
+             1     127.0.0.1:5001  leader  *       2     40       0    reachable\n\
+             17    127.0.0.1:5011  voter           -     -        -    unreachable"
+        );
+    }
+}

@@ -1,0 +1,55 @@
+//! Why a command fails.
+
+use std::io;
+use std::path::PathBuf;
+
+use storage::KvError;
+
+use super::cluster::StatusError;
+use crate::config::ConfigError;
+use crate::playground::PlaygroundError;
+use crate::{FolderError, NodeError};
+
+/// Why a command fails, as one sentence for the person who gave it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The configuration is refused.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data folder is refused.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The key-value store does not open.
+    #[error("the data in {} cannot be used: {reason}", path.display())]
+    Kv {
+        /// Its folder.
+        path: PathBuf,
+        /// What it said.
+        reason: KvError,
+    },
+    /// The blob store does not open.
+    #[error(transparent)]
+    Blobs(#[from] storage::blob::OpenError),
+    /// The node does not start.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// The node could not go on.
+    #[error("the node has stopped, because consensus has failed: {0}")]
+    Consensus(String),
+    /// Somebody did not want to wait for the end of requests.
+    #[error("stopped at once by a second signal; requests under way were cut off")]
+    Hurried,
+    /// The cluster's status cannot be shown.
+    #[error(transparent)]
+    Status(#[from] StatusError),
+    /// The playground does not work.
+    #[error(transparent)]
+    Playground(#[from] PlaygroundError),
+    /// Signals cannot be received.
+    #[error("signals cannot be received: {0}")]
+    Signals(#[source] io::Error),
+    /// The program's threads cannot be started.
+    #[error("the program's threads cannot be started: {0}")]
+    Runtime(#[source] io::Error),
+}

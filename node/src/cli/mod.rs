@@ -1,0 +1,95 @@
+//! The command line.
+
+mod cluster;
+mod config;
+mod failure;
+mod health;
+mod output;
+mod serve;
+mod signals;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::playground::{self, PlaygroundArgs};
+
+pub(crate) use self::cluster::{ClusterReport, Server};
+pub use self::failure::Failure;
+pub(crate) use self::output::say;
+pub(crate) use self::signals::Signals;
+
+/// A container registry that stays up when a machine dies.
+#[derive(Debug, Parser)]
+#[command(name = "roadstead", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node.
+    Serve(serve::ServeArgs),
+    /// Look at a configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Look at a cluster.
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Ask a node whether it is ready: exit code 0 when it is, 1 when not.
+    Health(health::HealthArgs),
+    /// Run a whole cluster on this machine, to try things out.
+    Playground(PlaygroundArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Check a configuration and print it with all defaults filled in.
+    Check(ConfigArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum ClusterCommand {
+    /// Show the nodes of a cluster.
+    Status(cluster::StatusArgs),
+}
+
+/// Where the configuration comes from, beside environment variables.
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// The configuration file; every key can also be set by an environment variable
+    /// ROADSTEAD_<SECTION>_<KEY>.
+    #[arg(long, value_name = "FILE")]
+    config: Option<std::path::PathBuf>,
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// See [`Failure`]: the program ends with exit code 1.
+pub fn run() -> Result<(), Failure> {
+    match Cli::parse().command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Config(ConfigCommand::Check(arguments)) => config::check(&arguments),
+        Command::Cluster(ClusterCommand::Status(arguments)) => {
+            block_on(cluster::status(&arguments))
+        }
+        Command::Health(arguments) => block_on(health::health(&arguments)),
+        Command::Playground(arguments) => block_on(playground::run(&arguments)),
+    }
+}
+
+/// Tells the person why the program ends, in one line on standard error.
+pub fn complain(failure: &Failure) {
+    output::complain(failure);
+}
+
+/// How long what blocks a thread may take to end, once all else has.
+const THREADS_DEADLINE: std::time::Duration = std::time::Duration::from_secs(2);
+
+fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(Failure::Runtime)?;
+    let result = runtime.block_on(future);
+    runtime.shutdown_timeout(THREADS_DEADLINE);
+    result
+}

@@ -1,0 +1,112 @@
+//! `roadstead serve`: a node as a process.
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+
+use clap::Args;
+use storage::blob::DiskBlobs;
+use storage::kv::RocksKv;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe;
+use toml::Value;
+
+use super::{ConfigArgs, Failure, Signals, block_on, config};
+use crate::config::{ConfigError, StorageKind};
+use crate::{Config, DataFolder, Listeners, Node, TcpWorld, telemetry};
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// A peer address of the cluster to join, as host:port; can be repeated. Only read while the
+    /// data folder is new.
+    #[arg(long, value_name = "ADDR")]
+    join: Vec<String>,
+    /// The folder for what this node alone keeps.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Stop when standard input, a pipe, is closed: a parent that dies takes the node with it.
+    #[arg(long, hide = true)]
+    with_parent: bool,
+}
+
+/// Runs a node until a signal asks it to stop, or until it cannot go on.
+pub(super) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
+    let config = read_config(arguments)?;
+    telemetry::start(&config.log);
+    block_on(serve(config, arguments.with_parent))
+}
+
+fn read_config(arguments: &ServeArgs) -> Result<Config, ConfigError> {
+    let mut source = config::source(&arguments.config)?;
+    if !arguments.join.is_empty() {
+        let addresses = arguments.join.iter().cloned().map(Value::String);
+        source.set("cluster.join", Value::Array(addresses.collect()));
+    }
+    if let Some(data_dir) = &arguments.data_dir {
+        source.set("node.data_dir", Value::String(data_dir.clone()));
+    }
+    Config::read(&mut source)
+}
+
+async fn serve(config: Config, with_parent: bool) -> Result<(), Failure> {
+    let mut signals = Signals::receive()?;
+    let world = Arc::new(TcpWorld);
+    let listeners = Listeners::bind(&config, &*world).await?;
+    let folder = DataFolder::open(&config.node.data_dir)?;
+    let path = folder.kv();
+    // Locked until the process is gone: threads of the store may outlive this function.
+    std::mem::forget(folder);
+    let kv = RocksKv::open(&path).map_err(|reason| Failure::Kv { path, reason })?;
+    let blobs = match config.storage.kind {
+        StorageKind::Disk => DiskBlobs::open(&config.storage.path)?,
+    };
+
+    let starting = Node::start_on(listeners, &config, world, Arc::new(kv), Arc::new(blobs));
+    let node = tokio::select! {
+        node = starting => node?,
+        () = asked_to_end(&mut signals, with_parent) => return Ok(()),
+    };
+    let addresses = node.addresses();
+    tracing::info!(
+        api = %addresses.api,
+        peer = %addresses.peer,
+        admin = %addresses.admin,
+        version = env!("CARGO_PKG_VERSION"),
+        "serving"
+    );
+    tokio::select! {
+        () = asked_to_end(&mut signals, with_parent) => tracing::info!("stopping"),
+        reason = node.failed() => return Err(Failure::Consensus(reason)),
+    }
+    tokio::select! {
+        () = node.stop() => tracing::info!("stopped"),
+        () = signals.next() => return Err(Failure::Hurried),
+    }
+    Ok(())
+}
+
+/// Resolves at the next signal, or when the parent is gone.
+async fn asked_to_end(signals: &mut Signals, with_parent: bool) {
+    if with_parent {
+        tokio::select! {
+            () = signals.next() => {}
+            () = parent_gone() => tracing::warn!("the parent process is gone"),
+        }
+    } else {
+        signals.next().await;
+    }
+}
+
+/// Resolves when whoever holds the other end of standard input has closed it, or died.
+async fn parent_gone() {
+    let input = io::stdin().as_fd().try_clone_to_owned().and_then(pipe::Receiver::from_owned_fd);
+    match input {
+        Ok(mut input) => while matches!(input.read(&mut [0; 64]).await, Ok(1..)) {},
+        Err(error) => {
+            tracing::warn!(%error, "standard input is no pipe: the parent is not watched");
+            std::future::pending().await
+        }
+    }
+}

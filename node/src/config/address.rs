@@ -1,0 +1,96 @@
+//! Addresses by which nodes reach each other.
+
+use std::fmt;
+use std::str::FromStr;
+
+use proto::limits::ADDRESS_BYTES_MAX;
+
+/// A host, as a name or an IP address, and a port: `node-1.example:5001`, `10.0.0.1:5001` or
+/// `[::1]:5001`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HostPort(Box<str>);
+
+impl HostPort {
+    /// The address as it was written.
+    pub const fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for HostPort {
+    type Err = HostPortError;
+
+    fn from_str(text: &str) -> Result<Self, HostPortError> {
+        let (host, port) = text.rsplit_once(':').ok_or(HostPortError)?;
+        let is_ipv6 = |host: &str| {
+            let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+            inner.is_some_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok())
+        };
+        let port_is_valid = port.bytes().all(|b| b.is_ascii_digit())
+            && port.parse::<u16>().is_ok_and(|port| port != 0);
+        if text.len() <= ADDRESS_BYTES_MAX && port_is_valid && (is_name(host) || is_ipv6(host)) {
+            Ok(Self(text.into()))
+        } else {
+            Err(HostPortError)
+        }
+    }
+}
+
+/// Whether `host` is labels of letters, digits, dashes and underscores (which compose service names
+/// have), joined by dots; IPv4 addresses are.
+fn is_name(host: &str) -> bool {
+    host.split('.').all(|label| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    })
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The text is not a host and a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an address is host:port, with a port between 1 and 65535")]
+pub struct HostPortError;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_host_and_a_port() {
+        for valid in ["localhost:5001", "10.0.0.1:1", "node_1.example-net:65535", "[::1]:5001"] {
+            assert!(valid.parse::<HostPort>().is_ok(), "{valid}");
+        }
+        for wrong in [
+            "",
+            ":",
+            "localhost",
+            ":5001",
+            "localhost:",
+            "localhost:0",
+            "localhost:65536",
+            "a b:1",
+            "::1:5001",
+            "[localhost]:1",
+            "http://a:1",
+            "a:+1",
+            "-a:1",
+            "a.:1",
+            "a..b:1",
+            "a/b:1",
+        ] {
+            assert_eq!(wrong.parse::<HostPort>(), Err(HostPortError), "{wrong}");
+        }
+    }
+}

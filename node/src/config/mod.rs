@@ -1,0 +1,188 @@
+//! What an operator can set: the keys with their defaults, and what must hold between them.
+//!
+//! A key is set, in this order, on the command line, by an environment variable
+//! `ROADSTEAD_<SECTION>_<KEY>`, in a TOML file, or not at all. Adding one takes a field and a line
+//! in [`Config::read`].
+
+mod address;
+mod error;
+mod setting;
+mod source;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+pub use self::address::{HostPort, HostPortError};
+pub use self::error::ConfigError;
+pub use self::setting::{Filter, LogFormat, Milliseconds, StorageKind, Voters};
+pub use self::source::{Origin, Source};
+
+/// A node's configuration, checked: every address is one, and the values fit each other.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[node]`
+    pub node: Node,
+    /// `[api]`
+    pub api: Api,
+    /// `[peer]`
+    pub peer: Peer,
+    /// `[admin]`
+    pub admin: Admin,
+    /// `[cluster]`
+    pub cluster: Cluster,
+    /// `[storage]`
+    pub storage: Storage,
+    /// `[log]`
+    pub log: Log,
+    /// `[raft]`
+    pub raft: Raft,
+}
+
+/// The node itself.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// The folder for what this node alone keeps: Raft's log and the catalog.
+    pub data_dir: PathBuf,
+}
+
+/// The registry's API, for docker and its like.
+#[derive(Clone, Debug)]
+pub struct Api {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Whether manifests, tags and blobs can be deleted.
+    pub deletion: bool,
+}
+
+/// The traffic between nodes.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Where this node listens for other nodes.
+    pub listen: SocketAddr,
+    /// Where other nodes reach this one; unset: at `listen`.
+    pub advertise: Option<HostPort>,
+}
+
+/// Health and metrics.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Where they are served.
+    pub listen: SocketAddr,
+}
+
+/// The cluster.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// Peer addresses of a cluster to join, read while the data folder is new; none: found a
+    /// cluster.
+    pub join: Vec<HostPort>,
+    /// How many nodes shall vote; further ones are learners.
+    pub voters: Voters,
+}
+
+/// The bytes of blobs, which all nodes of a cluster share.
+#[derive(Clone, Debug)]
+pub struct Storage {
+    /// The kind of store.
+    pub kind: StorageKind,
+    /// The store's folder.
+    pub path: PathBuf,
+}
+
+/// What the node writes to its log, which is its standard error.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// For people or for programs.
+    pub format: LogFormat,
+    /// Which events.
+    pub filter: Filter,
+}
+
+/// Raft's timing.
+#[derive(Clone, Copy, Debug)]
+pub struct Raft {
+    /// Between two heartbeats of a leader.
+    pub heartbeat: Milliseconds,
+    /// Shortest time without a leader after which a node stands for election.
+    pub election_min: Milliseconds,
+    /// Longest such time.
+    pub election_max: Milliseconds,
+}
+
+impl Config {
+    /// The configuration that `source` says, which also has the effective value of every key
+    /// afterwards.
+    ///
+    /// # Errors
+    /// See [`ConfigError`]: its text is one sentence that tells the operator what to change.
+    pub fn read(source: &mut Source) -> Result<Self, ConfigError> {
+        let data_dir = source.take("node.data_dir", || PathBuf::from("/var/lib/roadstead"))?;
+        let join = source.take("cluster.join", Vec::new)?;
+        let has_path = source.sets("storage.path");
+        let config = Self {
+            api: Api {
+                listen: source.take("api.listen", || loopback(5000))?,
+                deletion: source.take("api.deletion", || true)?,
+            },
+            peer: Peer {
+                listen: source.take("peer.listen", || loopback(5001))?,
+                advertise: source.take_optional("peer.advertise")?,
+            },
+            admin: Admin { listen: source.take("admin.listen", || loopback(5002))? },
+            storage: Storage {
+                kind: source.take("storage.kind", || StorageKind::Disk)?,
+                path: source.take("storage.path", || data_dir.join("blobs"))?,
+            },
+            log: Log {
+                format: source.take("log.format", || LogFormat::Human)?,
+                filter: source.take("log.filter", Filter::default)?,
+            },
+            raft: Raft {
+                heartbeat: source.take("raft.heartbeat_ms", || Milliseconds::new(150))?,
+                election_min: source.take("raft.election_min_ms", || Milliseconds::new(500))?,
+                election_max: source.take("raft.election_max_ms", || Milliseconds::new(900))?,
+            },
+            cluster: Cluster { join, voters: source.take("cluster.voters", || Voters::Three)? },
+            node: Node { data_dir },
+        };
+        source.refuse_rest()?;
+        config.check(has_path)?;
+        Ok(config)
+    }
+
+    /// What must hold between keys.
+    fn check(&self, has_storage_path: bool) -> Result<(), ConfigError> {
+        let Raft { heartbeat, election_min, election_max } = self.raft;
+        if heartbeat.millis() * 2 > election_min.millis() {
+            return Err(ConfigError::conflict(format!(
+                "raft.election_min_ms is {election_min}, but must be at least twice \
+                 raft.heartbeat_ms, which is {heartbeat}"
+            )));
+        }
+        if election_min.millis() >= election_max.millis() {
+            return Err(ConfigError::conflict(format!(
+                "raft.election_max_ms is {election_max}, but must be more than \
+                 raft.election_min_ms, which is {election_min}"
+            )));
+        }
+        if self.peer.advertise.is_none() && self.peer.listen.ip().is_unspecified() {
+            return Err(ConfigError::conflict(format!(
+                "peer.advertise must be set to an address at which other nodes reach this one, \
+                 because peer.listen is {}",
+                self.peer.listen
+            )));
+        }
+        if !self.cluster.join.is_empty() && !has_storage_path {
+            return Err(ConfigError::conflict(
+                "storage.path must be set, because cluster.join is: all nodes of a cluster \
+                 share one blob folder"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}

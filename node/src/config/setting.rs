@@ -1,0 +1,274 @@
+//! What values of keys can be: each type says how it is written in TOML and in an environment
+//! variable.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::Value;
+
+use super::HostPort;
+
+/// The value of a key.
+pub(super) trait Setting: Sized {
+    /// What the key takes, for a sentence that ends with it: `... must be a whole number`.
+    const FORM: &'static str;
+
+    /// The setting that `value` means. `None` when it means none.
+    fn from_toml(value: &Value) -> Option<Self>;
+
+    /// The TOML value that a text means, as environment variables and the command line give it.
+    fn toml_of(text: &str) -> Value {
+        Value::String(text.to_owned())
+    }
+
+    /// The value as it stands in a file.
+    fn to_toml(&self) -> Value;
+}
+
+/// Implements [`Setting`] for a type that is written as a TOML string, by `FromStr` and `Display`.
+macro_rules! text_setting {
+    ($name:ty, $form:literal) => {
+        impl Setting for $name {
+            const FORM: &'static str = $form;
+
+            fn from_toml(value: &Value) -> Option<Self> {
+                value.as_str()?.parse().ok()
+            }
+
+            fn to_toml(&self) -> Value {
+                Value::String(self.to_string())
+            }
+        }
+    };
+}
+
+text_setting!(SocketAddr, "an IP address and a port, such as \"127.0.0.1:5000\"");
+text_setting!(HostPort, "a host and a port, such as \"node-1.example:5001\"");
+text_setting!(StorageKind, "\"disk\"");
+text_setting!(LogFormat, "\"human\" or \"json\"");
+text_setting!(Filter, "a level or a filter, such as \"info\" or \"info,raft=debug\"");
+
+impl Setting for bool {
+    const FORM: &'static str = "true or false";
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        value.as_bool()
+    }
+
+    fn toml_of(text: &str) -> Value {
+        text.parse().map_or_else(|_| Value::String(text.to_owned()), Value::Boolean)
+    }
+
+    fn to_toml(&self) -> Value {
+        Value::Boolean(*self)
+    }
+}
+
+impl Setting for PathBuf {
+    const FORM: &'static str = "a path, such as \"/var/lib/roadstead\"";
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        value.as_str().filter(|path| !path.is_empty()).map(Self::from)
+    }
+
+    fn to_toml(&self) -> Value {
+        Value::String(self.to_string_lossy().into_owned())
+    }
+}
+
+impl Setting for Vec<HostPort> {
+    const FORM: &'static str = "a list of addresses, such as [\"node-1.example:5001\"]; in \
+         an environment variable separated by commas";
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        value.as_array()?.iter().map(HostPort::from_toml).collect()
+    }
+
+    fn toml_of(text: &str) -> Value {
+        let addresses = text.split(',').map(str::trim).filter(|address| !address.is_empty());
+        Value::Array(addresses.map(|address| Value::String(address.to_owned())).collect())
+    }
+
+    fn to_toml(&self) -> Value {
+        Value::Array(self.iter().map(HostPort::to_toml).collect())
+    }
+}
+
+/// How many nodes of a cluster vote: odd, because an even number bears no more failures than the
+/// odd one below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voters {
+    /// Bears no failure.
+    One,
+    /// Bears the failure of one node.
+    Three,
+    /// Bears the failure of two nodes.
+    Five,
+}
+
+impl Voters {
+    /// The number.
+    pub const fn count(self) -> u8 {
+        match self {
+            Self::One => 1,
+            Self::Three => 3,
+            Self::Five => 5,
+        }
+    }
+}
+
+impl Setting for Voters {
+    const FORM: &'static str = "1, 3 or 5";
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        let count = value.as_integer()?;
+        [Self::One, Self::Three, Self::Five].into_iter().find(|v| i64::from(v.count()) == count)
+    }
+
+    fn toml_of(text: &str) -> Value {
+        integer_of(text)
+    }
+
+    fn to_toml(&self) -> Value {
+        Value::Integer(self.count().into())
+    }
+}
+
+/// A time of at least one millisecond and at most a minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Milliseconds(u16);
+
+impl Milliseconds {
+    pub(super) const fn new(millis: u16) -> Self {
+        Self(millis)
+    }
+
+    /// The number of milliseconds.
+    pub const fn millis(self) -> u64 {
+        self.0 as u64
+    }
+
+    /// The time.
+    pub const fn duration(self) -> Duration {
+        Duration::from_millis(self.millis())
+    }
+}
+
+impl fmt::Display for Milliseconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Setting for Milliseconds {
+    const FORM: &'static str = "a whole number of milliseconds between 1 and 60000";
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        let millis = u16::try_from(value.as_integer()?).ok()?;
+        (1..=60_000).contains(&millis).then_some(Self(millis))
+    }
+
+    fn toml_of(text: &str) -> Value {
+        integer_of(text)
+    }
+
+    fn to_toml(&self) -> Value {
+        Value::Integer(self.0.into())
+    }
+}
+
+fn integer_of(text: &str) -> Value {
+    text.parse().map_or_else(|_| Value::String(text.to_owned()), Value::Integer)
+}
+
+/// The text is none of the names that the key takes; the key's form says which those are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not one of the names that are possible here")]
+pub struct NameError;
+
+/// A type whose values are a few names.
+macro_rules! names {
+    (
+        $(#[$doc:meta])*
+        $type:ident { $($(#[$variant_doc:meta])* $variant:ident = $name:literal,)+ }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $type {
+            $($(#[$variant_doc])* $variant,)+
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = NameError;
+
+            fn from_str(name: &str) -> Result<Self, NameError> {
+                match name {
+                    $($name => Ok(Self::$variant),)+
+                    _ => Err(NameError),
+                }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $(Self::$variant => $name,)+
+                })
+            }
+        }
+    };
+}
+
+names! {
+    /// Where the bytes of blobs rest.
+    StorageKind {
+        /// In a folder, which the nodes of a cluster share.
+        Disk = "disk",
+    }
+}
+
+names! {
+    /// How log lines look.
+    LogFormat {
+        /// For people: one line of text, in colours on a terminal.
+        Human = "human",
+        /// For programs: one JSON object a line.
+        Json = "json",
+    }
+}
+
+/// Which events are logged: directives of `tracing-subscriber`, known to be valid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter(String);
+
+impl Filter {
+    /// The filter, made anew: it has no copy.
+    pub fn to_env_filter(&self) -> tracing_subscriber::EnvFilter {
+        // Checked by `from_str`, so nothing of it is ignored here.
+        tracing_subscriber::EnvFilter::builder().parse_lossy(&self.0)
+    }
+}
+
+impl Default for Filter {
+    /// What this project says of interest; of its dependencies only what went wrong.
+    fn default() -> Self {
+        Self("info,openraft=warn".to_owned())
+    }
+}
+
+impl std::str::FromStr for Filter {
+    type Err = tracing_subscriber::filter::ParseError;
+
+    fn from_str(directives: &str) -> Result<Self, Self::Err> {
+        tracing_subscriber::EnvFilter::builder().parse(directives)?;
+        Ok(Self(directives.to_owned()))
+    }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,199 @@
+//! Where values come from: the command line, environment variables, and a TOML file, in this order.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::ConfigError;
+use super::setting::Setting;
+
+/// What the names of environment variables that set a key begin with.
+const PREFIX: &str = "ROADSTEAD_";
+
+/// How alike an unknown variable and a known one must be for it to count as a slip, from 0 to 1.
+/// Others are left alone: platforms invent variables of this prefix (`ROADSTEAD_API_SERVICE_HOST`
+/// for a service of that name).
+const SLIP_LIKENESS: f64 = 0.85;
+
+/// Where a value was set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// In this file.
+    File(PathBuf),
+    /// By this environment variable.
+    Variable(String),
+    /// On the command line.
+    CommandLine,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Variable(name) => write!(f, "environment variable {name}"),
+            Self::CommandLine => f.write_str("command line"),
+        }
+    }
+}
+
+/// The values that were set, and which keys there are. Keys are `section.key`.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    file: BTreeMap<String, Value>,
+    path: PathBuf,
+    variables: BTreeMap<String, String>,
+    arguments: BTreeMap<&'static str, Value>,
+    /// The keys that were asked for, with their values: all that there are, once the configuration
+    /// is read.
+    effective: BTreeMap<&'static str, Option<Value>>,
+}
+
+impl Source {
+    /// Nothing is set but what `variables` of the environment set.
+    pub fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        let variables = variables.into_iter().filter(|(name, _)| name.starts_with(PREFIX));
+        Self { variables: variables.collect(), ..Self::default() }
+    }
+
+    /// Adds what the TOML file at `path` sets.
+    ///
+    /// # Errors
+    /// When there is no such file, or it is not TOML with sections of keys.
+    pub fn with_file(self, path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path)
+            .map_err(|reason| ConfigError::File { path: path.to_owned(), reason })?;
+        self.with_text(path, &text)
+    }
+
+    /// Adds what `text`, which is called `path` in errors, sets.
+    ///
+    /// # Errors
+    /// When it is not TOML with sections of keys.
+    pub fn with_text(mut self, path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let table: Table = toml::from_str(text).map_err(|error| ConfigError::Toml {
+            path: path.to_owned(),
+            line: line_of(text, error.span().map_or(0, |span| span.start)),
+            reason: error.message().trim().replace('\n', ", "),
+        })?;
+        for (section, value) in table {
+            match value {
+                Value::Table(keys) => {
+                    let keys =
+                        keys.into_iter().map(|(key, value)| (format!("{section}.{key}"), value));
+                    self.file.extend(keys);
+                }
+                // Outside all sections: no such key, as `refuse_rest` will say.
+                value => drop(self.file.insert(section, value)),
+            }
+        }
+        path.clone_into(&mut self.path);
+        Ok(self)
+    }
+
+    /// Sets `key` from the command line.
+    pub fn set(&mut self, key: &'static str, value: Value) {
+        self.arguments.insert(key, value);
+    }
+
+    /// Whether `key` is set.
+    pub(super) fn sets(&self, key: &str) -> bool {
+        self.arguments.contains_key(key)
+            || self.variables.contains_key(&variable(key))
+            || self.file.contains_key(key)
+    }
+
+    /// The value of `key`, else `default`.
+    pub(super) fn take<T: Setting>(
+        &mut self,
+        key: &'static str,
+        default: impl FnOnce() -> T,
+    ) -> Result<T, ConfigError> {
+        let value = self.take_optional(key)?.unwrap_or_else(default);
+        self.effective.insert(key, Some(value.to_toml()));
+        Ok(value)
+    }
+
+    /// The value of `key`, if it is set.
+    pub(super) fn take_optional<T: Setting>(
+        &mut self,
+        key: &'static str,
+    ) -> Result<Option<T>, ConfigError> {
+        self.effective.insert(key, None);
+        let Some((origin, value)) = self.find::<T>(key) else { return Ok(None) };
+        let setting = T::from_toml(&value).ok_or_else(|| ConfigError::Value {
+            origin,
+            key,
+            value: value.to_string(),
+            form: T::FORM,
+        })?;
+        self.effective.insert(key, Some(setting.to_toml()));
+        Ok(Some(setting))
+    }
+
+    fn find<T: Setting>(&self, key: &'static str) -> Option<(Origin, Value)> {
+        if let Some(value) = self.arguments.get(key) {
+            return Some((Origin::CommandLine, value.clone()));
+        }
+        let name = variable(key);
+        if let Some(text) = self.variables.get(&name) {
+            return Some((Origin::Variable(name), T::toml_of(text)));
+        }
+        self.file.get(key).map(|value| (Origin::File(self.path.clone()), value.clone()))
+    }
+
+    /// Refuses what was set and nobody took.
+    pub(super) fn refuse_rest(&self) -> Result<(), ConfigError> {
+        if let Some(key) = self.file.keys().find(|key| !self.effective.contains_key(key.as_str())) {
+            let (nearest, _) = self.nearest(key, str::to_owned);
+            let origin = Origin::File(self.path.clone());
+            return Err(ConfigError::UnknownKey { origin, key: key.clone(), nearest });
+        }
+        for name in self.variables.keys() {
+            let (nearest, likeness) = self.nearest(name, variable);
+            if (SLIP_LIKENESS..1.0).contains(&likeness) {
+                let origin = Origin::Variable(name.clone());
+                return Err(ConfigError::UnknownKey { origin, key: name.clone(), nearest });
+            }
+        }
+        Ok(())
+    }
+
+    /// The key whose `spelling` is most like `text`, and how alike they are, from 0 to 1.
+    fn nearest(&self, text: &str, spelling: impl Fn(&str) -> String) -> (&'static str, f64) {
+        let alike = |key: &str| strsim::normalized_damerau_levenshtein(text, &spelling(key));
+        let keys = self.effective.keys().map(|key| (*key, alike(key)));
+        keys.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or(("", 0.0))
+    }
+}
+
+/// Writes the effective configuration, as a file that says the same.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut current = "";
+        for (path, value) in &self.effective {
+            let Some((section, key)) = path.split_once('.') else { continue };
+            if section != current {
+                let gap = if current.is_empty() { "" } else { "\n" };
+                writeln!(f, "{gap}[{section}]")?;
+                current = section;
+            }
+            match value {
+                Some(value) => writeln!(f, "{key} = {value}")?,
+                None => writeln!(f, "# {key} is not set")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The environment variable that sets `key`.
+fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|b| *b == b'\n').count() + 1
+}

@@ -1,0 +1,59 @@
+//! Connections to peers, through the world.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use raft::{Dial, DialError};
+use tonic::transport::{Channel, Endpoint};
+use tower::service_fn;
+
+use crate::World;
+use crate::config::HostPort;
+
+/// How long a connection may take to be made: a few round trips, and well under an election.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// After how long without traffic a peer is asked for a sign of life: without it, a connection
+/// whose other end vanished without a word stays dead for ever.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
+/// How long that sign may take until the connection is given up.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Dials peers through a [`World`].
+#[derive(Clone)]
+pub struct WorldDial {
+    world: Arc<dyn World>,
+}
+
+impl WorldDial {
+    /// Dials through `world`.
+    pub fn new(world: Arc<dyn World>) -> Self {
+        Self { world }
+    }
+}
+
+impl Dial for WorldDial {
+    fn dial(&self, address: &str) -> Result<Channel, DialError> {
+        let refuse = || DialError(address.to_owned());
+        let peer: HostPort = address.parse().map_err(|_| refuse())?;
+        let endpoint = Endpoint::from_shared(format!("http://{peer}")).map_err(|_| refuse())?;
+        let world = Arc::clone(&self.world);
+        let connector = service_fn(move |_: http::Uri| {
+            let (world, peer) = (Arc::clone(&world), peer.clone());
+            async move { world.connect(peer.as_str()).await.map(TokioIo::new) }
+        });
+        Ok(endpoint
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+            .keep_alive_while_idle(true)
+            .connect_with_connector_lazy(connector))
+    }
+}
+
+impl fmt::Debug for WorldDial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WorldDial")
+    }
+}

@@ -1,0 +1,22 @@
+//! A node's life: its configuration, its composition, its listeners, and the command line around
+//! them.
+//!
+//! [`Node::start`] is the only place where the parts of a node are put together.
+
+pub mod cli;
+pub mod config;
+mod dial;
+mod folder;
+mod health;
+mod http;
+mod metrics;
+mod node;
+mod playground;
+mod telemetry;
+mod world;
+
+pub use config::Config;
+pub use dial::WorldDial;
+pub use folder::{DataFolder, FolderError};
+pub use node::{Addresses, Listeners, Node, NodeError};
+pub use world::{Connection, Listener, Socket, TcpWorld, World};

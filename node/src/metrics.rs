@@ -1,0 +1,103 @@
+//! What the node itself counts: its part in the cluster, read when it is asked for, and which
+//! version it is.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+use raft::{Cluster, Role, Status};
+
+/// Has `registry` show the state of `cluster`, and the program's version.
+pub(crate) fn register(registry: &mut Registry, cluster: Cluster) {
+    let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+    registry.register("roadstead_build", "The program", build);
+    registry.register_collector(Box::new(RaftCollector(cluster)));
+}
+
+struct RaftCollector(Cluster);
+
+impl Collector for RaftCollector {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        write_status(&self.0.status(), encoder)
+    }
+}
+
+impl fmt::Debug for RaftCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RaftCollector")
+    }
+}
+
+fn write_status(status: &Status, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+    let voters = status.members.iter().filter(|member| member.voter).count();
+    let gauges = [
+        (
+            "is_leader",
+            "1 while this node leads its cluster.",
+            u64::from(status.role == Role::Leader),
+        ),
+        ("has_leader", "1 while this node knows a leader.", u64::from(status.leader.is_some())),
+        ("term", "The term.", status.term),
+        ("last_log_index", "The last entry of the log.", status.last_log.unwrap_or(0)),
+        ("applied_index", "The last entry that is applied.", status.applied.unwrap_or(0)),
+        ("voters", "How many nodes vote.", u64::try_from(voters).unwrap_or(u64::MAX)),
+    ];
+    for (name, help, value) in gauges {
+        let name = format!("roadstead_raft_{name}");
+        let gauge = ConstGauge::new(value);
+        let kind = gauge.metric_type();
+        gauge.encode(encoder.encode_descriptor(&name, help, None, kind)?)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use prometheus_client::encoding::text::encode;
+    use proto::ClusterId;
+    use raft::Member;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Fixed(Status);
+
+    impl Collector for Fixed {
+        fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+            write_status(&self.0, encoder)
+        }
+    }
+
+    #[test]
+    fn the_part_in_the_cluster_shows_as_gauges() {
+        let member = |node, voter| Member { node, peer_address: String::new(), voter };
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Fixed(Status {
+            cluster: ClusterId::from_bytes([7; 16]),
+            node: 1,
+            role: Role::Leader,
+            term: 3,
+            leader: Some(1),
+            last_log: Some(12),
+            applied: Some(11),
+            ready: true,
+            members: vec![member(1, true), member(4, true), member(9, false)],
+        })));
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        for line in [
+            "roadstead_raft_is_leader 1",
+            "roadstead_raft_term 3",
+            "roadstead_raft_last_log_index 12",
+            "roadstead_raft_applied_index 11",
+            "roadstead_raft_voters 2",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! A node: its parts put together, listening, and taken apart again in order.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::{Options, Registry};
+use axum::Router;
+use prometheus_client::registry::Registry as Metrics;
+use raft::{Clock, Cluster, StartError, Tuning};
+use storage::{Blobs, Kv};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::health::Health;
+use crate::{Config, Listener, World, WorldDial, health, http, metrics};
+
+/// How long requests under way may take to end when the node stops.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
+/// How long consensus may take to hand leadership over and to stop.
+const LEAVE_DEADLINE: Duration = Duration::from_secs(10);
+/// How long peers and operators may take to end their conversations, once there is nothing left to
+/// say.
+const HANG_UP_DEADLINE: Duration = Duration::from_millis(500);
+
+/// Where a node listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// For registry clients.
+    pub api: SocketAddr,
+    /// For other nodes.
+    pub peer: SocketAddr,
+    /// For operators.
+    pub admin: SocketAddr,
+}
+
+/// The listeners of a node that is about to start: a taken port shows before anything is written.
+pub struct Listeners {
+    api: Box<dyn Listener>,
+    peer: Box<dyn Listener>,
+    admin: Box<dyn Listener>,
+    addresses: Addresses,
+}
+
+impl Listeners {
+    /// Listens where `config` says.
+    ///
+    /// # Errors
+    /// [`NodeError::InUse`] and [`NodeError::Bind`].
+    pub async fn bind(config: &Config, world: &dyn World) -> Result<Self, NodeError> {
+        let (api, api_address) = bind(world, "api.listen", config.api.listen).await?;
+        let (peer, peer_address) = bind(world, "peer.listen", config.peer.listen).await?;
+        let (admin, admin_address) = bind(world, "admin.listen", config.admin.listen).await?;
+        let addresses = Addresses { api: api_address, peer: peer_address, admin: admin_address };
+        Ok(Self { api, peer, admin, addresses })
+    }
+}
+
+async fn bind(
+    world: &dyn World,
+    key: &'static str,
+    address: SocketAddr,
+) -> Result<(Box<dyn Listener>, SocketAddr), NodeError> {
+    let refuse = |reason: io::Error| match reason.kind() {
+        io::ErrorKind::AddrInUse => NodeError::InUse { key, address },
+        _ => NodeError::Bind { key, address, reason },
+    };
+    let listener = world.bind(address).await.map_err(refuse)?;
+    let address = listener.local_address().map_err(refuse)?;
+    Ok((listener, address))
+}
+
+/// A running node. Dropping it stops it at once, as a crash would.
+pub struct Node {
+    cluster: Cluster,
+    addresses: Addresses,
+    api: Service,
+    peer: Service,
+    admin: Service,
+    /// Cancelled when the node begins to stop: it is no longer ready then.
+    stopping: CancellationToken,
+}
+
+impl Node {
+    /// Starts a node in `world`: the only composition there is. It answers when this returns; when
+    /// it is ready, `/readyz` of its admin listener says.
+    ///
+    /// # Errors
+    /// See [`NodeError`].
+    pub async fn start(
+        config: &Config,
+        world: Arc<dyn World>,
+        kv: Arc<dyn Kv>,
+        blobs: Arc<dyn Blobs>,
+    ) -> Result<Self, NodeError> {
+        let listeners = Listeners::bind(config, &*world).await?;
+        Self::start_on(listeners, config, world, kv, blobs).await
+    }
+
+    /// Does what [`Node::start`] does, on listeners that were bound before the stores were opened.
+    ///
+    /// # Errors
+    /// [`NodeError::Cluster`].
+    pub async fn start_on(
+        listeners: Listeners,
+        config: &Config,
+        world: Arc<dyn World>,
+        kv: Arc<dyn Kv>,
+        blobs: Arc<dyn Blobs>,
+    ) -> Result<Self, NodeError> {
+        let Listeners { api, peer, admin, addresses } = listeners;
+        let clock = {
+            let world = Arc::clone(&world);
+            Clock::new(move || world.now())
+        };
+        let dial = Arc::new(WorldDial::new(world));
+        let part = part_in_cluster(config, addresses.peer);
+        let cluster = Cluster::start(part, kv, dial, clock.clone()).await?;
+
+        let mut metrics = Metrics::default();
+        metrics::register(&mut metrics, cluster.clone());
+        let options = Options { deletion: config.api.deletion };
+        let registry = Registry::new(cluster.clone(), blobs, clock, options, &mut metrics);
+        let stopping = CancellationToken::new();
+        let health = Health::new(cluster.clone(), stopping.clone(), metrics);
+        Ok(Self {
+            api: Service::start(api, api::router(registry)),
+            peer: Service::start(peer, cluster.peer_services().into_axum_router()),
+            admin: Service::start(admin, health::router(health)),
+            cluster,
+            addresses,
+            stopping,
+        })
+    }
+
+    /// Where it listens.
+    pub const fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// The node's part in its cluster.
+    pub const fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Resolves, with the reason, when the node cannot go on: see [`Cluster::failed`].
+    pub async fn failed(&self) -> String {
+        self.cluster.failed().await
+    }
+
+    /// Stops in order: takes no more requests and answers those under way, hands leadership over,
+    /// and leaves. Each step has a deadline, after which the next one comes anyway.
+    pub async fn stop(self) {
+        self.stopping.cancel();
+        self.api.stop(DRAIN_DEADLINE).await;
+        if timeout(LEAVE_DEADLINE, self.cluster.stop()).await.is_err() {
+            tracing::warn!("consensus did not stop within {LEAVE_DEADLINE:?}");
+        }
+        tokio::join!(self.peer.stop(HANG_UP_DEADLINE), self.admin.stop(HANG_UP_DEADLINE));
+    }
+}
+
+fn part_in_cluster(config: &Config, peer: SocketAddr) -> raft::Config {
+    let advertise = config.peer.advertise.as_ref();
+    raft::Config {
+        peer_address: advertise.map_or_else(|| peer.to_string(), ToString::to_string),
+        join: config.cluster.join.iter().map(ToString::to_string).collect(),
+        voters: config.cluster.voters.count().into(),
+        tuning: Tuning {
+            heartbeat: config.raft.heartbeat.duration(),
+            election_min: config.raft.election_min.duration(),
+            election_max: config.raft.election_max.duration(),
+            ..Tuning::default()
+        },
+    }
+}
+
+/// A listener that is being served.
+struct Service {
+    stop: CancellationToken,
+    task: AbortOnDropHandle<()>,
+}
+
+impl Service {
+    fn start(listener: Box<dyn Listener>, router: Router) -> Self {
+        let stop = CancellationToken::new();
+        let serving = http::serve(listener, router, stop.clone());
+        Self { stop, task: AbortOnDropHandle::new(tokio::spawn(serving)) }
+    }
+
+    async fn stop(self, deadline: Duration) {
+        self.stop.cancel();
+        if timeout(deadline, self.task).await.is_err() {
+            tracing::debug!("requests were still under way after {deadline:?}");
+        }
+    }
+}
+
+/// Why a node does not start, as a sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// Another process listens there.
+    #[error("{address} is in use by another process; stop that, or set {key} to another address")]
+    InUse {
+        /// The key that says so.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+    },
+    /// It cannot listen there.
+    #[error("cannot listen at {address}, as {key} says: {reason}")]
+    Bind {
+        /// The key that says so.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// It has no part in a cluster.
+    #[error(transparent)]
+    Cluster(#[from] StartError),
+}

@@ -1,0 +1,37 @@
+//! What the playground tells the person who has just started it.
+
+use std::fmt::Write as _;
+
+use super::layout::Layout;
+
+/// What runs where, and what to type next.
+pub(super) fn guide(layout: &Layout) -> String {
+    let places = layout.places();
+    let dir = layout.dir().display();
+    let mut text = format!("\n{} nodes are ready, in {dir}:\n", places.len());
+    for place in &places {
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "  node-{}  API localhost:{}  peers {}  health and metrics http://{}",
+            place.number,
+            place.api().port(),
+            place.peer(),
+            place.admin()
+        );
+    }
+    let (Some(first), Some(last)) = (places.first(), places.last()) else { return text };
+    let (first, last) = (first.api().port(), last.api().port());
+    let _ = write!(
+        text,
+        "\nIn another terminal:\n\
+         \x20 docker tag IMAGE localhost:{first}/team/app:1\n\
+         \x20 docker push localhost:{first}/team/app:1\n\
+         \x20 docker pull localhost:{last}/team/app:1\n\
+         \x20 roadstead cluster status --server http://localhost:{first}\n\
+         \x20 kill -9 $(cat {dir}/node-1/pid)\n\
+         \x20 roadstead playground restart 1 --dir {dir}\n\
+         \nCtrl-C stops all nodes; the same command starts them again with all they had.\n"
+    );
+    text
+}

@@ -1,0 +1,292 @@
+//! Where everything of a playground is: folders, files, ports and the nodes' configurations.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use super::PlaygroundError;
+use crate::{DataFolder, FolderError};
+
+/// Most nodes of a playground: as many as there are ports of one digit.
+pub(super) const NODES_MAX: u16 = 9;
+/// The nodes of a new playground.
+const NODES: u16 = 3;
+/// The first port of a new playground.
+const PORT: u16 = 5000;
+/// How far apart the ports of two nodes are.
+const STRIDE: u16 = 10;
+/// The file that says what the folder is.
+const MARKER: &str = "playground.toml";
+
+/// A playground's folder and ports.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    dir: PathBuf,
+    shape: Shape,
+}
+
+/// What stays as it was on the first start: the cluster remembers its addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Shape {
+    nodes: u16,
+    port: u16,
+}
+
+impl Layout {
+    /// The layout of the playground in `dir`, if there is one.
+    pub(super) fn find(dir: &Path) -> Result<Option<Self>, PlaygroundError> {
+        let marker = dir.join(MARKER);
+        let dir = std::path::absolute(dir).map_err(PlaygroundError::file(dir))?;
+        match fs::read_to_string(&marker) {
+            Ok(text) => {
+                let shape = toml::from_str(&text);
+                let shape = shape.map_err(|_| FolderError::Marker { path: marker })?;
+                Ok(Some(Self { dir, shape }))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(reason) => Err(PlaygroundError::File { path: marker, reason }),
+        }
+    }
+
+    /// The layout of the playground in `dir`, made there if there is none. `nodes` and `port`,
+    /// where they are given, must be those that it has.
+    pub(super) fn open(
+        dir: &Path,
+        nodes: Option<u16>,
+        port: Option<u16>,
+    ) -> Result<Self, PlaygroundError> {
+        if let Some(found) = Self::find(dir)? {
+            let Shape { nodes: has_nodes, port: has_port } = found.shape;
+            if nodes.unwrap_or(has_nodes) != has_nodes || port.unwrap_or(has_port) != has_port {
+                let path = dir.to_owned();
+                return Err(PlaygroundError::Different { path, nodes: has_nodes, port: has_port });
+            }
+            return Ok(found);
+        }
+        let shape = Shape { nodes: nodes.unwrap_or(NODES), port: port.unwrap_or(PORT) };
+        shape.check()?;
+        fs::create_dir_all(dir).map_err(PlaygroundError::file(dir))?;
+        let mut entries = fs::read_dir(dir).map_err(PlaygroundError::file(dir))?;
+        if entries.next().is_some() {
+            return Err(FolderError::Foreign { path: dir.to_owned() }.into());
+        }
+        let dir = std::path::absolute(dir).map_err(PlaygroundError::file(dir))?;
+        let marker = dir.join(MARKER);
+        let text = format!("nodes = {}\nport = {}\n", shape.nodes, shape.port);
+        fs::write(&marker, text).map_err(PlaygroundError::file(&marker))?;
+        Ok(Self { dir, shape })
+    }
+
+    /// The folder.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The Unix socket at which the running playground takes orders.
+    pub(super) fn control(&self) -> PathBuf {
+        self.dir.join("control")
+    }
+
+    /// The nodes' places, in order.
+    pub(super) fn places(&self) -> Vec<Place> {
+        (1..=self.shape.nodes).map(|number| self.place_at(number)).collect()
+    }
+
+    /// The place of node `number`.
+    pub(super) fn place(&self, number: u16) -> Result<Place, PlaygroundError> {
+        let nodes = self.shape.nodes;
+        if (1..=nodes).contains(&number) {
+            Ok(self.place_at(number))
+        } else {
+            Err(PlaygroundError::NoSuchNode { node: number, nodes })
+        }
+    }
+
+    /// `number` is one of the nodes.
+    fn place_at(&self, number: u16) -> Place {
+        let port = self.shape.port + STRIDE * (number - 1);
+        Place { number, port, dir: self.dir.join(format!("node-{number}")) }
+    }
+
+    /// How many of the nodes vote, once all are there.
+    pub(super) const fn voters(&self) -> u16 {
+        match self.shape.nodes {
+            ..3 => 1,
+            3..5 => 3,
+            5.. => 5,
+        }
+    }
+
+    /// The content of the configuration file of the node at `place`.
+    pub(super) fn config_of(&self, place: &Place) -> String {
+        let others = self.places().into_iter().filter(|other| other.number != place.number);
+        // The first node founds the cluster.
+        let join: Vec<_> = if place.number == 1 { Vec::new() } else { others.collect() };
+        let join = join.iter().map(|other| text(other.peer())).collect();
+        let sections = [
+            ("node", vec![("data_dir", text(place.data().display()))]),
+            ("api", vec![("listen", text(place.api()))]),
+            ("peer", vec![("listen", text(place.peer()))]),
+            ("admin", vec![("listen", text(place.admin()))]),
+            (
+                "cluster",
+                vec![
+                    ("join", Value::Array(join)),
+                    ("voters", Value::Integer(self.voters().into())),
+                ],
+            ),
+            ("storage", vec![("path", text(self.dir.join("blobs").display()))]),
+        ];
+        let file: Table = sections
+            .into_iter()
+            .map(|(section, keys)| {
+                let keys: Table =
+                    keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+                (section.to_owned(), Value::Table(keys))
+            })
+            .collect();
+        format!("# Written by `roadstead playground` at each start of this node.\n{file}")
+    }
+}
+
+impl Shape {
+    fn check(self) -> Result<(), PlaygroundError> {
+        if !(1..=NODES_MAX).contains(&self.nodes) {
+            return Err(PlaygroundError::Nodes(self.nodes));
+        }
+        if self.port == 0 || self.port.checked_add(STRIDE * (self.nodes - 1) + 2).is_none() {
+            return Err(PlaygroundError::Port(self.port));
+        }
+        Ok(())
+    }
+}
+
+fn text(value: impl ToString) -> Value {
+    Value::String(value.to_string())
+}
+
+/// A node's place in a playground.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// Its number, from 1.
+    pub(super) number: u16,
+    port: u16,
+    /// Its folder.
+    pub(super) dir: PathBuf,
+}
+
+impl Place {
+    /// Where its API listens.
+    pub(super) fn api(&self) -> SocketAddr {
+        self.at(0)
+    }
+
+    /// Where it listens for peers.
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.at(1)
+    }
+
+    /// Where its health and metrics are.
+    pub(super) fn admin(&self) -> SocketAddr {
+        self.at(2)
+    }
+
+    fn at(&self, offset: u16) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port + offset).into()
+    }
+
+    /// Its configuration file.
+    pub(super) fn config(&self) -> PathBuf {
+        self.dir.join("roadstead.toml")
+    }
+
+    /// Its data folder.
+    pub(super) fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    /// What it logs.
+    pub(super) fn log(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    /// The file with its process id, there while it runs.
+    pub(super) fn pid(&self) -> PathBuf {
+        self.dir.join("pid")
+    }
+
+    /// Whether it has been part of the cluster.
+    pub(super) fn is_settled(&self) -> bool {
+        DataFolder::is_in_use_at(&self.data())
+    }
+
+    /// Whether a process uses its data folder.
+    pub(super) fn is_occupied(&self) -> bool {
+        self.is_settled() && DataFolder::is_locked_at(&self.data())
+    }
+
+    /// The last lines of its log.
+    pub(super) fn log_tail(&self) -> String {
+        const LINES: usize = 15;
+        let log = fs::read(self.log()).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(LINES)..].join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use super::*;
+    use crate::Config;
+    use crate::config::Source;
+
+    #[test]
+    fn a_playground_keeps_its_shape() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("new");
+        Layout::open(&dir, Some(5), Some(6000)).unwrap();
+        for (nodes, port) in [(None, None), (Some(5), None), (Some(5), Some(6000))] {
+            assert_eq!(Layout::open(&dir, nodes, port).unwrap().places().len(), 5);
+        }
+        for (nodes, port) in [(Some(3), None), (None, Some(5000))] {
+            let refusal = Layout::open(&dir, nodes, port).unwrap_err().to_string();
+            assert!(refusal.contains("has 5 nodes from port 6000"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn impossible_shapes_and_foreign_folders_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("new");
+        for (nodes, port) in [(0, 5000), (10, 5000), (3, 0), (3, 65_514)] {
+            assert!(Layout::open(&dir, Some(nodes), Some(port)).is_err(), "{nodes} at {port}");
+            assert!(!dir.exists());
+        }
+        Layout::open(&dir, Some(3), Some(65_513)).unwrap();
+        let refusal = Layout::open(folder.path(), None, None).unwrap_err().to_string();
+        assert!(refusal.contains("not Roadstead's"), "{refusal}");
+    }
+
+    #[test]
+    fn the_configurations_it_writes_are_valid() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::open(&folder.path().join("a \"b\" c"), None, None).unwrap();
+        for place in layout.places() {
+            let source = Source::default();
+            let mut source = source.with_text(&place.config(), &layout.config_of(&place)).unwrap();
+            let config = Config::read(&mut source).unwrap();
+            assert_eq!(config.api.listen.port(), 4990 + 10 * place.number);
+            assert_eq!(config.peer.listen, place.peer());
+            assert_eq!(config.cluster.join.len(), if place.number == 1 { 0 } else { 2 });
+            assert_eq!(config.node.data_dir, place.data());
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What configurations mean, and how wrong ones are refused.
+#![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+use std::path::Path;
+
+use node::Config;
+use node::config::{LogFormat, Source, Voters};
+
+fn read(variables: &[(&str, &str)], file: &str) -> Result<Config, String> {
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let source = Source::new(variables).with_text(Path::new("node.toml"), file);
+    source.and_then(|mut source| Config::read(&mut source)).map_err(|error| error.to_string())
+}
+
+#[test]
+fn everything_has_a_default() {
+    let config = read(&[], "").unwrap();
+    assert_eq!(config.api.listen.to_string(), "127.0.0.1:5000");
+    assert_eq!(config.storage.path, Path::new("/var/lib/roadstead/blobs"));
+    assert_eq!(config.cluster.voters, Voters::Three);
+    assert!(config.api.deletion);
+}
+
+#[test]
+fn the_example_file_says_the_defaults() {
+    let mut example = Source::default().with_file(Path::new("../deploy/roadstead.toml")).unwrap();
+    Config::read(&mut example).unwrap();
+    let mut nothing = Source::default();
+    Config::read(&mut nothing).unwrap();
+    assert_eq!(example.to_string(), nothing.to_string());
+}
+
+#[test]
+fn the_effective_configuration_reads_back_as_itself() {
+    let mut first = Source::default()
+        .with_text(Path::new("a"), "cluster.join = ['a:1', '[::1]:2']\nstorage.path = '/b \"c\"'\n")
+        .unwrap();
+    Config::read(&mut first).unwrap();
+    let mut second = Source::default().with_text(Path::new("b"), &first.to_string()).unwrap();
+    Config::read(&mut second).unwrap();
+    assert_eq!(first.to_string(), second.to_string());
+}
+
+#[test]
+fn the_environment_goes_before_the_file() {
+    let variables = [
+        ("ROADSTEAD_API_LISTEN", "0.0.0.0:80"),
+        ("ROADSTEAD_API_DELETION", "false"),
+        ("ROADSTEAD_CLUSTER_JOIN", "node-1:5001, node-3:5001"),
+        ("ROADSTEAD_CLUSTER_VOTERS", "5"),
+        ("ROADSTEAD_STORAGE_PATH", "/blobs"),
+        ("ROADSTEAD_LOG_FORMAT", "json"),
+        ("ROADSTEAD_RAFT_HEARTBEAT_MS", "100"),
+        // What container platforms invent for a service of that name.
+        ("ROADSTEAD_PORT", "tcp://10.0.0.1:5000"),
+        ("ROADSTEAD_API_SERVICE_HOST", "10.0.0.1"),
+        ("ROADSTEAD_API_PORT_5000_TCP_ADDR", "10.0.0.1"),
+    ];
+    let config =
+        read(&variables, "[api]\nlisten = '127.0.0.1:1'\n[cluster]\nvoters = 1\n").unwrap();
+    assert_eq!(config.api.listen.to_string(), "0.0.0.0:80");
+    assert!(!config.api.deletion);
+    assert_eq!(config.cluster.join.len(), 2);
+    assert_eq!(config.cluster.voters, Voters::Five);
+    assert_eq!(config.log.format, LogFormat::Json);
+    assert_eq!(config.raft.heartbeat.millis(), 100);
+}
+
+#[test]
+fn wrong_files_are_refused_with_a_sentence() {
+    for (file, said) in [
+        ("[api]\nlistne = 'x'", "node.toml: there is no key api.listne; did you mean api.listen?"),
+        ("[apy]\nlisten = 'x'", "node.toml: there is no key apy.listen; did you mean api.listen?"),
+        ("listen = '127.0.0.1:1'", "there is no key listen; did you mean api.listen?"),
+        ("[api]\nlisten = 5000", "api.listen is 5000, but must be an IP address and a port"),
+        ("[api]\nlisten = 'localhost'", "api.listen is \"localhost\", but must be an IP address"),
+        ("[api]\ndeletion = 'no'", "api.deletion is \"no\", but must be true or false"),
+        ("[cluster]\nvoters = 2", "cluster.voters is 2, but must be 1, 3 or 5"),
+        ("[cluster]\njoin = 'a:1'", "cluster.join is \"a:1\", but must be a list of addresses"),
+        ("[cluster]\njoin = ['a']", "cluster.join is [\"a\"], but must be a list of addresses"),
+        ("[cluster]\njoin = ['a:1']", "storage.path must be set, because cluster.join is"),
+        ("[peer]\nadvertise = 'a:0'", "peer.advertise is \"a:0\", but must be a host and a port"),
+        ("[peer]\nlisten = '0.0.0.0:1'", "peer.advertise must be set"),
+        ("[storage]\nkind = 'tape'", "storage.kind is \"tape\", but must be \"disk\""),
+        ("[storage]\npath = ''", "storage.path is \"\", but must be a path"),
+        ("[log]\nformat = 'xml'", "log.format is \"xml\", but must be \"human\" or \"json\""),
+        ("[log]\nfilter = 'a=loud'", "log.filter is \"a=loud\", but must be a level or a filter"),
+        ("[raft]\nheartbeat_ms = -1", "raft.heartbeat_ms is -1, but must be a whole number"),
+        ("[raft]\nheartbeat_ms = 600", "raft.election_min_ms is 500, but must be at least twice"),
+        ("[raft]\nelection_max_ms = 400", "raft.election_max_ms is 400, but must be more than"),
+        ("[api]\nlisten = \n", "node.toml, line 2: "),
+        ("[api]\n[api]\n", "node.toml, line 2: "),
+    ] {
+        let refusal = read(&[], file).unwrap_err();
+        assert!(refusal.contains(said), "{file}\n  said: {refusal}");
+        assert!(!refusal.contains('\n'), "{refusal}");
+    }
+}
+
+#[test]
+fn wrong_variables_are_refused_by_their_name() {
+    for (name, value, said) in [
+        (
+            "ROADSTEAD_API_LISTEN",
+            "x",
+            "environment variable ROADSTEAD_API_LISTEN: api.listen is \"x\"",
+        ),
+        ("ROADSTEAD_API_LISTENS", "x", "no key ROADSTEAD_API_LISTENS; did you mean api.listen?"),
+        ("ROADSTEAD_CLUSTER_VOTERS", "three", "cluster.voters is \"three\", but must be 1, 3 or 5"),
+        ("ROADSTEAD_CLUSTER_JOIN", "a:1,b", "cluster.join is [\"a:1\", \"b\"]"),
+    ] {
+        let refusal = read(&[(name, value)], "").unwrap_err();
+        assert!(refusal.contains(said), "{refusal}");
+    }
+}

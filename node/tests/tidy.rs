@@ -1,0 +1,270 @@
+//! The style that no other tool holds: shapes of files and functions, and which part may use which.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test panics")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Most lines of a file, without its tests.
+const FILE_LINES_MAX: usize = 400;
+/// Most lines of a function, from its signature to its closing brace.
+const FUNCTION_LINES_MAX: usize = 70;
+/// Most characters of a line.
+const COLUMNS_MAX: usize = 100;
+
+/// The crates; each uses only those before it.
+const CRATES: [&str; 6] = ["proto", "storage", "raft", "api", "node", "chaos-tests"];
+
+/// A source file of the workspace.
+struct Source {
+    /// Relative to the workspace.
+    path: PathBuf,
+    text: String,
+}
+
+impl Source {
+    /// Where the tests at the end begin, as an index of lines.
+    fn tests_begin(&self) -> usize {
+        let lines: Vec<&str> = self.text.lines().collect();
+        let tests = lines.windows(2).position(|pair| pair == ["#[cfg(test)]", "mod tests {"]);
+        tests.unwrap_or(lines.len())
+    }
+
+    /// Whether the whole file is for tests.
+    fn is_test(&self) -> bool {
+        self.path.components().any(|part| part.as_os_str() == "tests")
+            || self.path.file_name().is_some_and(|name| name == "tests.rs")
+    }
+
+    /// The crate it belongs to.
+    fn home(&self) -> String {
+        self.path.iter().next().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("node is in the workspace").to_owned()
+}
+
+fn sources() -> Vec<Source> {
+    let root = workspace();
+    let mut folders: Vec<PathBuf> = CRATES.iter().map(|name| root.join(name)).collect();
+    let mut sources = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                sources.push(Source { path: path.strip_prefix(&root).unwrap().to_owned(), text });
+            }
+        }
+    }
+    assert!(sources.len() > 50, "the sources are found");
+    sources.sort_by(|a, b| a.path.cmp(&b.path));
+    sources
+}
+
+/// Fails with all of `offences`, each `file:line: what is wrong`.
+fn expect_none(offences: &[String]) {
+    assert!(offences.is_empty(), "\n{}\n", offences.join("\n"));
+}
+
+/// An offence at line `index`, counted from 0.
+fn offence(source: &Source, index: usize, what: &str) -> String {
+    format!("{}:{}: {what}", source.path.display(), index + 1)
+}
+
+#[test]
+fn files_are_short() {
+    let too_long = sources().into_iter().filter_map(|source| {
+        let lines = if source.is_test() { 0 } else { source.tests_begin() };
+        let what = format!("{lines} lines without tests, of at most {FILE_LINES_MAX}");
+        (lines > FILE_LINES_MAX).then(|| offence(&source, lines - 1, &what))
+    });
+    expect_none(&too_long.collect::<Vec<_>>());
+}
+
+#[test]
+fn lines_are_short() {
+    let mut offences = Vec::new();
+    for source in sources() {
+        for (index, line) in source.text.lines().enumerate() {
+            let columns = line.chars().count();
+            if columns > COLUMNS_MAX {
+                let what = format!("{columns} columns, of at most {COLUMNS_MAX}");
+                offences.push(offence(&source, index, &what));
+            }
+        }
+    }
+    expect_none(&offences);
+}
+
+#[test]
+fn functions_are_short() {
+    let mut offences = Vec::new();
+    for source in sources() {
+        for (begin, length) in functions(&source.text) {
+            if length > FUNCTION_LINES_MAX {
+                let what = format!("a function of {length} lines, of at most {FUNCTION_LINES_MAX}");
+                offences.push(offence(&source, begin, &what));
+            }
+        }
+    }
+    expect_none(&offences);
+}
+
+/// Where the functions of `text` begin, and how many lines they have. Relies on rustfmt: a function
+/// ends at the first closing brace that is indented as its signature is.
+fn functions(text: &str) -> Vec<(usize, usize)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut functions = Vec::new();
+    for (begin, line) in lines.iter().enumerate() {
+        let signature = line.trim_start();
+        if !is_signature(signature) || signature.ends_with(['}', ';']) {
+            continue;
+        }
+        let indent = &line[..line.len() - signature.len()];
+        let closing = format!("{indent}}}");
+        let mut rest = lines[begin..].iter();
+        if let Some(length) = rest.position(|line| **line == closing || is_bodiless(line, indent)) {
+            functions.push((begin, length + 1));
+        }
+    }
+    functions
+}
+
+fn is_signature(line: &str) -> bool {
+    const QUALIFIERS: [&str; 7] =
+        ["pub", "pub(crate)", "pub(super)", "const", "async", "unsafe", "extern"];
+    let mut words = line.split_whitespace();
+    let is_function = words.by_ref().find(|word| !QUALIFIERS.contains(word)) == Some("fn");
+    is_function && words.next().is_some()
+}
+
+/// Whether `line` ends a signature that has no body, as methods of traits have.
+fn is_bodiless(line: &str, indent: &str) -> bool {
+    line.starts_with(&format!("{indent})")) && line.ends_with(';')
+}
+
+#[test]
+fn functions_are_found() {
+    let text = [
+        "fn a() {",
+        "}",
+        "impl B {",
+        "    pub(crate) async fn c(",
+        "        d: u8,",
+        "    ) -> u8 {",
+        "        if d {",
+        "        }",
+        "    }",
+        "}",
+        "trait E {",
+        "    fn f(",
+        "        g: u8,",
+        "    ) -> u8;",
+        "    fn h();",
+        "}",
+    ];
+    let text = &text.join("\n");
+    assert_eq!(functions(text), [(0, 2), (3, 6), (11, 3)]);
+}
+
+#[test]
+fn every_module_says_what_it_owns() {
+    let silent = sources().into_iter().filter_map(|source| {
+        let speaks = source.text.starts_with("//! ");
+        (!speaks).then(|| offence(&source, 0, "no //! sentence says what this module owns"))
+    });
+    expect_none(&silent.collect::<Vec<_>>());
+}
+
+#[test]
+fn crates_use_only_those_before_them() {
+    let mut offences = Vec::new();
+    for (position, name) in CRATES.iter().enumerate() {
+        let manifest = fs::read_to_string(workspace().join(name).join("Cargo.toml")).unwrap();
+        let manifest: toml::Table = toml::from_str(&manifest).unwrap();
+        for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
+            let Some(used) = manifest.get(section).and_then(toml::Value::as_table) else {
+                continue;
+            };
+            for later in &CRATES[position..] {
+                // Its own features for its own tests are no arrow.
+                if used.contains_key(*later) && later != name {
+                    offences.push(format!("{name}/Cargo.toml:1: {name} must not use {later}"));
+                }
+            }
+        }
+    }
+    expect_none(&offences);
+}
+
+#[test]
+fn consensus_has_one_home() {
+    let mut offences = Vec::new();
+    for source in sources() {
+        if source.home() == "raft" {
+            continue;
+        }
+        let code = source.text.lines().enumerate().filter(|(_, line)| !is_comment(line));
+        for (index, line) in code {
+            // Paths, not names in texts: log filters know the crate too.
+            if line.contains("openraft::") || line.trim_start().starts_with("use openraft") {
+                // This file has to spell what it looks for.
+                if source.path != Path::new("node/tests/tidy.rs") {
+                    offences.push(offence(&source, index, "openraft stays inside raft"));
+                }
+            }
+        }
+    }
+    expect_none(&offences);
+}
+
+fn is_comment(line: &str) -> bool {
+    line.trim_start().starts_with("//")
+}
+
+/// Once anything is written to disk, its encoding is for ever: there is one of each command to
+/// read.
+#[test]
+fn every_command_has_a_golden_file() {
+    let Some(folder) = golden_folder() else { return };
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let files: BTreeSet<String> = files.map(|name| plain(&name.to_string_lossy())).collect();
+    let root = workspace();
+    let text = fs::read_to_string(root.join("proto/src/command.rs")).unwrap();
+    let commands = variants(&text, "pub enum Command {");
+    assert!(commands.len() >= 8, "the commands are found: {commands:?}");
+    let missing = commands.into_iter().filter_map(|(index, name)| {
+        let has_file = files.iter().any(|file| file.contains(&plain(&name)));
+        let line = index + 1;
+        (!has_file).then(|| format!("proto/src/command.rs:{line}: {name} has no golden file"))
+    });
+    expect_none(&missing.collect::<Vec<_>>());
+}
+
+/// The folder of encodings that were ever written, in the crate that keeps it.
+fn golden_folder() -> Option<PathBuf> {
+    let folders = ["raft/tests/golden", "proto/tests/golden", "raft/src/convert/golden"];
+    folders.iter().map(|folder| workspace().join(folder)).find(|folder| folder.is_dir())
+}
+
+/// The name without what tells `LinkBlob` from `link_blob` and `link-blob`.
+fn plain(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase()
+}
+
+/// The variants of the enum that `opening` opens, with their lines.
+fn variants(text: &str, opening: &str) -> Vec<(usize, String)> {
+    let lines = text.lines().enumerate().skip_while(|(_, line)| *line != opening).skip(1);
+    let body = lines.take_while(|(_, line)| *line != "}");
+    let names = body.filter_map(|(index, line)| {
+        let name = line.strip_prefix("    ")?;
+        let name: String = name.chars().take_while(char::is_ascii_alphanumeric).collect();
+        name.starts_with(char::is_uppercase).then_some((index, name))
+    });
+    names.collect()
+}
