@@ -1,0 +1,206 @@
+//! A client that pushes and pulls as docker does, and believes nothing that it has not checked.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use bytes::Bytes;
+use proto::{Algorithm, Digest, MediaType};
+use reqwest::header::{CONTENT_TYPE, LOCATION, RANGE, RETRY_AFTER};
+use reqwest::{Method, Response, StatusCode};
+
+use crate::Image;
+
+/// How long one request may take.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// A client of one node.
+#[derive(Clone, Debug)]
+pub struct RegistryClient {
+    http: reqwest::Client,
+    base: String,
+}
+
+impl RegistryClient {
+    /// A client of the node whose API listens at `base`, for example `http://127.0.0.1:5000`.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be made.
+    pub fn new(base: &str) -> Result<Self> {
+        let http = reqwest::Client::builder().timeout(DEADLINE).build()?;
+        Ok(Self { http, base: base.to_owned() })
+    }
+
+    /// Pushes `image` into `repository` and points `tag` to it. When this returns, all of it was
+    /// acknowledged.
+    ///
+    /// # Errors
+    /// When anything was not acknowledged.
+    pub async fn push(&self, repository: &str, tag: &str, image: &Image) -> Result<()> {
+        for (digest, content) in image.blobs() {
+            if !self.has_blob(repository, digest).await? {
+                self.push_blob(repository, digest, content).await?;
+            }
+        }
+        self.put_manifest(repository, tag, image).await
+    }
+
+    /// Pulls what `reference` names and checks all of it against the digests.
+    ///
+    /// # Errors
+    /// When anything is missing or differs.
+    pub async fn pull(&self, repository: &str, reference: &str) -> Result<Digest> {
+        let url = format!("{}/v2/{repository}/manifests/{reference}", self.base);
+        let response = expect(self.http.get(url).send().await?, StatusCode::OK).await?;
+        let promised = header(&response, "docker-content-digest")?;
+        let manifest = response.bytes().await?;
+        let digest = Digest::of(Algorithm::Sha256, &manifest);
+        ensure!(promised == digest.as_str(), "{promised} is promised, {digest} came");
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest)?;
+        let layers = manifest["layers"].as_array().context("the manifest has layers")?;
+        for descriptor in layers.iter().chain([&manifest["config"]]) {
+            let blob: Digest = descriptor["digest"].as_str().context("a digest")?.parse()?;
+            self.pull_blob(repository, &blob).await?;
+        }
+        Ok(digest)
+    }
+
+    /// The digest that `tag` names.
+    ///
+    /// # Errors
+    /// When the node does not say.
+    pub async fn tag(&self, repository: &str, tag: &str) -> Result<Digest> {
+        let url = format!("{}/v2/{repository}/manifests/{tag}", self.base);
+        let response = expect(self.http.head(url).send().await?, StatusCode::OK).await?;
+        Ok(header(&response, "docker-content-digest")?.parse()?)
+    }
+
+    /// Whether the repository has the blob.
+    ///
+    /// # Errors
+    /// When the node does not say.
+    pub async fn has_blob(&self, repository: &str, digest: &Digest) -> Result<bool> {
+        let url = format!("{}/v2/{repository}/blobs/{digest}", self.base);
+        match self.http.head(url).send().await?.status() {
+            StatusCode::OK => Ok(true),
+            StatusCode::NOT_FOUND => Ok(false),
+            status => bail!("HEAD of a blob: {status}"),
+        }
+    }
+
+    /// Pushes a blob in one chunk.
+    ///
+    /// # Errors
+    /// When it was not acknowledged.
+    pub async fn push_blob(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        content: &Bytes,
+    ) -> Result<()> {
+        let session = self.begin_upload(repository).await?;
+        let session = self.append(&session, content.clone()).await?;
+        self.finish_upload(&session, digest).await
+    }
+
+    /// Begins an upload and answers its path.
+    ///
+    /// # Errors
+    /// When it was not begun.
+    pub async fn begin_upload(&self, repository: &str) -> Result<String> {
+        let url = format!("{}/v2/{repository}/blobs/uploads/", self.base);
+        let response = self.http.post(url).send().await?;
+        header(&expect(response, StatusCode::ACCEPTED).await?, LOCATION.as_str())
+    }
+
+    /// Appends a chunk and answers the upload's new path.
+    ///
+    /// # Errors
+    /// When the chunk was not acknowledged.
+    pub async fn append(&self, session: &str, chunk: Bytes) -> Result<String> {
+        let response = self.at(Method::PATCH, session).body(chunk).send().await?;
+        header(&expect(response, StatusCode::ACCEPTED).await?, LOCATION.as_str())
+    }
+
+    /// How many bytes of an upload the node acknowledges, and the path to go on with.
+    ///
+    /// # Errors
+    /// When the node does not know the upload.
+    pub async fn upload_status(&self, session: &str) -> Result<(usize, String)> {
+        let response = self.at(Method::GET, session).send().await?;
+        let response = expect(response, StatusCode::NO_CONTENT).await?;
+        let range = header(&response, RANGE.as_str())?;
+        let last: usize = range.strip_prefix("0-").context("a range from 0")?.parse()?;
+        let extent = if last == 0 { 0 } else { last + 1 };
+        Ok((extent, header(&response, LOCATION.as_str())?))
+    }
+
+    /// Finishes an upload.
+    ///
+    /// # Errors
+    /// When the blob was not acknowledged.
+    pub async fn finish_upload(&self, session: &str, digest: &Digest) -> Result<()> {
+        let joint = if session.contains('?') { '&' } else { '?' };
+        let path = format!("{session}{joint}digest={digest}");
+        expect(self.at(Method::PUT, &path).send().await?, StatusCode::CREATED).await?;
+        Ok(())
+    }
+
+    /// Puts the image's manifest, whose blobs are there.
+    ///
+    /// # Errors
+    /// When it was not acknowledged.
+    pub async fn put_manifest(&self, repository: &str, tag: &str, image: &Image) -> Result<()> {
+        let path = format!("/v2/{repository}/manifests/{tag}");
+        let request = self.at(Method::PUT, &path).header(CONTENT_TYPE, MediaType::OCI_MANIFEST);
+        let response = request.body(image.manifest().clone()).send().await?;
+        expect(response, StatusCode::CREATED).await?;
+        Ok(())
+    }
+
+    /// The status of an append that is expected to fail, and after how many seconds it says to try
+    /// again.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn try_append(
+        &self,
+        session: &str,
+        chunk: Bytes,
+    ) -> Result<(StatusCode, Option<u64>)> {
+        let response = self.at(Method::PATCH, session).body(chunk).send().await?;
+        let after = response.headers().get(RETRY_AFTER);
+        let after = after.and_then(|value| value.to_str().ok()?.parse().ok());
+        Ok((response.status(), after))
+    }
+
+    async fn pull_blob(&self, repository: &str, digest: &Digest) -> Result<()> {
+        let url = format!("{}/v2/{repository}/blobs/{digest}", self.base);
+        let response = expect(self.http.get(url).send().await?, StatusCode::OK).await?;
+        let content = response.bytes().await?;
+        let found = Digest::of(digest.algorithm(), &content);
+        ensure!(found == *digest, "blob {digest} came as {found}");
+        Ok(())
+    }
+
+    fn at(&self, method: Method, location: &str) -> reqwest::RequestBuilder {
+        // A Location is a path, or a URL of the node that gave it: only its path counts, on
+        // whichever node is asked.
+        let path = location.find("/v2/").map_or(location, |start| &location[start..]);
+        self.http.request(method, format!("{}{path}", self.base))
+    }
+}
+
+async fn expect(response: Response, wanted: StatusCode) -> Result<Response> {
+    let status = response.status();
+    if status == wanted {
+        return Ok(response);
+    }
+    let url = response.url().clone();
+    bail!("{url}: {status} instead of {wanted}: {}", response.text().await.unwrap_or_default());
+}
+
+fn header(response: &Response, name: &str) -> Result<String> {
+    let value =
+        response.headers().get(name).with_context(|| format!("the answer has no {name}"))?;
+    Ok(value.to_str()?.to_owned())
+}

@@ -1,0 +1,69 @@
+//! Small images whose content is given by a number, so that whoever pulls one can say what it must
+//! be.
+
+use bytes::Bytes;
+use proto::{Algorithm, Digest, MediaType};
+
+/// An image of a config and two layers.
+#[derive(Clone, Debug)]
+pub struct Image {
+    blobs: Vec<(Digest, Bytes)>,
+    manifest: Bytes,
+}
+
+impl Image {
+    /// The image with this number. The first layer is the same in all of them, as a base image is.
+    pub fn numbered(number: u64) -> Self {
+        let config = format!(r#"{{"architecture":"amd64","os":"linux","number":{number}}}"#);
+        let contents = [Bytes::from(config), layer(0, 16 * 1024), layer(number + 1, 4 * 1024)];
+        let blobs: Vec<(Digest, Bytes)> =
+            contents.map(|content| (Digest::of(Algorithm::Sha256, &content), content)).into();
+        let descriptors: Vec<String> = blobs
+            .iter()
+            .zip(["config.v1+json", "layer.v1.tar", "layer.v1.tar"])
+            .map(|((digest, content), kind)| {
+                let media_type = format!("application/vnd.oci.image.{kind}");
+                format!(
+                    r#"{{"mediaType":"{media_type}","digest":"{digest}","size":{}}}"#,
+                    content.len()
+                )
+            })
+            .collect();
+        let manifest = format!(
+            r#"{{"schemaVersion":2,"mediaType":"{}","config":{},"layers":[{}]}}"#,
+            MediaType::OCI_MANIFEST,
+            descriptors[0],
+            descriptors[1..].join(",")
+        );
+        Self { blobs, manifest: manifest.into() }
+    }
+
+    /// Its config and layers, with their digests.
+    pub fn blobs(&self) -> &[(Digest, Bytes)] {
+        &self.blobs
+    }
+
+    /// Its manifest.
+    pub const fn manifest(&self) -> &Bytes {
+        &self.manifest
+    }
+
+    /// The digest of its manifest.
+    pub fn digest(&self) -> Digest {
+        Digest::of(Algorithm::Sha256, &self.manifest)
+    }
+}
+
+/// Bytes that differ for each seed and do not compress away: a linear congruential generator
+/// (Knuth's MMIX constants).
+pub(crate) fn layer(seed: u64, size: usize) -> Bytes {
+    let mut state = seed;
+    (0..size)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            state.to_be_bytes()[0]
+        })
+        .collect()
+}

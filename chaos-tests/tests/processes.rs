@@ -1,0 +1,240 @@
+//! Three real processes through what kills processes: nothing acknowledged is lost, and every node
+//! tells the same.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test panics")]
+#![allow(clippy::print_stdout, reason = "what was measured is worth reading")]
+#![allow(clippy::large_futures, reason = "a test has room on its stack")]
+
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use bytes::Bytes;
+use chaos_tests::{Image, ProcessCluster, RegistryClient, eventually};
+use proto::{Algorithm, Digest};
+use tempfile::TempDir;
+
+/// A push until it is acknowledged, as a CI job that retries would do it.
+async fn push(client: &RegistryClient, tag: &str, image: &Image) -> Result<()> {
+    let deadline = Duration::from_secs(30);
+    eventually("the push is acknowledged", deadline, async || {
+        client.push("team/app", tag, image).await
+    })
+    .await
+}
+
+/// Pulls each of `images` (their numbers are their tags) through each client.
+async fn pull_all(clients: &[RegistryClient], images: &[u64]) -> Result<()> {
+    for client in clients {
+        for number in images {
+            let digest = client.pull("team/app", &number.to_string()).await;
+            let digest = digest.with_context(|| format!("image {number} through {client:?}"))?;
+            ensure!(digest == Image::numbered(*number).digest(), "image {number} is another");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_survives_losing_the_leader() -> Result<()> {
+    let mut cluster = ProcessCluster::start(3).await?;
+    let clients = cluster.clients()?;
+    push(&clients[0], "1", &Image::numbered(1)).await?;
+    pull_all(&clients, &[1]).await?;
+
+    let leader = cluster.leader().await?;
+    cluster.nodes()[leader].kill()?;
+    let killed = Instant::now();
+    let mut survivors = clients.clone();
+    survivors.remove(leader);
+    push(&survivors[0], "2", &Image::numbered(2)).await?;
+    push(&survivors[1], "3", &Image::numbered(3)).await?;
+    println!("pushes through both survivors: {:?} after the kill", killed.elapsed());
+    pull_all(&survivors, &[1, 2, 3]).await?;
+
+    cluster.nodes()[leader].start()?;
+    cluster.until_ready().await?;
+    pull_all(&clients[leader..=leader], &[1, 2, 3]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_acknowledged_push_survives_killing_all_nodes() -> Result<()> {
+    let mut cluster = ProcessCluster::start(3).await?;
+    let clients = cluster.clients()?;
+    let next = Arc::new(AtomicU64::new(0));
+    let mut acknowledged = Vec::new();
+    for _ in 0..3 {
+        let stop = Arc::new(AtomicBool::new(false));
+        let pushers: Vec<_> = clients
+            .iter()
+            .map(|client| {
+                let (client, next, stop) = (client.clone(), Arc::clone(&next), Arc::clone(&stop));
+                tokio::spawn(async move {
+                    let mut done = Vec::new();
+                    while !stop.load(Ordering::Relaxed) {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        let image = Image::numbered(number);
+                        if client.push("team/app", &number.to_string(), &image).await.is_ok() {
+                            done.push(number);
+                        }
+                    }
+                    done
+                })
+            })
+            .collect();
+        let target = next.load(Ordering::Relaxed) + 30;
+        eventually("pushes are under way", Duration::from_secs(60), async || {
+            ensure!(next.load(Ordering::Relaxed) >= target, "too few pushes");
+            Ok(())
+        })
+        .await?;
+        for node in cluster.nodes() {
+            node.kill()?;
+        }
+        stop.store(true, Ordering::Relaxed);
+        for pusher in pushers {
+            acknowledged.extend(pusher.await?);
+        }
+        for node in cluster.nodes() {
+            node.start()?;
+        }
+        cluster.until_ready().await?;
+        pull_all(&clients, &acknowledged).await?;
+    }
+    println!("{} pushes were acknowledged", acknowledged.len());
+    ensure!(acknowledged.len() >= 30, "too few pushes were acknowledged to tell");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tag_moved_through_one_node_is_seen_at_once_through_the_others() -> Result<()> {
+    const MOVES: usize = 2_000;
+    let cluster = ProcessCluster::start(3).await?;
+    let clients = cluster.clients()?;
+    let images: Vec<Image> = (0..8).map(Image::numbered).collect();
+    for (number, image) in images.iter().enumerate() {
+        clients[0].push("team/app", &format!("base-{number}"), image).await?;
+    }
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let load: Vec<_> = clients
+        .iter()
+        .zip(1_000_000u64..)
+        .map(|(client, number)| {
+            let (client, stop) = (client.clone(), Arc::clone(&stop));
+            tokio::spawn(async move {
+                let mut pushed = 0u64;
+                while !stop.load(Ordering::Relaxed) {
+                    let image = Image::numbered(number + pushed * 10);
+                    client.push("load/app", &pushed.to_string(), &image).await?;
+                    pushed += 1;
+                }
+                anyhow::Ok(pushed)
+            })
+        })
+        .collect();
+
+    for number in 0..MOVES {
+        let image = &images[number % images.len()];
+        clients[number % 3].put_manifest("team/app", "latest", image).await?;
+        for reader in [(number + 1) % 3, (number + 2) % 3] {
+            let seen = clients[reader].tag("team/app", "latest").await?;
+            ensure!(seen == image.digest(), "move {number} is not seen on node {}", reader + 1);
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    let mut pushed = 0;
+    for load in load {
+        pushed += load.await??;
+    }
+    println!("{MOVES} moves beside {pushed} pushes");
+    ensure!(pushed > 0, "the moves were to be seen under load");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_goes_on_through_another_node_when_its_node_is_killed() -> Result<()> {
+    let mut cluster = ProcessCluster::start(3).await?;
+    let clients = cluster.clients()?;
+    let content: Vec<u8> = (0..3 * 1024 * 1024u32).map(|i| (i % 251) as u8).collect();
+    let content = Bytes::from(content);
+    let digest = Digest::of(Algorithm::Sha256, &content);
+    let (first, rest) = (content.slice(..1024 * 1024), content.slice(1024 * 1024..));
+
+    let begun = clients[0].begin_upload("team/app").await?;
+    let acknowledged = clients[0].append(&begun, first.clone()).await?;
+    cluster.nodes()[0].kill()?;
+
+    // With the Location that the last acknowledged chunk was answered with, and with the one before
+    // it: a client that lost that answer asks how far the upload is.
+    let (extent, resumed) =
+        eventually("node 2 knows the upload", Duration::from_secs(20), async || {
+            clients[1].upload_status(&begun).await
+        })
+        .await?;
+    ensure!(extent == first.len(), "{extent} bytes are acknowledged");
+    let (extent, _) = clients[2].upload_status(&acknowledged).await?;
+    ensure!(extent == first.len(), "{extent} bytes are acknowledged");
+
+    let finished = clients[1].append(&resumed, rest).await?;
+    clients[2].finish_upload(&finished, &digest).await?;
+    ensure!(clients[1].has_blob("team/app", &digest).await?, "the blob is not on node 2");
+    Ok(())
+}
+
+/// A small file system of its own, where this machine allows one.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    fn mount(size: &str) -> Result<Option<Self>> {
+        let dir = tempfile::tempdir()?;
+        let options = format!("size={size}");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
+            .arg(dir.path())
+            .stderr(Stdio::null())
+            .status();
+        Ok(mounted.is_ok_and(|status| status.success()).then_some(Self(dir)))
+    }
+
+    fn grow(&self, size: &str) -> Result<()> {
+        let options = format!("remount,size={size}");
+        let status = Command::new("mount").args(["-o", &options]).arg(self.0.path()).status()?;
+        ensure!(status.success(), "the file system does not grow");
+        Ok(())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Nodes that still write to it are killed by now or soon.
+        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_blob_store_is_said_so_and_loses_nothing() -> Result<()> {
+    let Some(disk) = SmallDisk::mount("24m")? else {
+        println!("SKIPPED: this machine lets nobody mount a small file system");
+        return Ok(());
+    };
+    let dir = tempfile::tempdir()?;
+    let cluster = ProcessCluster::start_with_blobs(3, dir, &disk.0.path().join("blobs")).await?;
+    let clients = cluster.clients()?;
+    clients[0].push("team/app", "1", &Image::numbered(1)).await?;
+
+    let large = Bytes::from(vec![7; 40 * 1024 * 1024]);
+    let session = clients[1].begin_upload("team/app").await?;
+    let (status, retry_after) = clients[1].try_append(&session, large.clone()).await?;
+    ensure!(status.as_u16() == 503, "{status} for a full store");
+    ensure!(retry_after.is_some(), "nothing says when to try again");
+    pull_all(&clients, &[1]).await?;
+    clients[2].push("team/app", "2", &Image::numbered(2)).await?;
+
+    disk.grow("200m")?;
+    let digest = Digest::of(Algorithm::Sha256, &large);
+    let session = clients[1].append(&session, large).await?;
+    clients[1].finish_upload(&session, &digest).await?;
+    pull_all(&clients, &[1, 2]).await
+}
