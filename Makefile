@@ -1,0 +1,51 @@
+# The ways to use this repository; `make` alone lists them.
+#
+# Everything but `image` builds with Cargo's dev profile, so that RocksDB and the other dependencies compile once.
+# CARGO_TARGET_DIR is respected. ARGS go to the playground: make run ARGS='--port 6000'.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+export PATH := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/roadstead/tools/bin:$(PATH)
+
+roadstead := $(CARGO_TARGET_DIR)/debug/roadstead
+
+.PHONY: help
+help: ## Lists what make can do here.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: run
+run: build ## Builds, then runs a cluster of three nodes on this machine until Ctrl-C.
+	@exec "$(roadstead)" playground $(ARGS)
+
+.PHONY: build
+build: prerequisites ## Builds the roadstead program.
+	@cargo build --package node --bin roadstead
+
+.PHONY: test
+test: prerequisites ## Runs all tests.
+	@cargo test --workspace --no-fail-fast
+
+.PHONY: check
+check: prerequisites ## Checks format, lints, documentation, and the dependencies' licences and advisories.
+	@tools/prerequisites lint
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
+	@tools/check-dependencies
+
+.PHONY: interop
+interop: build ## Plays the story of a cluster with docker, skopeo and crane, on an engine of its own.
+	@tools/prerequisites interop
+	@deploy/interop/run $(ARGS)
+
+.PHONY: image
+image: ## Builds the container image roadstead:latest from nothing but the sources.
+	@tools/prerequisites interop
+	@deploy/build-image
+
+.PHONY: prerequisites
+prerequisites:
+	@tools/prerequisites build
