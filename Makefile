@@ -29,10 +29,11 @@ test: prerequisites ## Runs all tests.
 	@cargo test --workspace --no-fail-fast
 
 .PHONY: check
-check: prerequisites ## Checks format, lints, documentation, and the dependencies' licences and advisories.
+check: prerequisites ## Checks format, lints, layout, documentation, and the dependencies' licences and advisories.
 	@tools/prerequisites lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo test --package node --test tidy --quiet
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
 	@tools/check-dependencies
 

@@ -14,9 +14,10 @@ use storage::{Batch, Kv, Space};
 use super::applied::Applied;
 use super::decide::{Decision, NotDecided, decide};
 use super::project::project;
+use super::requests::Answers;
 use super::snapshot::{CatalogSnapshot, FrozenRows, SnapshotBuilder, StagedRows, Staging};
 use super::view::current_generation;
-use super::{View, journal, requests};
+use super::{View, journal};
 use crate::ReadError;
 use crate::types::{
     Entry, LogId, Response, SnapshotMeta, SnapshotOf, StoredMembership, TypeConfig,
@@ -27,6 +28,7 @@ pub(crate) struct StateMachine {
     kv: Arc<dyn Kv>,
     view: View,
     applied: Applied,
+    answers: Answers,
     staging: Staging,
 }
 
@@ -37,7 +39,7 @@ impl StateMachine {
         let view = View::of(Arc::<dyn Kv>::clone(&kv), generation);
         let applied = Applied::read(&view)?;
         let staging = Staging::open(Arc::clone(&kv), generation)?;
-        Ok(Self { kv, view, applied, staging })
+        Ok(Self { kv, view, applied, answers: Answers::default(), staging })
     }
 
     /// Where snapshots that arrive are written.
@@ -68,7 +70,7 @@ impl StateMachine {
     }
 
     fn apply_command(
-        &self,
+        &mut self,
         index: u64,
         command: &Stamped,
         applied: &Applied,
@@ -89,7 +91,7 @@ impl StateMachine {
             Err(NotDecided::Refused(refusal)) => Err(refusal),
             Err(NotDecided::Unreadable(error)) => return Err(error),
         };
-        requests::remember(&self.view, when, &command.request, &outcome, batch)?;
+        self.answers.remember(&self.view, when, &command.request, &outcome, batch)?;
         Ok(outcome)
     }
 }
@@ -152,6 +154,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             .map_err(io::Error::other)??;
         self.view = View::of(Arc::<dyn Kv>::clone(&self.kv), generation);
         self.applied = applied;
+        self.answers = Answers::default();
         Ok(())
     }
 

@@ -11,32 +11,46 @@ use super::View;
 use super::keys::Table;
 use crate::ReadError;
 
-/// Adds the answer to `request`, and removes some of those that have outlived [`ANSWER_LIFETIME`]
-/// in catalog time.
-pub(crate) fn remember(
-    view: &View,
-    when: Timestamp,
-    request: &RequestId,
-    outcome: &Outcome,
-    batch: &mut Batch,
-) -> Result<(), ReadError> {
-    let keys = view.keys();
-    let row = pb::AnswerRow { when_millis: when.as_millis(), outcome: Some(outcome.into()) };
-    batch.put(keys.answer(request), row.encode_to_vec());
-    batch.put(keys.answer_age(when, request), []);
+/// Keeps answers, and removes those that have outlived [`ANSWER_LIFETIME`] in catalog time.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    /// The key before which no answer's age is left. Only a hint, which spares each removal the
+    /// traces of all removals before it: a store passes over deleted keys one by one.
+    oldest: Vec<u8>,
+}
 
-    let ages = keys.all(Table::AnswerAge);
-    let limit = keys.answers_before(when.minus(ANSWER_LIFETIME));
-    let mut expired = Vec::new();
-    view.visit(&ages, None, ANSWERS_EXPIRED_PER_APPLY, |age, _| expired.push(age.to_vec()))?;
-    for age in expired {
-        let key = [ages.as_slice(), &age].concat();
-        if key < limit
-            && let Some(Ok(request)) = age.get(size_of::<u64>()..).map(RequestId::try_from)
-        {
-            batch.delete(keys.answer(&request));
-            batch.delete(key);
+impl Answers {
+    /// Adds the answer to `request`, and removes some of the oldest when they have expired.
+    pub(crate) fn remember(
+        &mut self,
+        view: &View,
+        when: Timestamp,
+        request: &RequestId,
+        outcome: &Outcome,
+        batch: &mut Batch,
+    ) -> Result<(), ReadError> {
+        let keys = view.keys();
+        let row = pb::AnswerRow { when_millis: when.as_millis(), outcome: Some(outcome.into()) };
+        batch.put(keys.answer(request), row.encode_to_vec());
+        batch.put(keys.answer_age(when, request), []);
+
+        let ages = keys.all(Table::AnswerAge);
+        let limit = keys.answers_before(when.minus(ANSWER_LIFETIME));
+        let from = self.oldest.clone().max(ages.clone());
+        let mut oldest = Vec::new();
+        view.visit_from(&from, &ages, ANSWERS_EXPIRED_PER_APPLY, |age, _| {
+            oldest.push(age.to_vec());
+        })?;
+        for age in oldest {
+            let key = [ages.as_slice(), &age].concat();
+            if key < limit
+                && let Some(Ok(request)) = age.get(size_of::<u64>()..).map(RequestId::try_from)
+            {
+                batch.delete(keys.answer(&request));
+                batch.delete(key.as_slice());
+                self.oldest = key;
+            }
         }
+        Ok(())
     }
-    Ok(())
 }

@@ -309,6 +309,25 @@ fn answers_are_forgotten_after_their_lifetime() {
 }
 
 #[test]
+fn expired_answers_go_faster_than_new_ones_come() {
+    let mut catalog = Catalog::new();
+    for number in 0..50 {
+        catalog.link("a", &[number], u128::from(number)).unwrap();
+    }
+    catalog.millis += u64::try_from(ANSWER_LIFETIME.as_millis()).unwrap() + 1;
+    for number in 0..10 {
+        catalog.link("b", &[number], 100 + u128::from(number)).unwrap();
+    }
+    let view = catalog.view();
+    let count = |table| {
+        let mut count = 0;
+        view.visit(&view.keys().all(table), None, usize::MAX, |_, _| count += 1).unwrap();
+        count
+    };
+    assert_eq!((count(Table::Answer), count(Table::AnswerAge)), (10, 10));
+}
+
+#[test]
 fn time_in_the_catalog_never_goes_back() {
     let mut catalog = Catalog::new();
     catalog.link("a", b"1", 1).unwrap();

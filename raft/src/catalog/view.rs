@@ -251,18 +251,30 @@ impl View {
         prefix: &[u8],
         after: Option<&str>,
         limit: usize,
-        mut visit: impl FnMut(&[u8], &[u8]),
+        visit: impl FnMut(&[u8], &[u8]),
     ) -> Result<(), ReadError> {
-        if limit == 0 {
-            return Ok(());
-        }
         let mut from = prefix.to_vec();
         if let Some(after) = after {
             from.extend_from_slice(after.as_bytes());
             from.push(0);
         }
+        self.visit_from(&from, prefix, limit, visit)
+    }
+
+    /// Visits up to `limit` rows whose key starts with `prefix` and is not before `from`, with what
+    /// follows the prefix.
+    pub(crate) fn visit_from(
+        &self,
+        from: &[u8],
+        prefix: &[u8],
+        limit: usize,
+        mut visit: impl FnMut(&[u8], &[u8]),
+    ) -> Result<(), ReadError> {
+        if limit == 0 {
+            return Ok(());
+        }
         let mut left = limit;
-        self.rows.scan(Space::Catalog, &from, &keys::after(prefix), &mut |key, value| {
+        self.rows.scan(Space::Catalog, from, &keys::after(prefix), &mut |key, value| {
             visit(&key[prefix.len()..], value);
             left -= 1;
             if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
