@@ -151,6 +151,14 @@ impl Cluster {
         View::current(self.inner.kv.freeze())
     }
 
+    /// Whether this node has founded its cluster and nothing was pushed to it yet, as far as it
+    /// knows: only then an object store may be new.
+    pub fn is_unused(&self) -> bool {
+        let pushed = self.local().and_then(|view| view.repositories(None, 1));
+        self.inner.identity.node == FOUNDER
+            && pushed.is_ok_and(|repositories| repositories.is_empty())
+    }
+
     /// What this node knows of the cluster, without asking another.
     pub fn status(&self) -> Status {
         self.inner.status()
@@ -216,6 +224,12 @@ impl Inner {
         self.membership().get_node(&node).map(|node| node.peer_address.clone())
     }
 
+    /// Whether the cluster has admitted `node`, as far as this one knows.
+    pub(crate) fn is_admitted(&self, node: NodeId) -> bool {
+        let view = View::current(self.kv.freeze());
+        node == FOUNDER || view.and_then(|view| view.has_node(node)).is_ok_and(|admitted| admitted)
+    }
+
     /// Whether the catalog has the cluster's identity.
     pub(crate) fn is_founded(&self) -> bool {
         let view = View::current(self.kv.freeze());
@@ -256,9 +270,10 @@ impl Inner {
     async fn hand_over(&self) {
         let metrics = self.metrics();
         let voters: Vec<NodeId> = metrics.membership_config.membership().voter_ids().collect();
+        let alive = self.heard_from();
         let successor = metrics.replication.into_iter().flatten();
         let successor = successor
-            .filter(|(node, _)| *node != self.identity.node && voters.contains(node))
+            .filter(|(node, _)| alive.contains(node) && voters.contains(node))
             .max_by_key(|(_, matched)| *matched);
         let Some((successor, _)) = successor else { return };
         if self.raft.trigger().transfer_leader(successor).await.is_err() {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::ChangeMembers;
 use openraft::errors::{ClientWriteError, RaftError};
+use openraft::{ChangeMembers, Instant as _};
 use proto::pb::cluster as pb;
 use proto::{Command, NodeId, UploadKey};
 
@@ -41,10 +41,17 @@ pub(crate) async fn run(inner: Arc<Inner>) {
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        if inner.status().role == Role::Leader {
+        let leads = inner.status().role == Role::Leader;
+        if leads {
             inner.settle().await;
         }
-        if !inner.is_member() {
+        if inner.is_member() {
+            continue;
+        }
+        if leads {
+            let address = inner.config.peer_address.clone();
+            inner.activate(inner.identity.node, address).await;
+        } else {
             inner.ask_for_membership().await;
         }
     }
@@ -127,17 +134,28 @@ impl Inner {
         }
     }
 
-    /// The nodes whose log is nearly as long as the leader's.
+    /// The nodes that live, and whose log is nearly as long as the leader's.
     fn caught_up(&self) -> BTreeSet<NodeId> {
         let metrics = self.metrics();
         let last = metrics.last_log_index.unwrap_or(0);
-        let Some(replication) = metrics.replication else { return BTreeSet::new() };
-        let is_near = |matched: u64| last.saturating_sub(matched) <= PROMOTION_LAG_MAX;
-        replication
+        let mut alive = self.heard_from();
+        let replication = metrics.replication.unwrap_or_default();
+        alive.retain(|node| {
+            let matched = replication.get(node).copied().flatten();
+            matched.is_some_and(|id| last.saturating_sub(id.index()) <= PROMOTION_LAG_MAX)
+        });
+        alive
+    }
+
+    /// The other nodes that have answered this leader lately. How far a node's log had come says
+    /// nothing of that: a dead one keeps its place.
+    pub(crate) fn heard_from(&self) -> BTreeSet<NodeId> {
+        let silence_max = self.config.tuning.election_max * 2;
+        let answered = self.metrics().heartbeat.unwrap_or_default();
+        answered
             .into_iter()
-            .filter_map(|(node, matched)| {
-                matched.is_some_and(|m| is_near(m.index())).then_some(node)
-            })
+            .filter(|(_, when)| when.is_some_and(|when| when.elapsed() <= silence_max))
+            .map(|(node, _)| node)
             .collect()
     }
 

@@ -96,6 +96,12 @@ impl Cluster for ClusterService {
         let request = request.into_inner();
         self.check_cluster(&request.cluster_id)?;
         check_address(&request.peer_address)?;
+        if !self.inner.is_admitted(request.node_id) {
+            let node = request.node_id;
+            return Err(Status::failed_precondition(format!(
+                "node {node} is not admitted to this cluster, as far as this node knows"
+            )));
+        }
         let activation = self.inner.activate(request.node_id, request.peer_address).await;
         Ok(Response::new(membership::response(activation)))
     }

@@ -69,6 +69,11 @@ impl View {
         Ok(Some(id.map_err(|e| DecodeError::new("cluster id", e))?))
     }
 
+    /// Whether the cluster has admitted `node`.
+    pub(crate) fn has_node(&self, node: proto::NodeId) -> Result<bool, ReadError> {
+        Ok(self.get(&self.keys.node(node))?.is_some())
+    }
+
     /// Whether anything was ever put into `repository`.
     pub fn has_repository(&self, repository: &RepoName) -> Result<bool, ReadError> {
         Ok(self.get(&self.keys.repository(repository))?.is_some())
@@ -97,9 +102,14 @@ impl View {
         row.map(|value| text("object", &value)).transpose()
     }
 
+    /// Whether the upload into `object` has ended: it became a blob, or was given up.
+    pub fn has_ended(&self, object: ObjectKey) -> Result<bool, ReadError> {
+        Ok(self.is_orphan(object)? || self.blob_of(object)?.is_some())
+    }
+
     /// Whether `object` holds no blob and never will: its bytes are there no longer, or not for
     /// long.
-    pub fn is_orphan(&self, object: ObjectKey) -> Result<bool, ReadError> {
+    pub(crate) fn is_orphan(&self, object: ObjectKey) -> Result<bool, ReadError> {
         Ok(self.get(&self.keys.orphan(object))?.is_some())
     }
 

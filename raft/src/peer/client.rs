@@ -70,6 +70,11 @@ impl<S: SnapshotSource> RaftNetworkFactory<TypeConfig> for PeerNetwork<S> {
     }
 }
 
+/// How long entries may take to arrive and be synced. Openraft offers less than a heartbeat's
+/// interval, in which a large manifest crosses no ordinary network: it would be sent again and
+/// again. Whether the node lives, heartbeats tell.
+const APPEND_PATIENCE: Duration = Duration::from_secs(10);
+
 /// A client for one other node.
 pub(crate) struct Peer<S> {
     identity: Identity,
@@ -135,8 +140,12 @@ impl<S: SnapshotSource> RaftNetworkV2<TypeConfig> for Peer<S> {
         let mut rpc = self.rpc(self.appends)?;
         let message =
             pb::AppendEntriesRequest { envelope: self.envelope(), ..request.to_message() };
+        let deadline = match self.appends {
+            Lane::Heartbeats => option.soft_ttl(),
+            Lane::Entries | Lane::Votes | Lane::Snapshots => APPEND_PATIENCE.max(option.soft_ttl()),
+        };
         let call = rpc.append_entries(message);
-        let answer = self.answer(RPCTypes::AppendEntries, option.soft_ttl(), call).await?;
+        let answer = self.answer(RPCTypes::AppendEntries, deadline, call).await?;
         check_answer(&request, &answer)?;
         Ok(answer)
     }
