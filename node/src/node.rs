@@ -9,6 +9,7 @@ use api::{Options, Registry};
 use axum::Router;
 use prometheus_client::registry::Registry as Metrics;
 use raft::{Clock, Cluster, StartError, Tuning};
+use storage::blob::ClaimError;
 use storage::{Blobs, Kv};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -102,7 +103,7 @@ impl Node {
     /// Does what [`Node::start`] does, on listeners that were bound before the stores were opened.
     ///
     /// # Errors
-    /// [`NodeError::Cluster`].
+    /// [`NodeError::Cluster`] and [`NodeError::Blobs`].
     pub async fn start_on(
         listeners: Listeners,
         config: &Config,
@@ -118,6 +119,7 @@ impl Node {
         let dial = Arc::new(WorldDial::new(world));
         let part = part_in_cluster(config, addresses.peer);
         let cluster = Cluster::start(part, kv, dial, clock.clone()).await?;
+        blobs.claim(cluster.status().cluster, cluster.is_unused()).await?;
 
         let mut metrics = Metrics::default();
         metrics::register(&mut metrics, cluster.clone());
@@ -222,4 +224,7 @@ pub enum NodeError {
     /// It has no part in a cluster.
     #[error(transparent)]
     Cluster(#[from] StartError),
+    /// The blob store is not its cluster's.
+    #[error("storage.path cannot be used: {0}")]
+    Blobs(#[from] ClaimError),
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
-use proto::ObjectKey;
-use storage::blob::MemoryBlobs;
+use proto::{ClusterId, ObjectKey};
+use storage::blob::{ClaimError, MemoryBlobs};
 use storage::{Blobs, BlobsError, ByteStream};
 
 /// A store in memory, with faults. Clones are the same store.
@@ -33,6 +33,10 @@ impl FickleBlobs {
 
 #[async_trait]
 impl Blobs for FickleBlobs {
+    async fn claim(&self, cluster: ClusterId, may_bind: bool) -> Result<(), ClaimError> {
+        self.store.claim(cluster, may_bind).await
+    }
+
     async fn append(
         &self,
         object: ObjectKey,

@@ -8,14 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use proto::ObjectKey;
+use proto::{ClusterId, ObjectKey};
 
-use super::{Blobs, BlobsError, ByteStream};
+use super::{Blobs, BlobsError, ByteStream, ClaimError};
 
 /// An object store in memory. A clone is the same store, as another node sees it.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryBlobs {
     objects: Arc<Mutex<BTreeMap<ObjectKey, Vec<Bytes>>>>,
+    owner: Arc<Mutex<Option<ClusterId>>>,
 }
 
 impl MemoryBlobs {
@@ -31,6 +32,19 @@ impl MemoryBlobs {
 
 #[async_trait]
 impl Blobs for MemoryBlobs {
+    async fn claim(&self, cluster: ClusterId, may_bind: bool) -> Result<(), ClaimError> {
+        let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        match *owner {
+            Some(owner) if owner == cluster => Ok(()),
+            Some(owner) => Err(ClaimError::Taken(owner)),
+            None if may_bind => {
+                *owner = Some(cluster);
+                Ok(())
+            }
+            None => Err(ClaimError::Empty),
+        }
+    }
+
     async fn append(
         &self,
         object: ObjectKey,

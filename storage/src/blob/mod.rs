@@ -14,7 +14,7 @@ use std::pin::Pin;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::Stream;
-use proto::ObjectKey;
+use proto::{ClusterId, ObjectKey};
 
 pub use disk::{DiskBlobs, OpenError};
 pub use memory::MemoryBlobs;
@@ -25,6 +25,14 @@ pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 /// An object store, shared by all nodes of a cluster.
 #[async_trait]
 pub trait Blobs: Send + Sync + 'static {
+    /// Binds the store to `cluster` for good, or finds that it is. A store that belongs to nobody
+    /// is only bound when `may_bind`: a node that joins a cluster, or returns to one, must find
+    /// that cluster's bytes, and an empty store in their place is a folder that was not mounted.
+    ///
+    /// # Errors
+    /// See [`ClaimError`]; then the node must not use the store.
+    async fn claim(&self, cluster: ClusterId, may_bind: bool) -> Result<(), ClaimError>;
+
     /// Adds the next part to `object`: all of `body`, or nothing of it. The first part, at offset
     /// 0, makes the object. Answers the object's new extent, in bytes.
     ///
@@ -75,6 +83,23 @@ pub trait Blobs: Send + Sync + 'static {
     async fn probe(&self) -> Result<(), BlobsError>;
 }
 
+/// Why a store is not this cluster's.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// It belongs to nobody, and the cluster has a store already.
+    #[error(
+        "the object store is empty, but this cluster keeps its blobs in another: is the right \
+         folder mounted?"
+    )]
+    Empty,
+    /// It belongs to another cluster.
+    #[error("the object store belongs to another cluster, {0}")]
+    Taken(ClusterId),
+    /// It cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] BlobsError),
+}
+
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobsError {
@@ -92,7 +117,7 @@ pub enum BlobsError {
     #[error("the body ended early: {0}")]
     Body(#[source] io::Error),
     /// The store is full: what was being written is not kept.
-    #[error("the object store is full")]
+    #[error("the object store is full; the operator must make room in it")]
     Full,
     /// The store cannot be reached or written to now.
     #[error("the object store is not available: {0}")]

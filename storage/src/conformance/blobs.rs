@@ -8,10 +8,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, future, stream};
-use proto::ObjectKey;
+use proto::{ClusterId, ObjectKey};
 use tokio::sync::oneshot;
 
-use crate::blob::{Blobs, BlobsError, ByteStream};
+use crate::blob::{Blobs, BlobsError, ByteStream, ClaimError};
 
 /// Checks all that holds of one handle to a store.
 ///
@@ -19,6 +19,7 @@ use crate::blob::{Blobs, BlobsError, ByteStream};
 /// When the engine breaks a promise.
 pub async fn all(blobs: &dyn Blobs) {
     blobs.probe().await.expect("can be written to");
+    a_store_belongs_to_one_cluster(blobs).await;
     an_object_is_read_as_it_was_written(blobs).await;
     a_missing_object_is_empty_and_cannot_be_read(blobs).await;
     parts_follow_each_other(blobs).await;
@@ -33,6 +34,16 @@ pub async fn all(blobs: &dyn Blobs) {
     a_reader_may_leave_early(blobs).await;
     a_deleted_object_is_gone(blobs).await;
     objects_are_deleted_alone(blobs).await;
+}
+
+/// Whoever joins a cluster finds its store, and never an empty one or another's.
+async fn a_store_belongs_to_one_cluster(blobs: &dyn Blobs) {
+    let (own, other) = (ClusterId::from_bytes([1; 16]), ClusterId::from_bytes([2; 16]));
+    assert!(matches!(blobs.claim(own, false).await, Err(ClaimError::Empty)));
+    blobs.claim(own, true).await.expect("a new store is taken");
+    blobs.claim(own, false).await.expect("it stays the cluster's");
+    let taken = blobs.claim(other, true).await;
+    assert!(matches!(taken, Err(ClaimError::Taken(owner)) if owner == own), "{taken:?}");
 }
 
 /// Checks what holds between two handles to the same store, such as two nodes have.

@@ -6,14 +6,17 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use proto::ObjectKey;
 use proto::limits::UPLOAD_LIFETIME;
+use proto::{ClusterId, ObjectKey};
 use tempfile::NamedTempFile;
 
 use super::error::OpenError;
 
 /// The file that marks a folder as an object store.
 const MARKER: &str = "roadstead-blobs";
+
+/// The file that says which cluster the store belongs to.
+const OWNER: &str = "cluster";
 
 /// What the marker holds: the version of the layout.
 const FORMAT: &str = "1";
@@ -58,6 +61,35 @@ impl Folder {
     /// A new file for a part that arrives; it is removed when dropped.
     pub(super) fn temporary(&self) -> io::Result<NamedTempFile> {
         new_file("part-", &self.root.join("tmp"))
+    }
+
+    /// The cluster that the store belongs to.
+    pub(super) fn owner(&self) -> io::Result<Option<ClusterId>> {
+        match fs::read_to_string(self.root.join(OWNER)) {
+            Ok(text) => text.trim_end().parse().map(Some).map_err(io::Error::other),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes the store `cluster`'s, unless another was faster.
+    pub(super) fn bind(&self, cluster: ClusterId) -> io::Result<()> {
+        let mut file = new_file(OWNER, &self.root.join("tmp"))?;
+        writeln!(file, "{cluster}")?;
+        file.as_file().sync_all()?;
+        match file.persist_noclobber(self.root.join(OWNER)) {
+            Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => Err(error.error),
+            _ => sync_folder(&self.root),
+        }
+    }
+
+    /// Fails when the folder is no longer the store that was opened: what is not found in it then
+    /// is not gone.
+    pub(super) fn check_present(&self) -> io::Result<()> {
+        if self.root.join(MARKER).try_exists()? {
+            return Ok(());
+        }
+        Err(io::Error::other("its folder is not there: is it still mounted?"))
     }
 
     /// Writes, syncs and removes a little, as an append would.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! roadstead-blobs                              marks the folder as ours, with its version
+//! cluster                                      the id of the cluster that it belongs to
 //! objects/3f/3f62...e1.00000000000000000000    the part of object 3f62...e1 that starts at byte 0
 //! objects/3f/3f62...e1.00000000000004194304    the next: the first is 4 MiB long
 //! tmp/                                         parts that are still arriving
@@ -32,11 +33,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use proto::ObjectKey;
+use proto::{ClusterId, ObjectKey};
 
 use self::error::{blocking, failure};
 use self::folder::Folder;
-use super::{Blobs, BlobsError, ByteStream};
+use super::{Blobs, BlobsError, ByteStream, ClaimError};
 
 pub use self::error::OpenError;
 
@@ -59,6 +60,23 @@ impl DiskBlobs {
 
 #[async_trait]
 impl Blobs for DiskBlobs {
+    async fn claim(&self, cluster: ClusterId, may_bind: bool) -> Result<(), ClaimError> {
+        let folder = Arc::clone(&self.folder);
+        let owner = blocking(move || {
+            let owner = folder.owner().map_err(failure)?;
+            if owner.is_some() || !may_bind {
+                return Ok(owner);
+            }
+            folder.bind(cluster).map_err(failure)?;
+            folder.owner().map_err(failure)
+        });
+        match owner.await? {
+            Some(owner) if owner == cluster => Ok(()),
+            Some(owner) => Err(ClaimError::Taken(owner)),
+            None => Err(ClaimError::Empty),
+        }
+    }
+
     async fn append(
         &self,
         object: ObjectKey,

@@ -40,9 +40,12 @@ pub(super) fn last(folder: &Folder, object: ObjectKey) -> io::Result<Option<Part
     parts(folder, object, 0).try_fold(None, |_, part| part.map(Some))
 }
 
-/// Where `object` ends, in bytes; 0 when there is none.
+/// Where `object` ends, in bytes, durably; 0 when there is none.
 pub(super) fn extent(folder: &Folder, object: ObjectKey) -> io::Result<u64> {
-    Ok(last(folder, object)?.map_or(0, |part| part.end))
+    let Some(last) = last(folder, object)? else { return Ok(0) };
+    // Whoever renamed the last part to its place may have died before it synced the folder.
+    sync_folder(&folder.shard(object))?;
+    Ok(last.end)
 }
 
 /// Makes a synced `file` the part of `object` that follows `previous`, or the first. Answers
@@ -95,7 +98,12 @@ fn part(folder: &Folder, object: ObjectKey, start: u64) -> io::Result<Option<Par
         // An empty file is what a broken file system leaves of a part.
         Ok(metadata) if metadata.len() == 0 => Ok(None),
         Ok(metadata) => Ok(Some(Part { path, start, end: start + metadata.len() })),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if start == 0 {
+                folder.check_present()?;
+            }
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }
