@@ -19,6 +19,7 @@ pub mod pb;
 mod reference;
 mod refusal;
 mod repo_name;
+mod strict_json;
 mod tag;
 mod timestamp;
 

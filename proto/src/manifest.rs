@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use crate::limits::{MANIFEST_BYTES_MAX, MANIFEST_LINKS_MAX};
-use crate::{Algorithm, Descriptor, Digest, ManifestKind, MediaType};
+use crate::{Algorithm, Descriptor, Digest, ManifestKind, MediaType, strict_json};
 
 /// A manifest: its exact bytes, and what they say that the catalog must know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +47,9 @@ impl Manifest {
         }
         let kind =
             media_type.manifest_kind().ok_or_else(|| ManifestError::Type(media_type.clone()))?;
-        let json: ManifestJson =
-            serde_json::from_slice(&content).map_err(|e| ManifestError::Json(e.to_string()))?;
+        let invalid = |error: serde_json::Error| ManifestError::Json(error.to_string());
+        strict_json::check(&content).map_err(invalid)?;
+        let json: ManifestJson = serde_json::from_slice(&content).map_err(invalid)?;
         json.check_shape(kind, &media_type)?;
 
         let artifact_type = match (json.artifact_type, &json.config) {
@@ -158,6 +159,9 @@ pub enum ManifestError {
     /// A descriptor's digest is none.
     #[error("the manifest names {0:?}, which is not a digest of sha256 or sha512")]
     Digest(String),
+    /// A descriptor's size is more than readers in other languages can hold (63 bits).
+    #[error("the manifest gives a size of {0} bytes, which is none")]
+    Size(u64),
     /// A descriptor's media type is none.
     #[error("the manifest gives {0:?} as a media type, which is none")]
     MediaType(String),
@@ -232,6 +236,10 @@ impl ManifestJson {
 
 impl DescriptorJson {
     fn check(&self) -> Result<Link, ManifestError> {
+        if i64::try_from(self.size).is_err() {
+            return Err(ManifestError::Size(self.size));
+        }
+        self.media_type()?;
         let digest: Digest =
             self.digest.parse().map_err(|_| ManifestError::Digest(self.digest.clone()))?;
         if let Some(data) = &self.data {
@@ -246,6 +254,10 @@ impl DescriptorJson {
         }
         Ok(Link { digest, size: self.size })
     }
+
+    fn media_type(&self) -> Result<MediaType, ManifestError> {
+        self.media_type.parse().map_err(|_| ManifestError::MediaType(self.media_type.clone()))
+    }
 }
 
 fn links<'a>(
@@ -253,12 +265,8 @@ fn links<'a>(
 ) -> Result<Vec<Link>, ManifestError> {
     let mut links = Vec::new();
     for descriptor in descriptors {
-        let media_type: MediaType = descriptor
-            .media_type
-            .parse()
-            .map_err(|_| ManifestError::MediaType(descriptor.media_type.clone()))?;
         let link = descriptor.check()?;
-        if !media_type.is_foreign_layer() {
+        if !descriptor.media_type()?.is_foreign_layer() {
             links.push(link);
         }
     }
@@ -332,6 +340,11 @@ mod tests {
             Err(ManifestError::Data(_))
         ));
 
+        let huge = r#"{"schemaVersion":2,"manifests":[
+            {"mediaType":"a/b","digest":"DIGEST","size":18446744073709551615}]}"#;
+        let huge = huge.replace("DIGEST", EMPTY);
+        assert_eq!(parse(MediaType::OCI_INDEX, &huge), Err(ManifestError::Size(u64::MAX)));
+
         let deep = "[".repeat(100_000);
         for json in [
             "",
@@ -343,6 +356,8 @@ mod tests {
             r#"{"schemaVersion":2,"manifests":[{"mediaType":"a/b","digest":"x","size":-1}]}"#,
             r#"{"schemaVersion":2,"manifests":[{"mediaType":"a/b","digest":"x","size":1.5}]}"#,
             r#"{"schemaVersion":NaN}"#,
+            r#"{"schemaVersion":2,"manifests":[],"a":1,"a":2}"#,
+            r#"{"schemaVersion":2,"manifests":[],"Manifests":[]}"#,
             &deep,
         ] {
             assert!(
