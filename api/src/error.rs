@@ -168,6 +168,11 @@ impl Error {
                 let detail = json!({ "digest": expected.as_str(), "actual": actual.as_str() });
                 vec![json!({ "code": code, "message": message, "detail": detail })]
             }
+            Self::Blobs(BlobsError::Unavailable(_)) => {
+                // What the store said names places of this machine: it is for the log.
+                let message = "the object store is not available; try again, or tell the operator";
+                vec![json!({ "code": code, "message": message })]
+            }
             _ => vec![json!({ "code": code, "message": message })],
         }
     }

@@ -4,7 +4,7 @@ use proto::{Answer, Command, Digest, ObjectKey, RepoName, RequestId};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
-use crate::registry::{Registry, detached};
+use crate::registry::{Registry, detached, fresh_request};
 
 /// Bytes that were uploaded, and whose digest was computed.
 #[derive(Clone, Debug)]
@@ -30,7 +30,12 @@ impl Registry {
         let registry = self.clone();
         detached(async move {
             let damaged = registry.damaged(&upload).await?;
-            let kept = registry.propose_link(&upload, damaged).await?;
+            let mut kept =
+                registry.propose_link(request_id(&upload, damaged), &upload, damaged).await?;
+            if registry.view().await?.blob(&upload.repository, &upload.digest)?.is_none() {
+                // The first answer to this upload is kept, but its blob was deleted since.
+                kept = registry.propose_link(fresh_request()?, &upload, damaged).await?;
+            }
             if kept != upload.object {
                 registry.remove(upload.object).await;
             }
@@ -56,6 +61,7 @@ impl Registry {
     /// The object that holds the blob after `upload` was proposed.
     async fn propose_link(
         &self,
+        request: RequestId,
         upload: &Upload,
         replaces: Option<ObjectKey>,
     ) -> Result<ObjectKey, Error> {
@@ -66,7 +72,7 @@ impl Registry {
             object: upload.object,
             replaces,
         };
-        match self.propose(request_id(upload, replaces), command).await? {
+        match self.propose(request, command).await? {
             Answer::Linked { object } => Ok(object),
             Answer::Done | Answer::Admitted { .. } => Ok(upload.object),
         }

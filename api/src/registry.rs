@@ -128,7 +128,7 @@ impl Registry {
 
     /// Has the cluster decide `command`, which no client repeats under the same id.
     pub(crate) async fn propose_once(&self, command: Command) -> Result<Answer, Error> {
-        self.propose(RequestId::from_bytes(random()?), command).await
+        self.propose(fresh_request()?, command).await
     }
 
     /// The key that signs upload sessions.
@@ -149,6 +149,11 @@ pub(crate) async fn detached<T: Send + 'static>(
         Ok(outcome) => outcome,
         Err(error) => Err(Error::Internal(error.to_string())),
     }
+}
+
+/// The id of a request that never came before.
+pub(crate) fn fresh_request() -> Result<RequestId, Error> {
+    Ok(RequestId::from_bytes(random()?))
 }
 
 /// Fresh randomness, for ids and keys.

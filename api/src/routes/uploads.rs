@@ -83,6 +83,7 @@ pub(super) async fn append(
     if session.parts as usize >= UPLOAD_PARTS_MAX {
         return Err(Error::TooManyChunks);
     }
+    known(registry, &session).await?;
     let (session, terms) = chunk(registry, session, &parts.headers).await?;
     let hasher = session.hasher_for(session.algorithm);
     let (object, offset) = (session.object, session.offset);
@@ -149,9 +150,9 @@ pub(super) async fn cancel(registry: &Registry, session: Session) -> Result<Resp
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Refuses an upload that was given up.
+/// Refuses an upload that has become a blob, or was given up.
 async fn known(registry: &Registry, session: &Session) -> Result<(), Error> {
-    if registry.view().await?.is_orphan(session.object)? {
+    if registry.view().await?.has_ended(session.object)? {
         return Err(Error::UploadUnknown);
     }
     Ok(())
