@@ -156,6 +156,7 @@ impl Inner {
             .into_iter()
             .filter(|(_, when)| when.is_some_and(|when| when.elapsed() <= silence_max))
             .map(|(node, _)| node)
+            .filter(|node| *node != self.identity.node)
             .collect()
     }
 

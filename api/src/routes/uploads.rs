@@ -83,7 +83,10 @@ pub(super) async fn append(
     if session.parts as usize >= UPLOAD_PARTS_MAX {
         return Err(Error::TooManyChunks);
     }
-    known(registry, &session).await?;
+    // Only so that an ended upload does not grow: what this node knows is enough, unconfirmed.
+    if registry.cluster.local()?.has_ended(session.object)? {
+        return Err(Error::UploadUnknown);
+    }
     let (session, terms) = chunk(registry, session, &parts.headers).await?;
     let hasher = session.hasher_for(session.algorithm);
     let (object, offset) = (session.object, session.offset);
