@@ -1,9 +1,15 @@
 # A Docker engine of this run's own: its folders, socket and process. It touches neither an engine that the machine
 # already runs nor the machine's packet filter.
 #
-# The vfs storage driver and no bridge but those of compose keep it working inside containers and small VMs. Containers
-# of one network reach each other through its bridge, the host reaches published ports through docker-proxy: neither
-# needs iptables or forwarding.
+# The vfs storage driver and no packet filter keep it working inside containers and small VMs. Containers of one network
+# reach each other through its bridge, the host reaches published ports through docker-proxy: neither needs iptables or
+# forwarding. The default bridge has a name of its own, because an engine that is told to have none removes `docker0`,
+# whosever it is.
+
+# At most 15 characters, as interfaces are named.
+BRIDGE="roadstead$((BASHPID % 100000))"
+# Of the range for benchmarks (RFC 2544), which no network of the machine should have.
+BRIDGE_ADDRESS=198.18.253.1/24
 
 # From here on every docker command of this run means this engine.
 export DOCKER_HOST="unix://$WORK/engine/docker.sock"
@@ -17,6 +23,8 @@ as_root() {
 start_engine() {
     mkdir -p "$WORK/engine/client"
     echo '{}' >"$WORK/engine/daemon.json"
+    as_root ip link add "$BRIDGE" type bridge
+    as_root ip address add "$BRIDGE_ADDRESS" dev "$BRIDGE"
     as_root dockerd \
         --config-file "$WORK/engine/daemon.json" \
         --host "$DOCKER_HOST" \
@@ -25,7 +33,7 @@ start_engine() {
         --exec-root "$WORK/engine/exec" \
         --pidfile "$WORK/engine/docker.pid" \
         --storage-driver vfs \
-        --bridge none \
+        --bridge "$BRIDGE" \
         --iptables=false --ip6tables=false --ip-forward=false \
         >"$WORK/engine/log" 2>&1 &
     eventually 60 0.2 docker version >/dev/null 2>&1 || {
@@ -37,7 +45,10 @@ start_engine() {
 # Ends the engine with everything in it: containers, networks, mounts, its containerd.
 stop_engine() {
     local pid containers
-    pid="$(cat "$WORK/engine/docker.pid" 2>/dev/null)" || return 0
+    pid="$(cat "$WORK/engine/docker.pid" 2>/dev/null)" || {
+        remove_bridge
+        return 0
+    }
     containers="$(docker ps --all --quiet)"
     # shellcheck disable=SC2086 # One id a word.
     [ -z "$containers" ] || docker rm --force --volumes $containers
@@ -45,7 +56,10 @@ stop_engine() {
     as_root kill "$pid"
     eventually 30 0.2 has_ended "$pid" || as_root kill -KILL "$pid"
     unmount_engine
+    remove_bridge
 }
+
+remove_bridge() { as_root ip link delete "$BRIDGE" 2>/dev/null || true; }
 
 # dockerd leaves some of its mounts behind, such as the network namespace of containers on the host's network.
 unmount_engine() {
