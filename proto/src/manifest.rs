@@ -52,16 +52,17 @@ impl Manifest {
         let json: ManifestJson = serde_json::from_slice(&content).map_err(invalid)?;
         json.check_shape(kind, &media_type)?;
 
+        let config = json.config.iter().flatten();
         let artifact_type = match (json.artifact_type, &json.config) {
             (Some(artifact_type), _) if !artifact_type.is_empty() => Some(artifact_type),
-            (_, Some(config)) => Some(config.media_type.clone()),
+            (_, Some(Some(config))) => Some(config.media_type.clone()),
             _ => None,
         };
-        let blobs = json.config.iter().chain(json.layers.iter().flatten());
+        let blobs = config.chain(json.layers.iter().flatten().flatten());
         Ok(Self {
             digest: Digest::of(algorithm, &content),
             blobs: links(blobs)?,
-            children: links(json.manifests.iter().flatten())?,
+            children: links(json.manifests.iter().flatten().flatten())?,
             subject: json
                 .subject
                 .map(|subject| subject.check())
@@ -170,15 +171,30 @@ pub enum ManifestError {
     Data(Digest),
 }
 
+/// A field that tells an image from an index: `None` when the manifest does not have it, and
+/// `Some(None)` when it is there and null, which some readers take for there and some for not.
+type Field<T> = Option<Option<T>>;
+
+fn present<'de, D, T>(json: D) -> Result<Field<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(json).map(Some)
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ManifestJson {
     schema_version: Option<u64>,
     media_type: Option<String>,
     artifact_type: Option<String>,
-    config: Option<DescriptorJson>,
-    layers: Option<Vec<DescriptorJson>>,
-    manifests: Option<Vec<DescriptorJson>>,
+    #[serde(default, deserialize_with = "present")]
+    config: Field<DescriptorJson>,
+    #[serde(default, deserialize_with = "present")]
+    layers: Field<Vec<DescriptorJson>>,
+    #[serde(default, deserialize_with = "present")]
+    manifests: Field<Vec<DescriptorJson>>,
     subject: Option<DescriptorJson>,
     annotations: Option<BTreeMap<String, String>>,
     // Docker's schema 1: refused by name, since its other fields mean nothing here.
@@ -215,23 +231,27 @@ impl ManifestJson {
             ManifestKind::Index if self.config.is_some() || self.layers.is_some() => {
                 return Err(ManifestError::Ambiguous);
             }
-            ManifestKind::Image if self.config.is_none() => {
+            ManifestKind::Image if !has_value(&self.config) => {
                 return Err(ManifestError::Missing("config"));
             }
-            ManifestKind::Image if self.layers.is_none() => {
+            ManifestKind::Image if !has_value(&self.layers) => {
                 return Err(ManifestError::Missing("layers"));
             }
-            ManifestKind::Index if self.manifests.is_none() => {
+            ManifestKind::Index if !has_value(&self.manifests) => {
                 return Err(ManifestError::Missing("manifests"));
             }
             ManifestKind::Image | ManifestKind::Index => {}
         }
-        let count = |list: &Option<Vec<DescriptorJson>>| list.as_ref().map_or(0, Vec::len);
+        let count = |list: &Field<Vec<DescriptorJson>>| list.iter().flatten().flatten().count();
         if count(&self.layers) + count(&self.manifests) > MANIFEST_LINKS_MAX {
             return Err(ManifestError::TooManyLinks);
         }
         Ok(())
     }
+}
+
+fn has_value<T>(field: &Field<T>) -> bool {
+    matches!(field, Some(Some(_)))
 }
 
 impl DescriptorJson {
@@ -315,6 +335,18 @@ mod tests {
         let both = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[],"manifests":[]}}"#);
         assert_eq!(parse(MediaType::OCI_MANIFEST, &both), Err(ManifestError::Ambiguous));
         assert_eq!(parse(MediaType::OCI_INDEX, &both), Err(ManifestError::Ambiguous));
+        let with_null =
+            format!(r#"{{"schemaVersion":2,"config":{config},"layers":[],"manifests":null}}"#);
+        assert_eq!(parse(MediaType::OCI_MANIFEST, &with_null), Err(ManifestError::Ambiguous));
+        for null in ["layers", "config"] {
+            let index = format!(r#"{{"schemaVersion":2,"manifests":[],"{null}":null}}"#);
+            assert_eq!(parse(MediaType::OCI_INDEX, &index), Err(ManifestError::Ambiguous));
+        }
+        let no_manifests = r#"{"schemaVersion":2,"manifests":null}"#;
+        assert_eq!(
+            parse(MediaType::OCI_INDEX, no_manifests),
+            Err(ManifestError::Missing("manifests"))
+        );
         let no_layers = format!(r#"{{"schemaVersion":2,"config":{config}}}"#);
         assert_eq!(
             parse(MediaType::OCI_MANIFEST, &no_layers),
