@@ -15,6 +15,7 @@ use std::path::PathBuf;
 pub use self::address::{HostPort, HostPortError};
 pub use self::error::ConfigError;
 pub use self::setting::{Filter, LogFormat, Milliseconds, StorageKind, Voters};
+pub(crate) use self::source::variable;
 pub use self::source::{Origin, Source};
 
 /// A node's configuration, checked: every address is one, and the values fit each other.

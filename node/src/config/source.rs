@@ -190,7 +190,7 @@ impl fmt::Display for Source {
 }
 
 /// The environment variable that sets `key`.
-fn variable(key: &str) -> String {
+pub(crate) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
 }
 

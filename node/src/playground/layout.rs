@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::PlaygroundError;
+use crate::config::variable;
 use crate::{DataFolder, FolderError};
 
 /// Most nodes of a playground: as many as there are ports of one digit.
@@ -122,13 +123,13 @@ impl Layout {
         }
     }
 
-    /// The content of the configuration file of the node at `place`.
-    pub(super) fn config_of(&self, place: &Place) -> String {
+    /// The keys that the playground itself sets for the node at `place`, by section.
+    fn settings_of(&self, place: &Place) -> [(&'static str, Vec<(&'static str, Value)>); 6] {
         let others = self.places().into_iter().filter(|other| other.number != place.number);
         // The first node founds the cluster.
         let join: Vec<_> = if place.number == 1 { Vec::new() } else { others.collect() };
         let join = join.iter().map(|other| text(other.peer())).collect();
-        let sections = [
+        [
             ("node", vec![("data_dir", text(place.data().display()))]),
             ("api", vec![("listen", text(place.api()))]),
             ("peer", vec![("listen", text(place.peer()))]),
@@ -141,8 +142,21 @@ impl Layout {
                 ],
             ),
             ("storage", vec![("path", text(self.dir.join("blobs").display()))]),
-        ];
-        let file: Table = sections
+        ]
+    }
+
+    /// Whether the environment variable `name` would undo what the playground sets for its nodes.
+    pub(super) fn is_undone_by(&self, place: &Place, name: &str) -> bool {
+        let mut settings = self.settings_of(place).into_iter();
+        settings.any(|(section, keys)| {
+            keys.iter().any(|(key, _)| variable(&format!("{section}.{key}")) == name)
+        })
+    }
+
+    /// The content of the configuration file of the node at `place`.
+    pub(super) fn config_of(&self, place: &Place) -> String {
+        let file: Table = self
+            .settings_of(place)
             .into_iter()
             .map(|(section, keys)| {
                 let keys: Table =
@@ -273,6 +287,22 @@ mod tests {
         Layout::open(&dir, Some(3), Some(65_513)).unwrap();
         let refusal = Layout::open(folder.path(), None, None).unwrap_err().to_string();
         assert!(refusal.contains("not Roadstead's"), "{refusal}");
+    }
+
+    #[test]
+    fn the_environment_sets_what_the_playground_leaves_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::open(&folder.path().join("new"), None, None).unwrap();
+        let place = layout.place(1).unwrap();
+        for (name, is_undone) in [
+            ("ROADSTEAD_API_LISTEN", true),
+            ("ROADSTEAD_CLUSTER_JOIN", true),
+            ("ROADSTEAD_API_SPARSE", false),
+            ("ROADSTEAD_LOG_FILTER", false),
+            ("PATH", false),
+        ] {
+            assert_eq!(layout.is_undone_by(&place, name), is_undone, "{name}");
+        }
     }
 
     #[test]

@@ -36,9 +36,10 @@ impl Process {
 
         let mut command = Command::new(&program);
         command.args(["serve", "--with-parent", "--config"]).arg(&config);
-        // What the playground decides must not be undone by the terminal's environment.
+        // What the playground decides must not be undone by the terminal's environment; the rest of
+        // a node's configuration may come from there.
         for (name, _) in env::vars_os() {
-            if name.to_string_lossy().starts_with("ROADSTEAD_") {
+            if layout.is_undone_by(&place, &name.to_string_lossy()) {
                 command.env_remove(name);
             }
         }
