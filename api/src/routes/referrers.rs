@@ -1,5 +1,7 @@
 //! `/v2/<name>/referrers/<digest>`: the manifests whose subject is a given one.
 
+use std::ops::ControlFlow;
+
 use axum::response::{IntoResponse as _, Response};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
@@ -15,11 +17,10 @@ use crate::registry::Registry;
 
 /// Says by what the list was filtered.
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
-/// Referrers that are read from the catalog at once: each may carry a manifest's worth of
-/// annotations.
-const SCAN: usize = 32;
-/// Referrers that one request looks through for those of the wanted type.
-const SCANNED_MAX: usize = 10_000;
+/// Rows that one request looks at for those of the wanted type.
+const SCANNED_ROWS_MAX: usize = 10_000;
+/// Bytes of rows that one request looks at: a row has all annotations of its manifest.
+const SCANNED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// One page of referrers.
 struct Found {
@@ -65,49 +66,48 @@ pub(super) async fn list(
     Ok(response)
 }
 
-/// The referrers of type `wanted` after `after`: at most `limit`, and at most as many bytes of them
-/// as clients take for a manifest.
+/// The referrers of type `wanted` after `after`: at most `limit`, at most as many bytes of them as
+/// clients take for a manifest, and what can be found with a bounded effort. A page may have fewer,
+/// even none, and still a next one.
 fn collect(
     view: &View,
     repository: &RepoName,
     subject: &Digest,
-    mut after: Option<Digest>,
+    after: Option<Digest>,
     wanted: Option<&str>,
     limit: usize,
 ) -> Result<Found, Error> {
     let mut found = Found { descriptors: Vec::new(), next: None };
-    let (mut bytes, mut scanned) = (0, 0);
     if limit == 0 {
         return Ok(found);
     }
-    loop {
-        let batch = view.referrers(repository, subject, after.as_ref(), SCAN)?;
-        let is_last = batch.len() < SCAN;
-        for referrer in batch {
-            if is_wanted(&referrer, wanted) {
-                let descriptor = serde_json::to_value(&referrer)
-                    .map_err(|error| Error::Internal(error.to_string()))?;
-                let size = descriptor.to_string().len();
-                let is_full = found.descriptors.len() == limit
-                    || (bytes + size > MANIFEST_BYTES_MAX - 1024 && bytes > 0);
-                if is_full {
-                    found.next = after;
-                    return Ok(found);
-                }
-                bytes += size;
-                found.descriptors.push(descriptor);
+    let (mut bytes, mut scanned_rows, mut scanned_bytes) = (0, 0, 0);
+    let mut last = after.clone();
+    view.visit_referrers(repository, subject, after.as_ref(), |referrer, row_bytes| {
+        scanned_bytes += row_bytes;
+        let is_spent = scanned_rows == SCANNED_ROWS_MAX || scanned_bytes > SCANNED_BYTES_MAX;
+        // Never at the first row, so that every page gets further.
+        if is_spent && scanned_rows > 0 {
+            found.next = last.take();
+            return ControlFlow::Break(());
+        }
+        if is_wanted(&referrer, wanted) {
+            let descriptor = json!(referrer);
+            let size = descriptor.to_string().len();
+            let is_full = found.descriptors.len() == limit
+                || (bytes + size > MANIFEST_BYTES_MAX - 1024 && bytes > 0);
+            if is_full {
+                found.next = last.take();
+                return ControlFlow::Break(());
             }
-            after = Some(referrer.digest);
-            scanned += 1;
+            bytes += size;
+            found.descriptors.push(descriptor);
         }
-        if is_last {
-            return Ok(found);
-        }
-        if scanned >= SCANNED_MAX {
-            found.next = after;
-            return Ok(found);
-        }
-    }
+        scanned_rows += 1;
+        last = Some(referrer.digest);
+        ControlFlow::Continue(())
+    })?;
+    Ok(found)
 }
 
 fn is_wanted(referrer: &Descriptor, wanted: Option<&str>) -> bool {

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::world::{IMAGE, INDEX, Reply, World, descriptor, image, sha256};
+use crate::world::{IMAGE, INDEX, Reply, World, descriptor, image, sha256, sha512};
 
 /// The path in the `Link` header, if there is a next page.
 fn next(reply: &Reply) -> Option<String> {
@@ -134,5 +134,81 @@ async fn referrers_are_listed_by_type_and_page_by_page() {
         let pages = all(&world, &format!("{path}?n=1&artifactType={escaped}"), "manifests").await;
         assert_eq!(Value::from(pages), manifests);
     }
+    world.stop().await;
+}
+
+/// The tag under which clients keep the referrers of `subject` on registries that do not
+/// (distribution-spec, "Referrers Tag Schema").
+fn fallback_tag(subject: &str) -> String {
+    let (algorithm, hex) = subject.split_once(':').unwrap();
+    format!("{algorithm}-{}", &hex[..64])
+}
+
+#[tokio::test]
+async fn referrers_that_a_mirrored_fallback_tag_names_are_listed() {
+    let world = World::start().await;
+    let subject = world.push_image("a", "v1", b"layer").await;
+    for subject_digest in [sha256(&subject), sha512(&subject)] {
+        let mut about = descriptor(IMAGE, &subject);
+        about["digest"] = json!(subject_digest.as_str());
+        let mut signature = image(&[b"layer"], Some(about));
+        signature["artifactType"] = json!("application/x.signature");
+        signature["annotations"] = json!({ "of": subject_digest.as_str() });
+        let signature = signature.to_string().into_bytes();
+        let digest = sha256(&signature);
+        // As a mirror does: what the index names, and then the index under its tag.
+        world.put_manifest("a", digest.as_str(), IMAGE, &signature).await.is(StatusCode::CREATED);
+        let mut entry = descriptor(IMAGE, &signature);
+        entry["artifactType"] = json!("application/x.signature");
+        let unrelated = descriptor(IMAGE, &subject);
+        let index = json!({
+            "schemaVersion": 2, "mediaType": INDEX, "manifests": [entry.clone(), unrelated],
+        });
+        let tag = fallback_tag(subject_digest.as_str());
+        let pushed = world.put_manifest("a", &tag, INDEX, index.to_string().as_bytes()).await;
+        pushed.is(StatusCode::CREATED);
+
+        let referrers = world.get(&format!("/v2/a/referrers/{subject_digest}")).await;
+        entry["annotations"] = json!({ "of": subject_digest.as_str() });
+        assert_eq!(
+            referrers.json()["manifests"],
+            json!([entry]),
+            "once, and what has no subject not"
+        );
+        assert_eq!(world.get(&format!("/v2/a/manifests/{tag}")).await.json(), index);
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_of_referrers_looks_at_a_bounded_number_of_bytes() {
+    let world = World::start().await;
+    world.push_blob("a", b"{}").await;
+    let subject = descriptor(IMAGE, b"a subject that need not exist");
+    let push = async |number: usize, kind: &str, padding: usize| {
+        let mut referrer = image(&[], Some(subject.clone()));
+        referrer["artifactType"] = json!(kind);
+        referrer["annotations"] = json!({ number.to_string(): "x".repeat(padding) });
+        let content = referrer.to_string().into_bytes();
+        let digest = sha256(&content);
+        world.put_manifest("a", digest.as_str(), IMAGE, &content).await.is(StatusCode::CREATED);
+    };
+    for number in 0..6 {
+        push(number, "application/x.large", 3_500_000).await;
+    }
+    for number in 0..3 {
+        push(number, "application/x.small", 10).await;
+    }
+    let path = format!("/v2/a/referrers/{}", subject["digest"].as_str().unwrap());
+    let filtered = format!("{path}?artifactType=application/x.none");
+    let first = world.get(&filtered).await;
+    assert_eq!(first.json()["manifests"], json!([]));
+    assert!(next(&first).is_some(), "there is more than one request looks at");
+    assert_eq!(all(&world, &filtered, "manifests").await.len(), 0);
+    let small = format!("{path}?artifactType=application/x.small");
+    assert_eq!(all(&world, &small, "manifests").await.len(), 3);
+    assert_eq!(all(&world, &path, "manifests").await.len(), 9);
+    let pages = world.get(&path).await;
+    assert!(pages.body.len() <= proto::limits::MANIFEST_BYTES_MAX, "a page is a manifest");
     world.stop().await;
 }

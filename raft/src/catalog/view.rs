@@ -159,36 +159,32 @@ impl View {
         self.page("repository", &self.keys.all(Table::Repository), after, limit)
     }
 
-    /// Up to `limit` manifests of `repository` whose subject is `subject`, after the digest
-    /// `after`, in order of digest.
-    pub fn referrers(
+    /// Visits the manifests of `repository` whose subject is `subject`, in order of digest and from
+    /// the digest after `after` on, until `visit` breaks. With each come the bytes of its row,
+    /// which are what it costs to look at it: there may be many, and each may be large.
+    pub fn visit_referrers(
         &self,
         repository: &RepoName,
         subject: &Digest,
         after: Option<&Digest>,
-        limit: usize,
-    ) -> Result<Vec<Descriptor>, ReadError> {
+        mut visit: impl FnMut(Descriptor, usize) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
         let prefix = self.keys.about(Table::Referrer, repository, subject);
-        let mut rows = Vec::new();
-        self.visit(&prefix, after.map(Digest::as_str), limit, |end, value| {
-            rows.push((end.to_vec(), Bytes::copy_from_slice(value)));
-        })?;
-        rows.into_iter()
-            .map(|(digest, row)| {
-                let row =
-                    pb::DescriptorRow::decode(row).map_err(|e| DecodeError::new("referrer", e))?;
-                Ok(Descriptor {
-                    digest: text("digest", &digest)?,
-                    media_type: row
-                        .media_type
-                        .parse()
-                        .map_err(|e| DecodeError::new("media type", e))?,
-                    size: row.size,
-                    artifact_type: row.artifact_type,
-                    annotations: row.annotations,
-                })
-            })
-            .collect()
+        let from = following(&prefix, after.map(Digest::as_str));
+        let mut damaged = Ok(());
+        self.rows.scan(
+            Space::Catalog,
+            &from,
+            &keys::after(&prefix),
+            &mut |key, row| match referrer(&key[prefix.len()..], row) {
+                Ok(referrer) => visit(referrer, row.len()),
+                Err(error) => {
+                    damaged = Err(error);
+                    ControlFlow::Break(())
+                }
+            },
+        )?;
+        damaged
     }
 
     /// All tags that name `digest`.
@@ -263,12 +259,7 @@ impl View {
         limit: usize,
         visit: impl FnMut(&[u8], &[u8]),
     ) -> Result<(), ReadError> {
-        let mut from = prefix.to_vec();
-        if let Some(after) = after {
-            from.extend_from_slice(after.as_bytes());
-            from.push(0);
-        }
-        self.visit_from(&from, prefix, limit, visit)
+        self.visit_from(&following(prefix, after), prefix, limit, visit)
     }
 
     /// Visits up to `limit` rows whose key starts with `prefix` and is not before `from`, with what
@@ -298,6 +289,27 @@ pub(crate) fn current_generation(rows: &dyn KvRead) -> Result<Generation, ReadEr
     let Some(value) = rows.get(Space::Catalog, keys::POINTER)? else { return Ok(0) };
     let bytes = value.as_ref().try_into().map_err(|e| DecodeError::new("generation", e))?;
     Ok(Generation::from_be_bytes(bytes))
+}
+
+/// The first key that can follow `prefix` and the name `after`.
+fn following(prefix: &[u8], after: Option<&str>) -> Vec<u8> {
+    let mut from = prefix.to_vec();
+    if let Some(after) = after {
+        from.extend_from_slice(after.as_bytes());
+        from.push(0);
+    }
+    from
+}
+
+fn referrer(digest: &[u8], row: &[u8]) -> Result<Descriptor, ReadError> {
+    let row = pb::DescriptorRow::decode(row).map_err(|e| DecodeError::new("referrer", e))?;
+    Ok(Descriptor {
+        digest: text("digest", digest)?,
+        media_type: row.media_type.parse().map_err(|e| DecodeError::new("media type", e))?,
+        size: row.size,
+        artifact_type: row.artifact_type,
+        annotations: row.annotations,
+    })
 }
 
 fn text<T: std::str::FromStr<Err: ToString>>(
