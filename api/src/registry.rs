@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::registry::Registry as Metrics;
-use proto::{Answer, Command, Refusal, RequestId, UploadKey};
+use proto::{Answer, Command, Digest, Refusal, RepoName, RequestId, UploadKey};
 use raft::{Clock, Cluster, ProposeError, ReadError, View};
 use storage::Blobs;
 use tokio::time::timeout;
@@ -95,6 +95,13 @@ impl Registry {
             },
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// A repository that has the blob and that whoever asks may read: every one, while there are no
+    /// accounts. With accounts, this is where to pass over those that they may not read; what is
+    /// mounted then comes from a repository that is named, as if the client had named it.
+    pub(crate) async fn source(&self, digest: &Digest) -> Result<Option<RepoName>, Error> {
+        Ok(self.view().await?.holders(digest, None, 1)?.pop())
     }
 
     /// Has the cluster decide `command`. Waits out an election: every attempt carries the same

@@ -31,6 +31,10 @@ pub const BLOB_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024 * 1024;
 /// Most parts (acknowledged chunks) that one upload may have: S3's limit, held on every store.
 pub const UPLOAD_PARTS_MAX: usize = 10_000;
 
+/// Chunks that uploads are asked to come in, at least, in bytes: a multipart upload's smallest part
+/// on S3. Smaller ones are taken too, as many as [`UPLOAD_PARTS_MAX`].
+pub const UPLOAD_CHUNK_BYTES_MIN: u64 = 5 * 1024 * 1024;
+
 /// How long an upload may stay open after its last acknowledged chunk.
 pub const UPLOAD_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 

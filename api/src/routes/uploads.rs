@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
 use http::{HeaderName, StatusCode, header};
-use proto::limits::UPLOAD_PARTS_MAX;
+use proto::limits::{UPLOAD_CHUNK_BYTES_MIN, UPLOAD_PARTS_MAX};
 use proto::{Algorithm, Command, Digest, ObjectKey, Refusal, RepoName};
 
 use self::place::{chunk, durable, interrupted, out_of_step};
@@ -22,8 +22,11 @@ use crate::session::Session;
 /// The upload's id, for clients that track it.
 const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
-/// Begins an upload (distribution-spec, "Pushing blobs"): mounts the blob when `mount` and `from`
-/// allow it, takes it whole when `digest` is given, and otherwise tells where to send it.
+/// Asks for chunks of at least so many bytes (distribution-spec, "Pushing a blob in chunks").
+const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
+
+/// Begins an upload (distribution-spec, "Pushing blobs"): mounts the blob when `mount` asks for one
+/// that is there, takes it whole when `digest` is given, and otherwise tells where to send it.
 pub(super) async fn begin(
     registry: &Registry,
     repository: RepoName,
@@ -31,24 +34,25 @@ pub(super) async fn begin(
     body: Body,
 ) -> Result<Response, Error> {
     let query = Query::of(&parts.uri);
+    let mut algorithm = Algorithm::Sha256;
     if let Some(digest) = query.first("mount") {
-        let digest = digest.parse()?;
-        if let Some(from) = query.first("from")
-            && mount(registry, &repository, from, &digest).await?
-        {
+        let digest: Digest = digest.parse()?;
+        if mount(registry, &repository, query.first("from"), &digest).await? {
             return Ok(created(&repository, &digest));
         }
+        algorithm = digest.algorithm();
     }
-    let algorithm = match query.first("digest-algorithm") {
-        Some(name) => name.parse()?,
-        None => Algorithm::Sha256,
-    };
+    if let Some(name) = query.first("digest-algorithm") {
+        algorithm = name.parse()?;
+    }
     let object = ObjectKey::from_random(u128::from_be_bytes(random()?));
     let session = Session::begin(repository, object, algorithm, registry.clock.now());
     if query.first("digest").is_some() {
         return finish(registry, session, parts, body).await;
     }
-    accepted(registry, &session, StatusCode::ACCEPTED).await
+    let mut response = accepted(registry, &session, StatusCode::ACCEPTED).await?;
+    response.headers_mut().insert(CHUNK_MIN_LENGTH, UPLOAD_CHUNK_BYTES_MIN.into());
+    Ok(response)
 }
 
 /// The session that the request continues.
@@ -161,15 +165,19 @@ async fn known(registry: &Registry, session: &Session) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether the blob could be mounted. All reasons against it look alike, so that nobody learns what
-/// others have.
+/// Whether the blob could be mounted, from the repository `from` alone when there is one. All
+/// reasons against it look alike, so that nobody learns what others have.
 async fn mount(
     registry: &Registry,
     repository: &RepoName,
-    from: &str,
+    from: Option<&str>,
     digest: &Digest,
 ) -> Result<bool, Error> {
-    let Ok(from) = from.parse() else { return Ok(false) };
+    let from = match from {
+        Some(from) => from.parse().ok(),
+        None => registry.source(digest).await?,
+    };
+    let Some(from) = from else { return Ok(false) };
     let Some(blob) = registry.content(|view| view.blob(&from, digest)).await? else {
         return Ok(false);
     };

@@ -5,7 +5,7 @@ use http::{StatusCode, header};
 use proto::ObjectKey;
 use storage::Blobs as _;
 
-use crate::world::{World, sha256};
+use crate::world::{World, sha256, sha512};
 
 #[tokio::test]
 async fn a_blob_is_pulled_as_it_was_pushed() {
@@ -120,11 +120,42 @@ async fn a_mounted_blob_is_in_both_repositories() {
 }
 
 #[tokio::test]
+async fn a_blob_is_mounted_from_wherever_it_is_when_no_repository_is_named() {
+    let world = World::start().await;
+    for digest in [world.push_blob("a", b"shared").await, world.push_sha512("b", b"shared").await] {
+        let path = format!("/v2/c/blobs/uploads/?mount={digest}");
+        let mounted = world.request("POST", &path).send().await;
+        mounted.is(StatusCode::CREATED);
+        assert_eq!(mounted.header("docker-content-digest"), digest.as_str());
+        assert_eq!(world.get(&mounted.location()).await.body, "shared");
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_blob_that_no_repository_has_is_uploaded_instead_of_mounted() {
+    let world = World::start().await;
+    let gone = world.push_blob("a", b"gone").await;
+    world.delete(&format!("/v2/a/blobs/{gone}")).await.is(StatusCode::ACCEPTED);
+    for digest in [gone, sha256(b"never pushed"), sha512(b"never pushed")] {
+        let path = format!("/v2/c/blobs/uploads/?mount={digest}");
+        let begun = world.request("POST", &path).send().await;
+        begun.is(StatusCode::ACCEPTED);
+        world.head(&format!("/v2/c/blobs/{digest}")).await.is(StatusCode::NOT_FOUND);
+        let put = format!("{}&digest={digest}", begun.location());
+        let content = if digest == sha256(b"gone") { "gone" } else { "never pushed" };
+        let pushed = world.request("PUT", &put).body(content.as_bytes()).send().await;
+        pushed.is(StatusCode::CREATED);
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_mount_that_cannot_be_is_an_upload_whatever_the_reason() {
     let world = World::start().await;
     let digest = world.push_blob("a", b"shared").await;
     world.push_blob("b", b"other").await;
-    for from in ["&from=b", "&from=nothing", "&from=Not%20A%20Name", ""] {
+    for from in ["&from=b", "&from=nothing", "&from=Not%20A%20Name", "&from="] {
         let path = format!("/v2/c/blobs/uploads/?mount={digest}{from}");
         let reply = world.request("POST", &path).send().await;
         reply.is(StatusCode::ACCEPTED);

@@ -118,6 +118,18 @@ async fn an_upload_can_say_beforehand_what_its_digest_will_be() {
 }
 
 #[tokio::test]
+async fn an_upload_is_asked_for_chunks_of_a_least_length_and_takes_smaller_ones() {
+    let world = World::start().await;
+    let begun = world.request("POST", "/v2/a/blobs/uploads/").send().await;
+    let least: u64 = begun.header("oci-chunk-min-length").parse().unwrap();
+    assert_eq!(least, proto::limits::UPLOAD_CHUNK_BYTES_MIN);
+    let sent = patch_at(&world, &begun.location(), 0, b"small").await;
+    sent.is(StatusCode::ACCEPTED);
+    put(&world, &sent.location(), &sha256(b"small")).await.is(StatusCode::CREATED);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_chunk_out_of_order_is_told_where_to_go_on() {
     let world = World::start().await;
     let location = world.begin("a").await;

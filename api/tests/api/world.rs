@@ -133,6 +133,14 @@ impl World {
         digest
     }
 
+    /// Pushes a blob in one request, by its digest of SHA-512.
+    pub(crate) async fn push_sha512(&self, name: &str, content: &[u8]) -> Digest {
+        let digest = sha512(content);
+        let path = format!("/v2/{name}/blobs/uploads/?digest={digest}");
+        self.request("POST", &path).body(content).send().await.is(StatusCode::CREATED);
+        digest
+    }
+
     /// Pushes an image with one layer of `content`, under `reference`, and answers the manifest.
     pub(crate) async fn push_image(&self, name: &str, reference: &str, content: &[u8]) -> Vec<u8> {
         self.push_blob(name, b"{}").await;

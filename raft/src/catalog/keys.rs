@@ -35,6 +35,8 @@ pub(crate) enum Table {
     Blob = b'b',
     /// `repository digest -> nothing`: the blobs that a repository has.
     Link = b'l',
+    /// `digest repository -> nothing`: the repositories that have a blob.
+    Holder = b'h',
     /// `repository digest -> Manifest`.
     Manifest = b'm',
     /// `repository tag -> digest`.
@@ -105,6 +107,15 @@ impl Keys {
 
     pub(crate) fn link(self, repository: &RepoName, digest: &Digest) -> Vec<u8> {
         join(self.within(Table::Link, repository), digest.as_str().as_bytes())
+    }
+
+    /// The prefix of the repositories that have a blob.
+    pub(crate) fn holders(self, digest: &Digest) -> Vec<u8> {
+        field(self.table(Table::Holder), digest.as_str())
+    }
+
+    pub(crate) fn holder(self, digest: &Digest, repository: &RepoName) -> Vec<u8> {
+        join(self.holders(digest), repository.as_str().as_bytes())
     }
 
     pub(crate) fn manifest(self, repository: &RepoName, digest: &Digest) -> Vec<u8> {

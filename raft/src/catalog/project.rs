@@ -33,6 +33,7 @@ pub(crate) fn project(
         Event::BlobLinked { repository, digest, size, object } => {
             batch.put(keys.repository(repository), []);
             batch.put(keys.link(repository, digest), []);
+            batch.put(keys.holder(digest, repository), []);
             batch.put(keys.blob(digest), blob_row(*size, *object));
             batch.put(keys.object(*object), digest.as_str());
         }
@@ -44,7 +45,10 @@ pub(crate) fn project(
         Event::ObjectOrphaned { object } => {
             batch.put(keys.orphan(*object), when.as_millis().to_be_bytes());
         }
-        Event::BlobUnlinked { repository, digest } => batch.delete(keys.link(repository, digest)),
+        Event::BlobUnlinked { repository, digest } => {
+            batch.delete(keys.link(repository, digest));
+            batch.delete(keys.holder(digest, repository));
+        }
         Event::ManifestPut { repository, manifest } => {
             put_manifest(view, repository, manifest, batch)
         }

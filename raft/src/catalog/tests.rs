@@ -236,6 +236,25 @@ fn the_first_object_of_a_digest_stays_and_a_replacement_heals_it() {
 }
 
 #[test]
+fn the_repositories_that_have_a_blob_are_listed_in_order() {
+    let mut catalog = Catalog::new();
+    for repository in ["b", "a/b", "a"] {
+        catalog.link(repository, b"x", 1).unwrap();
+    }
+    catalog.link("c", b"y", 2).unwrap();
+    let holders = |catalog: &Catalog, after: Option<&str>, limit| {
+        let after = after.map(repo);
+        let found = catalog.view().holders(&digest(b"x"), after.as_ref(), limit).unwrap();
+        found.iter().map(RepoName::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(holders(&catalog, None, 9), ["a", "a/b", "b"]);
+    assert_eq!(holders(&catalog, Some("a"), 1), ["a/b"]);
+    let unlink = Command::UnlinkBlob { repository: repo("a"), digest: digest(b"x") };
+    catalog.apply(unlink).unwrap();
+    assert_eq!(holders(&catalog, None, 9), ["a/b", "b"]);
+}
+
+#[test]
 fn an_object_that_was_given_up_is_never_linked_and_one_that_is_linked_never_given_up() {
     let mut catalog = Catalog::new();
     let discard = |object| Command::DiscardObject { object: ObjectKey::from_random(object) };

@@ -159,6 +159,17 @@ impl View {
         self.page("repository", &self.keys.all(Table::Repository), after, limit)
     }
 
+    /// Up to `limit` repositories that have the blob `digest`, after `after`, in order.
+    pub fn holders(
+        &self,
+        digest: &Digest,
+        after: Option<&RepoName>,
+        limit: usize,
+    ) -> Result<Vec<RepoName>, ReadError> {
+        let after = after.map(RepoName::as_str);
+        self.page("repository", &self.keys.holders(digest), after, limit)
+    }
+
     /// Visits the manifests of `repository` whose subject is `subject`, in order of digest and from
     /// the digest after `after` on, until `visit` breaks. With each come the bytes of its row,
     /// which are what it costs to look at it: there may be many, and each may be large.
