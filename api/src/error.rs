@@ -13,6 +13,8 @@ use raft::{ProposeError, ReadError};
 use serde_json::{Value, json};
 use storage::BlobsError;
 
+use crate::condition;
+
 /// A request that was not done. Its text is for the person who asked, and tells what to do.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -21,7 +23,12 @@ pub(crate) enum Error {
     #[error("use one of these methods here: {0}")]
     Method(&'static str),
     #[error("deletion is switched off in this registry: ask its operator")]
-    DeletionOff,
+    DeletionOff {
+        /// The methods that are left, for `Allow`.
+        allow: &'static str,
+    },
+    #[error("{0} is \"*\", or quoted digests separated by commas, such as \"sha256:6c3c...\"")]
+    Condition(HeaderName),
     #[error(transparent)]
     Name(RepoNameError),
     #[error("a repository name stands in the path as it is: without escapes, '..' or '//'")]
@@ -114,7 +121,10 @@ impl Error {
     fn class(&self) -> (StatusCode, &'static str) {
         match self {
             Self::NoEndpoint => (StatusCode::NOT_FOUND, "UNSUPPORTED"),
-            Self::Method(_) | Self::DeletionOff => (StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED"),
+            Self::Method(_) | Self::DeletionOff { .. } => {
+                (StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED")
+            }
+            Self::Condition(_) => (StatusCode::BAD_REQUEST, "UNSUPPORTED"),
             Self::Name(_) | Self::UncleanName => (StatusCode::BAD_REQUEST, "NAME_INVALID"),
             Self::NameUnknown(_) => (StatusCode::NOT_FOUND, "NAME_UNKNOWN"),
             Self::PageSize => (StatusCode::BAD_REQUEST, "PAGINATION_NUMBER_INVALID"),
@@ -127,7 +137,9 @@ impl Error {
             Self::Manifest(ManifestError::TooLarge) => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "MANIFEST_INVALID")
             }
-            Self::TagInvalid(_) | Self::TooManyTags | Self::Manifest(_) | Self::ContentType(_) => {
+            // Distribution-spec, "Pushing Manifests": what to answer to too many of them.
+            Self::TooManyTags => (StatusCode::URI_TOO_LONG, "MANIFEST_INVALID"),
+            Self::TagInvalid(_) | Self::Manifest(_) | Self::ContentType(_) => {
                 (StatusCode::BAD_REQUEST, "MANIFEST_INVALID")
             }
             Self::BlobUnknown(_) => (StatusCode::NOT_FOUND, "BLOB_UNKNOWN"),
@@ -164,6 +176,11 @@ impl Error {
                     json!({ "code": code, "message": message, "detail": detail })
                 })
                 .collect(),
+            Self::Refused(Refusal::PreconditionFailed { reference, current }) => {
+                let current = current.as_ref().map(Digest::as_str);
+                let detail = json!({ "reference": reference.to_string(), "digest": current });
+                vec![json!({ "code": code, "message": message, "detail": detail })]
+            }
             Self::DigestMismatch { expected, actual } => {
                 let detail = json!({ "digest": expected.as_str(), "actual": actual.as_str() });
                 vec![json!({ "code": code, "message": message, "detail": detail })]
@@ -179,8 +196,12 @@ impl Error {
 
     fn headers(&self) -> Vec<(HeaderName, String)> {
         match self {
-            Self::Method(allow) => vec![(header::ALLOW, (*allow).to_owned())],
-            Self::DeletionOff => vec![(header::ALLOW, "GET, HEAD".to_owned())],
+            Self::Method(allow) | Self::DeletionOff { allow } => {
+                vec![(header::ALLOW, (*allow).to_owned())]
+            }
+            Self::Refused(Refusal::PreconditionFailed { current: Some(current), .. }) => {
+                vec![(header::ETAG, condition::etag(current))]
+            }
             Self::Range { size, .. } => vec![(header::CONTENT_RANGE, format!("bytes */{size}"))],
             Self::UploadOffset { location, range, .. } => {
                 vec![(header::LOCATION, location.clone()), (header::RANGE, range.clone())]
@@ -228,6 +249,8 @@ const fn refused(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::ReferencesUnknown(_) => (StatusCode::NOT_FOUND, "MANIFEST_BLOB_UNKNOWN"),
         Refusal::SizeMismatch { .. } => (StatusCode::BAD_REQUEST, "SIZE_INVALID"),
         Refusal::InUse { .. } => (StatusCode::CONFLICT, "DENIED"),
+        // No code of the specification is about conditions: this one says that it is a decision.
+        Refusal::PreconditionFailed { .. } => (StatusCode::PRECONDITION_FAILED, "DENIED"),
         Refusal::UploadEnded(_) => (StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
         Refusal::TypeConflict { .. } => (StatusCode::BAD_REQUEST, "MANIFEST_INVALID"),
         Refusal::AlreadyFounded(_) => (StatusCode::CONFLICT, "DENIED"),

@@ -73,13 +73,23 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
     text(headers, header::CONTENT_LENGTH)?.parse().ok()
 }
 
-/// Whether `If-None-Match` says that the client has `etag` already (RFC 9110, section 13.1.2: weak
-/// comparison).
-pub(crate) fn has_already(headers: &HeaderMap, etag: &str) -> bool {
-    let Some(list) = text(headers, header::IF_NONE_MATCH) else { return false };
-    list.split(',')
-        .map(str::trim)
-        .any(|entry| entry == "*" || entry.strip_prefix("W/").unwrap_or(entry) == etag)
+/// Whether `Accept` lists `media_type`, or is absent (RFC 9110, section 12.5.1).
+pub(crate) fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+    if !headers.contains_key(header::ACCEPT) {
+        return true;
+    }
+    let (kind, _) = media_type.split_once('/').unwrap_or((media_type, ""));
+    let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|entry| {
+        let (range, parameters) = entry.split_once(';').unwrap_or((entry, ""));
+        let range = range.trim();
+        let is_refused = parameters.split(';').any(|parameter| {
+            let weight = parameter.trim().strip_prefix("q=");
+            weight.is_some_and(|weight| weight.parse() == Ok(0.0))
+        });
+        let is_of_kind = || range.strip_suffix("/*").is_some_and(|range| range == kind);
+        !is_refused && (range == "*/*" || range == media_type || is_of_kind())
+    })
 }
 
 #[cfg(test)]
@@ -118,18 +128,23 @@ mod tests {
     }
 
     #[test]
-    fn an_entity_that_the_client_has_is_recognised() {
-        for (header, expected) in [
-            ("\"a\"", true),
-            ("W/\"a\"", true),
-            ("\"b\", \"a\"", true),
-            ("*", true),
-            ("\"b\"", false),
-            ("a", false),
+    fn a_type_is_accepted_where_a_range_covers_it() {
+        for (accept, expected) in [
+            (&["*/*"][..], true),
+            (&[""], false),
+            (&["a/b"], true),
+            (&["x/y", "a/c, a/b;q=0.5"], true),
+            (&["a/*"], true),
+            (&["a/b;q=0"], false),
+            (&["a/b; q=0.0, x/*"], false),
+            (&["a/bc"], false),
         ] {
             let mut headers = HeaderMap::new();
-            headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static(header));
-            assert_eq!(has_already(&headers, "\"a\""), expected, "{header}");
+            for line in accept {
+                headers.append(header::ACCEPT, HeaderValue::from_static(line));
+            }
+            assert_eq!(accepts(&headers, "a/b"), expected, "{accept:?}");
         }
+        assert!(accepts(&HeaderMap::new(), "a/b"));
     }
 }

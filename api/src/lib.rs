@@ -5,6 +5,7 @@
 //! for facts and the object store for bytes; whatever goes wrong becomes an `Error`, which alone
 //! knows statuses and codes.
 
+mod condition;
 mod endpoint;
 mod error;
 mod extract;
@@ -16,6 +17,7 @@ mod registry;
 mod routes;
 mod session;
 mod store;
+mod warning;
 
 pub use registry::{Options, Registry};
 

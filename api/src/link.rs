@@ -74,7 +74,7 @@ impl Registry {
         };
         match self.propose(request, command).await? {
             Answer::Linked { object } => Ok(object),
-            Answer::Done | Answer::Admitted { .. } => Ok(upload.object),
+            Answer::Done | Answer::Sparse { .. } | Answer::Admitted { .. } => Ok(upload.object),
         }
     }
 

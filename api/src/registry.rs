@@ -48,6 +48,14 @@ pub struct Registry {
 pub struct Options {
     /// Whether manifests, tags and blobs can be deleted; otherwise every DELETE of them is 405.
     pub deletion: bool,
+    /// Whether a manifest is taken although its repository lacks something that it names.
+    pub sparse: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { deletion: true, sparse: false }
+    }
 }
 
 impl Registry {

@@ -123,7 +123,7 @@ impl Node {
 
         let mut metrics = Metrics::default();
         metrics::register(&mut metrics, cluster.clone());
-        let options = Options { deletion: config.api.deletion };
+        let options = Options { deletion: config.api.deletion, sparse: config.api.sparse };
         let registry = Registry::new(cluster.clone(), blobs, clock, options, &mut metrics);
         let stopping = CancellationToken::new();
         let health = Health::new(cluster.clone(), stopping.clone(), metrics);

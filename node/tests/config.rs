@@ -19,6 +19,7 @@ fn everything_has_a_default() {
     assert_eq!(config.storage.path, Path::new("/var/lib/roadstead/blobs"));
     assert_eq!(config.cluster.voters, Voters::Three);
     assert!(config.api.deletion);
+    assert!(!config.api.sparse);
 }
 
 #[test]
@@ -46,6 +47,7 @@ fn the_environment_goes_before_the_file() {
     let variables = [
         ("ROADSTEAD_API_LISTEN", "0.0.0.0:80"),
         ("ROADSTEAD_API_DELETION", "false"),
+        ("ROADSTEAD_API_SPARSE", "true"),
         ("ROADSTEAD_CLUSTER_JOIN", "node-1:5001, node-3:5001"),
         ("ROADSTEAD_CLUSTER_VOTERS", "5"),
         ("ROADSTEAD_STORAGE_PATH", "/blobs"),
@@ -60,6 +62,7 @@ fn the_environment_goes_before_the_file() {
         read(&variables, "[api]\nlisten = '127.0.0.1:1'\n[cluster]\nvoters = 1\n").unwrap();
     assert_eq!(config.api.listen.to_string(), "0.0.0.0:80");
     assert!(!config.api.deletion);
+    assert!(config.api.sparse);
     assert_eq!(config.cluster.join.len(), 2);
     assert_eq!(config.cluster.voters, Voters::Five);
     assert_eq!(config.log.format, LogFormat::Json);

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::{
-    ClusterId, Digest, Manifest, NodeId, ObjectKey, Refusal, RepoName, RequestId, Tag, Timestamp,
-    UploadKey,
+    ClusterId, Digest, Manifest, NodeId, ObjectKey, Precondition, Refusal, RepoName, RequestId,
+    Tag, Timestamp, UploadKey,
 };
 
 /// A change that a node proposes. Whether it happens, and as which events, `decide` says when it is
@@ -61,6 +61,10 @@ pub enum Command {
         manifest: Manifest,
         /// The tags that shall name it.
         tags: Vec<Tag>,
+        /// What must hold of each of the tags; without tags, of the manifest's digest.
+        preconditions: Vec<Precondition>,
+        /// Whether the repository may lack what the manifest names.
+        sparse: bool,
     },
     /// Deletes a manifest and every tag that names it.
     DeleteManifest {
@@ -75,6 +79,8 @@ pub enum Command {
         repository: RepoName,
         /// The tag.
         tag: Tag,
+        /// What must hold of the tag.
+        preconditions: Vec<Precondition>,
     },
     /// Gives up an object that holds no blob, so that it never will and its bytes can be removed.
     DiscardObject {
@@ -95,16 +101,24 @@ impl fmt::Display for Command {
                 write!(f, "mount {repository}@{digest} from {from}")
             }
             Self::UnlinkBlob { repository, digest } => write!(f, "unlink {repository}@{digest}"),
-            Self::PutManifest { repository, manifest, tags } => {
-                write!(f, "put {repository}@{} as {tags:?}", manifest.digest())
+            Self::PutManifest { repository, manifest, tags, preconditions, .. } => {
+                write!(f, "put {repository}@{} as {tags:?}", manifest.digest())?;
+                write_preconditions(f, preconditions)
             }
             Self::DeleteManifest { repository, digest } => {
                 write!(f, "delete {repository}@{digest}")
             }
-            Self::DeleteTag { repository, tag } => write!(f, "delete {repository}:{tag}"),
+            Self::DeleteTag { repository, tag, preconditions } => {
+                write!(f, "delete {repository}:{tag}")?;
+                write_preconditions(f, preconditions)
+            }
             Self::DiscardObject { object } => write!(f, "discard object {object}"),
         }
     }
+}
+
+fn write_preconditions(f: &mut fmt::Formatter<'_>, all: &[Precondition]) -> fmt::Result {
+    all.iter().try_for_each(|precondition| write!(f, ", if {precondition}"))
 }
 
 /// A command as it stands in the log: with who asked, when the leader took it, and the id its
@@ -137,6 +151,13 @@ pub enum Answer {
     Linked {
         /// The object that holds the blob's bytes.
         object: ObjectKey,
+    },
+    /// It is so now, and the repository lacks something that its new manifest names.
+    Sparse {
+        /// How many digests it lacks.
+        missing: u64,
+        /// The first of them.
+        example: Digest,
     },
     /// The node is admitted.
     Admitted {

@@ -25,6 +25,9 @@ pub const MANIFEST_LINKS_MAX: usize = 10_000;
 /// Most tags that one push may set at once.
 pub const TAGS_PER_PUSH_MAX: usize = 64;
 
+/// Most digests that one precondition of a change may list.
+pub const PRECONDITION_DIGESTS_MAX: usize = 64;
+
 /// Largest blob, in bytes: what ten thousand parts of a multipart upload may hold on S3 (5 TiB).
 pub const BLOB_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024 * 1024;
 

@@ -43,6 +43,14 @@ pub enum Refusal {
         /// The media type it was first pushed with.
         stored: MediaType,
     },
+    /// What the change depends on is not so.
+    #[error("{}", unlike(reference, current.as_ref()))]
+    PreconditionFailed {
+        /// The tag, or the digest, that it depends on.
+        reference: Reference,
+        /// What that names; `None` when it does not exist.
+        current: Option<Digest>,
+    },
     /// The object holds a blob already, or was given up.
     #[error("upload {0} has ended; begin a new one")]
     UploadEnded(ObjectKey),
@@ -52,6 +60,17 @@ pub enum Refusal {
     /// The cluster has no identity yet.
     #[error("the cluster is still being founded; try again in a moment")]
     NotFounded,
+}
+
+fn unlike(reference: &Reference, current: Option<&Digest>) -> String {
+    match (reference, current) {
+        (Reference::Tag(tag), Some(current)) => {
+            format!("tag {tag} names {current} now: look at that, and decide anew")
+        }
+        (Reference::Tag(tag), None) => format!("tag {tag} does not exist now: decide anew"),
+        (Reference::Digest(digest), Some(_)) => format!("{digest} exists already"),
+        (Reference::Digest(digest), None) => format!("{digest} does not exist"),
+    }
 }
 
 fn list(digests: &[Digest]) -> String {

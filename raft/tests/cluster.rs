@@ -166,7 +166,14 @@ fn move_tag(number: usize) -> (Command, Digest) {
     let media_type: MediaType = MediaType::OCI_MANIFEST.parse().unwrap();
     let manifest = Manifest::parse(media_type, Algorithm::Sha256, json.into()).unwrap();
     let digest = manifest.digest().clone();
-    (Command::PutManifest { repository: repository(), manifest, tags: vec![tag()] }, digest)
+    let put = Command::PutManifest {
+        repository: repository(),
+        manifest,
+        tags: vec![tag()],
+        preconditions: vec![],
+        sparse: false,
+    };
+    (put, digest)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,8 +11,9 @@ use raft::Blob;
 use storage::BlobsError;
 
 use super::CONTENT_DIGEST;
+use crate::condition::{check_delete, etag, is_unchanged};
 use crate::error::Error;
-use crate::extract::{has_already, text};
+use crate::extract::text;
 use crate::range::Wanted;
 use crate::registry::Registry;
 
@@ -26,7 +27,7 @@ pub(super) async fn show(
 ) -> Result<Response, Error> {
     let blob = blob(registry, repository, &digest).await?;
     let etag = etag(&digest);
-    if has_already(&parts.headers, &etag) {
+    if is_unchanged(&parts.headers, || digest.clone().into(), &digest)? {
         return Ok((StatusCode::NOT_MODIFIED, about(&digest)).into_response());
     }
     let wanted = match text(&parts.headers, header::RANGE) {
@@ -61,7 +62,7 @@ pub(super) async fn describe(
     if blob.size > 0 && registry.extent(blob.object).await? < blob.size {
         return Err(gone(digest, blob.object));
     }
-    if has_already(&parts.headers, &etag(&digest)) {
+    if is_unchanged(&parts.headers, || digest.clone().into(), &digest)? {
         return Ok((StatusCode::NOT_MODIFIED, about(&digest)).into_response());
     }
     let length = [(header::CONTENT_LENGTH, blob.size.to_string())];
@@ -73,9 +74,14 @@ pub(super) async fn delete(
     registry: &Registry,
     repository: RepoName,
     digest: Digest,
+    parts: &Parts,
 ) -> Result<Response, Error> {
     if !registry.options.deletion {
-        return Err(Error::DeletionOff);
+        return Err(Error::DeletionOff { allow: "GET, HEAD" });
+    }
+    if let Err(unmet) = check_delete(&parts.headers, &digest) {
+        blob(registry, &repository, &digest).await?;
+        return Err(unmet);
     }
     registry.propose_once(Command::UnlinkBlob { repository, digest }).await?;
     Ok(StatusCode::ACCEPTED.into_response())
@@ -84,10 +90,6 @@ pub(super) async fn delete(
 async fn blob(registry: &Registry, repository: &RepoName, digest: &Digest) -> Result<Blob, Error> {
     let blob = registry.content(|view| view.blob(repository, digest)).await?;
     blob.ok_or_else(|| Error::BlobUnknown(digest.clone()))
-}
-
-fn etag(digest: &Digest) -> String {
-    format!("\"{digest}\"")
 }
 
 /// The headers of every answer about a blob.

@@ -7,15 +7,17 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use proto::limits::{MANIFEST_BYTES_MAX, TAGS_PER_PUSH_MAX};
 use proto::{
-    Algorithm, Command, Digest, Manifest, ManifestError, MediaType, MediaTypeError, Reference,
-    RepoName, Tag,
+    Algorithm, Answer, Command, Digest, Manifest, ManifestError, MediaType, MediaTypeError,
+    Reference, RepoName, Tag,
 };
 
 use super::CONTENT_DIGEST;
+use crate::condition::{check_delete, etag, is_unchanged, preconditions};
 use crate::error::Error;
-use crate::extract::{Query, content_length, has_already, text};
+use crate::extract::{Query, accepts, content_length, text};
 use crate::intake::{self, Terms};
 use crate::registry::Registry;
+use crate::warning::warn;
 
 /// Tells a client that the registry keeps referrers itself (distribution-spec, "Pushing Manifests
 /// with Subject").
@@ -31,33 +33,25 @@ pub(super) async fn show(
     reference: Reference,
     parts: &Parts,
 ) -> Result<Response, Error> {
-    let manifest = match &reference {
-        Reference::Digest(_) => {
-            registry.content(|view| view.manifest(repository, &reference)).await?
-        }
-        Reference::Tag(_) => registry.view().await?.manifest(repository, &reference)?,
-    };
-    let Some(manifest) = manifest else {
-        let exists = registry.view().await?.has_repository(repository)?;
-        return Err(if exists {
-            Error::ManifestUnknown(reference)
-        } else {
-            Error::NameUnknown(repository.clone())
-        });
-    };
+    let manifest = manifest(registry, repository, &reference).await?;
     let digest = manifest.digest();
-    let etag = format!("\"{digest}\"");
-    let is_known = has_already(&parts.headers, &etag);
-    let about = [(header::ETAG, etag), (CONTENT_DIGEST, digest.to_string())];
-    if is_known {
+    let about = [(header::ETAG, etag(digest)), (CONTENT_DIGEST, digest.to_string())];
+    if is_unchanged(&parts.headers, || reference, digest)? {
         return Ok((StatusCode::NOT_MODIFIED, about).into_response());
     }
-    let content_type = [(header::CONTENT_TYPE, manifest.media_type().as_str())];
-    Ok((about, content_type, manifest.content().clone()).into_response())
+    let media_type = manifest.media_type().as_str();
+    let content_type = [(header::CONTENT_TYPE, media_type)];
+    let mut response = (about, content_type, manifest.content().clone()).into_response();
+    if !accepts(&parts.headers, media_type) {
+        let text = format!("this manifest is of type {media_type}, which Accept does not list");
+        warn(response.headers_mut(), &text);
+    }
+    Ok(response)
 }
 
 /// Puts a manifest into the repository (distribution-spec, "Pushing Manifests"), under the tag in
-/// the path, or under its digest and every `tag` of the query.
+/// the path, or under its digest and every `tag` of the query. `If-Match` and `If-None-Match` are
+/// about these tags; without tags, about the digest.
 pub(super) async fn put(
     registry: &Registry,
     repository: RepoName,
@@ -67,6 +61,7 @@ pub(super) async fn put(
 ) -> Result<Response, Error> {
     let media_type = media_type(parts)?;
     let tags = tags(&reference, parts)?;
+    let preconditions = preconditions(&parts.headers)?;
     let content = content(parts, body).await?;
     let algorithm = match &reference {
         Reference::Digest(expected) => {
@@ -80,26 +75,65 @@ pub(super) async fn put(
     };
     let manifest = Manifest::parse(media_type, algorithm, content)?;
     let (digest, subject) = (manifest.digest().clone(), manifest.subject().cloned());
-    let response = pushed(&repository, &reference, &digest, subject.as_ref(), &tags);
-    registry.propose_once(Command::PutManifest { repository, manifest, tags }).await?;
+    let mut response = pushed(&repository, &reference, &digest, subject.as_ref(), &tags);
+    let sparse = registry.options.sparse;
+    let put = Command::PutManifest { repository, manifest, tags, preconditions, sparse };
+    if let Answer::Sparse { missing, example } = registry.propose_once(put).await? {
+        let text = format!(
+            "the repository lacks {missing} of what this manifest names, such as {example}: a pull \
+             of it fails unless they are pushed too, or come from elsewhere"
+        );
+        warn(response.headers_mut(), &text);
+    }
     Ok(response)
 }
 
-/// Deletes a manifest with all its tags, or one tag (distribution-spec, "Content Management").
+/// Deletes a manifest with all its tags, or one tag (distribution-spec, "Content Management"), when
+/// that is what `If-Match` wants.
 pub(super) async fn delete(
     registry: &Registry,
     repository: RepoName,
     reference: Reference,
+    parts: &Parts,
 ) -> Result<Response, Error> {
     if !registry.options.deletion {
-        return Err(Error::DeletionOff);
+        return Err(Error::DeletionOff { allow: "GET, HEAD, PUT" });
     }
     let command = match reference {
-        Reference::Tag(tag) => Command::DeleteTag { repository, tag },
-        Reference::Digest(digest) => Command::DeleteManifest { repository, digest },
+        Reference::Tag(tag) => {
+            let preconditions = preconditions(&parts.headers)?;
+            Command::DeleteTag { repository, tag, preconditions }
+        }
+        Reference::Digest(digest) => {
+            if let Err(unmet) = check_delete(&parts.headers, &digest) {
+                manifest(registry, &repository, &digest.into()).await?;
+                return Err(unmet);
+            }
+            Command::DeleteManifest { repository, digest }
+        }
     };
     registry.propose_once(command).await?;
     Ok(StatusCode::ACCEPTED.into_response())
+}
+
+async fn manifest(
+    registry: &Registry,
+    repository: &RepoName,
+    reference: &Reference,
+) -> Result<Manifest, Error> {
+    let manifest = match reference {
+        Reference::Digest(_) => {
+            registry.content(|view| view.manifest(repository, reference)).await?
+        }
+        Reference::Tag(_) => registry.view().await?.manifest(repository, reference)?,
+    };
+    match manifest {
+        Some(manifest) => Ok(manifest),
+        None if registry.view().await?.has_repository(repository)? => {
+            Err(Error::ManifestUnknown(reference.clone()))
+        }
+        None => Err(Error::NameUnknown(repository.clone())),
+    }
 }
 
 fn media_type(parts: &Parts) -> Result<MediaType, Error> {
@@ -115,12 +149,15 @@ fn tags(reference: &Reference, parts: &Parts) -> Result<Vec<Tag>, Error> {
         return Ok(vec![tag.clone()]);
     }
     let query = Query::of(&parts.uri);
-    let tags: Vec<Tag> = query
-        .all("tag")
-        .map(|tag| tag.parse().map_err(Error::TagInvalid))
-        .collect::<Result<_, _>>()?;
-    if tags.len() > TAGS_PER_PUSH_MAX {
-        return Err(Error::TooManyTags);
+    let mut tags: Vec<Tag> = Vec::new();
+    for tag in query.all("tag") {
+        let tag = tag.parse().map_err(Error::TagInvalid)?;
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+        if tags.len() > TAGS_PER_PUSH_MAX {
+            return Err(Error::TooManyTags);
+        }
     }
     Ok(tags)
 }

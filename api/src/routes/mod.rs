@@ -74,11 +74,11 @@ async fn dispatch(
         }
         Endpoint::Manifest(repository, reference) => match method {
             "PUT" => manifests::put(&registry, repository, reference, &parts, body).await,
-            "DELETE" => manifests::delete(&registry, repository, reference).await,
+            "DELETE" => manifests::delete(&registry, repository, reference, &parts).await,
             _ => manifests::show(&registry, &repository, reference, &parts).await,
         },
         Endpoint::Blob(repository, digest) => match method {
-            "DELETE" => blobs::delete(&registry, repository, digest).await,
+            "DELETE" => blobs::delete(&registry, repository, digest, &parts).await,
             "HEAD" => blobs::describe(&registry, &repository, digest, &parts).await,
             _ => blobs::show(&registry, &repository, digest, &parts).await,
         },

@@ -191,14 +191,16 @@ async fn a_blob_that_a_manifest_needs_is_not_deleted() {
 
 #[tokio::test]
 async fn nothing_is_deleted_where_deletion_is_off() {
-    let world = World::start_with(Options { deletion: false }).await;
+    let world = World::start_with(Options { deletion: false, ..Options::default() }).await;
     let manifest = world.push_image("a", "v1", b"layer").await;
-    for path in [
-        "/v2/a/manifests/v1".to_owned(),
-        format!("/v2/a/manifests/{}", sha256(&manifest)),
-        format!("/v2/a/blobs/{}", sha256(b"layer")),
+    for (path, allow) in [
+        ("/v2/a/manifests/v1".to_owned(), "GET, HEAD, PUT"),
+        (format!("/v2/a/manifests/{}", sha256(&manifest)), "GET, HEAD, PUT"),
+        (format!("/v2/a/blobs/{}", sha256(b"layer")), "GET, HEAD"),
     ] {
-        world.delete(&path).await.fails(405, "UNSUPPORTED");
+        let refused = world.delete(&path).await;
+        refused.fails(405, "UNSUPPORTED");
+        assert_eq!(refused.header("allow"), allow);
         world.get(&path).await.is(StatusCode::OK);
     }
     world.stop().await;

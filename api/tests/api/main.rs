@@ -4,10 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test panics")]
 
 mod blobs;
+mod conditions;
 mod faults;
 mod fickle;
 mod lists;
 mod manifests;
 mod names;
+mod sparse;
 mod uploads;
 mod world;

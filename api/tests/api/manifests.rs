@@ -75,6 +75,27 @@ async fn a_push_by_digest_sets_the_tags_it_asks_for() {
 }
 
 #[tokio::test]
+async fn a_push_of_too_many_tags_sets_none() {
+    let world = World::start().await;
+    let manifest = world.push_image("a", "v1", b"layer").await;
+    let push = |tags: usize| {
+        let query: Vec<String> = (0..tags).map(|number| format!("tag=t{number}")).collect();
+        format!("{}?{}", sha256(&manifest), query.join("&"))
+    };
+    let most = proto::limits::TAGS_PER_PUSH_MAX;
+    let refused = world.put_manifest("a", &push(most + 1), IMAGE, &manifest).await;
+    refused.fails(414, "MANIFEST_INVALID");
+    assert_eq!(world.get("/v2/a/tags/list").await.json()["tags"], json!(["v1"]));
+    let pushed = world.put_manifest("a", &push(most), IMAGE, &manifest).await;
+    pushed.is(StatusCode::CREATED);
+    assert_eq!(pushed.headers.get_all("oci-tag").iter().count(), most);
+    let twice = format!("{}?tag=v2&tag=v2", sha256(&manifest));
+    let pushed = world.put_manifest("a", &twice, IMAGE, &manifest).await;
+    assert_eq!(pushed.headers.get_all("oci-tag").iter().count(), 1);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_manifest_can_have_a_digest_of_sha512() {
     let world = World::start().await;
     let manifest = world.push_image("a", "v1", b"layer").await;
@@ -119,8 +140,9 @@ async fn what_is_not_a_manifest_is_refused_with_its_reason() {
     let twice = good.to_string().replacen('{', "{\"layers\":[],", 1);
     let schema_1 = r#"{"schemaVersion":1,"name":"a","tag":"v1","fsLayers":[],"history":[]}"#;
     let sizes = [size("-1"), size("1.5"), size("99999999999999999999")];
+    let null = good.to_string().replacen('{', "{\"manifests\":null,", 1);
     let mut contents = vec!["", "nonsense", "[]", "{\"schemaVersion\":NaN}", schema_1];
-    contents.extend([&*both, &data, &deep, &trailing, &bom, &twice]);
+    contents.extend([&*both, &null, &data, &deep, &trailing, &bom, &twice]);
     contents.extend(sizes.iter().map(String::as_str));
     for content in contents {
         let reply = world.put_manifest("a", "bad", IMAGE, content.as_bytes()).await;

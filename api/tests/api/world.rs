@@ -48,7 +48,7 @@ impl Dial for Alone {
 impl World {
     /// A registry in which content can be deleted.
     pub(crate) async fn start() -> Self {
-        Self::start_with(Options { deletion: true }).await
+        Self::start_with(Options::default()).await
     }
 
     /// A registry as `options` say.

@@ -53,6 +53,8 @@ pub struct Api {
     pub listen: SocketAddr,
     /// Whether manifests, tags and blobs can be deleted.
     pub deletion: bool,
+    /// Whether a manifest is taken although its repository lacks something that it names.
+    pub sparse: bool,
 }
 
 /// The traffic between nodes.
@@ -124,6 +126,7 @@ impl Config {
             api: Api {
                 listen: source.take("api.listen", || loopback(5000))?,
                 deletion: source.take("api.deletion", || true)?,
+                sparse: source.take("api.sparse", || false)?,
             },
             peer: Peer {
                 listen: source.take("peer.listen", || loopback(5001))?,

@@ -2,7 +2,7 @@
 
 use super::{DecodeError, bytes, id, parse, parse_all, upload_key};
 use crate::pb::catalog as pb;
-use crate::{Command, ObjectKey, Stamped, Timestamp};
+use crate::{Command, ObjectKey, Precondition, Stamped, Timestamp};
 
 impl From<&Stamped> for pb::Stamped {
     fn from(stamped: &Stamped) -> Self {
@@ -57,11 +57,13 @@ impl From<&Command> for pb::Command {
                 repository: repository.to_string(),
                 digest: digest.to_string(),
             }),
-            Command::PutManifest { repository, manifest, tags } => {
+            Command::PutManifest { repository, manifest, tags, preconditions, sparse } => {
                 Pb::PutManifest(pb::PutManifest {
                     repository: repository.to_string(),
                     manifest: Some(manifest.into()),
                     tags: tags.iter().map(ToString::to_string).collect(),
+                    preconditions: preconditions.iter().map(Into::into).collect(),
+                    sparse: *sparse,
                 })
             }
             Command::DeleteManifest { repository, digest } => {
@@ -70,9 +72,10 @@ impl From<&Command> for pb::Command {
                     digest: digest.to_string(),
                 })
             }
-            Command::DeleteTag { repository, tag } => Pb::DeleteTag(pb::DeleteTag {
+            Command::DeleteTag { repository, tag, preconditions } => Pb::DeleteTag(pb::DeleteTag {
                 repository: repository.to_string(),
                 tag: tag.to_string(),
+                preconditions: preconditions.iter().map(Into::into).collect(),
             }),
             Command::DiscardObject { object } => {
                 Pb::DiscardObject(pb::DiscardObject { object: object.to_string() })
@@ -113,6 +116,8 @@ impl TryFrom<pb::Command> for Command {
                 repository: parse("repository", &c.repository)?,
                 manifest: c.manifest.ok_or_else(|| DecodeError::missing("manifest"))?.try_into()?,
                 tags: parse_all("tag", &c.tags)?,
+                preconditions: preconditions(c.preconditions)?,
+                sparse: c.sparse,
             },
             Pb::DeleteManifest(c) => Self::DeleteManifest {
                 repository: parse("repository", &c.repository)?,
@@ -121,8 +126,13 @@ impl TryFrom<pb::Command> for Command {
             Pb::DeleteTag(c) => Self::DeleteTag {
                 repository: parse("repository", &c.repository)?,
                 tag: parse("tag", &c.tag)?,
+                preconditions: preconditions(c.preconditions)?,
             },
             Pb::DiscardObject(c) => Self::DiscardObject { object: parse("object", &c.object)? },
         })
     }
+}
+
+fn preconditions(all: Vec<pb::Precondition>) -> Result<Vec<Precondition>, DecodeError> {
+    all.into_iter().map(TryInto::try_into).collect()
 }

@@ -5,6 +5,7 @@ mod command;
 mod event;
 mod manifest;
 mod outcome;
+mod precondition;
 
 use prost::Message as _;
 

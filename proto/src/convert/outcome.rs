@@ -33,6 +33,9 @@ impl From<&Answer> for pb::Answer {
         let answer = match answer {
             Answer::Done => Pb::Done(pb::Done {}),
             Answer::Linked { object } => Pb::Linked(pb::Linked { object: object.to_string() }),
+            Answer::Sparse { missing, example } => {
+                Pb::Sparse(pb::Sparse { missing: *missing, example: example.to_string() })
+            }
             Answer::Admitted { node, cluster } => {
                 Pb::Admitted(pb::Admitted { node_id: *node, cluster_id: bytes(cluster.as_bytes()) })
             }
@@ -49,6 +52,9 @@ impl TryFrom<pb::Answer> for Answer {
         Ok(match answer.answer.ok_or_else(|| DecodeError::missing("answer"))? {
             Pb::Done(_) => Self::Done,
             Pb::Linked(a) => Self::Linked { object: parse("object", &a.object)? },
+            Pb::Sparse(a) => {
+                Self::Sparse { missing: a.missing, example: parse("digest", &a.example)? }
+            }
             Pb::Admitted(a) => {
                 Self::Admitted { node: a.node_id, cluster: id("cluster id", &a.cluster_id)? }
             }
@@ -86,6 +92,12 @@ impl From<&Refusal> for pb::Refusal {
                 digest: digest.to_string(),
                 stored: stored.to_string(),
             }),
+            Refusal::PreconditionFailed { reference, current } => {
+                Pb::PreconditionFailed(pb::PreconditionFailed {
+                    reference: reference.to_string(),
+                    current: current.as_ref().map(ToString::to_string),
+                })
+            }
             Refusal::UploadEnded(object) => {
                 Pb::UploadEnded(pb::UploadEnded { object: object.to_string() })
             }
@@ -119,6 +131,10 @@ impl TryFrom<pb::Refusal> for Refusal {
             Pb::TypeConflict(r) => Self::TypeConflict {
                 digest: parse("digest", &r.digest)?,
                 stored: parse("media type", &r.stored)?,
+            },
+            Pb::PreconditionFailed(r) => Self::PreconditionFailed {
+                reference: parse("reference", &r.reference)?,
+                current: r.current.map(|digest| parse("digest", &digest)).transpose()?,
             },
             Pb::UploadEnded(r) => Self::UploadEnded(parse("object", &r.object)?),
             Pb::AlreadyFounded(r) => Self::AlreadyFounded(id("cluster id", &r.cluster_id)?),

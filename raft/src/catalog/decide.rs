@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use proto::{
-    Answer, ClusterId, Command, Digest, Event, Link, Manifest, ObjectKey, Reference, Refusal,
-    RepoName, Stamped, Tag,
+    Answer, ClusterId, Command, Digest, Event, Link, Manifest, ObjectKey, Precondition, Reference,
+    Refusal, RepoName, Stamped, Tag,
 };
 
 use super::View;
@@ -63,11 +63,14 @@ pub(crate) fn decide(view: &View, index: u64, entry: &Stamped) -> Result<Decisio
             link_blob(view, repository, digest, blob.size, blob.object, None)
         }
         Command::UnlinkBlob { repository, digest } => unlink_blob(view, repository, digest),
-        Command::PutManifest { repository, manifest, tags } => {
-            put_manifest(view, repository, manifest, tags)
+        Command::PutManifest { repository, manifest, tags, preconditions, sparse } => {
+            check_push(view, repository, manifest.digest(), tags, preconditions)?;
+            put_manifest(view, repository, manifest, tags, *sparse)
         }
         Command::DeleteManifest { repository, digest } => delete_manifest(view, repository, digest),
-        Command::DeleteTag { repository, tag } => delete_tag(view, repository, tag),
+        Command::DeleteTag { repository, tag, preconditions } => {
+            delete_tag(view, repository, tag, preconditions)
+        }
         Command::DiscardObject { object } => discard_object(view, *object),
     }
 }
@@ -145,16 +148,47 @@ fn unlink_blob(
     Ok(Decision::done(vec![Event::BlobUnlinked { repository, digest }]))
 }
 
+/// What a push depends on must hold of each tag that it would move; without tags, of the manifest's
+/// own digest. It comes before all that the manifest says (RFC 9110, section 13.2.1).
+fn check_push(
+    view: &View,
+    repository: &RepoName,
+    digest: &Digest,
+    tags: &[Tag],
+    preconditions: &[Precondition],
+) -> Result<(), NotDecided> {
+    if preconditions.is_empty() {
+        return Ok(());
+    }
+    let by_digest = [Reference::Digest(digest.clone())];
+    let by_tag: Vec<Reference> = tags.iter().cloned().map(Reference::Tag).collect();
+    for reference in if tags.is_empty() { &by_digest[..] } else { &by_tag } {
+        let current = match reference {
+            Reference::Tag(tag) => view.tag(repository, tag)?,
+            Reference::Digest(_) => {
+                view.manifest(repository, reference)?.map(|found| found.digest().clone())
+            }
+        };
+        if !preconditions.iter().all(|wanted| wanted.allows(current.as_ref(), digest)) {
+            let reference = reference.clone();
+            return Err(Refusal::PreconditionFailed { reference, current }.into());
+        }
+    }
+    Ok(())
+}
+
 /// A manifest is taken when the repository has everything that it names, with the sizes that it
-/// gives.
+/// gives; a sparse one also when something is missing.
 fn put_manifest(
     view: &View,
     repository: &RepoName,
     manifest: &Manifest,
     tags: &[Tag],
+    sparse: bool,
 ) -> Result<Decision, NotDecided> {
     let digest = manifest.digest();
     let mut events = Vec::new();
+    let mut answer = Answer::Done;
     match view.manifest(repository, &Reference::Digest(digest.clone()))? {
         Some(stored) if stored.media_type() != manifest.media_type() => {
             let stored = stored.media_type().clone();
@@ -162,7 +196,15 @@ fn put_manifest(
         }
         Some(_) => {}
         None => {
-            check_links(view, repository, manifest)?;
+            let missing = missing_links(view, repository, manifest)?;
+            if let Some(example) = missing.first() {
+                if !sparse {
+                    let missing = missing.into_iter().collect();
+                    return Err(Refusal::ReferencesUnknown(missing).into());
+                }
+                let example = example.clone();
+                answer = Answer::Sparse { missing: missing.len() as u64, example };
+            }
             let (repository, manifest) = (repository.clone(), manifest.clone());
             events.push(Event::ManifestPut { repository, manifest });
         }
@@ -174,10 +216,15 @@ fn put_manifest(
             events.push(Event::TagMoved { repository, tag, from, to });
         }
     }
-    Ok(Decision::done(events))
+    Ok(Decision { events, answer })
 }
 
-fn check_links(view: &View, repository: &RepoName, manifest: &Manifest) -> Result<(), NotDecided> {
+/// What the manifest names and the repository lacks. What it has must have the sizes given.
+fn missing_links(
+    view: &View,
+    repository: &RepoName,
+    manifest: &Manifest,
+) -> Result<BTreeSet<Digest>, NotDecided> {
     let mut missing = BTreeSet::new();
     let mut check = |link: &Link, found: Option<u64>| match found {
         None => {
@@ -196,10 +243,7 @@ fn check_links(view: &View, repository: &RepoName, manifest: &Manifest) -> Resul
         let child = view.manifest(repository, &Reference::Digest(link.digest.clone()))?;
         check(link, child.map(|child| child.size()))?;
     }
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(Refusal::ReferencesUnknown(missing.into_iter().collect()).into())
+    Ok(missing)
 }
 
 fn delete_manifest(
@@ -226,11 +270,20 @@ fn delete_manifest(
     Ok(Decision::done(events))
 }
 
-fn delete_tag(view: &View, repository: &RepoName, tag: &Tag) -> Result<Decision, NotDecided> {
+fn delete_tag(
+    view: &View,
+    repository: &RepoName,
+    tag: &Tag,
+    preconditions: &[Precondition],
+) -> Result<Decision, NotDecided> {
     known(view, repository)?;
+    let reference = Reference::Tag(tag.clone());
     let Some(digest) = view.tag(repository, tag)? else {
-        return Err(Refusal::ManifestUnknown(Reference::Tag(tag.clone())).into());
+        return Err(Refusal::ManifestUnknown(reference).into());
     };
+    if !preconditions.iter().all(|wanted| wanted.holds(Some(&digest))) {
+        return Err(Refusal::PreconditionFailed { reference, current: Some(digest) }.into());
+    }
     let (repository, tag) = (repository.clone(), tag.clone());
     Ok(Decision::done(vec![Event::TagDeleted { repository, tag, digest }]))
 }

@@ -14,10 +14,14 @@ use proto::limits::ANSWER_LIFETIME;
 use proto::pb::catalog as pb;
 use proto::{
     Algorithm, Answer, ClusterId, Command, Descriptor, Digest, Event, Manifest, MediaType,
-    ObjectKey, Outcome, Reference, Refusal, RepoName, RequestId, Stamped, Tag, Timestamp, UploadKey,
+    ObjectKey, Outcome, Precondition, Reference, Refusal, RepoName, RequestId, Stamped, Tag,
+    Timestamp, UploadKey,
 };
 use storage::kv::MemoryKv;
 use storage::{Batch, Kv, Space};
+
+mod preconditions;
+mod sparse;
 
 use super::keys::{self, Table};
 use super::project::project;
@@ -67,12 +71,12 @@ impl Catalog {
     }
 
     fn put(&mut self, repository: &str, manifest: &Manifest, tags: &[&str]) -> Outcome {
-        let tags = tags.iter().map(|tag| tag.parse().unwrap()).collect();
-        self.apply(Command::PutManifest {
-            repository: repo(repository),
-            manifest: manifest.clone(),
-            tags,
-        })
+        self.apply(put(repository, manifest, tags))
+    }
+
+    /// What `tag` names in repository `a`.
+    fn tag(&self, tag: &str) -> Option<Digest> {
+        self.view().tag(&repo("a"), &tag.parse().unwrap()).unwrap()
     }
 
     fn tags(&self, repository: &str) -> Vec<String> {
@@ -128,6 +132,25 @@ fn link(repository: &str, content: &[u8], object: u128) -> Command {
         size: content.len() as u64,
         object: ObjectKey::from_random(object),
         replaces: None,
+    }
+}
+
+fn put(repository: &str, manifest: &Manifest, tags: &[&str]) -> Command {
+    put_if(repository, manifest, tags, &[])
+}
+
+fn put_if(
+    repository: &str,
+    manifest: &Manifest,
+    tags: &[&str],
+    preconditions: &[Precondition],
+) -> Command {
+    Command::PutManifest {
+        repository: repo(repository),
+        manifest: manifest.clone(),
+        tags: tags.iter().map(|tag| tag.parse().unwrap()).collect(),
+        preconditions: preconditions.to_vec(),
+        sparse: false,
     }
 }
 
@@ -321,16 +344,10 @@ fn a_repeated_request_gets_the_first_answer_and_has_no_second_effect() {
     catalog.link("a", b"1", 1).unwrap();
     let (old, new) = (image(&[b"1"], None), image(&[b"1", b"1"], None));
     let request = RequestId::from_bytes([9; 16]);
-    let put = |manifest: &Manifest| Command::PutManifest {
-        repository: repo("a"),
-        manifest: manifest.clone(),
-        tags: vec!["t".parse().unwrap()],
-    };
-    assert_eq!(catalog.apply_as(request, put(&old)), Ok(Answer::Done));
-    catalog.apply(put(&new)).unwrap();
-    assert_eq!(catalog.apply_as(request, put(&old)), Ok(Answer::Done));
-    let tag = catalog.view().tag(&repo("a"), &"t".parse().unwrap()).unwrap();
-    assert_eq!(tag.as_ref(), Some(new.digest()), "a retry overwrites nothing newer");
+    assert_eq!(catalog.apply_as(request, put("a", &old, &["t"])), Ok(Answer::Done));
+    catalog.put("a", &new, &["t"]).unwrap();
+    assert_eq!(catalog.apply_as(request, put("a", &old, &["t"])), Ok(Answer::Done));
+    assert_eq!(catalog.tag("t").as_ref(), Some(new.digest()), "a retry overwrites nothing newer");
 }
 
 #[test]
@@ -431,8 +448,9 @@ async fn rows_of_an_abandoned_snapshot_are_removed() {
     assert_eq!(left, None);
 }
 
-/// Commands over so few names that they meet each other.
-fn commands() -> impl Strategy<Value = Command> {
+/// Commands over so few names that they meet each other; manifests are pushed sparse or not as
+/// `sparse` says.
+fn commands(sparse: impl Strategy<Value = bool>) -> impl Strategy<Value = Command> {
     let repository = prop::sample::select(vec!["a", "a/b", "c"]).prop_map(repo);
     let content = prop::sample::select(vec![&b"1"[..], b"2", b"3"]);
     let tag = prop::sample::select(vec!["t", "u"]).prop_map(|tag| tag.parse::<Tag>().unwrap());
@@ -443,32 +461,37 @@ fn commands() -> impl Strategy<Value = Command> {
         index_of(&image(&[b"1"], None)),
     ]);
     let object = any::<u8>().prop_map(|object| ObjectKey::from_random(u128::from(object)));
-    (0..8, (repository.clone(), repository), content, tag, manifest, object).prop_map(
-        |(kind, (repository, from), content, tag, manifest, object)| {
+    let push = (manifest, tag, preconditions::any_of_few(), sparse);
+    (0..8, (repository.clone(), repository), content, push, object).prop_map(
+        |(kind, (repository, from), content, push, object)| {
+            let (manifest, tag, preconditions, sparse) = push;
             let (digest, size) = (digest(content), content.len() as u64);
             match kind {
                 0 => Command::LinkBlob { repository, digest, size, object, replaces: None },
                 1 => Command::LinkBlob { repository, digest, size, object, replaces: Some(object) },
                 2 => Command::MountBlob { repository, from, digest },
                 3 => Command::UnlinkBlob { repository, digest },
-                4 => Command::PutManifest { repository, manifest, tags: vec![tag] },
+                4 => {
+                    let tags = vec![tag];
+                    Command::PutManifest { repository, manifest, tags, preconditions, sparse }
+                }
                 5 => Command::DiscardObject { object },
                 6 => Command::DeleteManifest { repository, digest: manifest.digest().clone() },
-                _ => Command::DeleteTag { repository, tag },
+                _ => Command::DeleteTag { repository, tag, preconditions },
             }
         },
     )
 }
 
-fn histories() -> impl Strategy<Value = Vec<Command>> {
-    prop::collection::vec(commands(), 0..60)
+fn histories(sparse: impl Strategy<Value = bool>) -> impl Strategy<Value = Vec<Command>> {
+    prop::collection::vec(commands(sparse), 0..60)
 }
 
 proptest! {
     /// The journal alone makes the rows: replayed into an empty store, they are the same byte for
     /// byte.
     #[test]
-    fn replaying_the_journal_rebuilds_the_rows(commands in histories()) {
+    fn replaying_the_journal_rebuilds_the_rows(commands in histories(any::<bool>())) {
         let mut catalog = Catalog::new();
         for command in commands {
             let _ = catalog.apply(command);
@@ -483,9 +506,10 @@ proptest! {
         prop_assert_eq!(replayed.rows(), catalog.rows());
     }
 
-    /// Whatever is asked for in whatever order, every manifest that is there has all that it names.
+    /// Whatever is asked for in whatever order, every manifest that is there has all that it names,
+    /// unless it was pushed sparse.
     #[test]
-    fn every_manifest_is_complete_at_all_times(commands in histories()) {
+    fn every_manifest_is_complete_at_all_times(commands in histories(Just(false))) {
         let mut catalog = Catalog::new();
         for command in commands {
             let _ = catalog.apply(command);

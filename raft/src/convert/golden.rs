@@ -25,8 +25,14 @@ fn file(payload: &Payload) -> &'static str {
             Command::LinkBlob { .. } => "entry-link-blob.hex",
             Command::MountBlob { .. } => "entry-mount-blob.hex",
             Command::UnlinkBlob { .. } => "entry-unlink-blob.hex",
+            Command::PutManifest { preconditions, .. } if !preconditions.is_empty() => {
+                "entry-put-manifest-if.hex"
+            }
             Command::PutManifest { .. } => "entry-put-manifest.hex",
             Command::DeleteManifest { .. } => "entry-delete-manifest.hex",
+            Command::DeleteTag { preconditions, .. } if !preconditions.is_empty() => {
+                "entry-delete-tag-if.hex"
+            }
             Command::DeleteTag { .. } => "entry-delete-tag.hex",
             Command::DiscardObject { .. } => "entry-discard-object.hex",
         },

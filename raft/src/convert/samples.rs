@@ -7,8 +7,8 @@ use bytes::Bytes;
 use openraft::EntryPayload;
 use proptest::prelude::*;
 use proto::{
-    Algorithm, ClusterId, Command, Digest, Manifest, MediaType, ObjectKey, RequestId, Stamped,
-    Timestamp, UploadKey,
+    Algorithm, ClusterId, Command, Digest, Manifest, MediaType, ObjectKey, Precondition, RequestId,
+    Stamped, Timestamp, UploadKey,
 };
 
 use crate::types::{Entry, LogId, Membership, Payload, PeerNode, StoredMembership, Vote, log_id};
@@ -45,13 +45,17 @@ fn command_after(previous: Option<&Command>) -> Option<Command> {
             repository: repository(),
             manifest: manifest(),
             tags: vec!["latest".parse().unwrap(), "3.21".parse().unwrap()],
+            preconditions: vec![],
+            sparse: false,
         },
         Some(Command::PutManifest { .. }) => {
             Command::DeleteManifest { repository: repository(), digest: digest() }
         }
-        Some(Command::DeleteManifest { .. }) => {
-            Command::DeleteTag { repository: repository(), tag: "latest".parse().unwrap() }
-        }
+        Some(Command::DeleteManifest { .. }) => Command::DeleteTag {
+            repository: repository(),
+            tag: "latest".parse().unwrap(),
+            preconditions: vec![],
+        },
         Some(Command::DeleteTag { .. }) => {
             Command::DiscardObject { object: ObjectKey::from_random(5) }
         }
@@ -74,9 +78,37 @@ fn manifest() -> Manifest {
         .unwrap()
 }
 
-/// One of every kind of command.
+/// One of every kind of command, and those with preconditions, which came later.
 pub(crate) fn commands() -> impl Iterator<Item = Command> {
     std::iter::successors(command_after(None), |previous| command_after(Some(previous)))
+        .chain(conditional())
+}
+
+/// A command of each kind that can have preconditions, with all of these between them.
+fn conditional() -> [Command; 2] {
+    let repository = || "library/alpine".parse().unwrap();
+    let digest = |content| Digest::of(Algorithm::Sha256, content);
+    [
+        Command::PutManifest {
+            repository: repository(),
+            manifest: manifest(),
+            tags: vec!["latest".parse().unwrap()],
+            preconditions: vec![
+                Precondition::Absent,
+                Precondition::NoneOf(vec![digest(b"bad")]),
+                Precondition::AnyOf(vec![]),
+            ],
+            sparse: true,
+        },
+        Command::DeleteTag {
+            repository: repository(),
+            tag: "latest".parse().unwrap(),
+            preconditions: vec![
+                Precondition::Exists,
+                Precondition::AnyOf(vec![digest(b"one"), digest(b"two")]),
+            ],
+        },
+    ]
 }
 
 /// `command` as it stands in the log.
