@@ -162,6 +162,12 @@ impl Error {
         }
     }
 
+    /// Whether it is the body that is too large, too slow or broken: nobody wants the rest of it.
+    pub(crate) fn is_about_body(&self) -> bool {
+        let (status, _) = self.class();
+        matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT)
+    }
+
     /// The entries of the `errors` array: one, or one for each digest that is missing.
     fn entries(&self, code: &str) -> Vec<Value> {
         let message = self.to_string();

@@ -14,6 +14,7 @@ mod link;
 mod metrics;
 mod range;
 mod registry;
+mod remainder;
 mod routes;
 mod session;
 mod store;

@@ -10,8 +10,10 @@ mod referrers;
 mod tags;
 mod uploads;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
+use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, header};
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -19,6 +21,7 @@ use tracing::Instrument as _;
 use crate::endpoint::{Endpoint, PathError};
 use crate::error::{Error, bad_reference};
 use crate::registry::Registry;
+use crate::remainder;
 
 /// Tells clients that they talk to a registry of the second version of the API (distribution-spec,
 /// "Legacy Docker support HTTP headers").
@@ -63,31 +66,50 @@ async fn dispatch(
         return Err(Error::Method(endpoint.allow()));
     }
     let (parts, body) = request.into_parts();
+    let (body, remainder) = remainder::lend(body);
+    // A client that waits to be asked for its body must not be asked for it now.
+    let is_sending = !parts.headers.contains_key(header::EXPECT);
+    let outcome = Box::pin(handle(registry, endpoint, &parts, body)).await;
+    if let Err(error) = &outcome
+        && is_sending
+        && !error.is_about_body()
+    {
+        remainder.discard().await;
+    }
+    outcome
+}
+
+async fn handle(
+    registry: Registry,
+    endpoint: Endpoint,
+    parts: &Parts,
+    body: Body,
+) -> Result<Response, Error> {
     let method = parts.method.as_str();
     match endpoint {
         Endpoint::Base => Ok(base::show()),
-        Endpoint::Catalog => catalog::list(&registry, &parts).await,
+        Endpoint::Catalog => catalog::list(&registry, parts).await,
         Endpoint::Cluster => Ok(cluster::show(&registry).await),
-        Endpoint::Tags(repository) => tags::list(&registry, &repository, &parts).await,
+        Endpoint::Tags(repository) => tags::list(&registry, &repository, parts).await,
         Endpoint::Referrers(repository, digest) => {
-            referrers::list(&registry, &repository, &digest, &parts).await
+            referrers::list(&registry, &repository, &digest, parts).await
         }
         Endpoint::Manifest(repository, reference) => match method {
-            "PUT" => manifests::put(&registry, repository, reference, &parts, body).await,
-            "DELETE" => manifests::delete(&registry, repository, reference, &parts).await,
-            _ => manifests::show(&registry, &repository, reference, &parts).await,
+            "PUT" => manifests::put(&registry, repository, reference, parts, body).await,
+            "DELETE" => manifests::delete(&registry, repository, reference, parts).await,
+            _ => manifests::show(&registry, &repository, reference, parts).await,
         },
         Endpoint::Blob(repository, digest) => match method {
-            "DELETE" => blobs::delete(&registry, repository, digest, &parts).await,
-            "HEAD" => blobs::describe(&registry, &repository, digest, &parts).await,
-            _ => blobs::show(&registry, &repository, digest, &parts).await,
+            "DELETE" => blobs::delete(&registry, repository, digest, parts).await,
+            "HEAD" => blobs::describe(&registry, &repository, digest, parts).await,
+            _ => blobs::show(&registry, &repository, digest, parts).await,
         },
-        Endpoint::Uploads(repository) => uploads::begin(&registry, repository, &parts, body).await,
+        Endpoint::Uploads(repository) => uploads::begin(&registry, repository, parts, body).await,
         Endpoint::Upload(repository, object) => {
-            let session = uploads::session(&registry, repository, object, &parts).await?;
+            let session = uploads::session(&registry, repository, object, parts).await?;
             match method {
-                "PATCH" => uploads::append(&registry, session, &parts, body).await,
-                "PUT" => uploads::finish(&registry, session, &parts, body).await,
+                "PATCH" => uploads::append(&registry, session, parts, body).await,
+                "PUT" => uploads::finish(&registry, session, parts, body).await,
                 "DELETE" => uploads::cancel(&registry, session).await,
                 _ => uploads::show(&registry, session).await,
             }

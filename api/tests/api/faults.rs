@@ -72,6 +72,27 @@ async fn a_manifest_without_end_is_cut_off_at_the_limit() {
 }
 
 #[tokio::test]
+async fn a_client_that_sends_all_before_it_reads_learns_why_it_is_refused() {
+    let world = World::start().await;
+    let chunk = "x".repeat(usize::try_from(proto::limits::UPLOAD_CHUNK_BYTES_MIN).unwrap());
+    let length = chunk.len();
+    let patch = |path: &str, content_range: &str| {
+        format!(
+            "PATCH {path} HTTP/1.1\r\nhost: registry\r\nconnection: close\r\n\
+             content-length: {length}\r\n{content_range}\r\n{chunk}"
+        )
+    };
+    let location = world.begin("a").await;
+    let out_of_order = format!("content-range: {length}-{}\r\n", 2 * length - 1);
+    let answer = converse(&world, &patch(&location, &out_of_order)).await;
+    assert!(answer.starts_with("HTTP/1.1 416"), "{answer}");
+    let forged = location.replace("state=", "state=A");
+    let answer = converse(&world, &patch(&forged, "")).await;
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_full_store_asks_to_come_back_and_loses_nothing() {
     let world = World::start().await;
     let digest = world.push_blob("a", b"before").await;
