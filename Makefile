@@ -14,7 +14,7 @@ roadstead := $(CARGO_TARGET_DIR)/debug/roadstead
 
 .PHONY: help
 help: ## Lists what make can do here.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: run
 run: build ## Builds, then runs a cluster of three nodes on this machine until Ctrl-C.
@@ -41,6 +41,11 @@ check: prerequisites ## Checks format, lints, layout, documentation, and the dep
 interop: build ## Plays the story of a cluster with docker, skopeo and crane, on an engine of its own.
 	@tools/prerequisites interop
 	@deploy/interop/run $(ARGS)
+
+.PHONY: conformance
+conformance: build ## Runs the OCI's conformance suite, all of it, on one node and on three.
+	@tools/prerequisites conformance
+	@deploy/conformance/run $(ARGS)
 
 .PHONY: image
 image: ## Builds the container image roadstead:latest from nothing but the sources.

@@ -1,0 +1,56 @@
+# HAProxy in front of the nodes: every request goes to the next node, whichever connection it came on.
+
+# A port that the nodes leave free between theirs.
+proxy_port() { echo $((BASE_PORT + 5)); }
+
+start_proxy() {
+    {
+        cat <<'END'
+global
+    maxconn 256
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+END
+        printf 'frontend registry\n    bind 127.0.0.1:%d\n    default_backend nodes\n' "$(proxy_port)"
+        printf 'backend nodes\n    balance roundrobin\n'
+        for node in "${NODES[@]}"; do
+            printf '    server node-%d 127.0.0.1:%d\n' "$node" "$(api_port "$node")"
+        done
+    } >"$WORK/haproxy.cfg"
+    # In the foreground, so that its process id is this one's child.
+    haproxy -db -f "$WORK/haproxy.cfg" >"$WORK/haproxy.log" 2>&1 &
+    echo $! >"$WORK/haproxy.pid"
+    eventually 10 0.1 curl --silent --fail --output /dev/null "http://localhost:$(proxy_port)/v2/" || {
+        cat "$WORK/haproxy.log"
+        return 1
+    }
+}
+
+stop_proxy() {
+    local pid
+    pid="$(cat "$WORK/haproxy.pid" 2>/dev/null)" || return 0
+    rm "$WORK/haproxy.pid"
+    kill "$pid" 2>/dev/null || return 0
+    eventually 10 0.1 has_ended_or_is_zombie "$pid" || kill -KILL "$pid"
+}
+
+# Prints how many requests of the distribution API node $1 has answered.
+requests_of() {
+    curl --silent --fail "http://localhost:$(admin_port "$1")/metrics" |
+        awk '/^roadstead_http_requests_total\{.*route="\/v2\// { sum += $NF } END { print sum + 0 }'
+}
+
+# No node has answered noticeably more than another: a proxy that stayed with one would prove nothing.
+requests_were_spread() {
+    local node count least=0 most=0
+    for node in "${NODES[@]}"; do
+        count="$(requests_of "$node")"
+        echo "note: node $node: $count requests"
+        [ "$least" -ne 0 ] && [ "$least" -le "$count" ] || least="$count"
+        [ "$most" -ge "$count" ] || most="$count"
+    done
+    [ "$least" -gt 100 ] && [ $((most - least)) -le $((most / 50)) ]
+}
