@@ -156,6 +156,8 @@ impl Node {
     /// and leaves. Each step has a deadline, after which the next one comes anyway.
     pub async fn stop(self) {
         self.stopping.cancel();
+        // Before requests are waited for: other nodes that stop too must not count on this one.
+        self.cluster.prepare_to_stop();
         self.api.stop(DRAIN_DEADLINE).await;
         if timeout(LEAVE_DEADLINE, self.cluster.stop()).await.is_err() {
             tracing::warn!("consensus did not stop within {LEAVE_DEADLINE:?}");

@@ -25,16 +25,13 @@ use crate::peer::{Network, PeerService};
 use crate::service::ClusterService;
 use crate::types::{Membership, PeerNode, Raft, TypeConfig};
 use crate::{
-    Clock, Config, Dial, Member, PeerStatus, ProposeError, ReadError, Role, StartError, Status,
-    Tuning, View, barrier, join, membership, random,
+    Clock, Config, Dial, Handover, Member, PeerStatus, ProposeError, ReadError, Role, StartError,
+    Status, Tuning, View, barrier, join, membership, random,
 };
 
 /// The id of the node that founds a cluster. The ids of all others are indexes of log entries, of
 /// which the first that can admit a node comes later.
 const FOUNDER: NodeId = 1;
-
-/// How long a stopping leader waits for another node to lead.
-const HANDOVER: Duration = Duration::from_secs(3);
 
 /// A node's part in its cluster. Clones share it.
 #[derive(Clone)]
@@ -55,6 +52,8 @@ pub(crate) struct Inner {
     pub(crate) readers: mpsc::Sender<barrier::Reader>,
     kv: Arc<dyn Kv>,
     has_recovered: AtomicBool,
+    /// Set when this node is about to stop.
+    leaving: Arc<AtomicBool>,
 }
 
 impl Cluster {
@@ -84,7 +83,8 @@ impl Cluster {
             .map_err(|error| StartError::Raft(error.to_string()))?;
 
         let (readers, waiting) = mpsc::channel(barrier::READERS_MAX);
-        let peer_service = PeerService::new(raft.clone(), identity, staging);
+        let leaving = Arc::new(AtomicBool::new(false));
+        let peer_service = PeerService::new(raft.clone(), identity, staging, Arc::clone(&leaving));
         let has_recovered = AtomicBool::new(false);
         let inner = Arc::new(Inner {
             config,
@@ -95,6 +95,7 @@ impl Cluster {
             readers,
             kv,
             has_recovered,
+            leaving,
         });
         inner.initialize().await?;
 
@@ -187,12 +188,21 @@ impl Cluster {
         }
     }
 
-    /// Leaves in order: hands leadership over when this node leads, and stops.
-    pub async fn stop(&self) {
-        self.inner.hand_over().await;
+    /// Announces that this node is about to stop: it takes part as before, but no other node hands
+    /// leadership to it any more.
+    pub fn prepare_to_stop(&self) {
+        self.inner.leaving.store(true, Ordering::Release);
+    }
+
+    /// Leaves in order: hands leadership over when this node leads, and stops. Answers what became
+    /// of the leadership.
+    pub async fn stop(&self) -> Handover {
+        self.prepare_to_stop();
+        let handover = self.inner.hand_over().await;
         if let Err(error) = self.inner.raft.shutdown().await {
             tracing::warn!(%error, "consensus did not stop in order");
         }
+        handover
     }
 }
 
@@ -236,6 +246,11 @@ impl Inner {
         view.and_then(|view| view.cluster()).is_ok_and(|cluster| cluster.is_some())
     }
 
+    /// Whether this node is about to stop.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
+    }
+
     pub(crate) fn status(&self) -> Status {
         let metrics = self.metrics();
         let membership = metrics.membership_config.membership();
@@ -263,32 +278,6 @@ impl Inner {
                     voter: voters.contains(node),
                 })
                 .collect(),
-        }
-    }
-
-    /// Has the most advanced other voter lead, when this node does, and waits until it does.
-    async fn hand_over(&self) {
-        let metrics = self.metrics();
-        let voters: Vec<NodeId> = metrics.membership_config.membership().voter_ids().collect();
-        let alive = self.heard_from();
-        let successor = metrics.replication.into_iter().flatten();
-        let successor = successor
-            .filter(|(node, _)| alive.contains(node) && voters.contains(node))
-            .max_by_key(|(_, matched)| *matched);
-        let Some((successor, _)) = successor else { return };
-        if self.raft.trigger().transfer_leader(successor).await.is_err() {
-            return;
-        }
-        let own = self.identity.node;
-        let wait = self.raft.wait(Some(HANDOVER));
-        let has_other = |m: &RaftMetrics<_>| m.current_leader.is_some_and(|leader| leader != own);
-        match wait.metrics(has_other, "leadership handed over").await {
-            Ok(metrics) => {
-                tracing::info!(leader = ?metrics.current_leader, "leadership handed over")
-            }
-            Err(error) => {
-                tracing::warn!(%error, "leadership is not handed over; an election follows")
-            }
         }
     }
 }

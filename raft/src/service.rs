@@ -119,6 +119,7 @@ impl Cluster for ClusterService {
             leader: status.leader,
             last_log_index: status.last_log,
             applied_index: status.applied,
+            leaving: self.inner.is_leaving(),
         }))
     }
 }

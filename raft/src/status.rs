@@ -45,6 +45,19 @@ impl FromStr for Role {
     }
 }
 
+/// What became of the leadership when a node stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handover {
+    /// The node did not lead.
+    NotNeeded,
+    /// This node leads now.
+    To(NodeId),
+    /// There is no other voter, or all of them are stopping or do not answer.
+    NobodyStays,
+    /// No other node led in time: an election follows.
+    TimedOut,
+}
+
 /// What this node knows, without asking another.
 #[derive(Clone, Debug)]
 pub struct Status {

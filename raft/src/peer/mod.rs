@@ -13,6 +13,7 @@ mod rows;
 mod server;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 pub(crate) use server::PeerService;
 

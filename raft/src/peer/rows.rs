@@ -7,6 +7,7 @@ use proto::pb::peer as pb;
 use sha2::{Digest as _, Sha256};
 
 use crate::catalog::{CatalogSnapshot, StagedRows};
+use crate::types::SnapshotMeta;
 
 /// A key and its value.
 pub(crate) type Row = (Bytes, Bytes);
@@ -29,6 +30,12 @@ pub(crate) trait SnapshotSink: Send + 'static {
     /// # Errors
     /// When the store cannot be written.
     fn write_rows(&mut self, rows: Vec<Row>) -> io::Result<()>;
+
+    /// What the rows that were written say of themselves.
+    ///
+    /// # Errors
+    /// When they do not say it, or the store cannot be read.
+    fn meta(&self) -> io::Result<SnapshotMeta>;
 }
 
 impl SnapshotSource for CatalogSnapshot {
@@ -43,6 +50,10 @@ impl SnapshotSource for CatalogSnapshot {
 impl SnapshotSink for StagedRows {
     fn write_rows(&mut self, rows: Vec<Row>) -> io::Result<()> {
         Self::write_rows(self, rows)
+    }
+
+    fn meta(&self) -> io::Result<SnapshotMeta> {
+        Ok(self.applied()?.meta())
     }
 }
 

@@ -1,6 +1,7 @@
 //! What other nodes ask of this one's Raft.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use openraft::errors::Fatal;
 use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest, VoteRequest};
@@ -8,37 +9,44 @@ use proto::DecodeError;
 use proto::limits::PEER_MESSAGE_BYTES_MAX;
 use proto::pb::peer as pb;
 use proto::pb::peer::peer_server::{Peer, PeerServer};
-
-use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::consensus::{Consensus, RaftConsensus};
 use super::incoming;
+use super::rows::SnapshotSink;
+use super::turns::Turns;
 use crate::catalog::Staging;
 use crate::convert::{SnapshotHeader, Wire};
 use crate::identity::Identity;
-use crate::types::{Raft, SnapshotOf, TypeConfig, Vote};
+use crate::types::{Raft, SnapshotMeta, SnapshotOf, TypeConfig, Vote};
 
 /// The gRPC service that hands what peers send to Raft, after it was checked.
 #[derive(Clone)]
 pub(crate) struct PeerService<C = RaftConsensus> {
     identity: Identity,
     consensus: C,
-    /// Held while a snapshot comes: two at once would only be two of the same.
-    snapshots: Arc<Semaphore>,
+    /// Whose turn it is to send a snapshot.
+    turns: Turns,
+    /// Whether this node is about to stop, and takes no leadership.
+    leaving: Arc<AtomicBool>,
 }
 
 impl PeerService {
     /// The service of the node that `identity` names.
-    pub(crate) fn new(raft: Raft, identity: Identity, staging: Staging) -> Self {
-        Self::over(RaftConsensus::new(raft, staging), identity)
+    pub(crate) fn new(
+        raft: Raft,
+        identity: Identity,
+        staging: Staging,
+        leaving: Arc<AtomicBool>,
+    ) -> Self {
+        Self::over(RaftConsensus::new(raft, staging), identity, leaving)
     }
 }
 
 impl<C: Consensus> PeerService<C> {
     /// The service that hands what comes to `consensus`.
-    pub(super) fn over(consensus: C, identity: Identity) -> Self {
-        Self { identity, consensus, snapshots: Arc::new(Semaphore::new(1)) }
+    pub(super) fn over(consensus: C, identity: Identity, leaving: Arc<AtomicBool>) -> Self {
+        Self { identity, consensus, turns: Turns::default(), leaving }
     }
 
     /// The service with its limits, to be served.
@@ -120,6 +128,9 @@ impl<C: Consensus> Peer for PeerService<C> {
         let message = request.into_inner();
         self.check_envelope(message.envelope.as_ref())?;
         let request = TransferLeaderRequest::from_message(message).map_err(invalid)?;
+        if *request.to_node_id() == self.identity.node && self.leaving.load(Ordering::Acquire) {
+            return Err(Status::failed_precondition("this node is stopping, it cannot lead"));
+        }
         answer(self.consensus.transfer_leader(request).await)
     }
 
@@ -133,15 +144,35 @@ impl<C: Consensus> Peer for PeerService<C> {
         let SnapshotHeader { vote, meta } =
             SnapshotHeader::from_message(header).map_err(invalid)?;
         self.check_vote(&vote)?;
-        let _turn = self
-            .snapshots
-            .try_acquire()
-            .map_err(|_| Status::resource_exhausted("another snapshot is on its way"))?;
+        let mut turn = self
+            .turns
+            .take(vote)
+            .ok_or_else(|| Status::resource_exhausted("another snapshot is on its way"))?;
 
-        let snapshot = incoming::rows(&mut chunks, self.consensus.stage()).await?;
+        let rows = turn.unless_displaced(incoming::rows(&mut chunks, self.consensus.stage())).await;
+        let snapshot = rows.ok_or_else(|| Status::aborted("a newer snapshot took its place"))??;
+        check_meta(&meta, &snapshot)?;
         let snapshot = SnapshotOf { meta, snapshot };
+        let Some(_installing) = turn.install() else {
+            return Err(Status::aborted("a newer snapshot took its place"));
+        };
         answer(self.consensus.install_snapshot(vote, snapshot).await)
     }
+}
+
+/// Refuses a snapshot whose header is not that of its rows: installed, it would have Raft and the
+/// catalog disagree on what is applied.
+fn check_meta(header: &SnapshotMeta, rows: &impl SnapshotSink) -> Result<(), Status> {
+    let own = rows.meta().map_err(|error| {
+        Status::data_loss(format!("the snapshot's rows do not say how far they go: {error}"))
+    })?;
+    if own == *header {
+        return Ok(());
+    }
+    Err(Status::data_loss(format!(
+        "the snapshot's header goes up to {:?}, its rows up to {:?}",
+        header.last_log_id, own.last_log_id
+    )))
 }
 
 fn answer<T: Wire>(result: Result<T, Fatal<TypeConfig>>) -> Result<Response<T::Message>, Status> {

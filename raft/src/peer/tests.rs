@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,10 +23,12 @@ use proto::pb::peer::peer_client::PeerClient;
 use proto::pb::peer::snapshot_chunk::Chunk;
 use proto::{ClusterId, NodeId};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
-use tonic::Code;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint, Server};
+use tonic::{Code, Response, Status};
 
 use super::PeerService;
 use super::client::{Peer, PeerNetwork};
@@ -62,6 +65,10 @@ impl SnapshotSink for FakeSink {
     fn write_rows(&mut self, rows: Vec<Row>) -> io::Result<()> {
         self.0.extend(rows);
         Ok(())
+    }
+
+    fn meta(&self) -> io::Result<SnapshotMeta> {
+        Ok(snapshot(vec![]).meta)
     }
 }
 
@@ -150,9 +157,13 @@ struct Served {
 }
 
 async fn serve(raft: FakeRaft) -> Served {
+    serve_while(raft, Arc::default()).await
+}
+
+async fn serve_while(raft: FakeRaft, leaving: Arc<AtomicBool>) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let service = PeerService::over(raft, RECEIVER).into_server();
+    let service = PeerService::over(raft, RECEIVER, leaving).into_server();
     let mut server = JoinSet::new();
     server.spawn(async move {
         Server::builder()
@@ -226,6 +237,17 @@ async fn votes_and_the_transfer_of_leadership_arrive_whole() {
     let answer = peer.transfer_leader(request, option()).await.unwrap();
     let expected = Some(log_id(4, 8));
     assert_eq!(answer, Err(TransferLeaderError::LogNotFlushed { expected, actual: None }));
+}
+
+#[tokio::test]
+async fn a_node_that_is_stopping_takes_no_leadership_but_hears_of_it() {
+    let served = serve_while(FakeRaft::default(), Arc::new(AtomicBool::new(true))).await;
+    let mut peer = client(served.address, SENDER, 2).await;
+    let to_itself = TransferLeaderRequest::new(Vote::new_committed(4, 1), 2, Some(log_id(4, 8)));
+    let refused = peer.transfer_leader(to_itself, option()).await.unwrap_err();
+    assert!(refused.to_string().contains("is stopping"), "{refused}");
+    let to_another = TransferLeaderRequest::new(Vote::new_committed(4, 1), 3, Some(log_id(4, 8)));
+    assert!(peer.transfer_leader(to_another, option()).await.is_ok());
 }
 
 #[tokio::test]
@@ -361,7 +383,10 @@ async fn a_snapshot_that_is_not_whole_is_not_installed() {
     let header = pb::SnapshotHeader { envelope: envelope(), ..header.to_message() };
     let beyond =
         pb::SnapshotHeader { last_log_id: Some(log_id(4, 20).to_message()), ..header.clone() };
+    let another =
+        pb::SnapshotHeader { last_log_id: Some(log_id(3, 21).to_message()), ..header.clone() };
     let (header, beyond) = (Chunk::Header(header), Chunk::Header(beyond));
+    let another = Chunk::Header(another);
     let two = rows(2, 3);
     let mut sum = RowSum::default();
     sum.add(&two);
@@ -378,7 +403,8 @@ async fn a_snapshot_that_is_not_whole_is_not_installed() {
         (vec![header.clone(), message(&two[..1]), end.clone()], Code::DataLoss),
         (vec![header.clone(), message(&turned), end.clone()], Code::InvalidArgument),
         (vec![header.clone(), header, end.clone()], Code::InvalidArgument),
-        (vec![beyond, message(&two), end], Code::InvalidArgument),
+        (vec![beyond, message(&two), end.clone()], Code::InvalidArgument),
+        (vec![another, message(&two), end], Code::DataLoss),
     ] {
         let chunks: Vec<_> =
             bad.into_iter().map(|chunk| pb::SnapshotChunk { chunk: Some(chunk) }).collect();
@@ -386,5 +412,58 @@ async fn a_snapshot_that_is_not_whole_is_not_installed() {
         let refused = rpc.install_snapshot(stream::iter(chunks)).await.unwrap_err();
         assert_eq!(refused.code(), code, "{shown}: {refused}");
     }
+    assert!(raft.installed.lock().unwrap().is_empty());
+}
+
+/// A snapshot of which no more comes.
+struct Stalled {
+    answer: JoinHandle<Result<Response<pb::SnapshotResponse>, Status>>,
+    _chunks: mpsc::Sender<pb::SnapshotChunk>,
+}
+
+/// Begins a snapshot in the name of the leader of `vote`, and waits until it has its turn.
+async fn stall(served: &Served, vote: Vote) -> Stalled {
+    let header = SnapshotHeader { vote, meta: snapshot(vec![]).meta };
+    let header = pb::SnapshotHeader { envelope: envelope(), ..header.to_message() };
+    let (sender, chunks) = mpsc::channel(1);
+    let mut rpc = raw(served).await;
+    let answer =
+        tokio::spawn(async move { rpc.install_snapshot(ReceiverStream::new(chunks)).await });
+    let chunk = |chunk| pb::SnapshotChunk { chunk: Some(chunk) };
+    sender.send(chunk(Chunk::Header(header))).await.unwrap();
+    // More than the windows and buffers between the two hold: the last goes only when the other
+    // node has taken the first.
+    for row in rows(64, 64 * 1024) {
+        let rows = vec![pb::Row { key: row.0, value: row.1 }];
+        sender.send(chunk(Chunk::Rows(pb::SnapshotRows { rows }))).await.unwrap();
+    }
+    Stalled { answer, _chunks: sender }
+}
+
+#[tokio::test]
+async fn a_newer_snapshot_takes_the_place_of_a_stalled_one() {
+    for newer in [Vote::new_committed(3, 1), Vote::new_committed(4, 3)] {
+        let raft = FakeRaft::default();
+        let served = serve(raft.clone()).await;
+        let stalled = stall(&served, Vote::new_committed(3, 1)).await;
+        let mut peer = client(served.address, SENDER, 2).await;
+        let sent = snapshot(rows(9, 1));
+        peer.full_snapshot(newer, sent, std::future::pending(), option()).await.unwrap();
+        assert_eq!(raft.installed.lock().unwrap().len(), 1);
+        let given_up = stalled.answer.await.unwrap().unwrap_err();
+        assert_eq!(given_up.code(), Code::Aborted, "{given_up}");
+    }
+}
+
+#[tokio::test]
+async fn a_former_leaders_snapshot_disturbs_nobody() {
+    let raft = FakeRaft::default();
+    let served = serve(raft.clone()).await;
+    let _stalled = stall(&served, Vote::new_committed(4, 3)).await;
+    let mut peer = client(served.address, SENDER, 2).await;
+    let (former, sent) = (Vote::new_committed(3, 1), snapshot(rows(9, 1)));
+    let refused = peer.full_snapshot(former, sent, std::future::pending(), option()).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("another snapshot is on its way"), "{refused}");
     assert!(raft.installed.lock().unwrap().is_empty());
 }

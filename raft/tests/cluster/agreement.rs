@@ -1,0 +1,72 @@
+//! Agreement, reads on every node, the loss of a leader, and catching up.
+
+use proto::Reference;
+use raft::Role;
+
+use super::{Node, leader, link_config, memory, move_tag, repository, tag, three_nodes};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_node_acknowledged_every_node_shows_at_once() {
+    let nodes = three_nodes().await;
+    nodes[0].propose(link_config()).await;
+    for number in 0..300 {
+        let (command, digest) = move_tag(number);
+        nodes[number % 3].propose(command).await;
+        for reader in [(number + 1) % 3, (number + 2) % 3] {
+            let seen = nodes[reader].tag(&repository(), &tag()).await;
+            assert_eq!(seen.as_ref(), Some(&digest), "move {number} on node {reader}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_loss_of_the_leader_loses_nothing_and_a_node_that_returns_catches_up() {
+    let mut nodes = three_nodes().await;
+    nodes[0].propose(link_config()).await;
+    let (before, digest_before) = move_tag(1);
+    nodes[1].propose(before).await;
+
+    let (address, kv) = nodes.remove(leader(&nodes)).kill().await;
+    assert_eq!(nodes[0].tag(&repository(), &tag()).await, Some(digest_before));
+    let (after, digest_after) = move_tag(2);
+    nodes[1].propose(after).await;
+    assert_eq!(nodes[0].tag(&repository(), &tag()).await.as_ref(), Some(&digest_after));
+
+    let returned = Node::start(&address, &[], kv).await;
+    returned.until("the node that returned is ready", |status| status.ready).await;
+    assert_eq!(returned.tag(&repository(), &tag()).await, Some(digest_after));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_lags_behind_the_purged_log_gets_a_snapshot() {
+    let mut nodes = three_nodes().await;
+    nodes[0].propose(link_config()).await;
+    let follower = (leader(&nodes) + 1) % 3;
+    let (address, kv) = nodes.remove(follower).kill().await;
+    let mut last = None;
+    for number in 0..200 {
+        let (command, digest) = move_tag(number);
+        nodes[number % 2].propose(command).await;
+        last = Some(digest);
+    }
+    let returned = Node::start(&address, &[], kv).await;
+    returned.until("the node that returned is ready", |status| status.ready).await;
+    assert_eq!(returned.tag(&repository(), &tag()).await, last);
+    let view = returned.cluster.read().await.unwrap();
+    let manifest = view.manifest(&repository(), &Reference::Tag(tag())).unwrap();
+    assert_eq!(manifest.map(|manifest| manifest.digest().clone()), last);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fourth_node_learns_and_serves_without_a_vote() {
+    let nodes = three_nodes().await;
+    nodes[0].propose(link_config()).await;
+    let fourth = Node::start("127.0.0.1:0", &[&nodes[2].address], memory()).await;
+    fourth.until("the fourth node is ready", |status| status.ready).await;
+    let (command, digest) = move_tag(1);
+    fourth.propose(command).await;
+    assert_eq!(fourth.tag(&repository(), &tag()).await, Some(digest));
+    assert_eq!(fourth.cluster.status().role, Role::Learner);
+    let survey = fourth.cluster.survey().await;
+    assert_eq!(survey.iter().filter(|peer| peer.reachable).count(), 4, "{survey:?}");
+}

@@ -1,0 +1,195 @@
+//! Several nodes of one process over loopback.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test panics")]
+#![allow(clippy::disallowed_methods, reason = "a test has no other door to the network")]
+
+mod agreement;
+mod handover;
+mod snapshots;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use proto::{
+    Algorithm, Command, Digest, Manifest, MediaType, ObjectKey, RepoName, RequestId, Tag, Timestamp,
+};
+use raft::{Clock, Cluster, Config, Dial, DialError, ProposeError, ReadError, Role, Tuning};
+use storage::Kv;
+use storage::kv::MemoryKv;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tonic::transport::{Channel, Endpoint};
+
+/// How long anything here may take that should take seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between two looks at whether what is waited for is so.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// An election soon after a leader is lost, also on a machine that is busy.
+const QUICK: Tuning = Tuning {
+    heartbeat: Duration::from_millis(100),
+    election_min: Duration::from_millis(400),
+    election_max: Duration::from_millis(800),
+    snapshot_every: 50,
+};
+
+/// Tries `attempt` until it succeeds, and answers what it gave.
+async fn eventually<T>(what: &str, mut attempt: impl AsyncFnMut() -> Result<T, String>) -> T {
+    let mut last = String::new();
+    let success = tokio::time::timeout(PATIENCE, async {
+        loop {
+            match attempt().await {
+                Ok(value) => return value,
+                Err(error) => last = error,
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    })
+    .await;
+    success.unwrap_or_else(|_| panic!("{what}: {last}"))
+}
+
+struct Loopback;
+
+impl Dial for Loopback {
+    fn dial(&self, address: &str) -> Result<Channel, DialError> {
+        let endpoint = Endpoint::from_shared(format!("http://{address}"));
+        let endpoint = endpoint.map_err(|_| DialError(address.to_owned()))?;
+        Ok(endpoint.connect_timeout(Duration::from_millis(500)).connect_lazy())
+    }
+}
+
+struct Node {
+    cluster: Cluster,
+    address: String,
+    kv: Arc<dyn Kv>,
+    server: JoinHandle<()>,
+}
+
+impl Node {
+    /// Starts a node on a free port, or again on the one it had.
+    async fn start(address: &str, join: &[&str], kv: Arc<dyn Kv>) -> Self {
+        Self::start_with(address, join, kv, QUICK).await
+    }
+
+    async fn start_with(address: &str, join: &[&str], kv: Arc<dyn Kv>, tuning: Tuning) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let join = join.iter().map(ToString::to_string).collect();
+        let config = Config { peer_address: address.clone(), join, voters: 3, tuning };
+        let ticks = AtomicU64::new(1);
+        let clock =
+            Clock::new(move || Timestamp::from_millis(ticks.fetch_add(1, Ordering::Relaxed)));
+        let cluster =
+            Cluster::start(config, Arc::clone(&kv), Arc::new(Loopback), clock).await.unwrap();
+        let router = cluster.peer_services().into_axum_router();
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { cluster, address, kv, server }
+    }
+
+    /// Ends the node as a crash would: nobody is told. What is left of it is its store and its
+    /// address.
+    async fn kill(self) -> (String, Arc<dyn Kv>) {
+        self.server.abort();
+        let _ = self.server.await;
+        drop(self.cluster);
+        (self.address, self.kv)
+    }
+
+    async fn until(&self, what: &str, is_so: impl Fn(&raft::Status) -> bool) {
+        eventually(what, async || {
+            let status = self.cluster.status();
+            if is_so(&status) { Ok(()) } else { Err(format!("{status:?}")) }
+        })
+        .await;
+    }
+
+    /// Proposes until it is decided, as handlers do.
+    async fn propose(&self, command: Command) {
+        propose(&self.cluster, command).await;
+    }
+
+    /// What `tag` names, after everything that was acknowledged.
+    async fn tag(&self, repository: &RepoName, tag: &Tag) -> Option<Digest> {
+        let view = eventually("the read passes", async || match self.cluster.read().await {
+            Err(ReadError::Unavailable { .. }) => Err("there is no leader".to_owned()),
+            read => Ok(read.unwrap()),
+        });
+        view.await.tag(repository, tag).unwrap()
+    }
+}
+
+async fn propose(cluster: &Cluster, command: Command) {
+    let request = RequestId::from_bytes(random());
+    eventually("the proposal is decided", async || {
+        match cluster.propose(request, "tester", command.clone()).await {
+            Err(error @ (ProposeError::Unavailable { .. } | ProposeError::Unknown)) => {
+                Err(error.to_string())
+            }
+            decided => Ok(decided.unwrap()),
+        }
+    })
+    .await;
+}
+
+fn random() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).unwrap();
+    bytes
+}
+
+fn memory() -> Arc<dyn Kv> {
+    Arc::new(MemoryKv::new())
+}
+
+async fn three_nodes() -> Vec<Node> {
+    three_nodes_with(QUICK).await
+}
+
+async fn three_nodes_with(tuning: Tuning) -> Vec<Node> {
+    let first = Node::start_with("127.0.0.1:0", &[], memory(), tuning).await;
+    let seed = first.address.clone();
+    let mut nodes = vec![first];
+    for _ in 0..2 {
+        nodes.push(Node::start_with("127.0.0.1:0", &[&seed], memory(), tuning).await);
+    }
+    for node in &nodes {
+        node.until("three voters know each other", |status| {
+            status.ready && status.members.iter().filter(|member| member.voter).count() == 3
+        })
+        .await;
+    }
+    nodes
+}
+
+fn leader(nodes: &[Node]) -> usize {
+    nodes.iter().position(|node| node.cluster.status().role == Role::Leader).expect("one leads")
+}
+
+fn repository() -> RepoName {
+    "team/app".parse().unwrap()
+}
+
+fn tag() -> Tag {
+    "latest".parse().unwrap()
+}
+
+fn link_config() -> Command {
+    let (digest, object) = (Digest::of(Algorithm::Sha256, b"{}"), ObjectKey::from_random(1));
+    Command::LinkBlob { repository: repository(), digest, size: 2, object, replaces: None }
+}
+
+/// Points the tag to a manifest that there is once for each number.
+fn move_tag(number: usize) -> (Command, Digest) {
+    let config = Digest::of(Algorithm::Sha256, b"{}");
+    let json = format!(
+        r#"{{"schemaVersion":2,"config":{{"mediaType":"a/b","digest":"{config}","size":2}},
+            "layers":[],"annotations":{{"n":"{number}"}}}}"#
+    );
+    let media_type: MediaType = MediaType::OCI_MANIFEST.parse().unwrap();
+    let manifest = Manifest::parse(media_type, Algorithm::Sha256, json.into()).unwrap();
+    let digest = manifest.digest().clone();
+    (Command::PutManifest { repository: repository(), manifest, tags: vec![tag()] }, digest)
+}
+
