@@ -58,8 +58,12 @@ pub const SNAPSHOT_CHUNK_BYTES: usize = 1024 * 1024;
 /// How long a node waits for the next message of a snapshot before it gives the snapshot up.
 pub const SNAPSHOT_IDLE_MAX: Duration = Duration::from_secs(30);
 
-/// How long, in catalog time, the answer to a request is kept for its repetitions.
+/// How long the answer to a request is kept for its repetitions, in the time by which answers age.
 pub const ANSWER_LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// Most that one command may advance the time by which answers age: however wrong a leader's clock
+/// is, an answer outlives `ANSWER_LIFETIME / ANSWER_AGE_STEP_MAX` further commands.
+pub const ANSWER_AGE_STEP_MAX: Duration = Duration::from_secs(1);
 
 /// Most expired answers that one applied command removes: removal keeps up with arrival, and one
 /// apply stays short.

@@ -18,6 +18,16 @@ impl Timestamp {
         self.0
     }
 
+    /// The time `later` after this one, or the end of time.
+    pub fn plus(self, later: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(later.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    /// How much later this is than `earlier`; nothing when it is not.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
     /// The time `earlier` before this one, or the epoch.
     pub fn minus(self, earlier: Duration) -> Self {
         Self(self.0.saturating_sub(u64::try_from(earlier.as_millis()).unwrap_or(u64::MAX)))

@@ -21,7 +21,7 @@ use crate::catalog::StateMachine;
 use crate::identity::Identity;
 use crate::log::LogStore;
 use crate::neighbours::Neighbours;
-use crate::peer::{Network, PeerService};
+use crate::peer::{Addresses, Network, PeerService};
 use crate::service::ClusterService;
 use crate::types::{Membership, PeerNode, Raft, TypeConfig};
 use crate::{
@@ -76,11 +76,18 @@ impl Cluster {
         let machine = StateMachine::open(Arc::clone(&kv)).map_err(unreadable)?;
         let staging = machine.staging();
         let log = LogStore::open(Arc::clone(&kv)).map_err(|e| StartError::Raft(e.to_string()))?;
-        let network = Network::new(dial, identity);
+        let addresses = Addresses::default();
+        let network = Network::new(dial, identity, addresses.clone());
         let settings = Arc::new(settings(config.tuning)?);
         let raft = Raft::new(identity.node, settings, network, log, machine)
             .await
             .map_err(|error| StartError::Raft(error.to_string()))?;
+        let metrics = raft.metrics();
+        addresses.follow(move |node| {
+            let metrics = metrics.borrow_watched();
+            let node = metrics.membership_config.membership().get_node(&node);
+            node.map(|node| node.peer_address.clone())
+        });
 
         let (readers, waiting) = mpsc::channel(barrier::READERS_MAX);
         let leaving = Arc::new(AtomicBool::new(false));

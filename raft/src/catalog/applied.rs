@@ -1,6 +1,7 @@
 //! How far the catalog has applied the log: the row that goes with every change of the others.
 
 use prost::Message as _;
+use proto::limits::ANSWER_AGE_STEP_MAX;
 use proto::pb::raft as pb;
 use proto::{DecodeError, Timestamp};
 
@@ -18,6 +19,12 @@ pub(crate) struct Applied {
     pub(crate) membership: StoredMembership,
     /// The latest time of an applied command: time in the catalog never goes back.
     pub(crate) when: Timestamp,
+    /// The time by which answers age. It takes from the stamps only how much later each is than the
+    /// one before it, and never more than [`ANSWER_AGE_STEP_MAX`]: a leader whose clock is wrong by
+    /// hours or years moves it no further than one whose clock is right.
+    pub(crate) aging: Timestamp,
+    /// What the last applied command was stamped with, even if that was earlier than `when`.
+    stamped: Timestamp,
 }
 
 impl Applied {
@@ -29,7 +36,18 @@ impl Applied {
             last: row.last.map(LogId::from_message).transpose()?,
             membership: StoredMembership::from_message(membership)?,
             when: Timestamp::from_millis(row.when_millis),
+            // Older rows have only `when`.
+            aging: Timestamp::from_millis(row.aging_millis.unwrap_or(row.when_millis)),
+            stamped: Timestamp::from_millis(row.stamped_millis.unwrap_or(row.when_millis)),
         })
+    }
+
+    /// Notes that a command is applied that a leader stamped with `when`.
+    pub(crate) fn pass(&mut self, when: Timestamp) {
+        let step = when.since(self.stamped).min(ANSWER_AGE_STEP_MAX);
+        self.aging = self.aging.plus(step);
+        self.stamped = when;
+        self.when = self.when.max(when);
     }
 
     /// The row's value.
@@ -38,6 +56,8 @@ impl Applied {
             last: self.last.as_ref().map(Wire::to_message),
             membership: Some(self.membership.to_message()),
             when_millis: self.when.as_millis(),
+            aging_millis: Some(self.aging.as_millis()),
+            stamped_millis: Some(self.stamped.as_millis()),
         };
         row.encode_to_vec()
     }

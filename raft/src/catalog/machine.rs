@@ -59,7 +59,7 @@ impl StateMachine {
                 None
             }
             EntryPayload::Normal(command) => {
-                applied.when = applied.when.max(command.when);
+                applied.pass(command.when);
                 Some(self.apply_command(entry.index(), command, &applied, &mut batch)?)
             }
         };
@@ -91,7 +91,7 @@ impl StateMachine {
             Err(NotDecided::Refused(refusal)) => Err(refusal),
             Err(NotDecided::Unreadable(error)) => return Err(error),
         };
-        self.answers.remember(&self.view, when, &command.request, &outcome, batch)?;
+        self.answers.remember(&self.view, applied, &command.request, &outcome, batch)?;
         Ok(outcome)
     }
 }

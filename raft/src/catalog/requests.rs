@@ -4,14 +4,15 @@
 use prost::Message as _;
 use proto::limits::{ANSWER_LIFETIME, ANSWERS_EXPIRED_PER_APPLY};
 use proto::pb::catalog as pb;
-use proto::{Outcome, RequestId, Timestamp};
+use proto::{Outcome, RequestId};
 use storage::Batch;
 
 use super::View;
+use super::applied::Applied;
 use super::keys::Table;
 use crate::ReadError;
 
-/// Keeps answers, and removes those that have outlived [`ANSWER_LIFETIME`] in catalog time.
+/// Keeps answers, and removes those that have outlived [`ANSWER_LIFETIME`] by [`Applied::aging`].
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
     /// The key before which no answer's age is left. Only a hint, which spares each removal the
@@ -24,18 +25,18 @@ impl Answers {
     pub(crate) fn remember(
         &mut self,
         view: &View,
-        when: Timestamp,
+        applied: &Applied,
         request: &RequestId,
         outcome: &Outcome,
         batch: &mut Batch,
     ) -> Result<(), ReadError> {
         let keys = view.keys();
-        let row = pb::AnswerRow { when_millis: when.as_millis(), outcome: Some(outcome.into()) };
+        let row = pb::AnswerRow { when_millis: applied.when.as_millis(), outcome: Some(outcome.into()) };
         batch.put(keys.answer(request), row.encode_to_vec());
-        batch.put(keys.answer_age(when, request), []);
+        batch.put(keys.answer_age(applied.aging, request), []);
 
         let ages = keys.all(Table::AnswerAge);
-        let limit = keys.answers_before(when.minus(ANSWER_LIFETIME));
+        let limit = keys.answers_before(applied.aging.minus(ANSWER_LIFETIME));
         let from = self.oldest.clone().max(ages.clone());
         let mut oldest = Vec::new();
         view.visit_from(&from, &ages, ANSWERS_EXPIRED_PER_APPLY, |age, _| {

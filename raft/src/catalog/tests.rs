@@ -70,6 +70,21 @@ impl Catalog {
         self.apply(link(repository, content, object))
     }
 
+    /// Applies a command that changes nothing.
+    fn touch(&mut self) {
+        let cluster = ClusterId::from_bytes([7; 16]);
+        let upload_key = UploadKey::from_bytes([8; 32]);
+        self.apply(Command::FoundCluster { cluster, upload_key }).unwrap();
+    }
+
+    /// Applies a command in each of as many seconds.
+    fn pass_seconds(&mut self, seconds: u32) {
+        for _ in 0..seconds {
+            self.millis += 999;
+            self.touch();
+        }
+    }
+
     fn put(&mut self, repository: &str, manifest: &Manifest, tags: &[&str]) -> Outcome {
         self.apply(put(repository, manifest, tags))
     }
@@ -355,10 +370,12 @@ fn answers_are_forgotten_after_their_lifetime() {
     let mut catalog = Catalog::new();
     let request = RequestId::from_bytes([9; 16]);
     catalog.apply_as(request, link("a", b"1", 1)).unwrap();
-    assert!(catalog.view().answer(&request).unwrap().is_some());
-    catalog.millis += u64::try_from(ANSWER_LIFETIME.as_millis()).unwrap() + 1;
-    catalog.link("a", b"2", 2).unwrap();
-    assert!(catalog.view().answer(&request).unwrap().is_none());
+    let knows = |catalog: &Catalog| catalog.view().answer(&request).unwrap().is_some();
+    let seconds = u32::try_from(ANSWER_LIFETIME.as_secs()).unwrap();
+    catalog.pass_seconds(seconds - 1);
+    assert!(knows(&catalog));
+    catalog.pass_seconds(2);
+    assert!(!knows(&catalog));
 }
 
 #[test]
@@ -367,17 +384,38 @@ fn expired_answers_go_faster_than_new_ones_come() {
     for number in 0..50 {
         catalog.link("a", &[number], u128::from(number)).unwrap();
     }
-    catalog.millis += u64::try_from(ANSWER_LIFETIME.as_millis()).unwrap() + 1;
-    for number in 0..10 {
-        catalog.link("b", &[number], 100 + u128::from(number)).unwrap();
-    }
+    let seconds = u32::try_from(ANSWER_LIFETIME.as_secs()).unwrap();
+    catalog.pass_seconds(seconds + 10);
     let view = catalog.view();
     let count = |table| {
         let mut count = 0;
         view.visit(&view.keys().all(table), None, usize::MAX, |_, _| count += 1).unwrap();
         count
     };
-    assert_eq!((count(Table::Answer), count(Table::AnswerAge)), (10, 10));
+    let kept = count(Table::Answer);
+    assert_eq!(kept, count(Table::AnswerAge));
+    assert!(kept <= seconds + 1, "{kept} answers of {seconds} seconds with one a second");
+}
+
+#[test]
+fn a_leader_whose_clock_is_far_off_forgets_no_answer_early() {
+    const HOUR: u64 = 60 * 60 * 1000;
+    for wrong in [HOUR, 1_000_000 * HOUR] {
+        let mut catalog = Catalog::new();
+        let request = RequestId::from_bytes([9; 16]);
+        let first = catalog.apply_as(request, link("a", b"1", 1)).unwrap();
+        // Leadership goes to and fro between a node whose clock is right and one whose is not.
+        for _ in 0..100 {
+            catalog.millis += wrong;
+            catalog.touch();
+            catalog.millis -= wrong;
+            catalog.touch();
+        }
+        assert_eq!(catalog.view().answer(&request).unwrap(), Some(Ok(first)), "{wrong} ms ahead");
+        // Nor are answers kept until the right clock has caught up with the wrong one.
+        catalog.pass_seconds(u32::try_from(ANSWER_LIFETIME.as_secs()).unwrap() + 1);
+        assert_eq!(catalog.view().answer(&request).unwrap(), None, "{wrong} ms ahead");
+    }
 }
 
 #[test]

@@ -23,6 +23,7 @@ use proto::pb::peer::peer_client::PeerClient;
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
+use super::addresses::Addresses;
 use super::lanes::{Lane, Lanes};
 use super::outgoing::send_snapshot;
 use super::rows::SnapshotSource;
@@ -37,20 +38,22 @@ type RpcError = RPCError<TypeConfig>;
 pub(crate) struct PeerNetwork<S> {
     identity: Identity,
     lanes: Lanes,
+    addresses: Addresses,
     snapshot: PhantomData<fn(S)>,
 }
 
 impl<S> PeerNetwork<S> {
-    /// The network of the node that `identity` names.
-    pub(crate) fn new(dial: Arc<dyn Dial>, identity: Identity) -> Self {
-        Self { identity, lanes: Lanes::new(dial), snapshot: PhantomData }
+    /// The network of the node that `identity` names, in which nodes are where `addresses` says.
+    pub(crate) fn new(dial: Arc<dyn Dial>, identity: Identity, addresses: Addresses) -> Self {
+        Self { identity, lanes: Lanes::new(dial), addresses, snapshot: PhantomData }
     }
 
     fn client(&self, target: NodeId, peer: &PeerNode, appends: Lane) -> Peer<S> {
         Peer {
             identity: self.identity,
             target,
-            address: peer.peer_address.clone(),
+            first_address: peer.peer_address.clone(),
+            addresses: self.addresses.clone(),
             appends,
             lanes: self.lanes.clone(),
             snapshot: PhantomData,
@@ -79,7 +82,9 @@ const APPEND_PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Peer<S> {
     identity: Identity,
     target: NodeId,
-    address: String,
+    /// Where the other node was when this client was made.
+    first_address: String,
+    addresses: Addresses,
     /// The lane of what this client appends: entries or heartbeats.
     appends: Lane,
     lanes: Lanes,
@@ -88,7 +93,10 @@ pub(crate) struct Peer<S> {
 
 impl<S> Peer<S> {
     fn rpc(&self, lane: Lane) -> Result<PeerClient<Channel>, RpcError> {
-        let channel = self.lanes.channel(&self.address, lane).map_err(|e| Unreachable::new(&e))?;
+        // Looked up for each call: a node may come back at another address.
+        let address = self.addresses.of(self.target);
+        let address = address.as_ref().unwrap_or(&self.first_address);
+        let channel = self.lanes.channel(address, lane).map_err(|e| Unreachable::new(&e))?;
         Ok(PeerClient::new(channel)
             .max_decoding_message_size(PEER_MESSAGE_BYTES_MAX)
             .max_encoding_message_size(PEER_MESSAGE_BYTES_MAX))

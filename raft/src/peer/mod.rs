@@ -4,6 +4,7 @@
 //! Every request names the cluster and the node it is meant for; every call has a deadline;
 //! whatever a peer sends is checked before openraft sees it.
 
+mod addresses;
 mod client;
 mod consensus;
 mod incoming;
@@ -15,6 +16,7 @@ mod server;
 mod tests;
 mod turns;
 
+pub(crate) use addresses::Addresses;
 pub(crate) use server::PeerService;
 
 /// The network of a node's Raft.

@@ -30,7 +30,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Code, Response, Status};
 
-use super::PeerService;
+use super::{Addresses, PeerService};
 use super::client::{Peer, PeerNetwork};
 use super::consensus::Consensus;
 use super::rows::{Row, RowSum, SnapshotSink, SnapshotSource};
@@ -177,7 +177,7 @@ async fn serve_while(raft: FakeRaft, leaving: Arc<AtomicBool>) -> Served {
 
 async fn client(address: impl ToString, from: Identity, to: NodeId) -> Peer<FakeSource> {
     let node = PeerNode { peer_address: address.to_string() };
-    PeerNetwork::new(Arc::new(PlainDial), from).new_client(to, &node).await
+    PeerNetwork::new(Arc::new(PlainDial), from, Addresses::default()).new_client(to, &node).await
 }
 
 fn option() -> RPCOption {
@@ -220,6 +220,18 @@ async fn entries_of_every_kind_arrive_as_they_were_sent() {
     let answer = peer.append_entries(append(entries.clone()), option()).await.unwrap();
     assert_eq!(answer, AppendEntriesResponse::Success);
     assert_eq!(*raft.appended.lock().unwrap(), entries);
+}
+
+#[tokio::test]
+async fn a_peer_is_called_where_it_is_now() {
+    let addresses = Addresses::default();
+    let mut network = PeerNetwork::new(Arc::new(PlainDial), SENDER, addresses.clone());
+    let node = PeerNode { peer_address: "127.0.0.1:1".to_owned() };
+    let mut peer: Peer<FakeSource> = network.new_client(2, &node).await;
+    assert!(peer.append_entries(append(vec![]), option()).await.is_err());
+    let served = serve(FakeRaft::default()).await;
+    addresses.follow(move |node| (node == 2).then(|| served.address.to_string()));
+    peer.append_entries(append(vec![]), option()).await.unwrap();
 }
 
 #[tokio::test]

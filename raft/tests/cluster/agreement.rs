@@ -38,6 +38,27 @@ async fn the_loss_of_the_leader_loses_nothing_and_a_node_that_returns_catches_up
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_returns_at_another_address_is_reached_by_the_leader_there_is() {
+    let mut nodes = three_nodes().await;
+    nodes[0].propose(link_config()).await;
+    let leading = leader(&nodes);
+    let before = nodes[leading].cluster.status();
+    let (old_address, kv) = nodes.remove((leading + 1) % 3).kill().await;
+    let (command, digest) = move_tag(1);
+    nodes[0].propose(command).await;
+
+    // Its old address stays taken, so that nothing else can be reached there.
+    let _taken = std::net::TcpListener::bind(&old_address).unwrap();
+    let returned = Node::start("127.0.0.1:0", &[], kv).await;
+    returned.until("the node that returned is ready", |status| status.ready).await;
+    assert_eq!(returned.tag(&repository(), &tag()).await, Some(digest));
+    let status = returned.cluster.status();
+    assert_eq!((status.leader, status.term), (Some(before.node), before.term), "no election");
+    let member = status.members.into_iter().find(|member| member.node == status.node).unwrap();
+    assert_eq!(member.peer_address, returned.address);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_lags_behind_the_purged_log_gets_a_snapshot() {
     let mut nodes = three_nodes().await;
     nodes[0].propose(link_config()).await;
