@@ -3,7 +3,9 @@
 
 use http::Method;
 use percent_encoding::percent_decode_str;
-use proto::{Digest, DigestError, ObjectKey, Reference, ReferenceError, RepoName, RepoNameError};
+use proto::{
+    Digest, DigestError, NodeId, ObjectKey, Reference, ReferenceError, RepoName, RepoNameError,
+};
 
 /// What a path addresses (distribution-spec, "Endpoints").
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub(crate) enum Endpoint {
     Referrers(RepoName, Digest),
     /// `/roadstead/v1/cluster`
     Cluster,
+    /// `/roadstead/v1/cluster/nodes/<id>`
+    ClusterNode(NodeId),
 }
 
 /// Why a path addresses nothing.
@@ -53,6 +57,9 @@ impl Endpoint {
     pub(crate) fn parse(path: &str) -> Result<Self, PathError> {
         if path == "/roadstead/v1/cluster" {
             return Ok(Self::Cluster);
+        }
+        if let Some(node) = path.strip_prefix("/roadstead/v1/cluster/nodes/") {
+            return Ok(Self::ClusterNode(node.parse().map_err(|_| unknown(path))?));
         }
         if path.contains("//") {
             return Err(PathError::Unclean);
@@ -102,6 +109,7 @@ impl Endpoint {
             Self::Upload(..) => "/v2/{name}/blobs/uploads/{id}",
             Self::Referrers(..) => "/v2/{name}/referrers/{digest}",
             Self::Cluster => "/roadstead/v1/cluster",
+            Self::ClusterNode(_) => "/roadstead/v1/cluster/nodes/{id}",
         }
     }
 
@@ -114,6 +122,7 @@ impl Endpoint {
             Self::Manifest(..) => "GET, HEAD, PUT, DELETE",
             Self::Blob(..) => "GET, HEAD, DELETE",
             Self::Uploads(_) => "POST",
+            Self::ClusterNode(_) => "DELETE",
             Self::Upload(..) => "GET, PATCH, PUT, DELETE",
         }
     }
@@ -194,6 +203,7 @@ mod tests {
             (format!("/v2/a/blobs/uploads/{ID}"), Endpoint::Upload(name("a"), ID.parse().unwrap())),
             (format!("/v2/a/referrers/{DIGEST}"), Endpoint::Referrers(name("a"), digest)),
             ("/roadstead/v1/cluster".to_owned(), Endpoint::Cluster),
+            ("/roadstead/v1/cluster/nodes/17".to_owned(), Endpoint::ClusterNode(17)),
         ] {
             assert_eq!(Endpoint::parse(&path), Ok(endpoint), "{path}");
         }

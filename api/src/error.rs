@@ -9,7 +9,7 @@ use proto::{
     Digest, DigestError, ManifestError, MediaTypeError, Reference, ReferenceError, Refusal,
     RepoName, RepoNameError, TagError, limits,
 };
-use raft::{ProposeError, ReadError};
+use raft::{ProposeError, ReadError, RemoveError};
 use serde_json::{Value, json};
 use storage::BlobsError;
 
@@ -81,6 +81,8 @@ pub(crate) enum Error {
 
     #[error("{0}")]
     Refused(Refusal),
+    #[error("{0}")]
+    WouldLoseQuorum(String),
     #[error("the cluster cannot agree now: try again in {} s", seconds(*.retry_after))]
     Unavailable { retry_after: Duration },
     #[error(transparent)]
@@ -98,6 +100,17 @@ impl From<ReadError> for Error {
         match error {
             ReadError::Unavailable { retry_after } => Self::Unavailable { retry_after },
             ReadError::Store(_) | ReadError::Damaged(_) => Self::Read(error),
+        }
+    }
+}
+
+impl From<RemoveError> for Error {
+    fn from(error: RemoveError) -> Self {
+        match error {
+            RemoveError::Refused(refusal) => Self::Refused(refusal),
+            RemoveError::WouldLoseQuorum(why) => Self::WouldLoseQuorum(why),
+            RemoveError::Unavailable { retry_after } => Self::Unavailable { retry_after },
+            RemoveError::Unknown => Self::Unavailable { retry_after: RETRY_AFTER },
         }
     }
 }
@@ -154,6 +167,7 @@ impl Error {
             }
             Self::BodyIdle => (StatusCode::REQUEST_TIMEOUT, "BLOB_UPLOAD_INVALID"),
             Self::Refused(refusal) => refused(refusal),
+            Self::WouldLoseQuorum(_) => (StatusCode::CONFLICT, "DENIED"),
             Self::Unavailable { .. } | Self::BlobsTimeout | Self::Read(ReadError::Store(_)) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE")
             }
@@ -261,6 +275,8 @@ const fn refused(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::TypeConflict { .. } => (StatusCode::BAD_REQUEST, "MANIFEST_INVALID"),
         Refusal::AlreadyFounded(_) => (StatusCode::CONFLICT, "DENIED"),
         Refusal::NotFounded => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+        Refusal::NodeUnknown(_) => (StatusCode::NOT_FOUND, "UNKNOWN"),
+        Refusal::LastVoter(_) => (StatusCode::CONFLICT, "DENIED"),
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::registry::Registry as Metrics;
-use proto::{Answer, Command, Digest, Refusal, RepoName, RequestId, UploadKey};
-use raft::{Clock, Cluster, ProposeError, ReadError, View};
+use proto::{Answer, Command, Digest, NodeId, Refusal, RepoName, RequestId, UploadKey};
+use raft::{Clock, Cluster, ProposeError, ReadError, RemoveError, View};
 use storage::Blobs;
 use tokio::time::timeout;
 use tracing::Instrument as _;
@@ -18,6 +18,8 @@ const READ_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a change waits for a cluster that is electing a leader: an election and a half with the
 /// default timing.
 const PROPOSE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the removal of a node may take: an election, the decision, and that it is carried out.
+const REMOVE_PATIENCE: Duration = Duration::from_secs(20);
 /// The first pause between two attempts; each further one is twice as long, up to the last.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 /// The longest pause between two attempts.
@@ -144,6 +146,30 @@ impl Registry {
     /// Has the cluster decide `command`, which no client repeats under the same id.
     pub(crate) async fn propose_once(&self, command: Command) -> Result<Answer, Error> {
         self.propose(fresh_request()?, command).await
+    }
+
+    /// Removes `node` from the cluster. Waits out an election, under one request id, and goes on to
+    /// its end when the caller is dropped.
+    pub(crate) async fn remove_node(&self, node: NodeId) -> Result<(), Error> {
+        let (cluster, request) = (self.cluster.clone(), fresh_request()?);
+        detached(async move {
+            let attempts = async {
+                let mut pause = PAUSE_MIN;
+                loop {
+                    match cluster.remove(request, ACTOR, node).await {
+                        Err(RemoveError::Unavailable { .. } | RemoveError::Unknown) => {
+                            wait(&mut pause).await;
+                        }
+                        outcome => return outcome,
+                    }
+                }
+            };
+            match timeout(REMOVE_PATIENCE, attempts).await {
+                Ok(outcome) => Ok(outcome?),
+                Err(_) => Err(Error::Unavailable { retry_after: RETRY_AFTER }),
+            }
+        })
+        .await
     }
 
     /// The key that signs upload sessions.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use api::{Options, Registry};
 use axum::Router;
 use prometheus_client::registry::Registry as Metrics;
-use raft::{Clock, Cluster, StartError, Tuning};
+use raft::{Clock, Cluster, Ended, StartError, Tuning};
 use storage::blob::ClaimError;
 use storage::{Blobs, Kv};
 use tokio::time::timeout;
@@ -148,7 +148,7 @@ impl Node {
     }
 
     /// Resolves, with the reason, when the node cannot go on: see [`Cluster::failed`].
-    pub async fn failed(&self) -> String {
+    pub async fn failed(&self) -> Ended {
         self.cluster.failed().await
     }
 
@@ -176,6 +176,7 @@ fn part_in_cluster(config: &Config, peer: SocketAddr) -> raft::Config {
             heartbeat: config.raft.heartbeat.duration(),
             election_min: config.raft.election_min.duration(),
             election_max: config.raft.election_max.duration(),
+            replace_after: config.raft.replace_after.duration(),
             ..Tuning::default()
         },
     }

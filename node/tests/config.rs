@@ -53,6 +53,7 @@ fn the_environment_goes_before_the_file() {
         ("ROADSTEAD_STORAGE_PATH", "/blobs"),
         ("ROADSTEAD_LOG_FORMAT", "json"),
         ("ROADSTEAD_RAFT_HEARTBEAT_MS", "100"),
+        ("ROADSTEAD_RAFT_REPLACE_AFTER_S", "60"),
         // What container platforms invent for a service of that name.
         ("ROADSTEAD_PORT", "tcp://10.0.0.1:5000"),
         ("ROADSTEAD_API_SERVICE_HOST", "10.0.0.1"),
@@ -67,6 +68,7 @@ fn the_environment_goes_before_the_file() {
     assert_eq!(config.cluster.voters, Voters::Five);
     assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!(config.raft.heartbeat.millis(), 100);
+    assert_eq!(config.raft.replace_after.duration().as_secs(), 60);
 }
 
 #[test]
@@ -91,6 +93,7 @@ fn wrong_files_are_refused_with_a_sentence() {
         ("[raft]\nheartbeat_ms = -1", "raft.heartbeat_ms is -1, but must be a whole number"),
         ("[raft]\nheartbeat_ms = 600", "raft.election_min_ms is 500, but must be at least twice"),
         ("[raft]\nelection_max_ms = 400", "raft.election_max_ms is 400, but must be more than"),
+        ("[raft]\nreplace_after_s = 5", "raft.replace_after_s is 5, but must be a whole number"),
         ("[api]\nlisten = \n", "node.toml, line 2: "),
         ("[api]\n[api]\n", "node.toml, line 2: "),
     ] {

@@ -23,6 +23,11 @@ pub enum Command {
         /// Where its peers reach it, as `host:port`.
         peer_address: String,
     },
+    /// Removes a node from the cluster, for good: its id is never taken again.
+    RemoveNode {
+        /// The node.
+        node: NodeId,
+    },
     /// States that a repository has a blob, whose bytes rest in the object store.
     LinkBlob {
         /// The repository.
@@ -94,6 +99,7 @@ impl fmt::Display for Command {
         match self {
             Self::FoundCluster { cluster, .. } => write!(f, "found cluster {cluster}"),
             Self::AdmitNode { peer_address } => write!(f, "admit node at {peer_address}"),
+            Self::RemoveNode { node } => write!(f, "remove node {node}"),
             Self::LinkBlob { repository, digest, size, object, .. } => {
                 write!(f, "link {repository}@{digest} ({size} bytes, object {object})")
             }

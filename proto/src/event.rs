@@ -19,6 +19,11 @@ pub enum Event {
         /// Where its peers reach it.
         peer_address: String,
     },
+    /// A node was removed, for good.
+    NodeRemoved {
+        /// Its id.
+        node: NodeId,
+    },
     /// A repository has a blob.
     BlobLinked {
         /// The repository.

@@ -1,6 +1,6 @@
 //! Why `decide` refuses a command.
 
-use crate::{ClusterId, Digest, MediaType, ObjectKey, Reference, RepoName};
+use crate::{ClusterId, Digest, MediaType, NodeId, ObjectKey, Reference, RepoName};
 
 /// A command was understood and did nothing. Its text tells the person what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +60,12 @@ pub enum Refusal {
     /// The cluster has no identity yet.
     #[error("the cluster is still being founded; try again in a moment")]
     NotFounded,
+    /// The cluster never had such a node.
+    #[error("the cluster has no node {0}; `roadstead cluster status` lists its nodes")]
+    NodeUnknown(NodeId),
+    /// No other node votes.
+    #[error("node {0} is the only one that votes, and a cluster needs one; add another node first")]
+    LastVoter(NodeId),
 }
 
 fn unlike(reference: &Reference, current: Option<&Digest>) -> String {

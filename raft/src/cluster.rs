@@ -13,20 +13,21 @@ use proto::limits::{PEER_MESSAGE_BYTES_MAX, SNAPSHOT_IDLE_MAX};
 use proto::pb::cluster::cluster_server::ClusterServer;
 use proto::{Answer, Command, NodeId, RequestId};
 use storage::Kv;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tonic::service::Routes;
 
 use crate::catalog::StateMachine;
-use crate::identity::Identity;
+use crate::identity::{Identity, was_removed};
 use crate::log::LogStore;
 use crate::neighbours::Neighbours;
 use crate::peer::{Addresses, Network, PeerService};
+use crate::presence::Presence;
 use crate::service::ClusterService;
 use crate::types::{Membership, PeerNode, Raft, TypeConfig};
 use crate::{
-    Clock, Config, Dial, Handover, Member, PeerStatus, ProposeError, ReadError, Role, StartError,
-    Status, Tuning, View, barrier, join, membership, random,
+    Clock, Config, Dial, Ended, Handover, Member, PeerStatus, ProposeError, ReadError, RemoveError,
+    Role, StartError, Status, Tuning, View, barrier, join, membership, random,
 };
 
 /// The id of the node that founds a cluster. The ids of all others are indexes of log entries, of
@@ -50,10 +51,11 @@ pub(crate) struct Inner {
     pub(crate) clock: Clock,
     pub(crate) neighbours: Neighbours,
     pub(crate) readers: mpsc::Sender<barrier::Reader>,
-    kv: Arc<dyn Kv>,
+    pub(crate) kv: Arc<dyn Kv>,
+    pub(crate) presence: Arc<Presence>,
+    /// Becomes true when this node learns that it was removed.
+    pub(crate) removed: watch::Sender<bool>,
     has_recovered: AtomicBool,
-    /// Set when this node is about to stop.
-    leaving: Arc<AtomicBool>,
 }
 
 impl Cluster {
@@ -90,8 +92,8 @@ impl Cluster {
         });
 
         let (readers, waiting) = mpsc::channel(barrier::READERS_MAX);
-        let leaving = Arc::new(AtomicBool::new(false));
-        let peer_service = PeerService::new(raft.clone(), identity, staging, Arc::clone(&leaving));
+        let presence = Arc::<Presence>::default();
+        let peer_service = PeerService::new(raft.clone(), identity, staging, Arc::clone(&presence));
         let has_recovered = AtomicBool::new(false);
         let inner = Arc::new(Inner {
             config,
@@ -101,8 +103,9 @@ impl Cluster {
             neighbours,
             readers,
             kv,
+            presence,
+            removed: watch::Sender::new(false),
             has_recovered,
-            leaving,
         });
         inner.initialize().await?;
 
@@ -172,15 +175,48 @@ impl Cluster {
         self.inner.status()
     }
 
+    /// The nodes that have not answered this one lately, when it leads.
+    pub fn silent(&self) -> Vec<NodeId> {
+        if self.inner.status().role != Role::Leader {
+            return Vec::new();
+        }
+        let heard = self.inner.heard_from();
+        let members = self.inner.status().members.into_iter().map(|member| member.node);
+        members.filter(|node| *node != self.inner.identity.node && !heard.contains(node)).collect()
+    }
+
     /// Asks every node of the cluster for its status, each with a deadline of a second.
     pub async fn survey(&self) -> Vec<PeerStatus> {
         self.inner.survey().await
     }
 
-    /// Resolves when consensus has stopped on this node for a reason it cannot mend, with the
-    /// reason: the process must end. Pending for as long as all is well, and after
-    /// [`Cluster::stop`].
-    pub async fn failed(&self) -> String {
+    /// Removes `node` from the cluster, for good, through any node: it stops, and its id is never
+    /// taken again. When this returns, it is decided, and as a rule done. `actor` asked for it;
+    /// repeating it with the same `request` has no second effect.
+    ///
+    /// # Errors
+    /// See [`RemoveError`].
+    pub async fn remove(
+        &self,
+        request: RequestId,
+        actor: &str,
+        node: NodeId,
+    ) -> Result<(), RemoveError> {
+        self.inner.remove(request, actor, node).await
+    }
+
+    /// Resolves when this node cannot go on, with the reason: the process must end. Pending for as
+    /// long as all is well, and after [`Cluster::stop`].
+    pub async fn failed(&self) -> Ended {
+        let mut removed = self.inner.removed.subscribe();
+        tokio::select! {
+            reason = self.consensus_failed() => Ended::Failed(reason),
+            // The sender lives as long as this.
+            _ = removed.wait_for(|removed| *removed) => Ended::Removed(self.inner.identity.node),
+        }
+    }
+
+    async fn consensus_failed(&self) -> String {
         let mut metrics = self.inner.raft.metrics();
         loop {
             let state = metrics.borrow_and_update().running_state.clone();
@@ -198,7 +234,7 @@ impl Cluster {
     /// Announces that this node is about to stop: it takes part as before, but no other node hands
     /// leadership to it any more.
     pub fn prepare_to_stop(&self) {
-        self.inner.leaving.store(true, Ordering::Release);
+        self.inner.presence.leave();
     }
 
     /// Leaves in order: hands leadership over when this node leads, and stops. Answers what became
@@ -253,11 +289,6 @@ impl Inner {
         view.and_then(|view| view.cluster()).is_ok_and(|cluster| cluster.is_some())
     }
 
-    /// Whether this node is about to stop.
-    pub(crate) fn is_leaving(&self) -> bool {
-        self.leaving.load(Ordering::Acquire)
-    }
-
     pub(crate) fn status(&self) -> Status {
         let metrics = self.metrics();
         let membership = metrics.membership_config.membership();
@@ -296,6 +327,9 @@ async fn identify(
     neighbours: &Neighbours,
 ) -> Result<Identity, StartError> {
     if let Some(identity) = Identity::load(&**kv)? {
+        if was_removed(&**kv)? {
+            return Err(StartError::Removed(identity.node));
+        }
         return Ok(identity);
     }
     let identity = if config.join.is_empty() {

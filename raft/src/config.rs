@@ -34,6 +34,8 @@ pub struct Tuning {
     pub election_max: Duration,
     /// Applied log entries after which the log is purged up to what the catalog has made durable.
     pub snapshot_every: u64,
+    /// How long a voter may be silent until a learner that has caught up takes its place.
+    pub replace_after: Duration,
 }
 
 impl Default for Tuning {
@@ -43,6 +45,7 @@ impl Default for Tuning {
             election_min: Duration::from_millis(500),
             election_max: Duration::from_millis(900),
             snapshot_every: 10_000,
+            replace_after: Duration::from_secs(5 * 60),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proto::{DecodeError, Refusal};
+use proto::{DecodeError, NodeId, Refusal};
 use storage::KvError;
 
 /// Why a proposal has no answer.
@@ -20,6 +20,37 @@ pub enum ProposeError {
     /// It may have had its effect. Retry with the same request id only.
     #[error("the outcome is not known; retry with the same request id")]
     Unknown,
+}
+
+/// Why a node was not removed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RemoveError {
+    /// The cluster decided against it.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// Those that stay would be too few to agree; the text says what to do.
+    #[error("{0}")]
+    WouldLoseQuorum(String),
+    /// There is no leader to take it; nothing happened.
+    #[error("the cluster has no leader now; retry after {retry_after:?}")]
+    Unavailable {
+        /// When it is worth trying again.
+        retry_after: Duration,
+    },
+    /// It may be decided. Retry with the same request id only.
+    #[error("the outcome is not known; retry with the same request id")]
+    Unknown,
+}
+
+/// Why a node that ran cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Ended {
+    /// It was removed from its cluster, for good.
+    #[error("node {0} was removed from its cluster")]
+    Removed(NodeId),
+    /// Consensus has stopped, for a reason that this node cannot mend.
+    #[error("{0}")]
+    Failed(String),
 }
 
 /// Why a read has no answer.
@@ -56,6 +87,12 @@ pub enum StartError {
         /// What the last one said.
         reason: String,
     },
+    /// The node was removed from its cluster while it ran, or before it was started again.
+    #[error(
+        "node {0} was removed from its cluster, for good: to make a new node of it, give it an \
+         empty folder (node.data_dir) and the address of the cluster (cluster.join)"
+    )]
+    Removed(NodeId),
     /// Raft refused the configuration, or could not recover.
     #[error("consensus cannot start: {0}")]
     Raft(String),

@@ -69,9 +69,11 @@ impl Inner {
         let voters: Vec<NodeId> = metrics.membership_config.membership().voter_ids().collect();
         let alive = self.heard_from();
         let replication = metrics.replication.into_iter().flatten();
-        let candidates =
-            replication.filter(|(node, _)| alive.contains(node) && voters.contains(node));
-        let answers = candidates.map(async |(node, matched)| (self.stays(node).await, node, matched));
+        let candidates = replication.filter(|(node, _)| {
+            alive.contains(node) && voters.contains(node) && !self.is_removed(*node)
+        });
+        let answers =
+            candidates.map(async |(node, matched)| (self.stays(node).await, node, matched));
         let answers = join_all(answers).await.into_iter();
         let staying = answers.filter(|(stays, ..)| *stays);
         staying.max_by_key(|(_, _, matched)| *matched).map(|(_, node, _)| node)

@@ -33,16 +33,30 @@ impl Identity {
 
     /// Makes it durable.
     pub(crate) async fn save(self, kv: &Arc<dyn Kv>) -> Result<(), StartError> {
-        let mut batch = Batch::new();
         let value = [self.cluster.as_bytes().as_slice(), &self.node.to_be_bytes()].concat();
-        batch.put(keys::IDENTITY, value);
-        kv.write(Space::Log, batch)?;
-        let (synced, wait) = tokio::sync::oneshot::channel();
-        kv.sync(Box::new(move |result| {
-            // A receiver that is gone means that the start was given up.
-            let _ = synced.send(result);
-        }));
-        wait.await.map_err(|_| KvError::Failed("the store was closed".to_owned()))??;
-        Ok(())
+        Ok(put(kv, keys::IDENTITY, value).await?)
     }
+}
+
+/// Whether `kv` is that of a node which was removed from its cluster.
+pub(crate) fn was_removed(kv: &dyn Kv) -> Result<bool, StartError> {
+    Ok(kv.get(Space::Log, keys::REMOVED)?.is_some())
+}
+
+/// Notes that this node was removed from its cluster. Durable when it returns.
+pub(crate) async fn remember_removal(kv: &Arc<dyn Kv>) -> Result<(), KvError> {
+    put(kv, keys::REMOVED, Vec::new()).await
+}
+
+/// Writes a key, and waits until that is durable.
+async fn put(kv: &Arc<dyn Kv>, key: &'static [u8], value: Vec<u8>) -> Result<(), KvError> {
+    let mut batch = Batch::new();
+    batch.put(key, value);
+    kv.write(Space::Log, batch)?;
+    let (synced, wait) = tokio::sync::oneshot::channel();
+    kv.sync(Box::new(move |result| {
+        // A receiver that is gone means that nobody waits any more.
+        let _ = synced.send(result);
+    }));
+    wait.await.map_err(|_| KvError::Failed("the store was closed".to_owned()))?
 }

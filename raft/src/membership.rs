@@ -8,11 +8,13 @@ use openraft::errors::{ClientWriteError, RaftError};
 use openraft::{ChangeMembers, Instant as _};
 use proto::pb::cluster as pb;
 use proto::{Command, NodeId, UploadKey};
+use tokio::time::Instant;
 
 use crate::cluster::Inner;
 use crate::error::RETRY_AFTER;
 use crate::neighbours::{request, within};
-use crate::types::{Membership, PeerNode, TypeConfig};
+use crate::types::{PeerNode, TypeConfig};
+use crate::voters::{Change, Outlook};
 use crate::{ProposeError, Role, random};
 
 /// How often the leader looks whether the membership is as it should be, and a node whether it
@@ -33,27 +35,68 @@ pub(crate) enum Activation {
     NotLeader(Option<String>),
     /// Not now, or perhaps done already: it should ask again.
     Unsettled,
+    /// It was removed, for good, and must stop.
+    Removed,
 }
 
-/// Keeps the membership as it should be, for as long as the node runs.
+/// Keeps the membership as it should be, for as long as the node runs and belongs to it.
 pub(crate) async fn run(inner: Arc<Inner>) {
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut silences = Silences::default();
     loop {
         interval.tick().await;
-        let leads = inner.status().role == Role::Leader;
-        if leads {
-            inner.settle().await;
+        if inner.has_left(inner.identity.node) {
+            return inner.go().await;
         }
-        if inner.is_member() {
+        if inner.status().role == Role::Leader {
+            silences.observe(&inner);
+            inner.settle(&silences).await;
+            if !inner.is_member() {
+                let address = inner.config.peer_address.clone();
+                inner.activate(inner.identity.node, address).await;
+            }
             continue;
         }
-        if leads {
-            let address = inner.config.peer_address.clone();
-            inner.activate(inner.identity.node, address).await;
-        } else {
-            inner.ask_for_membership().await;
+        silences = Silences::default();
+        // A member asks too when it hears nothing: it may have been removed without having heard.
+        if inner.is_member() && inner.presence.hears_a_leader(inner.silence_max()) {
+            continue;
         }
+        let asked = tokio::time::timeout(DEADLINE, inner.ask_for_membership()).await;
+        if asked.is_ok_and(|standing| standing == Standing::Removed) {
+            return inner.go().await;
+        }
+    }
+}
+
+/// What a node that asked for membership has learnt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It was removed, for good.
+    Removed,
+    /// It is a member, or will be, or must ask again.
+    Open,
+}
+
+/// Since when the leader has not heard of voters: counted anew by each leader, since one that has
+/// just been elected knows nothing yet.
+#[derive(Default)]
+struct Silences(BTreeMap<NodeId, Instant>);
+
+impl Silences {
+    fn observe(&mut self, inner: &Inner) {
+        let mut alive = inner.heard_from();
+        alive.insert(inner.identity.node);
+        let voters: BTreeSet<NodeId> = inner.membership().voter_ids().collect();
+        self.0.retain(|node, _| voters.contains(node) && !alive.contains(node));
+        for node in voters.difference(&alive) {
+            self.0.entry(*node).or_insert_with(Instant::now);
+        }
+    }
+
+    fn is_dead(&self, node: NodeId, patience: Duration) -> bool {
+        self.0.get(&node).is_some_and(|since| since.elapsed() >= patience)
     }
 }
 
@@ -64,27 +107,32 @@ impl Inner {
         node.is_some_and(|node| node.peer_address == self.config.peer_address)
     }
 
+    /// After how long without a word a node is taken for silent.
+    fn silence_max(&self) -> Duration {
+        self.config.tuning.election_max * 2
+    }
+
     /// Asks the leader, wherever it is, to make this node a member at its address.
-    async fn ask_for_membership(&self) {
+    async fn ask_for_membership(&self) -> Standing {
+        use pb::activate_response::Result as Pb;
         let known = self.membership();
         let known = known.nodes().map(|(_, node)| node.peer_address.clone());
         let mut addresses: Vec<String> = self.config.join.iter().cloned().chain(known).collect();
         addresses.retain(|address| *address != self.config.peer_address);
         while let Some(address) = addresses.pop() {
-            match self.ask_at(&address).await {
-                Some(pb::activate_response::Result::Activated(_)) => return,
-                Some(pb::activate_response::Result::NotLeader(leader)) => {
-                    if let Some(leader) = leader.leader_address
-                        && leader != address
-                        && let Some(pb::activate_response::Result::Activated(_)) =
-                            self.ask_at(&leader).await
-                    {
-                        return;
-                    }
-                }
-                Some(pb::activate_response::Result::Unavailable(_)) | None => {}
+            let mut answer = self.ask_at(&address).await;
+            if let Some(Pb::NotLeader(pb::NotLeader { leader_address: Some(leader) })) = &answer
+                && *leader != address
+            {
+                answer = self.ask_at(leader).await;
+            }
+            match answer {
+                Some(Pb::Removed(_)) => return Standing::Removed,
+                Some(Pb::Activated(_)) => return Standing::Open,
+                Some(Pb::NotLeader(_) | Pb::Unavailable(_)) | None => {}
             }
         }
+        Standing::Open
     }
 
     async fn ask_at(&self, address: &str) -> Option<pb::activate_response::Result> {
@@ -96,6 +144,10 @@ impl Inner {
         let mut client = self.neighbours.at(address).ok()?;
         match within(DEADLINE, client.activate(request(message, DEADLINE))).await {
             Ok(answer) => answer.into_inner().result,
+            Err(status) if self.is_member() => {
+                tracing::debug!(address, %status, "asking whether this node is still a member");
+                None
+            }
             Err(status) => {
                 tracing::info!(address, %status, "asking to be a member of the cluster");
                 None
@@ -110,6 +162,9 @@ impl Inner {
             let leader = status.leader.and_then(|leader| self.address_of(leader));
             return Activation::NotLeader(leader);
         }
+        if self.is_removed(node) {
+            return Activation::Unsettled;
+        }
         let membership = self.membership();
         let peer = PeerNode { peer_address };
         match membership.get_node(&node) {
@@ -120,17 +175,42 @@ impl Inner {
         Activation::Unsettled
     }
 
-    /// Finishes a change that a former leader left half done, else promotes learners while voters
-    /// are wanted.
-    async fn settle(&self) {
-        let membership = self.membership();
-        if let [_, last] = membership.get_joint_config().as_slice() {
-            return self.change(ChangeMembers::ReplaceAllVoters(last.clone())).await;
+    /// Makes the next change that brings the membership closer to what it should be.
+    async fn settle(&self, silences: &Silences) {
+        let patience = self.config.tuning.replace_after;
+        let outlook = self.outlook(|node| silences.is_dead(node, patience));
+        let Some(change) = outlook.next() else { return };
+        let members = &outlook.membership;
+        match change {
+            Change::StepDown => {
+                tracing::info!("this node was removed, so another one has to lead");
+                self.hand_over().await;
+            }
+            Change::Voters(voters) => {
+                tracing::info!(?voters, dead = ?outlook.dead, %members, "the voters change");
+                self.change(ChangeMembers::ReplaceAllVoters(voters)).await;
+            }
+            Change::Forget(nodes) => {
+                tracing::info!(?nodes, "removed nodes are members no longer");
+                self.change(ChangeMembers::RemoveNodes(nodes)).await;
+            }
         }
-        let promoted = promotable(&membership, self.config.voters, &self.caught_up());
-        if !promoted.is_empty() {
-            tracing::info!(?promoted, "learners become voters");
-            self.change(ChangeMembers::AddVoterIds(promoted)).await;
+    }
+
+    /// What this leader knows of the nodes, of which `is_dead` says who should be replaced.
+    pub(crate) fn outlook(&self, is_dead: impl Fn(NodeId) -> bool) -> Outlook {
+        let membership = self.membership();
+        let nodes: BTreeSet<NodeId> = membership.nodes().map(|(node, _)| *node).collect();
+        let mut alive = self.heard_from();
+        alive.insert(self.identity.node);
+        Outlook {
+            own: self.identity.node,
+            wanted: self.config.voters,
+            alive,
+            caught_up: self.caught_up(),
+            dead: nodes.iter().copied().filter(|node| is_dead(*node)).collect(),
+            removed: nodes.into_iter().filter(|node| self.is_removed(*node)).collect(),
+            membership,
         }
     }
 
@@ -150,7 +230,7 @@ impl Inner {
     /// The other nodes that have answered this leader lately. How far a node's log had come says
     /// nothing of that: a dead one keeps its place.
     pub(crate) fn heard_from(&self) -> BTreeSet<NodeId> {
-        let silence_max = self.config.tuning.election_max * 2;
+        let silence_max = self.silence_max();
         let answered = self.metrics().heartbeat.unwrap_or_default();
         answered
             .into_iter()
@@ -194,24 +274,6 @@ impl Inner {
     }
 }
 
-/// The learners to make voters of: those that have caught up, as many as are wanted, and so that
-/// the number of voters stays odd, since an even number survives no more failures than the odd one
-/// below it.
-fn promotable(
-    membership: &Membership,
-    wanted: usize,
-    caught_up: &BTreeSet<NodeId>,
-) -> BTreeSet<NodeId> {
-    let voters = membership.voter_ids().count();
-    let ready: Vec<NodeId> =
-        membership.learner_ids().filter(|node| caught_up.contains(node)).collect();
-    let mut number = wanted.saturating_sub(voters).min(ready.len());
-    if (voters + number).is_multiple_of(2) {
-        number = number.saturating_sub(1);
-    }
-    ready.into_iter().take(number).collect()
-}
-
 /// The answer to a node that asked to be a member.
 pub(crate) fn response(activation: Activation) -> pb::ActivateResponse {
     use pb::activate_response::Result as Pb;
@@ -219,34 +281,7 @@ pub(crate) fn response(activation: Activation) -> pb::ActivateResponse {
         Activation::Member => Pb::Activated(pb::Activated {}),
         Activation::NotLeader(leader_address) => Pb::NotLeader(pb::NotLeader { leader_address }),
         Activation::Unsettled => Pb::Unavailable(pb::Unavailable {}),
+        Activation::Removed => Pb::Removed(pb::Removed {}),
     };
     pb::ActivateResponse { result: Some(result) }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
-
-    use super::*;
-
-    fn membership(voters: &[NodeId], learners: &[NodeId]) -> Membership {
-        let nodes: BTreeMap<NodeId, PeerNode> =
-            voters.iter().chain(learners).map(|node| (*node, PeerNode::default())).collect();
-        Membership::new(vec![voters.iter().copied().collect()], nodes).unwrap()
-    }
-
-    #[test]
-    fn learners_are_promoted_when_they_keep_the_number_of_voters_odd() {
-        let all = BTreeSet::from([1, 2, 3, 4, 5]);
-        let none = BTreeSet::new();
-        assert_eq!(promotable(&membership(&[1], &[2]), 3, &all), none);
-        assert_eq!(promotable(&membership(&[1], &[2, 3]), 3, &all), BTreeSet::from([2, 3]));
-        assert_eq!(promotable(&membership(&[1], &[2, 3]), 3, &BTreeSet::from([1, 3])), none);
-        assert_eq!(promotable(&membership(&[1, 2, 3], &[4, 5]), 3, &all), none);
-        assert_eq!(promotable(&membership(&[1, 2], &[3, 4]), 3, &all), BTreeSet::from([3]));
-        assert_eq!(
-            promotable(&membership(&[1], &[2, 3, 4, 5]), 5, &all),
-            BTreeSet::from([2, 3, 4, 5])
-        );
-    }
 }

@@ -9,8 +9,9 @@ use proto::{Answer, Command, RequestId};
 use tonic::{Request, Response, Status};
 
 use crate::cluster::Inner;
+use crate::membership::Activation;
 use crate::propose::Proposed;
-use crate::{barrier, membership, propose};
+use crate::{barrier, membership, propose, removal};
 
 /// Answers other nodes.
 #[derive(Clone)]
@@ -43,9 +44,7 @@ impl Cluster for ClusterService {
     ) -> Result<Response<pb::ProposeResponse>, Status> {
         let request = request.into_inner();
         self.check_cluster(&request.cluster_id)?;
-        if request.actor.len() > ACTOR_BYTES_MAX {
-            return Err(Status::invalid_argument("the actor's name is too long"));
-        }
+        check_actor(&request.actor)?;
         let id = RequestId::try_from(request.request_id.as_ref()).map_err(invalid)?;
         let command =
             request.command.ok_or_else(|| Status::invalid_argument("there is no command"))?;
@@ -96,6 +95,9 @@ impl Cluster for ClusterService {
         let request = request.into_inner();
         self.check_cluster(&request.cluster_id)?;
         check_address(&request.peer_address)?;
+        if self.inner.has_left(request.node_id) {
+            return Ok(Response::new(membership::response(Activation::Removed)));
+        }
         if !self.inner.is_admitted(request.node_id) {
             let node = request.node_id;
             return Err(Status::failed_precondition(format!(
@@ -104,6 +106,18 @@ impl Cluster for ClusterService {
         }
         let activation = self.inner.activate(request.node_id, request.peer_address).await;
         Ok(Response::new(membership::response(activation)))
+    }
+
+    async fn remove(
+        &self,
+        request: Request<pb::RemoveRequest>,
+    ) -> Result<Response<pb::RemoveResponse>, Status> {
+        let request = request.into_inner();
+        self.check_cluster(&request.cluster_id)?;
+        check_actor(&request.actor)?;
+        let id = RequestId::try_from(request.request_id.as_ref()).map_err(invalid)?;
+        let removal = self.inner.remove_here(id, &request.actor, request.node_id).await;
+        Ok(Response::new(removal::response(removal)))
     }
 
     async fn status(
@@ -119,13 +133,20 @@ impl Cluster for ClusterService {
             leader: status.leader,
             last_log_index: status.last_log,
             applied_index: status.applied,
-            leaving: self.inner.is_leaving(),
+            leaving: self.inner.presence.is_leaving(),
         }))
     }
 }
 
 fn invalid(error: impl std::fmt::Display) -> Status {
     Status::invalid_argument(error.to_string())
+}
+
+fn check_actor(actor: &str) -> Result<(), Status> {
+    if actor.len() <= ACTOR_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Status::invalid_argument("the actor's name is too long"))
 }
 
 fn check_address(address: &str) -> Result<(), Status> {

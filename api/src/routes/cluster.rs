@@ -1,9 +1,12 @@
-//! `/roadstead/v1/cluster`: the nodes, and how far each of them is.
+//! `/roadstead/v1/cluster`: the nodes, how far each of them is, and the removal of one.
 
 use axum::Json;
 use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+use proto::NodeId;
 use serde_json::json;
 
+use crate::error::Error;
 use crate::registry::Registry;
 
 /// What this node knows of the cluster, and what each node says of itself. Answers without a quorum
@@ -21,4 +24,10 @@ pub(super) async fn show(registry: &Registry) -> Response {
         "nodes": nodes,
     }))
     .into_response()
+}
+
+/// Removes a node for good. Waits out an election.
+pub(super) async fn remove(registry: &Registry, node: NodeId) -> Result<Response, Error> {
+    registry.remove_node(node).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

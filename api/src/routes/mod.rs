@@ -90,6 +90,7 @@ async fn handle(
         Endpoint::Base => Ok(base::show()),
         Endpoint::Catalog => catalog::list(&registry, parts).await,
         Endpoint::Cluster => Ok(cluster::show(&registry).await),
+        Endpoint::ClusterNode(node) => cluster::remove(&registry, node).await,
         Endpoint::Tags(repository) => tags::list(&registry, &repository, parts).await,
         Endpoint::Referrers(repository, digest) => {
             referrers::list(&registry, &repository, &digest, parts).await

@@ -140,3 +140,20 @@ async fn the_cluster_shows_its_nodes() {
     assert_eq!(status["cluster"].as_str().map(str::len), Some(32));
     world.stop().await;
 }
+
+#[tokio::test]
+async fn a_node_that_cannot_be_removed_is_not() {
+    let world = World::start().await;
+    let node = world.get("/roadstead/v1/cluster").await.json()["node"].clone();
+    let own = format!("/roadstead/v1/cluster/nodes/{node}");
+    world.request("DELETE", &own).send().await.fails(409, "DENIED");
+    let unknown = "/roadstead/v1/cluster/nodes/987654321";
+    world.request("DELETE", unknown).send().await.fails(404, "UNKNOWN");
+    for path in ["/roadstead/v1/cluster/nodes/", "/roadstead/v1/cluster/nodes/-1"] {
+        world.request("DELETE", path).send().await.fails(404, "UNSUPPORTED");
+    }
+    let reply = world.request("GET", &own).send().await;
+    reply.fails(405, "UNSUPPORTED");
+    assert_eq!(reply.header("allow"), "DELETE");
+    world.stop().await;
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use proto::NodeId;
 use raft::{PeerStatus, Role};
+use reqwest::{Client, ClientBuilder, Method, Response};
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, say};
@@ -98,13 +99,23 @@ impl ClusterReport {
 }
 
 /// Asks `server` for `path`, and takes any answer.
-pub(super) async fn ask(server: &Server, path: &str) -> Result<reqwest::Response, StatusError> {
+pub(super) async fn ask(server: &Server, path: &str) -> Result<Response, StatusError> {
+    send(Client::builder().timeout(TIMEOUT), Method::GET, server, path).await
+}
+
+/// Sends `server` a request without a body, and takes any answer.
+pub(super) async fn send(
+    client: ClientBuilder,
+    method: Method,
+    server: &Server,
+    path: &str,
+) -> Result<Response, StatusError> {
     let unreachable = |error: reqwest::Error| StatusError::Unreachable {
         server: server.to_string(),
         reason: root_cause(&error),
     };
-    let client = reqwest::Client::builder().timeout(TIMEOUT).build().map_err(unreachable)?;
-    client.get(format!("{server}{path}")).send().await.map_err(unreachable)
+    let client = client.build().map_err(unreachable)?;
+    client.request(method, format!("{server}{path}")).send().await.map_err(unreachable)
 }
 
 /// Shows the nodes of the cluster.
@@ -174,7 +185,7 @@ fn root_cause(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-/// Why a cluster's status cannot be shown.
+/// Why a cluster cannot be asked, or refuses.
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
     /// Nobody answers.
@@ -199,6 +210,14 @@ pub enum StatusError {
         /// Who was asked.
         server: String,
         /// What it waits for.
+        reason: String,
+    },
+    /// The cluster keeps the node.
+    #[error("node {node} is not removed: {reason}")]
+    NotRemoved {
+        /// The node.
+        node: NodeId,
+        /// Why.
         reason: String,
     },
     /// What answers is no node.

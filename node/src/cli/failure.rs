@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use proto::NodeId;
 use storage::KvError;
 
 use super::cluster::StatusError;
@@ -37,10 +38,16 @@ pub enum Failure {
     /// The node could not go on.
     #[error("the node has stopped, because consensus has failed: {0}")]
     Consensus(String),
+    /// The cluster has no place for the node any more.
+    #[error(
+        "node {0} has stopped, because it was removed from its cluster, for good: to make a new \
+         node of it, empty its folder (node.data_dir) and name the cluster (cluster.join)"
+    )]
+    Removed(NodeId),
     /// Somebody did not want to wait for the end of requests.
     #[error("stopped at once by a second signal; requests under way were cut off")]
     Hurried,
-    /// The cluster's status cannot be shown.
+    /// The cluster cannot be asked, or refuses.
     #[error(transparent)]
     Status(#[from] StatusError),
     /// The playground does not work.

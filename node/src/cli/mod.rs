@@ -5,6 +5,7 @@ mod config;
 mod failure;
 mod health;
 mod output;
+mod remove;
 mod serve;
 mod signals;
 
@@ -32,7 +33,7 @@ enum Command {
     /// Look at a configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Look at a cluster.
+    /// Look at a cluster, and change it.
     #[command(subcommand)]
     Cluster(ClusterCommand),
     /// Ask a node whether it is ready: exit code 0 when it is, 1 when not.
@@ -51,6 +52,8 @@ enum ConfigCommand {
 enum ClusterCommand {
     /// Show the nodes of a cluster.
     Status(cluster::StatusArgs),
+    /// Remove a node from a cluster, for good.
+    Remove(remove::RemoveArgs),
 }
 
 /// Where the configuration comes from, beside environment variables.
@@ -73,6 +76,7 @@ pub fn run() -> Result<(), Failure> {
         Command::Cluster(ClusterCommand::Status(arguments)) => {
             block_on(cluster::status(&arguments))
         }
+        Command::Cluster(ClusterCommand::Remove(arguments)) => block_on(remove::remove(&arguments)),
         Command::Health(arguments) => block_on(health::health(&arguments)),
         Command::Playground(arguments) => block_on(playground::run(&arguments)),
     }

@@ -5,6 +5,7 @@ use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
 use clap::Args;
+use raft::Ended;
 use storage::blob::DiskBlobs;
 use storage::kv::RocksKv;
 use tokio::io::AsyncReadExt as _;
@@ -78,13 +79,26 @@ async fn serve(config: Config, with_parent: bool) -> Result<(), Failure> {
     );
     tokio::select! {
         () = asked_to_end(&mut signals, with_parent) => tracing::info!("stopping"),
-        reason = node.failed() => return Err(Failure::Consensus(reason)),
+        ended = node.failed() => return end(node, ended, &mut signals).await,
     }
     tokio::select! {
         () = node.stop() => tracing::info!("stopped"),
         () = signals.next() => return Err(Failure::Hurried),
     }
     Ok(())
+}
+
+/// Ends a node that cannot go on: in order where that can be.
+async fn end(node: Node, ended: Ended, signals: &mut Signals) -> Result<(), Failure> {
+    match ended {
+        Ended::Failed(reason) => Err(Failure::Consensus(reason)),
+        Ended::Removed(id) => {
+            tokio::select! {
+                () = node.stop() => Err(Failure::Removed(id)),
+                () = signals.next() => Err(Failure::Hurried),
+            }
+        }
+    }
 }
 
 /// Resolves at the next signal, or when the parent is gone.

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 pub use self::address::{HostPort, HostPortError};
 pub use self::error::ConfigError;
-pub use self::setting::{Filter, LogFormat, Milliseconds, StorageKind, Voters};
+pub use self::setting::{Filter, LogFormat, Milliseconds, Seconds, StorageKind, Voters};
 pub(crate) use self::source::variable;
 pub use self::source::{Origin, Source};
 
@@ -110,6 +110,8 @@ pub struct Raft {
     pub election_min: Milliseconds,
     /// Longest such time.
     pub election_max: Milliseconds,
+    /// How long a voter may be silent until a learner takes its place.
+    pub replace_after: Seconds,
 }
 
 impl Config {
@@ -145,6 +147,7 @@ impl Config {
                 heartbeat: source.take("raft.heartbeat_ms", || Milliseconds::new(150))?,
                 election_min: source.take("raft.election_min_ms", || Milliseconds::new(500))?,
                 election_max: source.take("raft.election_max_ms", || Milliseconds::new(900))?,
+                replace_after: source.take("raft.replace_after_s", || Seconds::new(300))?,
             },
             cluster: Cluster { join, voters: source.take("cluster.voters", || Voters::Three)? },
             node: Node { data_dir },
@@ -156,7 +159,7 @@ impl Config {
 
     /// What must hold between keys.
     fn check(&self, has_storage_path: bool) -> Result<(), ConfigError> {
-        let Raft { heartbeat, election_min, election_max } = self.raft;
+        let Raft { heartbeat, election_min, election_max, .. } = self.raft;
         if heartbeat.millis() * 2 > election_min.millis() {
             return Err(ConfigError::conflict(format!(
                 "raft.election_min_ms is {election_min}, but must be at least twice \

@@ -179,6 +179,41 @@ impl Setting for Milliseconds {
     }
 }
 
+/// A time of at least ten seconds and at most a week.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seconds(u32);
+
+impl Seconds {
+    const MIN: u32 = 10;
+    const MAX: u32 = 7 * 24 * 60 * 60;
+
+    pub(super) const fn new(seconds: u32) -> Self {
+        Self(seconds)
+    }
+
+    /// The time.
+    pub const fn duration(self) -> Duration {
+        Duration::from_secs(self.0 as u64)
+    }
+}
+
+impl Setting for Seconds {
+    const FORM: &'static str = "a whole number of seconds between 10 and 604800, which is a week";
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        let seconds = u32::try_from(value.as_integer()?).ok()?;
+        (Self::MIN..=Self::MAX).contains(&seconds).then_some(Self(seconds))
+    }
+
+    fn toml_of(text: &str) -> Value {
+        integer_of(text)
+    }
+
+    fn to_toml(&self) -> Value {
+        Value::Integer(self.0.into())
+    }
+}
+
 fn integer_of(text: &str) -> Value {
     text.parse().map_or_else(|_| Value::String(text.to_owned()), Value::Integer)
 }

@@ -39,6 +39,7 @@ impl From<&Command> for pb::Command {
             Command::AdmitNode { peer_address } => {
                 Pb::AdmitNode(pb::AdmitNode { peer_address: peer_address.clone() })
             }
+            Command::RemoveNode { node } => Pb::RemoveNode(pb::RemoveNode { node_id: *node }),
             Command::LinkBlob { repository, digest, size, object, replaces } => {
                 Pb::LinkBlob(pb::LinkBlob {
                     repository: repository.to_string(),
@@ -96,6 +97,7 @@ impl TryFrom<pb::Command> for Command {
                 upload_key: upload_key(&c.upload_key)?,
             },
             Pb::AdmitNode(c) => Self::AdmitNode { peer_address: c.peer_address },
+            Pb::RemoveNode(c) => Self::RemoveNode { node: c.node_id },
             Pb::LinkBlob(c) => Self::LinkBlob {
                 repository: parse("repository", &c.repository)?,
                 digest: parse("digest", &c.digest)?,

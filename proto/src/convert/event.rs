@@ -18,6 +18,7 @@ impl From<&Event> for pb::Event {
                 node_id: *node,
                 peer_address: peer_address.clone(),
             }),
+            Event::NodeRemoved { node } => Pb::NodeRemoved(pb::NodeRemoved { node_id: *node }),
             Event::BlobLinked { repository, digest, size, object } => {
                 Pb::BlobLinked(pb::BlobLinked {
                     repository: repository.to_string(),
@@ -80,6 +81,7 @@ impl TryFrom<pb::Event> for Event {
             Pb::NodeAdmitted(e) => {
                 Self::NodeAdmitted { node: e.node_id, peer_address: e.peer_address }
             }
+            Pb::NodeRemoved(e) => Self::NodeRemoved { node: e.node_id },
             Pb::BlobLinked(e) => Self::BlobLinked {
                 repository: parse("repository", &e.repository)?,
                 digest: parse("digest", &e.digest)?,

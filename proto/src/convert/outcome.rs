@@ -105,6 +105,8 @@ impl From<&Refusal> for pb::Refusal {
                 Pb::AlreadyFounded(pb::AlreadyFounded { cluster_id: bytes(cluster.as_bytes()) })
             }
             Refusal::NotFounded => Pb::NotFounded(pb::NotFounded {}),
+            Refusal::NodeUnknown(node) => Pb::NodeUnknown(pb::NodeUnknown { node_id: *node }),
+            Refusal::LastVoter(node) => Pb::LastVoter(pb::LastVoter { node_id: *node }),
         };
         Self { refusal: Some(refusal) }
     }
@@ -139,6 +141,8 @@ impl TryFrom<pb::Refusal> for Refusal {
             Pb::UploadEnded(r) => Self::UploadEnded(parse("object", &r.object)?),
             Pb::AlreadyFounded(r) => Self::AlreadyFounded(id("cluster id", &r.cluster_id)?),
             Pb::NotFounded(_) => Self::NotFounded,
+            Pb::NodeUnknown(r) => Self::NodeUnknown(r.node_id),
+            Pb::LastVoter(r) => Self::LastVoter(r.node_id),
         })
     }
 }

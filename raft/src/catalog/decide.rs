@@ -7,7 +7,7 @@ use proto::{
     Refusal, RepoName, Stamped, Tag,
 };
 
-use super::View;
+use super::{View, nodes};
 use crate::ReadError;
 
 /// What an accepted command comes to.
@@ -53,7 +53,10 @@ pub(crate) fn decide(view: &View, index: u64, entry: &Stamped) -> Result<Decisio
             Some(founded) if founded == *cluster => Ok(Decision::done(vec![])),
             Some(founded) => Err(Refusal::AlreadyFounded(founded).into()),
         },
-        Command::AdmitNode { peer_address } => Ok(admit(founded(view)?, index, peer_address)),
+        Command::AdmitNode { peer_address } => {
+            Ok(nodes::admit(founded(view)?, index, peer_address))
+        }
+        Command::RemoveNode { node } => nodes::remove(view, *node),
         Command::LinkBlob { repository, digest, size, object, replaces } => {
             link_blob(view, repository, digest, *size, *object, *replaces)
         }
@@ -77,14 +80,6 @@ pub(crate) fn decide(view: &View, index: u64, entry: &Stamped) -> Result<Decisio
 
 fn founded(view: &View) -> Result<ClusterId, NotDecided> {
     Ok(view.cluster()?.ok_or(Refusal::NotFounded)?)
-}
-
-/// The index of the entry becomes the node's id: it was never used before and never will be again.
-fn admit(cluster: ClusterId, index: u64, peer_address: &str) -> Decision {
-    Decision {
-        events: vec![Event::NodeAdmitted { node: index, peer_address: peer_address.to_owned() }],
-        answer: Answer::Admitted { node: index, cluster },
-    }
 }
 
 /// The first object linked to a digest stays; one that comes later holds no blob, unless it

@@ -29,6 +29,8 @@ pub(crate) enum Table {
     Cluster = b'c',
     /// `node(u64) -> NodeAdmitted`.
     Node = b'n',
+    /// `node(u64) -> nothing`: nodes that were removed, and never come back.
+    RemovedNode = b'x',
     /// `repository -> nothing`: what was ever pushed to.
     Repository = b'r',
     /// `digest -> BlobRow`: where a blob's bytes are, whichever repositories link it.
@@ -90,6 +92,10 @@ impl Keys {
 
     pub(crate) fn node(self, node: u64) -> Vec<u8> {
         join(self.table(Table::Node), &node.to_be_bytes())
+    }
+
+    pub(crate) fn removed_node(self, node: u64) -> Vec<u8> {
+        join(self.table(Table::RemovedNode), &node.to_be_bytes())
     }
 
     pub(crate) fn repository(self, repository: &RepoName) -> Vec<u8> {

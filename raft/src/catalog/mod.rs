@@ -16,6 +16,7 @@ mod decide;
 mod journal;
 mod keys;
 mod machine;
+mod nodes;
 mod project;
 mod requests;
 mod snapshot;
@@ -24,5 +25,6 @@ mod tests;
 mod view;
 
 pub(crate) use machine::StateMachine;
+pub(crate) use nodes::has_left;
 pub(crate) use snapshot::{CatalogSnapshot, StagedRows, Staging};
 pub use view::{Blob, View};

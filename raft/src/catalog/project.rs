@@ -30,6 +30,10 @@ pub(crate) fn project(
             let row = pb::NodeAdmitted { node_id: *node, peer_address: peer_address.clone() };
             batch.put(keys.node(*node), row.encode_to_vec());
         }
+        Event::NodeRemoved { node } => {
+            batch.delete(keys.node(*node));
+            batch.put(keys.removed_node(*node), []);
+        }
         Event::BlobLinked { repository, digest, size, object } => {
             batch.put(keys.repository(repository), []);
             batch.put(keys.link(repository, digest), []);

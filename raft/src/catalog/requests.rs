@@ -31,7 +31,8 @@ impl Answers {
         batch: &mut Batch,
     ) -> Result<(), ReadError> {
         let keys = view.keys();
-        let row = pb::AnswerRow { when_millis: applied.when.as_millis(), outcome: Some(outcome.into()) };
+        let row =
+            pb::AnswerRow { when_millis: applied.when.as_millis(), outcome: Some(outcome.into()) };
         batch.put(keys.answer(request), row.encode_to_vec());
         batch.put(keys.answer_age(applied.aging, request), []);
 

@@ -26,7 +26,8 @@ mod sparse;
 use super::keys::{self, Table};
 use super::project::project;
 use super::snapshot::CatalogSnapshot;
-use super::{StateMachine, View};
+use super::{StateMachine, View, has_left};
+use crate::convert::samples;
 use crate::types::{Entry, log_id};
 
 /// A catalog to which commands are applied one after another.
@@ -68,6 +69,14 @@ impl Catalog {
 
     fn link(&mut self, repository: &str, content: &[u8], object: u128) -> Outcome {
         self.apply(link(repository, content, object))
+    }
+
+    /// Applies a membership.
+    fn enter(&mut self, voters: &[u64], learners: &[u64]) {
+        self.index += 1;
+        let membership = samples::membership(&[voters], learners);
+        let payload = EntryPayload::Membership(membership);
+        self.machine.apply_entry(&Entry { log_id: log_id(1, self.index), payload }).unwrap();
     }
 
     /// Applies a command that changes nothing.
@@ -416,6 +425,29 @@ fn a_leader_whose_clock_is_far_off_forgets_no_answer_early() {
         catalog.pass_seconds(u32::try_from(ANSWER_LIFETIME.as_secs()).unwrap() + 1);
         assert_eq!(catalog.view().answer(&request).unwrap(), None, "{wrong} ms ahead");
     }
+}
+
+#[test]
+fn a_node_is_removed_once_and_only_while_another_votes() {
+    let mut catalog = Catalog::new();
+    let remove = |node| Command::RemoveNode { node };
+    catalog.enter(&[1, 2], &[3]);
+    assert_eq!(catalog.apply(remove(9)), Err(Refusal::NodeUnknown(9)));
+    assert_eq!(catalog.apply(remove(2)), Ok(Answer::Done));
+    assert_eq!(catalog.apply(remove(2)), Ok(Answer::Done), "it is so already");
+    assert_eq!(catalog.apply(remove(1)), Err(Refusal::LastVoter(1)), "the other is to go");
+    assert!(!has_left(&catalog.view(), 2).unwrap(), "it has a vote still");
+    catalog.enter(&[1], &[2, 3]);
+    assert!(has_left(&catalog.view(), 2).unwrap());
+    assert!(!has_left(&catalog.view(), 3).unwrap());
+    assert_eq!(catalog.apply(remove(3)), Ok(Answer::Done));
+    assert!(has_left(&catalog.view(), 3).unwrap());
+
+    // One that was admitted and never came.
+    let admitted = catalog.apply(Command::AdmitNode { peer_address: "n:1".to_owned() });
+    let Ok(Answer::Admitted { node, .. }) = admitted else { panic!("{admitted:?}") };
+    assert_eq!(catalog.apply(remove(node)), Ok(Answer::Done));
+    assert!(!catalog.view().has_node(node).unwrap());
 }
 
 #[test]

@@ -74,6 +74,11 @@ impl View {
         Ok(self.get(&self.keys.node(node))?.is_some())
     }
 
+    /// Whether `node` was removed from the cluster, for good.
+    pub(crate) fn is_removed(&self, node: proto::NodeId) -> Result<bool, ReadError> {
+        Ok(self.get(&self.keys.removed_node(node))?.is_some())
+    }
+
     /// Whether anything was ever put into `repository`.
     pub fn has_repository(&self, repository: &RepoName) -> Result<bool, ReadError> {
         Ok(self.get(&self.keys.repository(repository))?.is_some())

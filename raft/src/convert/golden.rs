@@ -22,6 +22,7 @@ fn file(payload: &Payload) -> &'static str {
         EntryPayload::Normal(stamped) => match &stamped.command {
             Command::FoundCluster { .. } => "entry-found-cluster.hex",
             Command::AdmitNode { .. } => "entry-admit-node.hex",
+            Command::RemoveNode { .. } => "entry-remove-node.hex",
             Command::LinkBlob { .. } => "entry-link-blob.hex",
             Command::MountBlob { .. } => "entry-mount-blob.hex",
             Command::UnlinkBlob { .. } => "entry-unlink-blob.hex",

@@ -26,7 +26,8 @@ fn command_after(previous: Option<&Command>) -> Option<Command> {
         Some(Command::FoundCluster { .. }) => {
             Command::AdmitNode { peer_address: "node-2.example:5001".into() }
         }
-        Some(Command::AdmitNode { .. }) => Command::LinkBlob {
+        Some(Command::AdmitNode { .. }) => Command::RemoveNode { node: 7 },
+        Some(Command::RemoveNode { .. }) => Command::LinkBlob {
             repository: repository(),
             digest: digest(),
             size: 5,

@@ -4,12 +4,16 @@
 //! |---|---|
 //! | `e` and the index as 8 bytes, big end first | the entry at that index |
 //! | `identity` | which node of which cluster this is |
+//! | `removed` | nothing: the node was removed from its cluster, and must not start again |
 //! | `vote` | the vote |
 //! | `purged` | the position of the last purged entry |
 //! | `committed` | the last position known to be committed, a hint |
 
 /// The node's identity, written once, before the node takes part in anything.
 pub(crate) const IDENTITY: &[u8] = b"identity";
+
+/// Whether the node was removed from its cluster.
+pub(crate) const REMOVED: &[u8] = b"removed";
 
 /// The vote.
 pub(super) const VOTE: &[u8] = b"vote";
@@ -38,7 +42,7 @@ mod tests {
     fn entries_are_ordered_by_index_and_apart_from_all_else() {
         assert!(entry(0xff) < entry(0x100));
         assert!(entry(u64::MAX).as_slice() < ENTRIES_END);
-        for key in [IDENTITY, VOTE, PURGED, COMMITTED] {
+        for key in [IDENTITY, REMOVED, VOTE, PURGED, COMMITTED] {
             assert!(key < entry(0).as_slice() || key >= ENTRIES_END);
         }
     }

@@ -1,5 +1,5 @@
-//! Where nodes are reached now: openraft tells a client where its peer was when the client was made,
-//! and a leader keeps its clients for as long as it leads.
+//! Where nodes are reached now: openraft tells a client where its peer was when the client was
+//! made, and a leader keeps its clients for as long as it leads.
 
 use std::sync::{Arc, OnceLock};
 
@@ -16,10 +16,7 @@ pub(crate) struct Addresses {
 impl Addresses {
     /// Has `lookup` say where nodes are, from now on: the membership is known only once openraft
     /// runs, which needs its network first.
-    pub(crate) fn follow(
-        &self,
-        lookup: impl Fn(NodeId) -> Option<String> + Send + Sync + 'static,
-    ) {
+    pub(crate) fn follow(&self, lookup: impl Fn(NodeId) -> Option<String> + Send + Sync + 'static) {
         // Only the first call counts, and there is one.
         let _ = self.lookup.set(Box::new(lookup));
     }

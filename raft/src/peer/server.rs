@@ -1,10 +1,11 @@
 //! What other nodes ask of this one's Raft.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use openraft::errors::Fatal;
-use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest, VoteRequest};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest,
+};
 use proto::DecodeError;
 use proto::limits::PEER_MESSAGE_BYTES_MAX;
 use proto::pb::peer as pb;
@@ -18,6 +19,7 @@ use super::turns::Turns;
 use crate::catalog::Staging;
 use crate::convert::{SnapshotHeader, Wire};
 use crate::identity::Identity;
+use crate::presence::Presence;
 use crate::types::{Raft, SnapshotMeta, SnapshotOf, TypeConfig, Vote};
 
 /// The gRPC service that hands what peers send to Raft, after it was checked.
@@ -27,8 +29,7 @@ pub(crate) struct PeerService<C = RaftConsensus> {
     consensus: C,
     /// Whose turn it is to send a snapshot.
     turns: Turns,
-    /// Whether this node is about to stop, and takes no leadership.
-    leaving: Arc<AtomicBool>,
+    presence: Arc<Presence>,
 }
 
 impl PeerService {
@@ -37,16 +38,16 @@ impl PeerService {
         raft: Raft,
         identity: Identity,
         staging: Staging,
-        leaving: Arc<AtomicBool>,
+        presence: Arc<Presence>,
     ) -> Self {
-        Self::over(RaftConsensus::new(raft, staging), identity, leaving)
+        Self::over(RaftConsensus::new(raft, staging), identity, presence)
     }
 }
 
 impl<C: Consensus> PeerService<C> {
     /// The service that hands what comes to `consensus`.
-    pub(super) fn over(consensus: C, identity: Identity, leaving: Arc<AtomicBool>) -> Self {
-        Self { identity, consensus, turns: Turns::default(), leaving }
+    pub(super) fn over(consensus: C, identity: Identity, presence: Arc<Presence>) -> Self {
+        Self { identity, consensus, turns: Turns::default(), presence }
     }
 
     /// The service with its limits, to be served.
@@ -102,7 +103,11 @@ impl<C: Consensus> Peer for PeerService<C> {
         self.check_envelope(message.envelope.as_ref())?;
         let request = AppendEntriesRequest::from_message(message).map_err(invalid)?;
         self.check_vote(&request.vote)?;
-        answer(self.consensus.append_entries(request).await)
+        let appended = self.consensus.append_entries(request).await;
+        if appended.as_ref().is_ok_and(|answer| !is_higher_vote(answer)) {
+            self.presence.hear();
+        }
+        answer(appended)
     }
 
     async fn vote(
@@ -128,7 +133,7 @@ impl<C: Consensus> Peer for PeerService<C> {
         let message = request.into_inner();
         self.check_envelope(message.envelope.as_ref())?;
         let request = TransferLeaderRequest::from_message(message).map_err(invalid)?;
-        if *request.to_node_id() == self.identity.node && self.leaving.load(Ordering::Acquire) {
+        if *request.to_node_id() == self.identity.node && self.presence.is_leaving() {
             return Err(Status::failed_precondition("this node is stopping, it cannot lead"));
         }
         answer(self.consensus.transfer_leader(request).await)
@@ -180,6 +185,11 @@ fn answer<T: Wire>(result: Result<T, Fatal<TypeConfig>>) -> Result<Response<T::M
         Ok(answer) => Ok(Response::new(answer.to_message())),
         Err(fatal) => Err(Status::unavailable(format!("this node's Raft has ended: {fatal}"))),
     }
+}
+
+/// Whether this node follows another leader than the one that it answers.
+const fn is_higher_vote(answer: &AppendEntriesResponse<TypeConfig>) -> bool {
+    matches!(answer, AppendEntriesResponse::HigherVote(_))
 }
 
 fn invalid(error: DecodeError) -> Status {

@@ -4,7 +4,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,12 +29,13 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Code, Response, Status};
 
-use super::{Addresses, PeerService};
 use super::client::{Peer, PeerNetwork};
 use super::consensus::Consensus;
 use super::rows::{Row, RowSum, SnapshotSink, SnapshotSource};
+use super::{Addresses, PeerService};
 use crate::convert::{SnapshotHeader, Wire as _, samples};
 use crate::identity::Identity;
+use crate::presence::Presence;
 use crate::types::{
     Entry, PeerNode, SnapshotMeta, SnapshotOf, StoredMembership, TypeConfig, Vote, log_id,
 };
@@ -160,10 +160,10 @@ async fn serve(raft: FakeRaft) -> Served {
     serve_while(raft, Arc::default()).await
 }
 
-async fn serve_while(raft: FakeRaft, leaving: Arc<AtomicBool>) -> Served {
+async fn serve_while(raft: FakeRaft, presence: Arc<Presence>) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let service = PeerService::over(raft, RECEIVER, leaving).into_server();
+    let service = PeerService::over(raft, RECEIVER, presence).into_server();
     let mut server = JoinSet::new();
     server.spawn(async move {
         Server::builder()
@@ -253,7 +253,9 @@ async fn votes_and_the_transfer_of_leadership_arrive_whole() {
 
 #[tokio::test]
 async fn a_node_that_is_stopping_takes_no_leadership_but_hears_of_it() {
-    let served = serve_while(FakeRaft::default(), Arc::new(AtomicBool::new(true))).await;
+    let presence = Arc::<Presence>::default();
+    presence.leave();
+    let served = serve_while(FakeRaft::default(), presence).await;
     let mut peer = client(served.address, SENDER, 2).await;
     let to_itself = TransferLeaderRequest::new(Vote::new_committed(4, 1), 2, Some(log_id(4, 8)));
     let refused = peer.transfer_leader(to_itself, option()).await.unwrap_err();

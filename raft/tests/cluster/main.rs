@@ -4,6 +4,7 @@
 
 mod agreement;
 mod handover;
+mod membership;
 mod snapshots;
 
 use std::sync::Arc;
@@ -11,9 +12,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use proto::{
-    Algorithm, Command, Digest, Manifest, MediaType, ObjectKey, RepoName, RequestId, Tag, Timestamp,
+    Algorithm, Command, Digest, Manifest, MediaType, NodeId, ObjectKey, RepoName, RequestId, Tag,
+    Timestamp,
 };
-use raft::{Clock, Cluster, Config, Dial, DialError, ProposeError, ReadError, Role, Tuning};
+use raft::{
+    Clock, Cluster, Config, Dial, DialError, ProposeError, ReadError, Role, StartError, Tuning,
+};
 use storage::Kv;
 use storage::kv::MemoryKv;
 use tokio::net::TcpListener;
@@ -26,12 +30,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks at whether what is waited for is so.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// An election soon after a leader is lost, also on a machine that is busy.
+/// An election soon after a leader is lost, and a replacement soon after a node is, both also on a
+/// machine that is busy.
 const QUICK: Tuning = Tuning {
     heartbeat: Duration::from_millis(100),
     election_min: Duration::from_millis(400),
     election_max: Duration::from_millis(800),
     snapshot_every: 50,
+    replace_after: Duration::from_secs(3),
 };
 
 /// Tries `attempt` until it succeeds, and answers what it gave.
@@ -74,18 +80,27 @@ impl Node {
     }
 
     async fn start_with(address: &str, join: &[&str], kv: Arc<dyn Kv>, tuning: Tuning) -> Self {
+        Self::try_start(address, join, kv, tuning).await.unwrap()
+    }
+
+    async fn try_start(
+        address: &str,
+        join: &[&str],
+        kv: Arc<dyn Kv>,
+        tuning: Tuning,
+    ) -> Result<Self, StartError> {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let join = join.iter().map(ToString::to_string).collect();
-        let config = Config { peer_address: address.clone(), join, voters: 3, tuning };
+        let peer_address = address.clone();
+        let config = Config { peer_address, join, voters: 3, tuning };
         let ticks = AtomicU64::new(1);
         let clock =
             Clock::new(move || Timestamp::from_millis(ticks.fetch_add(1, Ordering::Relaxed)));
-        let cluster =
-            Cluster::start(config, Arc::clone(&kv), Arc::new(Loopback), clock).await.unwrap();
+        let cluster = Cluster::start(config, Arc::clone(&kv), Arc::new(Loopback), clock).await?;
         let router = cluster.peer_services().into_axum_router();
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { cluster, address, kv, server }
+        Ok(Self { cluster, address, kv, server })
     }
 
     /// Ends the node as a crash would: nobody is told. What is left of it is its store and its
@@ -107,7 +122,16 @@ impl Node {
 
     /// Proposes until it is decided, as handlers do.
     async fn propose(&self, command: Command) {
-        propose(&self.cluster, command).await;
+        let request = RequestId::from_bytes(random());
+        eventually("the proposal is decided", async || {
+            match self.cluster.propose(request, "tester", command.clone()).await {
+                Err(error @ (ProposeError::Unavailable { .. } | ProposeError::Unknown)) => {
+                    Err(error.to_string())
+                }
+                decided => Ok(decided.unwrap()),
+            }
+        })
+        .await;
     }
 
     /// What `tag` names, after everything that was acknowledged.
@@ -118,19 +142,6 @@ impl Node {
         });
         view.await.tag(repository, tag).unwrap()
     }
-}
-
-async fn propose(cluster: &Cluster, command: Command) {
-    let request = RequestId::from_bytes(random());
-    eventually("the proposal is decided", async || {
-        match cluster.propose(request, "tester", command.clone()).await {
-            Err(error @ (ProposeError::Unavailable { .. } | ProposeError::Unknown)) => {
-                Err(error.to_string())
-            }
-            decided => Ok(decided.unwrap()),
-        }
-    })
-    .await;
 }
 
 fn random() -> [u8; 16] {
@@ -167,6 +178,12 @@ fn leader(nodes: &[Node]) -> usize {
     nodes.iter().position(|node| node.cluster.status().role == Role::Leader).expect("one leads")
 }
 
+/// The ids of the voters that `node` knows.
+fn voters(node: &Node) -> Vec<NodeId> {
+    let members = node.cluster.status().members.into_iter();
+    members.filter(|member| member.voter).map(|member| member.node).collect()
+}
+
 fn repository() -> RepoName {
     "team/app".parse().unwrap()
 }
@@ -190,6 +207,12 @@ fn move_tag(number: usize) -> (Command, Digest) {
     let media_type: MediaType = MediaType::OCI_MANIFEST.parse().unwrap();
     let manifest = Manifest::parse(media_type, Algorithm::Sha256, json.into()).unwrap();
     let digest = manifest.digest().clone();
-    (Command::PutManifest { repository: repository(), manifest, tags: vec![tag()] }, digest)
+    let put = Command::PutManifest {
+        repository: repository(),
+        manifest,
+        tags: vec![tag()],
+        preconditions: vec![],
+        sparse: false,
+    };
+    (put, digest)
 }
-

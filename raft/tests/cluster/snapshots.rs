@@ -1,9 +1,9 @@
 //! Snapshots that are not what they say.
 
 use futures::{FutureExt as _, stream};
-use proto::pb::{peer as pb, raft as pb_raft};
 use proto::pb::peer::peer_client::PeerClient;
 use proto::pb::peer::snapshot_chunk::Chunk;
+use proto::pb::{peer as pb, raft as pb_raft};
 use raft::Dial as _;
 use sha2::{Digest as _, Sha256};
 use tonic::Code;

@@ -1,0 +1,45 @@
+//! `roadstead cluster remove`: takes a node out of a cluster, for good.
+
+use std::time::Duration;
+
+use clap::Args;
+use proto::NodeId;
+use reqwest::{Client, Method};
+use serde_json::Value;
+
+use super::cluster::{Server, StatusError, send};
+use super::{Failure, say};
+
+/// How long it may take: an election, the decision, and that it is carried out.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Args)]
+pub(super) struct RemoveArgs {
+    /// The node's id, as `roadstead cluster status` shows it.
+    node: NodeId,
+    /// Any node's API.
+    #[arg(long, value_name = "URL", default_value = "http://localhost:5000")]
+    server: Server,
+}
+
+/// Removes the node, or fails with the reason that the cluster gives.
+pub(super) async fn remove(arguments: &RemoveArgs) -> Result<(), Failure> {
+    let RemoveArgs { node, server } = arguments;
+    let client = Client::builder().timeout(TIMEOUT);
+    let path = format!("/roadstead/v1/cluster/nodes/{node}");
+    let answer = send(client, Method::DELETE, server, &path).await?;
+    let status = answer.status();
+    if status.is_success() {
+        say(format_args!(
+            "node {node} is removed; if it still runs, it stops, and its folder can be deleted"
+        ));
+        return Ok(());
+    }
+    let body: Value = answer.json().await.unwrap_or_default();
+    let reason = body["errors"][0]["message"].as_str();
+    Err(match reason {
+        Some(reason) => StatusError::NotRemoved { node: *node, reason: reason.to_owned() },
+        None => StatusError::Refused { server: server.to_string(), status: status.to_string() },
+    }
+    .into())
+}

@@ -1,0 +1,165 @@
+//! Removing a node for good: asked for through any node, decided in the catalog, carried out by
+//! whichever node leads, and noticed by the node that was removed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::RaftMetrics;
+use proto::pb::cluster as pb;
+use proto::{Command, NodeId, Refusal, RequestId};
+
+use crate::catalog::has_left;
+use crate::cluster::Inner;
+use crate::error::RETRY_AFTER;
+use crate::neighbours::{request, within};
+use crate::propose::Proposed;
+use crate::types::TypeConfig;
+use crate::{RemoveError, Role, View, identity};
+
+/// How long the leader waits, once a removal is decided, until it is carried out.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a forwarded request may take: a proposal, and the leader's patience.
+const DEADLINE: Duration = Duration::from_secs(12);
+
+/// What became of a removal that this node was asked for.
+pub(crate) enum Removal {
+    /// It is decided: the node is removed, or will be soon.
+    Decided,
+    /// It is refused, and nothing happened.
+    Refused(Refusal),
+    /// Nothing happened: those that stay would be too few.
+    WouldLoseQuorum(String),
+    /// This node does not lead; the leader's address, when it is known.
+    NotLeader(Option<String>),
+    /// Perhaps it is decided, perhaps not.
+    Unknown,
+}
+
+impl Inner {
+    /// Removes `node`, here or through the leader.
+    pub(crate) async fn remove(
+        self: &Arc<Self>,
+        request: RequestId,
+        actor: &str,
+        node: NodeId,
+    ) -> Result<(), RemoveError> {
+        match self.remove_here(request, actor, node).await {
+            Removal::Decided => Ok(()),
+            Removal::Refused(refusal) => Err(RemoveError::Refused(refusal)),
+            Removal::WouldLoseQuorum(why) => Err(RemoveError::WouldLoseQuorum(why)),
+            Removal::Unknown => Err(RemoveError::Unknown),
+            Removal::NotLeader(None) => Err(unavailable()),
+            Removal::NotLeader(Some(leader)) => {
+                self.forward_removal(&leader, request, actor, node).await
+            }
+        }
+    }
+
+    /// Removes `node`, when this node leads.
+    pub(crate) async fn remove_here(
+        &self,
+        request: RequestId,
+        actor: &str,
+        node: NodeId,
+    ) -> Removal {
+        let status = self.status();
+        if status.role != Role::Leader {
+            return Removal::NotLeader(status.leader.and_then(|leader| self.address_of(leader)));
+        }
+        if !self.is_removed(node)
+            && let Err(why) = self.outlook(|_| false).check_removal(node)
+        {
+            return Removal::WouldLoseQuorum(why);
+        }
+        match self.propose_here(request, actor, Command::RemoveNode { node }).await {
+            Proposed::Decided(Ok(_)) => {}
+            Proposed::Decided(Err(refusal)) => return Removal::Refused(refusal),
+            Proposed::NotLeader(leader) => return Removal::NotLeader(leader),
+            Proposed::Unknown => return Removal::Unknown,
+        }
+        let own = self.identity.node;
+        let is_gone = move |metrics: &RaftMetrics<TypeConfig>| {
+            let membership = metrics.membership_config.membership();
+            let votes = membership.voter_ids().any(|voter| voter == node);
+            !votes && (node == own || membership.get_node(&node).is_none())
+        };
+        let wait = self.raft.wait(Some(PATIENCE));
+        if let Err(error) = wait.metrics(is_gone, "the node is removed").await {
+            tracing::info!(%error, node, "the removal is decided, and not carried out yet");
+        }
+        Removal::Decided
+    }
+
+    async fn forward_removal(
+        &self,
+        leader: &str,
+        request_id: RequestId,
+        actor: &str,
+        node: NodeId,
+    ) -> Result<(), RemoveError> {
+        use pb::remove_response::Result as Pb;
+        let message = pb::RemoveRequest {
+            cluster_id: self.identity.cluster.as_bytes().to_vec().into(),
+            request_id: request_id.as_bytes().to_vec().into(),
+            actor: actor.to_owned(),
+            node_id: node,
+        };
+        let mut client = self.neighbours.at(leader).map_err(|_| RemoveError::Unknown)?;
+        let answer = within(DEADLINE, client.remove(request(message, DEADLINE))).await;
+        let answer = answer.map_err(|status| {
+            tracing::warn!(%status, leader, node, "the leader did not answer");
+            RemoveError::Unknown
+        })?;
+        match answer.into_inner().result {
+            Some(Pb::Decided(_)) => Ok(()),
+            Some(Pb::Refused(refusal)) => Err(match Refusal::try_from(refusal) {
+                Ok(refusal) => RemoveError::Refused(refusal),
+                Err(_) => RemoveError::Unknown,
+            }),
+            Some(Pb::WouldLoseQuorum(why)) => Err(RemoveError::WouldLoseQuorum(why)),
+            Some(Pb::NotLeader(_)) => Err(unavailable()),
+            Some(Pb::Unknown(_)) | None => Err(RemoveError::Unknown),
+        }
+    }
+
+    /// Whether `node` was removed, as far as this node knows.
+    pub(crate) fn is_removed(&self, node: NodeId) -> bool {
+        let view = View::current(self.kv.freeze());
+        view.and_then(|view| view.is_removed(node)).is_ok_and(|removed| removed)
+    }
+
+    /// Whether `node` was removed and has no vote any more, as far as this node knows: then it is
+    /// not needed for anything, and can stop.
+    pub(crate) fn has_left(&self, node: NodeId) -> bool {
+        let view = View::current(self.kv.freeze());
+        view.and_then(|view| has_left(&view, node)).is_ok_and(|left| left)
+    }
+
+    /// Remembers that this node was removed, and has the process end.
+    pub(crate) async fn go(&self) {
+        tracing::warn!(node = self.identity.node, "this node was removed from its cluster");
+        if let Err(error) = identity::remember_removal(&self.kv).await {
+            // The next start learns it from the others again.
+            tracing::warn!(%error, "that this node was removed cannot be noted down");
+        }
+        self.removed.send_replace(true);
+    }
+}
+
+const fn unavailable() -> RemoveError {
+    RemoveError::Unavailable { retry_after: RETRY_AFTER }
+}
+
+/// The answer to a node that forwarded a removal.
+pub(crate) fn response(removal: Removal) -> pb::RemoveResponse {
+    use pb::remove_response::Result as Pb;
+    let result = match removal {
+        Removal::Decided => Pb::Decided(pb::RemovalDecided {}),
+        Removal::Refused(refusal) => Pb::Refused((&refusal).into()),
+        Removal::WouldLoseQuorum(why) => Pb::WouldLoseQuorum(why),
+        Removal::NotLeader(leader_address) => Pb::NotLeader(pb::NotLeader { leader_address }),
+        Removal::Unknown => Pb::Unknown(pb::Unknown {}),
+    };
+    pb::RemoveResponse { result: Some(result) }
+}

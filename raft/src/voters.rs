@@ -1,0 +1,230 @@
+//! Who should vote: what the leader changes next, from what it knows of the nodes.
+
+use std::collections::BTreeSet;
+
+use proto::NodeId;
+
+use crate::types::Membership;
+
+/// What a leader knows when it looks whether the membership is as it should be.
+#[derive(Clone, Debug)]
+pub(crate) struct Outlook {
+    /// The leader itself.
+    pub(crate) own: NodeId,
+    /// The membership, perhaps a joint one that a former leader left half done.
+    pub(crate) membership: Membership,
+    /// How many voters there shall be.
+    pub(crate) wanted: usize,
+    /// The nodes that answer, with the leader.
+    pub(crate) alive: BTreeSet<NodeId>,
+    /// Those of them whose log is nearly as long as the leader's.
+    pub(crate) caught_up: BTreeSet<NodeId>,
+    /// The nodes that have not answered for so long that others should take their places.
+    pub(crate) dead: BTreeSet<NodeId>,
+    /// The nodes that were removed.
+    pub(crate) removed: BTreeSet<NodeId>,
+}
+
+/// One change to the membership.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// These vote from now on; who no longer does is a learner.
+    Voters(BTreeSet<NodeId>),
+    /// These learners are no members any more.
+    Forget(BTreeSet<NodeId>),
+    /// The leader itself is removed: another one has to lead, and to see to it.
+    StepDown,
+}
+
+impl Outlook {
+    /// The next change, if the membership is not as it should be. None is made that the nodes which
+    /// answer could not agree on, or that would leave them without a quorum.
+    pub(crate) fn next(&self) -> Option<Change> {
+        if let [_, last] = self.membership.get_joint_config().as_slice() {
+            return Some(Change::Voters(last.clone()));
+        }
+        if let Some(node) = self.voters().find(|node| self.removed.contains(node)) {
+            let voters = self.without(node);
+            if !self.has_quorum(&voters) {
+                return None;
+            }
+            let leads = node == self.own;
+            return Some(if leads { Change::StepDown } else { Change::Voters(voters) });
+        }
+        let learners = self.membership.learner_ids();
+        let forgotten: BTreeSet<NodeId> =
+            learners.filter(|node| self.removed.contains(node)).collect();
+        if !forgotten.is_empty() {
+            return Some(Change::Forget(forgotten));
+        }
+        self.replacement().or_else(|| self.promotion())
+    }
+
+    /// Whether those that stay could go on if `node` were removed; else why not, as a sentence.
+    pub(crate) fn check_removal(&self, node: NodeId) -> Result<(), String> {
+        if !self.voters().any(|voter| voter == node) {
+            return Ok(());
+        }
+        let voters = self.without(node);
+        if voters.is_empty() || self.has_quorum(&voters) {
+            return Ok(());
+        }
+        let silent: Vec<String> =
+            voters.difference(&self.alive).map(|voter| format!("node {voter}")).collect();
+        Err(format!(
+            "without node {node} the cluster would lose its quorum: of the {} voters that stay, \
+             {} must answer, and {} does not; start or remove that first",
+            voters.len(),
+            voters.len() / 2 + 1,
+            silent.join(", "),
+        ))
+    }
+
+    fn voters(&self) -> impl Iterator<Item = NodeId> {
+        self.membership.voter_ids()
+    }
+
+    /// The learners that could vote.
+    fn ready(&self) -> impl Iterator<Item = NodeId> {
+        let learners = self.membership.learner_ids();
+        learners.filter(|node| self.caught_up.contains(node) && !self.removed.contains(node))
+    }
+
+    /// The voters without `node`, and with a learner in its place if one is ready.
+    fn without(&self, node: NodeId) -> BTreeSet<NodeId> {
+        let staying = self.voters().filter(|voter| *voter != node);
+        staying.chain(self.ready().take(1)).collect()
+    }
+
+    /// Whether the voters that answer are enough to agree, if these are all voters.
+    fn has_quorum(&self, voters: &BTreeSet<NodeId>) -> bool {
+        voters.intersection(&self.alive).count() > voters.len() / 2
+    }
+
+    /// A learner in the place of one dead voter. The dead one stays a learner: it may come back.
+    fn replacement(&self) -> Option<Change> {
+        self.ready().next()?;
+        let dead = self.voters().find(|voter| self.dead.contains(voter) && *voter != self.own)?;
+        let voters = self.without(dead);
+        let can_agree = self.has_quorum(&self.voters().collect()) && self.has_quorum(&voters);
+        can_agree.then_some(Change::Voters(voters))
+    }
+
+    /// As many learners among the voters as are wanted, and so that the number of voters stays odd,
+    /// since an even number survives no more failures than the odd one below it.
+    fn promotion(&self) -> Option<Change> {
+        let voters: BTreeSet<NodeId> = self.voters().collect();
+        let mut number = self.wanted.saturating_sub(voters.len()).min(self.ready().count());
+        if (voters.len() + number).is_multiple_of(2) {
+            number = number.saturating_sub(1);
+        }
+        let promoted = self.ready().take(number);
+        (number > 0).then(|| Change::Voters(voters.into_iter().chain(promoted).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::types::PeerNode;
+
+    /// A cluster led by node 1, in which all live and have caught up.
+    fn outlook(configs: &[&[NodeId]], learners: &[NodeId]) -> Outlook {
+        let configs: Vec<BTreeSet<NodeId>> =
+            configs.iter().map(|ids| ids.iter().copied().collect()).collect();
+        let all: BTreeSet<NodeId> = configs.iter().flatten().chain(learners).copied().collect();
+        let nodes: BTreeMap<NodeId, PeerNode> =
+            all.iter().map(|node| (*node, PeerNode::default())).collect();
+        Outlook {
+            own: 1,
+            membership: Membership::new(configs, nodes).unwrap(),
+            wanted: 3,
+            alive: all.clone(),
+            caught_up: all,
+            dead: BTreeSet::new(),
+            removed: BTreeSet::new(),
+        }
+    }
+
+    fn voters<const N: usize>(nodes: [NodeId; N]) -> Option<Change> {
+        Some(Change::Voters(nodes.into()))
+    }
+
+    /// The outlook in which `nodes` have been silent for long.
+    fn with_dead(mut outlook: Outlook, nodes: &[NodeId]) -> Outlook {
+        for node in nodes {
+            outlook.alive.remove(node);
+            outlook.caught_up.remove(node);
+            outlook.dead.insert(*node);
+        }
+        outlook
+    }
+
+    #[test]
+    fn learners_are_promoted_when_they_keep_the_number_of_voters_odd() {
+        assert_eq!(outlook(&[&[1]], &[2]).next(), None);
+        assert_eq!(outlook(&[&[1]], &[2, 3]).next(), voters([1, 2, 3]));
+        assert_eq!(with_dead(outlook(&[&[1]], &[2, 3]), &[2]).next(), None);
+        assert_eq!(outlook(&[&[1, 2, 3]], &[4, 5]).next(), None);
+        assert_eq!(outlook(&[&[1, 2]], &[3, 4]).next(), voters([1, 2, 3]));
+        let five = Outlook { wanted: 5, ..outlook(&[&[1]], &[2, 3, 4, 5]) };
+        assert_eq!(five.next(), voters([1, 2, 3, 4, 5]));
+    }
+
+    #[test]
+    fn a_change_that_was_left_half_done_is_finished_first() {
+        let half_done = outlook(&[&[1, 2, 3], &[1, 2]], &[4]);
+        assert_eq!(half_done.next(), voters([1, 2]));
+    }
+
+    #[test]
+    fn a_dead_voter_is_replaced_by_a_learner_that_has_caught_up() {
+        assert_eq!(with_dead(outlook(&[&[1, 2, 3]], &[4, 5]), &[3]).next(), voters([1, 2, 4]));
+        assert_eq!(with_dead(outlook(&[&[1, 2, 3]], &[4, 5]), &[3, 4]).next(), voters([1, 2, 5]));
+        assert_eq!(with_dead(outlook(&[&[1, 2, 3]], &[]), &[3]).next(), None);
+        let mut lagging = with_dead(outlook(&[&[1, 2, 3]], &[4]), &[3]);
+        lagging.caught_up.remove(&4);
+        assert_eq!(lagging.next(), None);
+        // The leader has no quorum: it is on the wrong side of a partition.
+        assert_eq!(with_dead(outlook(&[&[1, 2, 3]], &[4]), &[2, 3]).next(), None);
+        // Two of five: one after the other.
+        let five = outlook(&[&[1, 2, 3, 4, 5]], &[6, 7]);
+        assert_eq!(with_dead(five, &[4, 5]).next(), voters([1, 2, 3, 5, 6]));
+    }
+
+    #[test]
+    fn a_removed_node_stops_to_vote_and_is_forgotten_then() {
+        let mut removed = outlook(&[&[1, 2, 3]], &[]);
+        removed.removed = BTreeSet::from([3]);
+        assert_eq!(removed.next(), voters([1, 2]));
+        let mut replaced = outlook(&[&[1, 2, 3]], &[4]);
+        replaced.removed = BTreeSet::from([3]);
+        assert_eq!(replaced.next(), voters([1, 2, 4]));
+        let mut learner = outlook(&[&[1, 2]], &[3]);
+        learner.removed = BTreeSet::from([3]);
+        assert_eq!(learner.next(), Some(Change::Forget(BTreeSet::from([3]))));
+        let mut leader = outlook(&[&[1, 2, 3]], &[]);
+        leader.removed = BTreeSet::from([1]);
+        assert_eq!(leader.next(), Some(Change::StepDown));
+    }
+
+    #[test]
+    fn no_removal_may_lose_the_quorum() {
+        let three = outlook(&[&[1, 2, 3]], &[]);
+        assert_eq!(three.check_removal(3), Ok(()));
+        let with_dead_two = with_dead(three.clone(), &[2]);
+        assert_eq!(with_dead_two.check_removal(2), Ok(()), "the dead one may go");
+        let refused = with_dead_two.check_removal(3).unwrap_err();
+        assert!(refused.contains("node 2 does not"), "{refused}");
+        let mut decided = with_dead_two;
+        decided.removed = BTreeSet::from([3]);
+        assert_eq!(decided.next(), None, "what died since the decision comes back first");
+        let with_learner = with_dead(outlook(&[&[1, 2, 3]], &[4]), &[2]);
+        assert_eq!(with_learner.check_removal(3), Ok(()), "a learner takes its place");
+        assert_eq!(with_learner.check_removal(4), Ok(()), "a learner has no vote to lose");
+    }
+}
