@@ -173,6 +173,27 @@ impl RegistryClient {
         Ok((response.status(), after))
     }
 
+    /// The id of the node that this is a client of.
+    ///
+    /// # Errors
+    /// When it does not say.
+    pub async fn node_id(&self) -> Result<u64> {
+        let url = format!("{}/roadstead/v1/cluster", self.base);
+        let status = expect(self.http.get(url).send().await?, StatusCode::OK).await?;
+        let status: serde_json::Value = status.json().await?;
+        status["node"].as_u64().context("a node has an id")
+    }
+
+    /// Has the cluster remove the node with this id.
+    ///
+    /// # Errors
+    /// When it is not removed.
+    pub async fn remove_node(&self, id: u64) -> Result<()> {
+        let url = format!("{}/roadstead/v1/cluster/nodes/{id}", self.base);
+        expect(self.http.delete(url).send().await?, StatusCode::NO_CONTENT).await?;
+        Ok(())
+    }
+
     async fn pull_blob(&self, repository: &str, digest: &Digest) -> Result<()> {
         let url = format!("{}/v2/{repository}/blobs/{digest}", self.base);
         let response = expect(self.http.get(url).send().await?, StatusCode::OK).await?;

@@ -52,11 +52,27 @@ impl ProcessCluster {
     /// # Errors
     /// When a node does not become ready.
     pub async fn start_with_blobs(size: usize, dir: TempDir, blobs: &Path) -> Result<Self> {
+        Self::start_with(size, dir, blobs, &[]).await
+    }
+
+    /// Starts `size` nodes with their blobs in `blobs` and their folders in `dir`, except that node
+    /// `n` keeps what it alone keeps in the `n`th of `elsewhere`, where that is some, and waits
+    /// until all are ready.
+    ///
+    /// # Errors
+    /// When a node does not become ready.
+    pub async fn start_with(
+        size: usize,
+        dir: TempDir,
+        blobs: &Path,
+        elsewhere: &[Option<PathBuf>],
+    ) -> Result<Self> {
         let mut cluster = Self { nodes: Vec::new(), dir };
         let mut seed = None;
         for number in 1..=size {
             let [api, peer, admin] = free_ports()?;
-            let data = cluster.dir.path().join(format!("node-{number}"));
+            let data = elsewhere.get(number - 1).cloned().flatten();
+            let data = data.unwrap_or_else(|| cluster.dir.path().join(format!("node-{number}")));
             let log = cluster.dir.path().join(format!("node-{number}.log"));
             let blobs = blobs.to_owned();
             let mut node =
@@ -148,6 +164,22 @@ impl NodeProcess {
             child.wait()?;
         }
         Ok(())
+    }
+
+    /// Waits until the process has ended by itself, and answers the last line that it wrote.
+    ///
+    /// # Errors
+    /// When it goes on for a minute, or its log cannot be read.
+    pub async fn until_ended(&mut self) -> Result<String> {
+        eventually("the node ends", READY, async || {
+            let child = self.child.as_mut().context("it was killed")?;
+            child.try_wait()?.context("it goes on")?;
+            Ok(())
+        })
+        .await?;
+        self.child = None;
+        let log = std::fs::read_to_string(&self.log)?;
+        Ok(log.lines().last().unwrap_or_default().to_owned())
     }
 
     /// A client of this node.

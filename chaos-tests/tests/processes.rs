@@ -238,3 +238,70 @@ async fn a_full_blob_store_is_said_so_and_loses_nothing() -> Result<()> {
     clients[1].finish_upload(&session, &digest).await?;
     pull_all(&clients, &[1, 2]).await
 }
+
+/// A file that leaves only `left` bytes of a disk's space free, until it is removed.
+fn fill(disk: &SmallDisk, left: u64) -> Result<std::path::PathBuf> {
+    let path = disk.0.path().join("filler");
+    let free = rustix::fs::statvfs(disk.0.path())?;
+    let size = (free.f_bavail * free.f_frsize).saturating_sub(left);
+    let zeros = vec![0; 1024 * 1024];
+    let mut file = std::fs::File::create(&path)?;
+    let mut rest = usize::try_from(size)?;
+    while rest > 0 {
+        let some = rest.min(zeros.len());
+        std::io::Write::write_all(&mut file, &zeros[..some])?;
+        rest -= some;
+    }
+    Ok(path)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_own_disk_is_full_says_so_and_comes_back_with_all_it_had() -> Result<()> {
+    let Some(disk) = SmallDisk::mount("300m")? else {
+        println!("SKIPPED: this machine lets nobody mount a small file system");
+        return Ok(());
+    };
+    let dir = tempfile::tempdir()?;
+    let blobs = dir.path().join("blobs");
+    let elsewhere = [None, None, Some(disk.0.path().join("data"))];
+    let mut cluster = ProcessCluster::start_with(3, dir, &blobs, &elsewhere).await?;
+    let clients = cluster.clients()?;
+    clients[0].push("team/app", "1", &Image::numbered(1)).await?;
+
+    // Less than the store must find free; the others go on, with or without the third's word.
+    let filler = fill(&disk, 8 * 1024 * 1024)?;
+    push(&clients[0], "2", &Image::numbered(2)).await?;
+    push(&clients[1], "3", &Image::numbered(3)).await?;
+    let said = cluster.nodes()[2].until_ended().await?;
+    ensure!(said.starts_with("roadstead: ") && said.contains("are free in"), "it said: {said}");
+    pull_all(&clients[..2], &[1, 2, 3]).await?;
+
+    // Started again on the full disk, it says the same, and damages nothing.
+    cluster.nodes()[2].start()?;
+    let said = cluster.nodes()[2].until_ended().await?;
+    ensure!(said.starts_with("roadstead: ") && said.contains("free in"), "it said: {said}");
+
+    std::fs::remove_file(filler)?;
+    cluster.nodes()[2].start()?;
+    cluster.until_ready().await?;
+    pull_all(&clients, &[1, 2, 3]).await?;
+    push(&clients[2], "4", &Image::numbered(4)).await?;
+    pull_all(&clients, &[4]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_process_stops_with_a_sentence_and_does_not_start_again() -> Result<()> {
+    let mut cluster = ProcessCluster::start(3).await?;
+    let clients = cluster.clients()?;
+    push(&clients[0], "1", &Image::numbered(1)).await?;
+    let id = clients[2].node_id().await?;
+    clients[1].remove_node(id).await?;
+    let said = cluster.nodes()[2].until_ended().await?;
+    let own = format!("roadstead: node {id} has stopped, because it was removed");
+    ensure!(said.starts_with(&own), "it said: {said}");
+    cluster.nodes()[2].start()?;
+    let said = cluster.nodes()[2].until_ended().await?;
+    ensure!(said.contains("was removed") && said.contains("empty folder"), "it said: {said}");
+    push(&clients[0], "2", &Image::numbered(2)).await?;
+    pull_all(&clients[..2], &[1, 2]).await
+}
