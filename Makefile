@@ -25,7 +25,8 @@ build: prerequisites ## Builds the roadstead program.
 	@cargo build --package node --bin roadstead
 
 .PHONY: test
-test: prerequisites ## Runs all tests.
+test: prerequisites ## Runs all tests; the first time it builds two S3 servers to test against.
+	@tools/prerequisites s3
 	@cargo test --workspace --no-fail-fast
 
 .PHONY: check

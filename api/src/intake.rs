@@ -2,20 +2,44 @@
 //! word.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use proto::limits::UPLOAD_LIFETIME;
 use proto::{Hasher, ObjectKey};
+use storage::blob::Position;
 use storage::{Blobs, BlobsError};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::error::Error;
 
 /// How long a body may go without a byte.
 const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// How long the store may be busy with one piece of a body, or with its end: longer than the store
+/// gives itself for the steps that it repeats.
+const STORE_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// Where in its upload a body belongs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    /// After what is there.
+    After(Position),
+    /// It is the whole upload.
+    Whole,
+}
+
+/// What the store holds after a body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Held {
+    /// The upload, up to here.
+    Upload(Position),
+    /// An object that is the upload.
+    Object(ObjectKey),
+}
 
 /// What a body must keep to.
 #[derive(Clone, Copy, Debug)]
@@ -32,12 +56,14 @@ pub(crate) struct Taken {
     pub(crate) length: u64,
     /// The hasher that was given, after the body.
     pub(crate) hasher: Option<Hasher>,
+    /// What the store holds now; none after an empty body, of which the store learns nothing.
+    pub(crate) held: Option<Held>,
 }
 
 /// Why a body was not stored. Nothing of it was kept.
 #[derive(Debug)]
 pub(crate) enum IntakeError {
-    /// The object does not end where the body was to begin.
+    /// The upload does not stand where the body was to begin.
     Offset,
     /// The body has another length than announced.
     Length {
@@ -54,32 +80,40 @@ pub(crate) enum IntakeError {
     Store(BlobsError),
 }
 
-/// Appends `body` to `object` at `offset`, and hashes it on the way. An empty body leaves the store
-/// alone.
+/// Adds `body` to `upload`, and hashes it on the way. An empty body leaves the store alone.
 ///
 /// # Errors
 /// See [`IntakeError`].
-pub(crate) async fn append(
+pub(crate) async fn take(
     blobs: &dyn Blobs,
-    object: ObjectKey,
-    offset: u64,
+    upload: ObjectKey,
+    place: Place,
     body: Body,
     hasher: Option<Hasher>,
     terms: Terms,
 ) -> Result<Taken, IntakeError> {
-    let tally = Arc::new(Mutex::new(Tally { length: 0, hasher, fault: None }));
+    let tally = Tally::shared(hasher);
     let mut frames = Box::pin(frames(body, terms, IDLE_MAX, Arc::clone(&tally)));
     let outcome = match frames.next().await {
-        None => Ok(()),
+        None => Ok(None),
         Some(first) => {
-            let all = stream::once(async move { first }).chain(frames);
-            blobs.append(object, offset, Box::pin(all)).await.map(drop)
+            let all = Box::pin(stream::once(async move { first }).chain(frames));
+            let storing = async {
+                match place {
+                    Place::After(at) => blobs.append(upload, at, all).await.map(Held::Upload),
+                    Place::Whole => blobs.put(upload, all).await.map(|(o, _)| Held::Object(o)),
+                }
+            };
+            tokio::select! {
+                outcome = storing => outcome.map(Some),
+                late = stalled(&tally, STORE_MAX) => Err(late),
+            }
         }
     };
-    let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut tally = lock(&tally);
     match (outcome, tally.fault.take()) {
         (_, Some(fault)) => Err(fault),
-        (Ok(()), None) => Ok(Taken { length: tally.length, hasher: tally.hasher.take() }),
+        (Ok(held), None) => Ok(Taken { length: tally.length, hasher: tally.hasher.take(), held }),
         (Err(BlobsError::Offset { .. }), None) => Err(IntakeError::Offset),
         (Err(BlobsError::Body(error)), None) => Err(IntakeError::Broken(error.to_string())),
         (Err(error), None) => Err(IntakeError::Store(error)),
@@ -92,7 +126,7 @@ pub(crate) async fn append(
 /// `too_large` when it has more than `most` bytes, of which no more is read; and when it breaks
 /// off.
 pub(crate) async fn collect(body: Body, terms: Terms, too_large: Error) -> Result<Bytes, Error> {
-    let tally = Arc::new(Mutex::new(Tally { length: 0, hasher: None, fault: None }));
+    let tally = Tally::shared(None);
     let frames = frames(body, terms, IDLE_MAX, Arc::clone(&tally));
     let whole: Result<BytesMut, io::Error> = frames
         .try_fold(BytesMut::new(), |mut whole, frame| async move {
@@ -100,7 +134,7 @@ pub(crate) async fn collect(body: Body, terms: Terms, too_large: Error) -> Resul
             Ok(whole)
         })
         .await;
-    let fault = tally.lock().unwrap_or_else(PoisonError::into_inner).fault.take();
+    let fault = lock(&tally).fault.take();
     match (whole, fault) {
         (_, Some(IntakeError::TooLarge)) => Err(too_large),
         (_, Some(fault)) => Err(fault.into()),
@@ -128,9 +162,15 @@ struct Tally {
     length: u64,
     hasher: Option<Hasher>,
     fault: Option<IntakeError>,
+    /// Since when whoever takes the body has not asked for more of it.
+    handed_over: Option<Instant>,
 }
 
 impl Tally {
+    fn shared(hasher: Option<Hasher>) -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(Self { length: 0, hasher, fault: None, handed_over: None }))
+    }
+
     fn take(&mut self, frame: &[u8], terms: Terms) -> Result<(), IntakeError> {
         self.length += frame.len() as u64;
         if self.length > terms.most {
@@ -161,25 +201,47 @@ impl Tally {
     }
 }
 
-/// The frames of `body` that are not empty, as long as they keep to `terms` and come within
-/// `idle_max` of each other.
+fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
+    tally.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Resolves when whoever takes the body was busy with one piece of it for `most`.
+async fn stalled(tally: &Mutex<Tally>, most: Duration) -> BlobsError {
+    loop {
+        let now = Instant::now();
+        let deadline = lock(tally).handed_over.unwrap_or(now) + most;
+        if deadline <= now {
+            return BlobsError::Unavailable(io::ErrorKind::TimedOut.into());
+        }
+        sleep_until(deadline).await;
+    }
+}
+
+/// The frames of `body` that are not empty, as long as they keep to `terms`, come within `idle_max`
+/// of each other, and end within the life of an upload.
 fn frames(
     body: Body,
     terms: Terms,
     idle_max: Duration,
     tally: Arc<Mutex<Tally>>,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    let end = Instant::now() + UPLOAD_LIFETIME;
     stream::try_unfold((body.into_data_stream(), tally), move |(mut body, tally)| async move {
+        lock(&tally).handed_over = None;
         loop {
             let next = timeout(idle_max, body.next()).await;
-            let mut guard = tally.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut guard = lock(&tally);
             let checked = match next {
+                _ if Instant::now() > end => {
+                    Err(IntakeError::Broken("it took longer than an upload lives".to_owned()))
+                }
                 Ok(Some(Ok(frame))) if frame.is_empty() => continue,
                 Ok(Some(Ok(frame))) => guard.take(&frame, terms).map(|()| Some(frame)),
                 Ok(Some(Err(error))) => Err(IntakeError::Broken(error.to_string())),
                 Ok(None) => guard.end(terms).map(|()| None),
                 Err(_) => Err(IntakeError::Idle),
             };
+            guard.handed_over = Some(Instant::now());
             let frame = checked.map_err(|fault| guard.fail(fault))?;
             drop(guard);
             return Ok(frame.map(|frame| (frame, (body, tally))));
@@ -217,7 +279,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_stalls_is_given_up() {
         let stalled = Body::from_stream(stream::pending::<io::Result<Bytes>>());
-        let tally = Arc::new(Mutex::new(Tally { length: 0, hasher: None, fault: None }));
+        let tally = Tally::shared(None);
         let terms = Terms { length: None, most: 6 };
         let idle_max = Duration::from_millis(1);
         let frames = frames(stalled, terms, idle_max, Arc::clone(&tally));

@@ -11,7 +11,9 @@ use crate::registry::{Registry, detached, fresh_request};
 pub(crate) struct Upload {
     /// The repository that gets the blob.
     pub(crate) repository: RepoName,
-    /// The object that holds the bytes.
+    /// The upload.
+    pub(crate) id: ObjectKey,
+    /// The object that holds its bytes.
     pub(crate) object: ObjectKey,
     /// The digest of the bytes.
     pub(crate) digest: Digest,
@@ -36,9 +38,7 @@ impl Registry {
                 // The first answer to this upload is kept, but its blob was deleted since.
                 kept = registry.propose_link(fresh_request()?, &upload, damaged).await?;
             }
-            if kept != upload.object {
-                registry.remove(upload.object).await;
-            }
+            registry.settle(upload.id, upload.object, kept).await;
             Ok(())
         })
         .await
@@ -71,6 +71,7 @@ impl Registry {
             size: upload.size,
             object: upload.object,
             replaces,
+            upload: (upload.id != upload.object).then_some(upload.id),
         };
         match self.propose(request, command).await? {
             Answer::Linked { object } => Ok(object),
@@ -83,11 +84,11 @@ impl Registry {
     ///
     /// # Errors
     /// When the upload has become a blob: then nothing is removed.
-    pub(crate) async fn discard(&self, object: ObjectKey) -> Result<(), Error> {
+    pub(crate) async fn discard(&self, upload: ObjectKey) -> Result<(), Error> {
         let registry = self.clone();
         detached(async move {
-            registry.propose_once(Command::DiscardObject { object }).await?;
-            registry.remove(object).await;
+            registry.propose_once(Command::DiscardObject { object: upload }).await?;
+            registry.abandon(upload).await;
             Ok(())
         })
         .await
@@ -99,7 +100,7 @@ impl Registry {
 fn request_id(upload: &Upload, replaces: Option<ObjectKey>) -> RequestId {
     let mut hash = Sha256::new();
     hash.update(b"roadstead link\0");
-    for part in [upload.repository.as_str(), upload.digest.as_str(), &upload.object.to_string()] {
+    for part in [upload.repository.as_str(), upload.digest.as_str(), &upload.id.to_string()] {
         hash.update(part.as_bytes());
         hash.update(b"\0");
     }
@@ -123,12 +124,14 @@ mod tests {
     fn an_upload_is_linked_under_one_id_wherever_it_is_finished() {
         let upload = Upload {
             repository: "team/app".parse().unwrap(),
+            id: ObjectKey::from_random(1),
             object: ObjectKey::from_random(1),
             digest: Digest::of(Algorithm::Sha256, b"x"),
             size: 1,
         };
-        let other = Upload { object: ObjectKey::from_random(2), ..upload.clone() };
-        assert_eq!(request_id(&upload, None), request_id(&upload.clone(), None));
+        let other = Upload { id: ObjectKey::from_random(2), ..upload.clone() };
+        let stored_twice = Upload { object: ObjectKey::from_random(3), ..upload.clone() };
+        assert_eq!(request_id(&upload, None), request_id(&stored_twice, None));
         assert_ne!(request_id(&upload, None), request_id(&other, None));
         assert_ne!(request_id(&upload, None), request_id(&upload, Some(other.object)));
     }

@@ -1,9 +1,10 @@
 //! Upload sessions: everything that a node must know to continue an upload travels with the client,
 //! signed.
 //!
-//! A session is the `state` parameter of the upload's `Location`: version, expiry, offset, count of
-//! parts, algorithm and hash midstate, then an HMAC-SHA256 over these and over the repository and
-//! id that stand in the path. So no node remembers an upload, and every node can go on with it.
+//! A session is the `state` parameter of the upload's `Location`: version, expiry, position (extent
+//! and tip), count of parts, algorithm and hash midstate, then an HMAC-SHA256 over these and over
+//! the repository and id that stand in the path. So no node remembers an upload, and every node can
+//! go on with it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,11 +12,12 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use proto::limits::UPLOAD_LIFETIME;
 use proto::{Algorithm, Hasher, ObjectKey, RepoName, Timestamp, UploadKey};
 use sha2::Sha256;
+use storage::blob::{Position, Tip};
 
 /// The layout's version, its first byte.
-const VERSION: u8 = 1;
-/// Bytes before the midstate: version, expiry, offset, parts, algorithm.
-const HEAD_BYTES: usize = 1 + 8 + 8 + 4 + 1;
+const VERSION: u8 = 2;
+/// Bytes before the midstate: version, expiry, extent, tip, parts, algorithm.
+const HEAD_BYTES: usize = 1 + 8 + 8 + 16 + 4 + 1;
 /// Bytes of the signature at the end.
 const SIGNATURE_BYTES: usize = 32;
 /// Longest `state` that is looked at: a session with SHA-512's midstate has fewer than 400
@@ -27,15 +29,15 @@ const STATE_CHARACTERS_MAX: usize = 1024;
 pub(crate) struct Session {
     /// The repository that the blob will be in.
     pub(crate) repository: RepoName,
-    /// The object that the bytes go to; its key is the upload's id.
-    pub(crate) object: ObjectKey,
-    /// Where the next chunk belongs, in bytes.
-    pub(crate) offset: u64,
+    /// The upload's id.
+    pub(crate) upload: ObjectKey,
+    /// Where the next chunk belongs.
+    pub(crate) at: Position,
     /// How many chunks were acknowledged.
     pub(crate) parts: u32,
     /// The algorithm that the digest is expected in.
     pub(crate) algorithm: Algorithm,
-    /// The hash of the bytes before `offset`; `None` when it was lost and they must be read again.
+    /// The hash of the bytes before `at`; `None` when it was lost and they must be read again.
     pub(crate) hasher: Option<Hasher>,
     /// When the session ends, unless another chunk comes.
     pub(crate) expires: Timestamp,
@@ -45,29 +47,29 @@ impl Session {
     /// A session that has no bytes yet.
     pub(crate) fn begin(
         repository: RepoName,
-        object: ObjectKey,
+        upload: ObjectKey,
         algorithm: Algorithm,
         now: Timestamp,
     ) -> Self {
         let hasher = Some(Hasher::new(algorithm));
         let expires = expiry(now);
-        Self { repository, object, offset: 0, parts: 0, algorithm, hasher, expires }
+        Self { repository, upload, at: Position::START, parts: 0, algorithm, hasher, expires }
     }
 
-    /// The session after a chunk of `length` bytes, with the hash of everything up to its end.
-    pub(crate) fn advance(mut self, length: u64, hasher: Option<Hasher>, now: Timestamp) -> Self {
-        self.offset += length;
+    /// The session after a chunk that ends at `at`, with the hash of everything up to there.
+    pub(crate) fn advance(mut self, at: Position, hasher: Option<Hasher>, now: Timestamp) -> Self {
+        self.at = at;
         self.parts += 1;
         self.hasher = hasher;
         self.expires = expiry(now);
         self
     }
 
-    /// The session as it stands when `extent` bytes turn out to be durable: chunks came whose
-    /// answer the client never saw, so their hash is not known.
-    pub(crate) fn resume_at(mut self, extent: u64) -> Self {
-        if extent != self.offset {
-            self.offset = extent;
+    /// The session when the upload turns out to stand at `at`: chunks came whose answer the client
+    /// never saw, so their hash is not known.
+    pub(crate) fn resume_at(mut self, at: Position) -> Self {
+        if at != self.at {
+            self.at = at;
             self.parts += 1;
             self.hasher = None;
         }
@@ -77,7 +79,7 @@ impl Session {
     /// The hasher with which to go on when the digest is wanted in `algorithm`. `None` when the
     /// bytes so far must be read again.
     pub(crate) fn hasher_for(&self, algorithm: Algorithm) -> Option<Hasher> {
-        if self.offset == 0 {
+        if self.at.extent == 0 {
             return Some(Hasher::new(algorithm));
         }
         self.hasher.clone().filter(|hasher| hasher.algorithm() == algorithm)
@@ -86,20 +88,21 @@ impl Session {
     /// The path and query under which the upload continues.
     pub(crate) fn location(&self, key: &UploadKey) -> String {
         let state = URL_SAFE_NO_PAD.encode(self.seal(key));
-        format!("/v2/{}/blobs/uploads/{}?state={state}", self.repository, self.object)
+        format!("/v2/{}/blobs/uploads/{}?state={state}", self.repository, self.upload)
     }
 
     /// The `Range` header that tells how far it is; for no bytes `0-0`, which clients take for
     /// that.
     pub(crate) fn range(&self) -> String {
-        format!("0-{}", self.offset.saturating_sub(1))
+        format!("0-{}", self.at.extent.saturating_sub(1))
     }
 
     fn seal(&self, key: &UploadKey) -> Vec<u8> {
         let mut state = Vec::with_capacity(HEAD_BYTES + 256);
         state.push(VERSION);
         state.extend_from_slice(&self.expires.as_millis().to_be_bytes());
-        state.extend_from_slice(&self.offset.to_be_bytes());
+        state.extend_from_slice(&self.at.extent.to_be_bytes());
+        state.extend_from_slice(self.at.tip.as_bytes());
         state.extend_from_slice(&self.parts.to_be_bytes());
         state.push(match self.algorithm {
             Algorithm::Sha256 => 0,
@@ -108,17 +111,17 @@ impl Session {
         if let Some(hasher) = &self.hasher {
             state.extend_from_slice(&hasher.midstate());
         }
-        let signature = mac(key, &self.repository, self.object, &state).finalize().into_bytes();
+        let signature = mac(key, &self.repository, self.upload, &state).finalize().into_bytes();
         state.extend_from_slice(&signature);
         state
     }
 
-    /// The session that `state` holds for the upload `object` into `repository`. `None` when it was
+    /// The session that `state` holds for `upload` into `repository`. `None` when it was
     /// not signed by this cluster for exactly that, or has expired.
     pub(crate) fn open(
         key: &UploadKey,
         repository: RepoName,
-        object: ObjectKey,
+        upload: ObjectKey,
         state: &str,
         now: Timestamp,
     ) -> Option<Self> {
@@ -128,11 +131,12 @@ impl Session {
         let state = URL_SAFE_NO_PAD.decode(state).ok()?;
         let (state, signature) = state.split_last_chunk::<SIGNATURE_BYTES>()?;
         // In constant time, so that a signature cannot be found byte by byte.
-        mac(key, &repository, object, state).verify_slice(signature).ok()?;
+        mac(key, &repository, upload, state).verify_slice(signature).ok()?;
 
         let (version, rest) = state.split_first()?;
         let (expires, rest) = rest.split_first_chunk::<8>()?;
-        let (offset, rest) = rest.split_first_chunk::<8>()?;
+        let (extent, rest) = rest.split_first_chunk::<8>()?;
+        let (tip, rest) = rest.split_first_chunk::<16>()?;
         let (parts, rest) = rest.split_first_chunk::<4>()?;
         let (algorithm, midstate) = rest.split_first()?;
         let expires = Timestamp::from_millis(u64::from_be_bytes(*expires));
@@ -148,8 +152,9 @@ impl Session {
             [] => None,
             midstate => Some(Hasher::resume(algorithm, midstate)?),
         };
-        let (offset, parts) = (u64::from_be_bytes(*offset), u32::from_be_bytes(*parts));
-        Some(Self { repository, object, offset, parts, algorithm, hasher, expires })
+        let at = Position { extent: u64::from_be_bytes(*extent), tip: Tip::from_bytes(*tip) };
+        let parts = u32::from_be_bytes(*parts);
+        Some(Self { repository, upload, at, parts, algorithm, hasher, expires })
     }
 }
 
@@ -158,7 +163,7 @@ fn expiry(now: Timestamp) -> Timestamp {
     Timestamp::from_millis(now.as_millis().saturating_add(lifetime))
 }
 
-fn mac(key: &UploadKey, repository: &RepoName, object: ObjectKey, state: &[u8]) -> Hmac<Sha256> {
+fn mac(key: &UploadKey, repository: &RepoName, upload: ObjectKey, state: &[u8]) -> Hmac<Sha256> {
     let mut key_block = [0; 64];
     key_block[..32].copy_from_slice(key.as_bytes());
     // A key of one block is taken as it is: padding the 32 bytes with zeros is what HMAC does
@@ -167,7 +172,7 @@ fn mac(key: &UploadKey, repository: &RepoName, object: ObjectKey, state: &[u8]) 
     mac.update(b"roadstead upload session\0");
     mac.update(repository.as_str().as_bytes());
     mac.update(b"\0");
-    mac.update(object.to_string().as_bytes());
+    mac.update(upload.to_string().as_bytes());
     mac.update(b"\0");
     mac.update(state);
     mac
@@ -185,6 +190,10 @@ mod tests {
     const KEY: UploadKey = UploadKey::from_bytes([7; 32]);
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
+    fn at(extent: u64) -> Position {
+        Position { extent, tip: Tip::from_bytes([9; 16]) }
+    }
+
     fn object() -> ObjectKey {
         ObjectKey::from_random(42)
     }
@@ -193,7 +202,7 @@ mod tests {
         let session = Session::begin("team/app".parse().unwrap(), object(), algorithm, NOW);
         let mut hasher = session.hasher.clone().unwrap();
         hasher.update(content);
-        session.advance(content.len() as u64, Some(hasher), NOW)
+        session.advance(at(content.len() as u64), Some(hasher), NOW)
     }
 
     fn state(session: &Session) -> String {
@@ -208,7 +217,7 @@ mod tests {
     fn another_node_goes_on_where_the_session_stands() {
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             let found = open(&state(&session(b"some bytes", algorithm))).unwrap();
-            assert_eq!((found.offset, found.parts, found.algorithm), (10, 1, algorithm));
+            assert_eq!((found.at, found.parts, found.algorithm), (at(10), 1, algorithm));
             let mut hasher = found.hasher_for(algorithm).unwrap();
             hasher.update(b", and more");
             assert_eq!(hasher.finish(), Digest::of(algorithm, b"some bytes, and more"));
@@ -246,11 +255,14 @@ mod tests {
 
     #[test]
     fn a_session_that_moved_without_its_client_forgets_the_hash() {
-        let moved = session(b"x", Algorithm::Sha256).resume_at(5);
-        assert_eq!((moved.offset, moved.range()), (5, "0-4".to_owned()));
+        let moved = session(b"x", Algorithm::Sha256).resume_at(at(5));
+        assert_eq!((moved.at, moved.range()), (at(5), "0-4".to_owned()));
         assert!(moved.hasher_for(Algorithm::Sha256).is_none());
         assert!(open(&state(&moved)).unwrap().hasher.is_none());
-        let still = session(b"x", Algorithm::Sha256).resume_at(1);
+        let other = Position { tip: Tip::from_bytes([8; 16]), ..at(1) };
+        let other = session(b"x", Algorithm::Sha256).resume_at(other);
+        assert!(other.hasher_for(Algorithm::Sha256).is_none(), "as long, but not the same bytes");
+        let still = session(b"x", Algorithm::Sha256).resume_at(at(1));
         assert!(still.hasher_for(Algorithm::Sha256).is_some());
         assert!(still.hasher_for(Algorithm::Sha512).is_none());
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use proto::{Algorithm, Digest, Hasher, ObjectKey};
+use storage::blob::Position;
 use storage::{BlobsError, ByteStream};
 use tokio::time::timeout;
 
@@ -16,12 +17,28 @@ use crate::registry::Registry;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Registry {
-    /// How many bytes of `object` are durable.
+    /// Where `upload` stands.
+    pub(crate) async fn position(&self, upload: ObjectKey) -> Result<Position, Error> {
+        in_time(self.blobs.position(upload)).await
+    }
+
+    /// The object that `upload` is, which stands at `at`.
+    pub(crate) async fn seal(&self, upload: ObjectKey, at: Position) -> Result<ObjectKey, Error> {
+        in_time(self.blobs.seal(upload, at)).await
+    }
+
+    /// How many bytes of `object` are there.
     pub(crate) async fn extent(&self, object: ObjectKey) -> Result<u64, Error> {
-        match timeout(PATIENCE, self.blobs.extent(object)).await {
-            Ok(extent) => Ok(extent?),
-            Err(_) => Err(Error::BlobsTimeout),
-        }
+        in_time(self.blobs.extent(object)).await
+    }
+
+    /// Where `object`, of `size` bytes, can be had from the store itself, if it can.
+    pub(crate) async fn presign(
+        &self,
+        object: ObjectKey,
+        size: u64,
+    ) -> Result<Option<String>, Error> {
+        in_time(self.blobs.presign(object, size)).await
     }
 
     /// The bytes of `object` in `range`. The stream fails when the store stalls.
@@ -30,10 +47,7 @@ impl Registry {
         object: ObjectKey,
         range: Range<u64>,
     ) -> Result<ByteStream, Error> {
-        let bytes = match timeout(PATIENCE, self.blobs.read(object, range)).await {
-            Ok(bytes) => bytes?,
-            Err(_) => return Err(Error::BlobsTimeout),
-        };
+        let bytes = in_time(self.blobs.read(object, range)).await?;
         let bytes = stream::try_unfold(bytes, |mut bytes| async move {
             match timeout(PATIENCE, bytes.next()).await {
                 Ok(Some(frame)) => Ok(Some((frame?, bytes))),
@@ -64,12 +78,30 @@ impl Registry {
     /// Removes an object that no fact names. One that cannot be removed now only takes space until
     /// it is swept.
     pub(crate) async fn remove(&self, object: ObjectKey) {
-        match timeout(PATIENCE, self.blobs.delete(object)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(%object, %error, "an abandoned object could not be removed");
-            }
-            Err(_) => tracing::warn!(%object, "an abandoned object could not be removed in time"),
+        if let Err(error) = in_time(self.blobs.delete(object)).await {
+            tracing::warn!(%object, %error, "an unneeded object could not be removed");
         }
+    }
+
+    /// Removes an upload that was given up, with its bytes.
+    pub(crate) async fn abandon(&self, upload: ObjectKey) {
+        if let Err(error) = in_time(self.blobs.abandon(upload)).await {
+            tracing::warn!(%upload, %error, "an abandoned upload could not be removed");
+        }
+    }
+
+    /// Removes what is kept of an upload beside the object that its blob has.
+    pub(crate) async fn settle(&self, upload: ObjectKey, object: ObjectKey, kept: ObjectKey) {
+        if let Err(error) = in_time(self.blobs.settle(upload, object, kept)).await {
+            tracing::warn!(%upload, %error, "what is left of an upload could not be removed");
+        }
+    }
+}
+
+/// What the store answers, unless it takes too long.
+async fn in_time<T>(answer: impl Future<Output = Result<T, BlobsError>>) -> Result<T, Error> {
+    match timeout(PATIENCE, answer).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(Error::BlobsTimeout),
     }
 }

@@ -41,6 +41,8 @@ pub enum Command {
         /// An object that was linked to this digest and was found missing or damaged: `object`
         /// takes its place.
         replaces: Option<ObjectKey>,
+        /// The upload that became `object`, when it was known under another key.
+        upload: Option<ObjectKey>,
     },
     /// Links a blob of another repository, without its bytes travelling again.
     MountBlob {

@@ -35,6 +35,13 @@ pub enum Event {
         /// The object that holds its bytes.
         object: ObjectKey,
     },
+    /// An upload has ended: its bytes are the blob, or were not needed.
+    UploadLinked {
+        /// The upload, whose key is not the object's.
+        upload: ObjectKey,
+        /// The blob.
+        digest: Digest,
+    },
     /// A blob's bytes rest in another object from now on, in every repository.
     ObjectReplaced {
         /// The blob.

@@ -8,13 +8,15 @@ use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
 use http::{HeaderName, StatusCode, header};
 use proto::limits::{UPLOAD_CHUNK_BYTES_MIN, UPLOAD_PARTS_MAX};
-use proto::{Algorithm, Command, Digest, ObjectKey, Refusal, RepoName};
+use proto::{Algorithm, Command, Digest, Hasher, ObjectKey, Refusal, RepoName};
+use storage::BlobsError;
+use storage::blob::Position;
 
 use self::place::{chunk, durable, interrupted, out_of_step};
 use super::CONTENT_DIGEST;
 use crate::error::Error;
 use crate::extract::Query;
-use crate::intake::{self, IntakeError};
+use crate::intake::{self, Held, IntakeError, Place, Taken, Terms};
 use crate::link::Upload;
 use crate::registry::{Registry, random};
 use crate::session::Session;
@@ -45,8 +47,8 @@ pub(super) async fn begin(
     if let Some(name) = query.first("digest-algorithm") {
         algorithm = name.parse()?;
     }
-    let object = ObjectKey::from_random(u128::from_be_bytes(random()?));
-    let session = Session::begin(repository, object, algorithm, registry.clock.now());
+    let upload = ObjectKey::from_random(u128::from_be_bytes(random()?));
+    let session = Session::begin(repository, upload, algorithm, registry.clock.now());
     if query.first("digest").is_some() {
         return finish(registry, session, parts, body).await;
     }
@@ -59,13 +61,13 @@ pub(super) async fn begin(
 pub(super) async fn session(
     registry: &Registry,
     repository: RepoName,
-    object: ObjectKey,
+    upload: ObjectKey,
     parts: &Parts,
 ) -> Result<Session, Error> {
     let query = Query::of(&parts.uri);
     let state = query.first("state").ok_or(Error::UploadUnknown)?;
     let key = registry.upload_key().await?;
-    Session::open(key, repository, object, state, registry.clock.now()).ok_or(Error::UploadUnknown)
+    Session::open(key, repository, upload, state, registry.clock.now()).ok_or(Error::UploadUnknown)
 }
 
 /// Tells how far an upload is, from what is durable: a client whose last answer was lost goes on
@@ -88,16 +90,18 @@ pub(super) async fn append(
         return Err(Error::TooManyChunks);
     }
     // Only so that an ended upload does not grow: what this node knows is enough, unconfirmed.
-    if registry.cluster.local()?.has_ended(session.object)? {
+    if registry.cluster.local()?.has_ended(session.upload)? {
         return Err(Error::UploadUnknown);
     }
     let (session, terms) = chunk(registry, session, &parts.headers).await?;
     let hasher = session.hasher_for(session.algorithm);
-    let (object, offset) = (session.object, session.offset);
-    let session = match intake::append(&*registry.blobs, object, offset, body, hasher, terms).await
-    {
-        Ok(taken) if taken.length == 0 => durable(registry, session).await?,
-        Ok(taken) => session.advance(taken.length, taken.hasher, registry.clock.now()),
+    let place = Place::After(session.at);
+    let blobs = &*registry.blobs;
+    let session = match intake::take(blobs, session.upload, place, body, hasher, terms).await {
+        Ok(Taken { held: Some(Held::Upload(at)), hasher, .. }) => {
+            session.advance(at, hasher, registry.clock.now())
+        }
+        Ok(_) => durable(registry, session).await?,
         Err(error) => return Err(interrupted(registry, session, &parts.headers, error).await?),
     };
     accepted(registry, &session, StatusCode::ACCEPTED).await
@@ -113,53 +117,128 @@ pub(super) async fn finish(
     let query = Query::of(&parts.uri);
     let digest: Digest = query.first("digest").ok_or(Error::DigestMissing)?.parse()?;
     let (session, terms) = chunk(registry, session, &parts.headers).await?;
-    let hasher = session.hasher_for(digest.algorithm());
-    let (object, offset) = (session.object, session.offset);
-    let (size, hasher, is_repeated) =
-        match intake::append(&*registry.blobs, object, offset, body, hasher, terms).await {
-            Ok(taken) if taken.length > 0 => (offset + taken.length, taken.hasher, false),
-            Ok(taken) => match registry.extent(object).await? {
-                extent if extent == offset => (offset, taken.hasher, false),
-                extent => (extent, None, false),
-            },
-            // This very request may have come before, and its answer not have reached the client.
-            Err(IntakeError::Offset) => (registry.extent(object).await?, None, true),
-            Err(error) => return Err(interrupted(registry, session, &parts.headers, error).await?),
-        };
-    if size < offset {
+    let whole = match arrive(registry, &session, digest.algorithm(), body, terms).await? {
+        Ok(whole) => whole,
+        Err(error) => return Err(interrupted(registry, session, &parts.headers, error).await?),
+    };
+    let upload = session.upload;
+    if whole.size < session.at.extent {
         return ended(registry, session, digest).await;
     }
-    let actual = match hasher {
-        Some(hasher) => hasher.finish(),
-        None => registry.digest_of(object, size, digest.algorithm()).await?,
-    };
-    if actual != digest {
-        if is_repeated {
+    let (object, actual) = match whole.digest(registry, upload, digest.algorithm()).await {
+        Err(Error::Blobs(BlobsError::Offset { .. })) => {
             return Err(out_of_step(registry, session).await?);
         }
-        match registry.discard(object).await {
-            // It became the blob that it is before: only this request is wrong.
-            Ok(()) | Err(Error::Refused(Refusal::UploadEnded(_))) => {}
-            Err(error) => return Err(error),
+        outcome => outcome?,
+    };
+    if actual != digest {
+        if whole.is_repeated {
+            return Err(out_of_step(registry, session).await?);
         }
-        return Err(Error::DigestMismatch { expected: digest, actual });
+        return reject(registry, session, whole, digest, actual).await;
     }
     let Session { repository, .. } = session;
     let response = created(&repository, &digest);
-    registry.link(Upload { repository, object, digest, size }).await?;
+    let size = whole.size;
+    registry.link(Upload { repository, id: upload, object, digest, size }).await?;
     Ok(response)
+}
+
+/// What an upload holds when its end is asked for.
+struct Whole {
+    held: Held,
+    /// How many bytes.
+    size: u64,
+    /// Their hash, if it is known without reading them.
+    hasher: Option<Hasher>,
+    /// Whether the last chunk was there already: this very request may have come before, and its
+    /// answer not have reached the client.
+    is_repeated: bool,
+}
+
+impl Whole {
+    /// The object that the upload `id` is, and its digest.
+    async fn digest(
+        &self,
+        registry: &Registry,
+        id: ObjectKey,
+        algorithm: Algorithm,
+    ) -> Result<(ObjectKey, Digest), Error> {
+        let object = match self.held {
+            Held::Object(object) => object,
+            Held::Upload(at) => registry.seal(id, at).await?,
+        };
+        let digest = match &self.hasher {
+            Some(hasher) => hasher.clone().finish(),
+            None => registry.digest_of(object, self.size, algorithm).await?,
+        };
+        Ok((object, digest))
+    }
+}
+
+/// Takes the last chunk of an upload, perhaps an empty one.
+async fn arrive(
+    registry: &Registry,
+    session: &Session,
+    algorithm: Algorithm,
+    body: Body,
+    terms: Terms,
+) -> Result<Result<Whole, IntakeError>, Error> {
+    let (upload, at) = (session.upload, session.at);
+    let place = if at == Position::START { Place::Whole } else { Place::After(at) };
+    let hasher = session.hasher_for(algorithm);
+    let (hasher, is_repeated) =
+        match intake::take(&*registry.blobs, upload, place, body, hasher, terms).await {
+            Ok(Taken { held: Some(held), length, hasher }) => {
+                let size = at.extent + length;
+                return Ok(Ok(Whole { held, size, hasher, is_repeated: false }));
+            }
+            Ok(Taken { hasher, .. }) => (hasher, false),
+            Err(IntakeError::Offset) => (None, true),
+            Err(error) => return Ok(Err(error)),
+        };
+    let now = registry.position(upload).await?;
+    let hasher = hasher.filter(|_| now == at);
+    Ok(Ok(Whole { held: Held::Upload(now), size: now.extent, hasher, is_repeated }))
+}
+
+/// The answer to ending an upload with the wrong digest, whose bytes are removed.
+async fn reject(
+    registry: &Registry,
+    session: Session,
+    whole: Whole,
+    expected: Digest,
+    actual: Digest,
+) -> Result<Response, Error> {
+    let outcome = registry.discard(session.upload).await;
+    if let Held::Object(object) = whole.held
+        && object != session.upload
+    {
+        registry.remove(object).await;
+    }
+    match outcome {
+        Ok(()) => Err(Error::DigestMismatch { expected, actual }),
+        // It has become a blob before; when nothing is left of it, perhaps this one.
+        Err(Error::Refused(Refusal::UploadEnded(_))) => {
+            match ended(registry, session, expected.clone()).await {
+                Ok(response) if whole.size == 0 => Ok(response),
+                _ => Err(Error::DigestMismatch { expected, actual }),
+            }
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Cancels an upload (distribution-spec, "Cancelling a blob upload").
 pub(super) async fn cancel(registry: &Registry, session: Session) -> Result<Response, Error> {
     known(registry, &session).await?;
-    registry.discard(session.object).await?;
+    registry.discard(session.upload).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Refuses an upload that has become a blob, or was given up.
 async fn known(registry: &Registry, session: &Session) -> Result<(), Error> {
-    if registry.view().await?.has_ended(session.object)? {
+    if registry.view().await?.has_ended(session.upload)? {
         return Err(Error::UploadUnknown);
     }
     Ok(())
@@ -213,7 +292,7 @@ async fn accepted(
     let headers = [
         (header::LOCATION, session.location(registry.upload_key().await?)),
         (header::RANGE, session.range()),
-        (UPLOAD_UUID, session.object.to_string()),
+        (UPLOAD_UUID, session.upload.to_string()),
     ];
     Ok((status, headers).into_response())
 }

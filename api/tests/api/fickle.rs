@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
 use proto::{ClusterId, ObjectKey};
-use storage::blob::{ClaimError, MemoryBlobs};
+use storage::blob::{ClaimError, MemoryBlobs, Position};
 use storage::{Blobs, BlobsError, ByteStream};
 
 /// A store in memory, with faults. Clones are the same store.
@@ -17,12 +17,18 @@ pub(crate) struct FickleBlobs {
     store: MemoryBlobs,
     full: Arc<AtomicBool>,
     breaking: Arc<AtomicBool>,
+    presigning: Arc<AtomicBool>,
 }
 
 impl FickleBlobs {
     /// Whether there is no room for another part.
     pub(crate) fn set_full(&self, full: bool) {
         self.full.store(full, Ordering::Relaxed);
+    }
+
+    /// Whether objects can be had from the store itself.
+    pub(crate) fn set_presigning(&self, presigning: bool) {
+        self.presigning.store(presigning, Ordering::Relaxed);
     }
 
     /// Whether reads break off after their first byte.
@@ -39,14 +45,35 @@ impl Blobs for FickleBlobs {
 
     async fn append(
         &self,
-        object: ObjectKey,
-        offset: u64,
+        upload: ObjectKey,
+        at: Position,
         body: ByteStream,
-    ) -> Result<u64, BlobsError> {
+    ) -> Result<Position, BlobsError> {
         if self.full.load(Ordering::Relaxed) {
             return Err(BlobsError::Full);
         }
-        self.store.append(object, offset, body).await
+        self.store.append(upload, at, body).await
+    }
+
+    async fn position(&self, upload: ObjectKey) -> Result<Position, BlobsError> {
+        self.store.position(upload).await
+    }
+
+    async fn seal(&self, upload: ObjectKey, at: Position) -> Result<ObjectKey, BlobsError> {
+        self.store.seal(upload, at).await
+    }
+
+    async fn settle(
+        &self,
+        upload: ObjectKey,
+        object: ObjectKey,
+        kept: ObjectKey,
+    ) -> Result<(), BlobsError> {
+        self.store.settle(upload, object, kept).await
+    }
+
+    async fn abandon(&self, upload: ObjectKey) -> Result<(), BlobsError> {
+        self.store.abandon(upload).await
     }
 
     async fn extent(&self, object: ObjectKey) -> Result<u64, BlobsError> {
@@ -60,6 +87,14 @@ impl Blobs for FickleBlobs {
             return Ok(first.chain(broken).boxed());
         }
         self.store.read(object, range).await
+    }
+
+    async fn presign(&self, object: ObjectKey, size: u64) -> Result<Option<String>, BlobsError> {
+        if self.store.extent(object).await? < size {
+            return Err(BlobsError::Missing(object));
+        }
+        let presigning = self.presigning.load(Ordering::Relaxed);
+        Ok(presigning.then(|| format!("https://store.example/{object}")))
     }
 
     async fn delete(&self, object: ObjectKey) -> Result<(), BlobsError> {

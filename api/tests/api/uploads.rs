@@ -33,7 +33,7 @@ async fn put(world: &World, location: &str, digest: &Digest) -> Reply {
 /// How many bytes the store holds for the upload at `location`.
 async fn extent(world: &World, location: &str) -> u64 {
     let id = location.split(['/', '?']).nth(5).unwrap();
-    world.blobs.extent(id.parse::<ObjectKey>().unwrap()).await.unwrap()
+    world.blobs.position(id.parse::<ObjectKey>().unwrap()).await.unwrap().extent
 }
 
 #[tokio::test]

@@ -40,13 +40,14 @@ impl From<&Command> for pb::Command {
                 Pb::AdmitNode(pb::AdmitNode { peer_address: peer_address.clone() })
             }
             Command::RemoveNode { node } => Pb::RemoveNode(pb::RemoveNode { node_id: *node }),
-            Command::LinkBlob { repository, digest, size, object, replaces } => {
+            Command::LinkBlob { repository, digest, size, object, replaces, upload } => {
                 Pb::LinkBlob(pb::LinkBlob {
                     repository: repository.to_string(),
                     digest: digest.to_string(),
                     size: *size,
                     object: object.to_string(),
                     replaces: replaces.as_ref().map(ObjectKey::to_string),
+                    upload: upload.as_ref().map(ObjectKey::to_string),
                 })
             }
             Command::MountBlob { repository, from, digest } => Pb::MountBlob(pb::MountBlob {
@@ -104,6 +105,7 @@ impl TryFrom<pb::Command> for Command {
                 size: c.size,
                 object: parse("object", &c.object)?,
                 replaces: c.replaces.map(|key| parse("object", &key)).transpose()?,
+                upload: c.upload.map(|key| parse("upload", &key)).transpose()?,
             },
             Pb::MountBlob(c) => Self::MountBlob {
                 repository: parse("repository", &c.repository)?,

@@ -27,6 +27,10 @@ impl From<&Event> for pb::Event {
                     object: object.to_string(),
                 })
             }
+            Event::UploadLinked { upload, digest } => Pb::UploadLinked(pb::UploadLinked {
+                upload: upload.to_string(),
+                digest: digest.to_string(),
+            }),
             Event::ObjectReplaced { digest, size, from, to } => {
                 Pb::ObjectReplaced(pb::ObjectReplaced {
                     digest: digest.to_string(),
@@ -87,6 +91,10 @@ impl TryFrom<pb::Event> for Event {
                 digest: parse("digest", &e.digest)?,
                 size: e.size,
                 object: parse("object", &e.object)?,
+            },
+            Pb::UploadLinked(e) => Self::UploadLinked {
+                upload: parse("upload", &e.upload)?,
+                digest: parse("digest", &e.digest)?,
             },
             Pb::ObjectReplaced(e) => Self::ObjectReplaced {
                 digest: parse("digest", &e.digest)?,

@@ -57,8 +57,14 @@ pub(crate) fn decide(view: &View, index: u64, entry: &Stamped) -> Result<Decisio
             Ok(nodes::admit(founded(view)?, index, peer_address))
         }
         Command::RemoveNode { node } => nodes::remove(view, *node),
-        Command::LinkBlob { repository, digest, size, object, replaces } => {
-            link_blob(view, repository, digest, *size, *object, *replaces)
+        Command::LinkBlob { repository, digest, size, object, replaces, upload } => {
+            let mut ended = Vec::new();
+            if let Some(upload) = upload.filter(|upload| upload != object) {
+                ended.extend(end_upload(view, upload, digest)?);
+            }
+            let mut decision = link_blob(view, repository, digest, *size, *object, *replaces)?;
+            decision.events.extend(ended);
+            Ok(decision)
         }
         Command::MountBlob { repository, from, digest } => {
             let blob =
@@ -94,9 +100,7 @@ fn link_blob(
     object: ObjectKey,
     replaces: Option<ObjectKey>,
 ) -> Result<Decision, NotDecided> {
-    if view.is_orphan(object)? || view.blob_of(object)?.is_some_and(|held| held != *digest) {
-        return Err(Refusal::UploadEnded(object).into());
-    }
+    check_free(view, object, digest)?;
     let mut events = Vec::new();
     let (size, linked) = match view.blob_anywhere(digest)? {
         None => (size, object),
@@ -117,6 +121,28 @@ fn link_blob(
         events.push(Event::BlobLinked { repository, digest, size, object: linked });
     }
     Ok(Decision { events, answer: Answer::Linked { object: linked } })
+}
+
+/// An upload whose object has a key of its own ends like an object: it becomes one blob, once, and
+/// cannot be given up after.
+fn end_upload(
+    view: &View,
+    upload: ObjectKey,
+    digest: &Digest,
+) -> Result<Option<Event>, NotDecided> {
+    check_free(view, upload, digest)?;
+    if view.blob_of(upload)?.is_some() {
+        return Ok(None);
+    }
+    Ok(Some(Event::UploadLinked { upload, digest: digest.clone() }))
+}
+
+/// Refuses what was given up, or is another blob than `digest`.
+fn check_free(view: &View, object: ObjectKey, digest: &Digest) -> Result<(), NotDecided> {
+    if view.is_orphan(object)? || view.blob_of(object)?.is_some_and(|held| held != *digest) {
+        return Err(Refusal::UploadEnded(object).into());
+    }
+    Ok(())
 }
 
 fn discard_object(view: &View, object: ObjectKey) -> Result<Decision, NotDecided> {

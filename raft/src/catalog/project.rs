@@ -41,6 +41,9 @@ pub(crate) fn project(
             batch.put(keys.blob(digest), blob_row(*size, *object));
             batch.put(keys.object(*object), digest.as_str());
         }
+        Event::UploadLinked { upload, digest } => {
+            batch.put(keys.object(*upload), digest.as_str());
+        }
         Event::ObjectReplaced { digest, size, from, to } => {
             batch.put(keys.blob(digest), blob_row(*size, *to));
             batch.delete(keys.object(*from));

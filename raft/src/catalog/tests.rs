@@ -156,6 +156,7 @@ fn link(repository: &str, content: &[u8], object: u128) -> Command {
         size: content.len() as u64,
         object: ObjectKey::from_random(object),
         replaces: None,
+        upload: None,
     }
 }
 
@@ -316,6 +317,38 @@ fn an_object_that_was_given_up_is_never_linked_and_one_that_is_linked_never_give
 
     catalog.link("b", b"x", 3).unwrap();
     assert_eq!(catalog.link("b", b"y", 3), ended(3), "it lost to another object of the digest");
+}
+
+#[test]
+fn an_upload_ends_with_its_object() {
+    let mut catalog = Catalog::new();
+    let key = |key| ObjectKey::from_random(key);
+    let link = |content, object, upload| {
+        let mut command = link("a", content, object);
+        if let Command::LinkBlob { upload: field, .. } = &mut command {
+            *field = Some(key(upload));
+        }
+        command
+    };
+    let discard = |object| Command::DiscardObject { object: key(object) };
+    let ended = |object| Err(Refusal::UploadEnded(key(object)));
+
+    for _ in 0..2 {
+        let linked = catalog.apply(link(b"x", 1, 10));
+        assert_eq!(linked, Ok(Answer::Linked { object: key(1) }));
+    }
+    assert!(catalog.view().has_ended(key(10)).unwrap());
+    assert_eq!(catalog.apply(discard(10)), ended(10), "its bytes are needed");
+    assert_eq!(catalog.apply(link(b"y", 2, 10)), ended(10), "it was another blob");
+
+    catalog.apply(discard(11)).unwrap();
+    assert_eq!(catalog.apply(link(b"y", 3, 11)), ended(11));
+    assert!(!catalog.view().has_ended(key(3)).unwrap(), "a refused command has no effect");
+
+    let again = catalog.apply(link(b"x", 4, 12));
+    assert_eq!(again, Ok(Answer::Linked { object: key(1) }), "the first object stays");
+    assert_eq!(catalog.apply(link(b"x", 5, 12)), Ok(Answer::Linked { object: key(1) }));
+    assert_eq!(catalog.apply(discard(12)), ended(12));
 }
 
 #[test]
@@ -532,13 +565,16 @@ fn commands(sparse: impl Strategy<Value = bool>) -> impl Strategy<Value = Comman
     ]);
     let object = any::<u8>().prop_map(|object| ObjectKey::from_random(u128::from(object)));
     let push = (manifest, tag, preconditions::any_of_few(), sparse);
-    (0..8, (repository.clone(), repository), content, push, object).prop_map(
-        |(kind, (repository, from), content, push, object)| {
+    let objects = (object.clone(), prop::option::of(object));
+    (0..8, (repository.clone(), repository), content, push, objects).prop_map(
+        |(kind, (repository, from), content, push, (object, upload))| {
             let (manifest, tag, preconditions, sparse) = push;
             let (digest, size) = (digest(content), content.len() as u64);
             match kind {
-                0 => Command::LinkBlob { repository, digest, size, object, replaces: None },
-                1 => Command::LinkBlob { repository, digest, size, object, replaces: Some(object) },
+                0 | 1 => {
+                    let replaces = (kind == 1).then_some(object);
+                    Command::LinkBlob { repository, digest, size, object, replaces, upload }
+                }
                 2 => Command::MountBlob { repository, from, digest },
                 3 => Command::UnlinkBlob { repository, digest },
                 4 => {

@@ -101,7 +101,7 @@ impl View {
         Ok(Some(Blob { size: row.size, object }))
     }
 
-    /// The blob whose bytes `object` holds.
+    /// The blob whose bytes `object` holds, or that the upload of this key became.
     pub(crate) fn blob_of(&self, object: ObjectKey) -> Result<Option<Digest>, ReadError> {
         let row = self.get(&self.keys.object(object))?;
         row.map(|value| text("object", &value)).transpose()

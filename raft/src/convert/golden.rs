@@ -23,7 +23,8 @@ fn file(payload: &Payload) -> &'static str {
             Command::FoundCluster { .. } => "entry-found-cluster.hex",
             Command::AdmitNode { .. } => "entry-admit-node.hex",
             Command::RemoveNode { .. } => "entry-remove-node.hex",
-            Command::LinkBlob { .. } => "entry-link-blob.hex",
+            Command::LinkBlob { upload: None, .. } => "entry-link-blob.hex",
+            Command::LinkBlob { .. } => "entry-link-upload.hex",
             Command::MountBlob { .. } => "entry-mount-blob.hex",
             Command::UnlinkBlob { .. } => "entry-unlink-blob.hex",
             Command::PutManifest { preconditions, .. } if !preconditions.is_empty() => {

@@ -33,6 +33,15 @@ fn command_after(previous: Option<&Command>) -> Option<Command> {
             size: 5,
             object: ObjectKey::from_random(3),
             replaces: Some(ObjectKey::from_random(4)),
+            upload: None,
+        },
+        Some(Command::LinkBlob { upload: None, .. }) => Command::LinkBlob {
+            repository: repository(),
+            digest: digest(),
+            size: 5,
+            object: ObjectKey::from_random(3),
+            replaces: None,
+            upload: Some(ObjectKey::from_random(6)),
         },
         Some(Command::LinkBlob { .. }) => Command::MountBlob {
             repository: "team/app".parse().unwrap(),

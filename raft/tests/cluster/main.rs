@@ -194,7 +194,14 @@ fn tag() -> Tag {
 
 fn link_config() -> Command {
     let (digest, object) = (Digest::of(Algorithm::Sha256, b"{}"), ObjectKey::from_random(1));
-    Command::LinkBlob { repository: repository(), digest, size: 2, object, replaces: None }
+    Command::LinkBlob {
+        repository: repository(),
+        digest,
+        size: 2,
+        object,
+        replaces: None,
+        upload: None,
+    }
 }
 
 /// Points the tag to a manifest that there is once for each number.

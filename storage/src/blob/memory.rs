@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use proto::{ClusterId, ObjectKey};
 
-use super::{Blobs, BlobsError, ByteStream, ClaimError};
+use super::{Blobs, BlobsError, ByteStream, ClaimError, Position};
 
 /// An object store in memory. A clone is the same store, as another node sees it.
 #[derive(Clone, Debug, Default)]
@@ -47,19 +47,41 @@ impl Blobs for MemoryBlobs {
 
     async fn append(
         &self,
-        object: ObjectKey,
-        offset: u64,
+        upload: ObjectKey,
+        at: Position,
         body: ByteStream,
-    ) -> Result<u64, BlobsError> {
-        ends_at(self.objects().get(&object), offset)?;
+    ) -> Result<Position, BlobsError> {
+        ends_at(self.objects().get(&upload), at)?;
         let frames: Vec<Bytes> = body.try_collect().await.map_err(BlobsError::Body)?;
         let mut objects = self.objects();
-        ends_at(objects.get(&object), offset)?;
+        ends_at(objects.get(&upload), at)?;
         let length = extent(Some(&frames));
         if length > 0 {
-            objects.entry(object).or_default().extend(frames);
+            objects.entry(upload).or_default().extend(frames);
         }
-        Ok(offset + length)
+        Ok(Position::at(at.extent + length))
+    }
+
+    async fn position(&self, upload: ObjectKey) -> Result<Position, BlobsError> {
+        self.extent(upload).await.map(Position::at)
+    }
+
+    async fn seal(&self, upload: ObjectKey, at: Position) -> Result<ObjectKey, BlobsError> {
+        ends_at(self.objects().get(&upload), at)?;
+        Ok(upload)
+    }
+
+    async fn settle(
+        &self,
+        _upload: ObjectKey,
+        object: ObjectKey,
+        kept: ObjectKey,
+    ) -> Result<(), BlobsError> {
+        if kept == object { Ok(()) } else { self.delete(object).await }
+    }
+
+    async fn abandon(&self, upload: ObjectKey) -> Result<(), BlobsError> {
+        self.delete(upload).await
     }
 
     async fn extent(&self, object: ObjectKey) -> Result<u64, BlobsError> {
@@ -89,9 +111,9 @@ fn extent(frames: Option<&Vec<Bytes>>) -> u64 {
     frames.into_iter().flatten().map(|frame| frame.len() as u64).sum()
 }
 
-fn ends_at(frames: Option<&Vec<Bytes>>, offset: u64) -> Result<(), BlobsError> {
+fn ends_at(frames: Option<&Vec<Bytes>>, at: Position) -> Result<(), BlobsError> {
     match extent(frames) {
-        extent if extent == offset => Ok(()),
+        extent if extent == at.extent => Ok(()),
         extent => Err(BlobsError::Offset { extent }),
     }
 }
@@ -119,12 +141,12 @@ fn index(offset: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance;
+    use crate::conformance::{self, blobs::Races};
 
     #[tokio::test]
     async fn memory_does_all_that_an_object_store_must() {
         let blobs = MemoryBlobs::new();
         conformance::blobs::all(&blobs).await;
-        conformance::blobs::shared(&blobs, &blobs.clone()).await;
+        conformance::blobs::shared(&blobs, &blobs.clone(), Races::OneWins).await;
     }
 }

@@ -1,11 +1,15 @@
 //! An object store: where blob bytes rest, under keys that say nothing of them.
 //!
-//! An object is written once, as a sequence of parts of which each starts where the last ended, and
-//! never changes after; which bytes of it mean what, the catalog says. Its key is made at random
-//! before the first byte and never used again: nothing is ever copied, moved or replaced.
+//! Bytes arrive as an *upload*: a sequence of parts of which each starts where the last ended.
+//! Sealed, it is an *object*, which never changes; which bytes of it mean what, the catalog says.
+//! Keys are made at random before the first byte and never used again: nothing is ever copied,
+//! moved or replaced.
 
 mod disk;
+mod error;
 mod memory;
+mod position;
+mod s3;
 
 use std::io;
 use std::ops::Range;
@@ -17,7 +21,10 @@ use futures::Stream;
 use proto::{ClusterId, ObjectKey};
 
 pub use disk::{DiskBlobs, OpenError};
+pub use error::{BlobsError, ClaimError};
 pub use memory::MemoryBlobs;
+pub use position::{Position, Tip};
+pub use s3::{Encryption, S3Blobs, S3Credentials, S3OpenError, S3Settings};
 
 /// Bytes as they arrive from a client or from a store.
 pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
@@ -33,31 +40,81 @@ pub trait Blobs: Send + Sync + 'static {
     /// See [`ClaimError`]; then the node must not use the store.
     async fn claim(&self, cluster: ClusterId, may_bind: bool) -> Result<(), ClaimError>;
 
-    /// Adds the next part to `object`: all of `body`, or nothing of it. The first part, at offset
-    /// 0, makes the object. Answers the object's new extent, in bytes.
+    /// Adds the next part to `upload`, which stands at `at`: all of `body`, or nothing of it. The
+    /// first part, at [`Position::START`], begins the upload. Answers where it stands then.
     ///
-    /// Of several appends at the same offset, through any nodes, exactly one succeeds; bytes are
-    /// never mixed. An empty `body` is no part and changes nothing: an object of no bytes is the
-    /// same as none, and needs no storing.
+    /// Bytes are never mixed: a position names one history of bytes, and an append at any other
+    /// than the upload's own is refused. Of several appends at the same position, through any
+    /// nodes, exactly one succeeds, where the store can promise that at all; where it cannot, the
+    /// last one that succeeded counts, whole, and the others' positions are the upload's no longer.
+    /// An empty `body` is no part and changes nothing: an upload of no bytes is the same as none.
     ///
     /// # Durability
     /// The part is durable when this returns.
     ///
     /// # Cancellation
-    /// Dropping the future before `body` has ended, or an error in `body`, leaves the object as it
-    /// was. Dropping it later leaves the object with all of the part or without it.
+    /// Dropping the future before `body` has ended, or an error in `body`, leaves the upload as it
+    /// was. Dropping it later leaves the upload with all of the part or without it.
     ///
     /// # Errors
-    /// [`BlobsError::Offset`] when the object does not end at `offset`; [`BlobsError::Body`] when
+    /// [`BlobsError::Offset`] when the upload does not stand at `at`; [`BlobsError::Body`] when
     /// `body` failed.
     async fn append(
         &self,
-        object: ObjectKey,
-        offset: u64,
+        upload: ObjectKey,
+        at: Position,
         body: ByteStream,
-    ) -> Result<u64, BlobsError>;
+    ) -> Result<Position, BlobsError>;
 
-    /// How many bytes of `object` are durable; 0 when there is no such object.
+    /// Does what [`Blobs::append`] at the start and [`Blobs::seal`] do, with less work where the
+    /// store can: `body` is all that `upload` will ever have. Answers the object and its length, in
+    /// bytes. Done twice it may make two objects.
+    ///
+    /// # Errors
+    /// As [`Blobs::append`].
+    async fn put(
+        &self,
+        upload: ObjectKey,
+        body: ByteStream,
+    ) -> Result<(ObjectKey, u64), BlobsError> {
+        let end = self.append(upload, Position::START, body).await?;
+        Ok((self.seal(upload, end).await?, end.extent))
+    }
+
+    /// Where `upload` stands; at the start when nothing is known of it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    async fn position(&self, upload: ObjectKey) -> Result<Position, BlobsError>;
+
+    /// Makes the bytes of `upload`, which stands at `at`, an object, and answers its key. The same
+    /// position gives the same object, however often and through whatever nodes it is sealed. Takes
+    /// no longer for more bytes.
+    ///
+    /// # Errors
+    /// [`BlobsError::Offset`] when the upload does not stand at `at`.
+    async fn seal(&self, upload: ObjectKey, at: Position) -> Result<ObjectKey, BlobsError>;
+
+    /// Removes all that is kept of `upload`, which was sealed or put as `object`, but what the
+    /// object `kept` needs: that is `object`, or the one that was there before with the same bytes.
+    ///
+    /// # Errors
+    /// When the store fails; then something may be left that only takes space.
+    async fn settle(
+        &self,
+        upload: ObjectKey,
+        object: ObjectKey,
+        kept: ObjectKey,
+    ) -> Result<(), BlobsError>;
+
+    /// Removes `upload` with all its bytes, sealed or not, if it is there. Nothing that it was
+    /// sealed as may be needed.
+    ///
+    /// # Errors
+    /// When the store fails; then some of it may be left.
+    async fn abandon(&self, upload: ObjectKey) -> Result<(), BlobsError>;
+
+    /// How many bytes of `object` are there; 0 when there is no such object.
     ///
     /// # Errors
     /// When the store fails.
@@ -70,10 +127,20 @@ pub trait Blobs: Send + Sync + 'static {
     /// [`BlobsError::Missing`] when the object does not hold the whole range.
     async fn read(&self, object: ObjectKey, range: Range<u64>) -> Result<ByteStream, BlobsError>;
 
-    /// Removes `object` and all its parts, if it is there.
+    /// A URL under which whoever has it can GET `object`, which holds `size` bytes, for some
+    /// minutes, ranges included. `None` when the store has no such URLs, or not for this object.
     ///
     /// # Errors
-    /// When the store fails; then some parts may be gone, and the call can be repeated.
+    /// [`BlobsError::Missing`] when the object does not hold `size` bytes.
+    async fn presign(&self, object: ObjectKey, size: u64) -> Result<Option<String>, BlobsError> {
+        let _ = (object, size);
+        Ok(None)
+    }
+
+    /// Removes `object`, if it is there.
+    ///
+    /// # Errors
+    /// When the store fails; then a part of it may be gone, and the call can be repeated.
     async fn delete(&self, object: ObjectKey) -> Result<(), BlobsError>;
 
     /// Whether the store can be written to now; its error says why not.
@@ -81,45 +148,4 @@ pub trait Blobs: Send + Sync + 'static {
     /// # Errors
     /// What an append would fail with.
     async fn probe(&self) -> Result<(), BlobsError>;
-}
-
-/// Why a store is not this cluster's.
-#[derive(Debug, thiserror::Error)]
-pub enum ClaimError {
-    /// It belongs to nobody, and the cluster has a store already.
-    #[error(
-        "the object store is empty, but this cluster keeps its blobs in another: is the right \
-         folder mounted?"
-    )]
-    Empty,
-    /// It belongs to another cluster.
-    #[error("the object store belongs to another cluster, {0}")]
-    Taken(ClusterId),
-    /// It cannot be read or written.
-    #[error(transparent)]
-    Store(#[from] BlobsError),
-}
-
-/// Why the store did not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum BlobsError {
-    /// The object does not end where the part was to begin: another part was faster, or one is
-    /// missing.
-    #[error("the object ends at byte {extent}")]
-    Offset {
-        /// Where it ends, in bytes.
-        extent: u64,
-    },
-    /// The object is not there, or shorter than what was asked for.
-    #[error("object {0} is missing or incomplete")]
-    Missing(ObjectKey),
-    /// The body to be stored failed before its end.
-    #[error("the body ended early: {0}")]
-    Body(#[source] io::Error),
-    /// The store is full: what was being written is not kept.
-    #[error("the object store is full; the operator must make room in it")]
-    Full,
-    /// The store cannot be reached or written to now.
-    #[error("the object store is not available: {0}")]
-    Unavailable(#[source] io::Error),
 }

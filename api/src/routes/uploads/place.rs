@@ -27,15 +27,15 @@ pub(super) async fn chunk(
     };
     let mut session = session;
     if let Some(range) = range {
-        if range.start != session.offset {
+        if range.start != session.at.extent {
             session = durable(registry, session).await?;
         }
         let is_length_right = announced.is_none_or(|length| length == range.length);
-        if range.start != session.offset || !is_length_right {
+        if range.start != session.at.extent || !is_length_right {
             return Err(out_of_step(registry, session).await?);
         }
     }
-    let most = BLOB_BYTES_MAX.saturating_sub(session.offset);
+    let most = BLOB_BYTES_MAX.saturating_sub(session.at.extent);
     let length = range.map(|range| range.length).or(announced);
     if length.is_some_and(|length| length > most) {
         return Err(Error::BlobTooLarge);
@@ -45,20 +45,19 @@ pub(super) async fn chunk(
 
 /// The session at what is durable of its upload.
 pub(super) async fn durable(registry: &Registry, session: Session) -> Result<Session, Error> {
-    let extent = registry.extent(session.object).await?;
-    if extent < session.offset {
-        // Acknowledged bytes are only gone when the upload was cancelled, or its blob linked to
-        // another object.
+    let position = registry.position(session.upload).await?;
+    if position.extent < session.at.extent {
+        // Acknowledged bytes are only gone when the upload has ended.
         return Err(Error::UploadUnknown);
     }
-    Ok(session.resume_at(extent))
+    Ok(session.resume_at(position))
 }
 
 /// The error that tells the client where the upload stands.
 pub(super) async fn out_of_step(registry: &Registry, session: Session) -> Result<Error, Error> {
     let session = durable(registry, session).await?;
     let location = session.location(registry.upload_key().await?);
-    Ok(Error::UploadOffset { extent: session.offset, location, range: session.range() })
+    Ok(Error::UploadOffset { extent: session.at.extent, location, range: session.range() })
 }
 
 /// The error for a chunk that was not kept: where its place or its length was wrong, with where the

@@ -37,7 +37,7 @@ use proto::{ClusterId, ObjectKey};
 
 use self::error::{blocking, failure};
 use self::folder::Folder;
-use super::{Blobs, BlobsError, ByteStream, ClaimError};
+use super::{Blobs, BlobsError, ByteStream, ClaimError, Position};
 
 pub use self::error::OpenError;
 
@@ -79,11 +79,36 @@ impl Blobs for DiskBlobs {
 
     async fn append(
         &self,
-        object: ObjectKey,
-        offset: u64,
+        upload: ObjectKey,
+        at: Position,
         body: ByteStream,
-    ) -> Result<u64, BlobsError> {
-        append::append(&self.folder, object, offset, body).await
+    ) -> Result<Position, BlobsError> {
+        append::append(&self.folder, upload, at.extent, body).await.map(Position::at)
+    }
+
+    async fn position(&self, upload: ObjectKey) -> Result<Position, BlobsError> {
+        self.extent(upload).await.map(Position::at)
+    }
+
+    /// The parts of an upload are the object: there is nothing to do.
+    async fn seal(&self, upload: ObjectKey, at: Position) -> Result<ObjectKey, BlobsError> {
+        match self.extent(upload).await? {
+            extent if extent == at.extent => Ok(upload),
+            extent => Err(BlobsError::Offset { extent }),
+        }
+    }
+
+    async fn settle(
+        &self,
+        _upload: ObjectKey,
+        object: ObjectKey,
+        kept: ObjectKey,
+    ) -> Result<(), BlobsError> {
+        if kept == object { Ok(()) } else { self.delete(object).await }
+    }
+
+    async fn abandon(&self, upload: ObjectKey) -> Result<(), BlobsError> {
+        self.delete(upload).await
     }
 
     async fn extent(&self, object: ObjectKey) -> Result<u64, BlobsError> {

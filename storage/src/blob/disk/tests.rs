@@ -12,7 +12,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tempfile::{TempDir, tempdir};
 
 use super::*;
-use crate::conformance;
+use crate::conformance::{self, blobs::Races};
 
 const OBJECT: ObjectKey = ObjectKey::from_random(0x3f62 << 112);
 
@@ -22,14 +22,18 @@ async fn a_folder_does_all_that_an_object_store_must() {
     let one = DiskBlobs::open(dir.path()).unwrap();
     let other = DiskBlobs::open(dir.path()).unwrap();
     conformance::blobs::all(&one).await;
-    conformance::blobs::shared(&one, &other).await;
+    conformance::blobs::shared(&one, &other, Races::OneWins).await;
     until_tmp_is_empty(&dir).await;
 }
 
 #[tokio::test]
 async fn an_object_outlives_the_store_that_wrote_it() {
     let dir = tempdir().unwrap();
-    DiskBlobs::open(dir.path()).unwrap().append(OBJECT, 0, body("abc")).await.unwrap();
+    DiskBlobs::open(dir.path())
+        .unwrap()
+        .append(OBJECT, Position::START, body("abc"))
+        .await
+        .unwrap();
     assert_eq!(DiskBlobs::open(dir.path()).unwrap().extent(OBJECT).await.unwrap(), 3);
 }
 
@@ -37,8 +41,8 @@ async fn an_object_outlives_the_store_that_wrote_it() {
 async fn a_part_lies_where_the_format_says() {
     let dir = tempdir().unwrap();
     let blobs = DiskBlobs::open(dir.path()).unwrap();
-    blobs.append(OBJECT, 0, body("abc")).await.unwrap();
-    blobs.append(OBJECT, 3, body("def")).await.unwrap();
+    blobs.append(OBJECT, Position::START, body("abc")).await.unwrap();
+    blobs.append(OBJECT, Position::at(3), body("def")).await.unwrap();
     assert_eq!(fs::read_to_string(dir.path().join("roadstead-blobs")).unwrap(), "1\n");
     let shard = dir.path().join("objects/3f");
     let first = "3f620000000000000000000000000000.00000000000000000000";
@@ -53,7 +57,7 @@ async fn a_dropped_append_removes_its_file() {
     let dir = tempdir().unwrap();
     let blobs = DiskBlobs::open(dir.path()).unwrap();
     let endless = stream::repeat_with(|| Ok(Bytes::from(vec![7; 300_000])));
-    let append = blobs.append(OBJECT, 0, endless.boxed());
+    let append = blobs.append(OBJECT, Position::START, endless.boxed());
     tokio::time::timeout(Duration::from_millis(50), append).await.unwrap_err();
     until_tmp_is_empty(&dir).await;
     assert_eq!(blobs.extent(OBJECT).await.unwrap(), 0);
@@ -120,10 +124,11 @@ async fn a_part_that_vanishes_or_shrinks_is_an_error_and_not_an_end() {
     let dir = tempdir().unwrap();
     let blobs = DiskBlobs::open(dir.path()).unwrap();
     for damage in [|path: PathBuf| fs::remove_file(path).unwrap(), shorten] {
-        let mut extent = 0;
+        let mut at = Position::START;
         for _ in 0..20 {
-            extent = blobs.append(OBJECT, extent, body(&"x".repeat(300_000))).await.unwrap();
+            at = blobs.append(OBJECT, at, body(&"x".repeat(300_000))).await.unwrap();
         }
+        let extent = at.extent;
         let stream = blobs.read(OBJECT, 0..extent).await.unwrap();
         damage(blobs.folder.part(OBJECT, 15 * 300_000));
         let read: Vec<_> = stream.collect().await;
@@ -146,7 +151,7 @@ async fn a_store_that_lost_its_folder_says_so() {
     blobs.probe().await.unwrap();
     fs::remove_dir_all(dir.path().join("tmp")).unwrap();
     assert!(matches!(blobs.probe().await, Err(BlobsError::Unavailable(_))));
-    let refused = blobs.append(OBJECT, 0, body("abc")).await;
+    let refused = blobs.append(OBJECT, Position::START, body("abc")).await;
     assert!(matches!(refused, Err(BlobsError::Unavailable(_))));
 }
 

@@ -1,0 +1,119 @@
+//! The client: how requests are signed, repeated and given up.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::interceptors::InterceptorContext;
+use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction, RetryConfig};
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{Builder, Config, Credentials, StalledStreamProtectionConfig};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
+use super::{S3Credentials, S3Settings};
+
+/// Where no region is named, neither here nor in the environment.
+const REGION: &str = "us-east-1";
+/// Times that a request is sent before it counts as failed.
+const ATTEMPTS: u32 = 5;
+/// The pause before the second attempt is at most this long, at random; each further one at most
+/// twice as long, up to [`PAUSE_MAX`].
+const PAUSE: Duration = Duration::from_millis(250);
+/// The longest pause between two attempts.
+const PAUSE_MAX: Duration = Duration::from_secs(4);
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// How long a request may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Patience {
+    /// For a little.
+    Question,
+    /// For a part of at most 12 MiB, also over a slow line.
+    Part,
+    /// For putting many parts together, which stores may take minutes over.
+    Completion,
+}
+
+impl Patience {
+    fn timeouts(self) -> TimeoutConfig {
+        let (attempt, operation) = match self {
+            Self::Question => (10, 25),
+            Self::Part => (60, 150),
+            Self::Completion => (240, 270),
+        };
+        TimeoutConfig::builder()
+            .connect_timeout(CONNECT)
+            .operation_attempt_timeout(Duration::from_secs(attempt))
+            .operation_timeout(Duration::from_secs(operation))
+            .build()
+    }
+
+    /// Overrides the client's own patience, which is that for a question.
+    pub(super) fn config(self) -> Builder {
+        Config::builder().timeout_config(self.timeouts())
+    }
+}
+
+/// A client for the store that `settings` name.
+pub(super) async fn client(settings: &S3Settings) -> Client {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    let mut shared = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
+    // Asking the machine's own metadata for a region takes seconds where there is none, which is
+    // where another store than Amazon's is named.
+    let region = match (&settings.region, &settings.endpoint) {
+        (Some(region), _) => Some(region.clone()),
+        (None, Some(_)) => {
+            let named = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+            let named = named.into_iter().find_map(|name| std::env::var(name).ok());
+            Some(named.unwrap_or_else(|| REGION.to_owned()))
+        }
+        (None, None) => None,
+    };
+    if let Some(region) = region {
+        shared = shared.region(Region::new(region));
+    }
+    if let Some(S3Credentials { access_key, secret_key }) = &settings.credentials {
+        let credentials = Credentials::new(access_key, secret_key, None, None, "settings");
+        shared = shared.credentials_provider(credentials);
+    }
+    let shared = shared.load().await;
+    let mut config = Builder::from(&shared)
+        .force_path_style(settings.path_style)
+        .timeout_config(Patience::Question.timeouts())
+        .retry_config(
+            RetryConfig::standard()
+                .with_max_attempts(ATTEMPTS)
+                .with_initial_backoff(PAUSE)
+                .with_max_backoff(PAUSE_MAX),
+        )
+        .retry_classifier(TooManyRequests)
+        // Attempts have deadlines of their own, and so has each frame of what is read.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    if shared.region().is_none() {
+        config = config.region(Region::new(REGION));
+    }
+    if let Some(endpoint) = &settings.endpoint {
+        config = config.endpoint_url(endpoint);
+    }
+    Client::from_conf(config.build())
+}
+
+/// Repeats what was refused with 429, which the SDK does only for codes that it knows.
+#[derive(Debug)]
+struct TooManyRequests;
+
+impl ClassifyRetry for TooManyRequests {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        match context.response() {
+            Some(response) if response.status().as_u16() == 429 => RetryAction::throttling_error(),
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "too many requests"
+    }
+}

@@ -1,0 +1,101 @@
+//! What an error of the store means to the caller.
+
+use std::error::Error;
+use std::io;
+
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+
+use crate::blob::BlobsError;
+
+/// Why a bucket cannot be used as an object store, as a sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum S3OpenError {
+    /// There is no such bucket.
+    #[error("the bucket {bucket} does not exist at {place}: make it, or name another")]
+    NoBucket {
+        /// The bucket.
+        bucket: String,
+        /// Where it was looked for.
+        place: String,
+    },
+    /// There are no credentials.
+    #[error(
+        "there are no credentials for the bucket {0}: set AWS_ACCESS_KEY_ID and \
+         AWS_SECRET_ACCESS_KEY, or give the machine a role"
+    )]
+    NoCredentials(String),
+    /// The store does not let us in.
+    #[error("{place} refuses these credentials for the bucket {bucket}: {reason}")]
+    Denied {
+        /// The bucket.
+        bucket: String,
+        /// Where it is.
+        place: String,
+        /// What the store said.
+        reason: String,
+    },
+    /// It is not to be used like this.
+    #[error("the bucket {bucket} at {place} cannot be used as an object store: {reason}")]
+    Refused {
+        /// The bucket.
+        bucket: String,
+        /// Where it is.
+        place: String,
+        /// What the store said.
+        reason: String,
+    },
+}
+
+/// What the SDK fails with, whatever was asked.
+pub(super) type Failed<E> = SdkError<E, HttpResponse>;
+
+/// The status of the answer, if there was one.
+pub(super) fn status<E>(error: &Failed<E>) -> Option<u16> {
+    error.raw_response().map(|response| response.status().as_u16())
+}
+
+/// Whether the key is not there, in a bucket that is. An answer to a HEAD has no code.
+pub(super) fn is_absent<E: ProvideErrorMetadata>(error: &Failed<E>) -> bool {
+    status(error) == Some(404) && matches!(error.code(), None | Some("NoSuchKey" | "NotFound"))
+}
+
+/// What `error` means when the store was to read or write.
+pub(super) fn failure<E>(error: &Failed<E>) -> BlobsError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let is_full = status(error) == Some(507)
+        || matches!(error.code(), Some("XMinioStorageFull" | "QuotaExceeded"));
+    if is_full {
+        BlobsError::Full
+    } else {
+        BlobsError::Unavailable(io::Error::other(reason(error)))
+    }
+}
+
+/// What happened, in one line, without what the request carried.
+pub(super) fn reason<E>(error: &Failed<E>) -> String
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    if let SdkError::ServiceError(answer) = error {
+        let status = answer.raw().status().as_u16();
+        let code = error.code().unwrap_or("no code");
+        return match error.message() {
+            Some(message) => format!("{code} ({status}): {}", message.replace('\n', " ")),
+            None => format!("{code} ({status})"),
+        };
+    }
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,139 @@
+//! Opening: finding out what is wrong with a bucket before anybody relies on it, and whose it is.
+
+use std::str;
+use std::sync::{Arc, OnceLock};
+
+use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
+use proto::ClusterId;
+use tokio::sync::OnceCell;
+
+use super::bucket::{Bucket, Condition};
+use super::client::Patience;
+use super::error::{Failed, reason, status};
+use super::publish::Publisher;
+use super::{S3Blobs, S3OpenError, S3Settings, Store};
+use crate::blob::{BlobsError, ClaimError};
+
+/// Objects that are looked at to tell whether a store is new.
+const LOOK: i32 = 10;
+
+impl S3Blobs {
+    /// Opens the store that `settings` name. One that cannot be reached now is opened as well: what
+    /// needs it fails until it can.
+    ///
+    /// # Errors
+    /// [`S3OpenError`]: what will not mend by itself.
+    pub async fn open(settings: &S3Settings) -> Result<Self, S3OpenError> {
+        let bucket = Arc::new(Bucket::new(settings).await);
+        let place = settings.endpoint.clone().unwrap_or_else(|| "Amazon S3".to_owned());
+        let looked = bucket
+            .client
+            .list_objects_v2()
+            .bucket(&bucket.name)
+            .prefix(bucket.keys.prefix())
+            .max_keys(1)
+            .send()
+            .await;
+        if let Err(error) = looked {
+            if let Some(refusal) = refusal(&error, &bucket.name, place) {
+                return Err(refusal);
+            }
+            tracing::warn!(error = reason(&error), "the object store does not answer");
+        }
+        let store = Store {
+            bucket,
+            publisher: Publisher::default(),
+            parts_max: settings.parts_max,
+            presigned_for: settings.presigned_for,
+            unclaimed: OnceLock::new(),
+            claimed: OnceCell::new(),
+        };
+        Ok(Self { store: Arc::new(store) })
+    }
+
+    /// Whether the store promises that of several appends through several nodes exactly one wins:
+    /// it heeds conditional writes.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn is_conditional(&self) -> Result<bool, BlobsError> {
+        self.store.publisher.is_conditional(&self.store.bucket).await
+    }
+}
+
+/// What the operator has to mend; `None` when the store may only be down.
+fn refusal<E>(error: &Failed<E>, bucket: &str, place: String) -> Option<S3OpenError>
+where
+    E: aws_sdk_s3::error::ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let bucket = bucket.to_owned();
+    let SdkError::ServiceError(_) = error else {
+        let reason = reason(error);
+        // The chain of credentials has no error type that is public.
+        if reason.contains("credential") {
+            return Some(S3OpenError::NoCredentials(bucket));
+        }
+        return matches!(error, SdkError::ConstructionFailure(_)).then_some(S3OpenError::Refused {
+            bucket,
+            place,
+            reason,
+        });
+    };
+    match (status(error), error.code()) {
+        (_, Some("NoSuchBucket")) => Some(S3OpenError::NoBucket { bucket, place }),
+        (Some(401 | 403), _) => Some(S3OpenError::Denied { bucket, place, reason: reason(error) }),
+        (Some(408 | 429), _) => None,
+        (Some(300..500), _) => Some(S3OpenError::Refused { bucket, place, reason: reason(error) }),
+        _ => None,
+    }
+}
+
+impl Store {
+    /// See [`crate::Blobs::claim`].
+    pub(super) async fn claim(&self, cluster: ClusterId, may_bind: bool) -> Result<(), ClaimError> {
+        let mut owner = self.owner().await?;
+        if owner.is_none() && may_bind {
+            if self.is_foreign().await? {
+                return Err(ClaimError::Foreign);
+            }
+            let text = format!("{cluster}\n");
+            let key = self.bucket.keys.cluster();
+            // Where the store has no conditions, of two clusters that are founded on one bucket at
+            // the same moment the second to look finds the other.
+            self.bucket.put(&key, text, Condition::Absent, Patience::Question).await?;
+            owner = self.owner().await?;
+        }
+        match owner {
+            Some(owner) if owner == cluster => Ok(()),
+            Some(owner) => Err(ClaimError::Taken(owner)),
+            None => Err(ClaimError::Empty),
+        }
+    }
+
+    async fn owner(&self) -> Result<Option<ClusterId>, BlobsError> {
+        let Some(found) = self.bucket.get(&self.bucket.keys.cluster()).await? else {
+            return Ok(None);
+        };
+        let owner = str::from_utf8(&found.bytes).ok().and_then(|text| text.trim_end().parse().ok());
+        let damaged = || std::io::Error::other("the object `cluster` does not name a cluster");
+        owner.map(Some).ok_or_else(|| BlobsError::Unavailable(damaged()))
+    }
+
+    /// Whether a store that nobody owns holds anything but what nodes that start write.
+    async fn is_foreign(&self) -> Result<bool, BlobsError> {
+        let prefix = self.bucket.keys.prefix();
+        let listed = self
+            .bucket
+            .client
+            .list_objects_v2()
+            .bucket(&self.bucket.name)
+            .prefix(prefix)
+            .max_keys(LOOK)
+            .send()
+            .await
+            .map_err(|error| super::failure(&error))?;
+        let ours = [format!("{prefix}probes/"), self.bucket.keys.cluster()];
+        let is_ours = |key: &str| ours.iter().any(|ours| key.starts_with(ours));
+        Ok(listed.contents().iter().filter_map(|object| object.key()).any(|key| !is_ours(key)))
+    }
+}

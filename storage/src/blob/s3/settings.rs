@@ -1,0 +1,77 @@
+//! What an operator says of a bucket.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A bucket, and how to use it. Where no credentials are given, they come from where Amazon's
+/// clients look for them: environment variables, the profile of the user, a web identity token, or
+/// the machine's role.
+#[derive(Clone, Debug)]
+pub struct S3Settings {
+    /// The bucket, which must exist.
+    pub bucket: String,
+    /// Where the store is, such as `https://s3.example`; unset: Amazon's own, in the region.
+    pub endpoint: Option<String>,
+    /// The region; unset: the environment's or the profile's, else `us-east-1`.
+    pub region: Option<String>,
+    /// What all keys begin with; empty, or a path without a slash at its ends.
+    pub prefix: String,
+    /// Whether the bucket stands in the path of URLs and not in their host.
+    pub path_style: bool,
+    /// How the store encrypts what it keeps.
+    pub encryption: Encryption,
+    /// Who asks; unset: whoever the environment says.
+    pub credentials: Option<S3Credentials>,
+    /// How long a presigned URL is good for.
+    pub presigned_for: Duration,
+    /// Most parts of one multipart upload: 10,000 on S3.
+    pub parts_max: u16,
+}
+
+impl S3Settings {
+    /// `bucket`, with everything else as on S3 itself.
+    pub fn new(bucket: impl Into<String>) -> Self {
+        Self {
+            bucket: bucket.into(),
+            endpoint: None,
+            region: None,
+            prefix: String::new(),
+            path_style: false,
+            encryption: Encryption::Bucket,
+            credentials: None,
+            presigned_for: Duration::from_secs(5 * 60),
+            parts_max: 10_000,
+        }
+    }
+}
+
+/// A key that requests are signed with.
+#[derive(Clone)]
+pub struct S3Credentials {
+    /// Its name.
+    pub access_key: String,
+    /// What nobody else knows.
+    pub secret_key: String,
+}
+
+impl fmt::Debug for S3Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3Credentials")
+            .field("access_key", &self.access_key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How the store encrypts what it keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    /// As the bucket is set up.
+    Bucket,
+    /// With keys that the store keeps (`AES256`).
+    Aes256,
+    /// With a key of the key management service (`aws:kms`); unset: the account's own.
+    Kms {
+        /// The key's id or name.
+        key: Option<String>,
+    },
+}

@@ -1,0 +1,237 @@
+//! Uploads: bytes are written under fresh keys, and then the upload's cursor is moved to them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
+use proto::ObjectKey;
+
+use super::bucket::{Condition, Found};
+use super::client::Patience;
+use super::cursor::{Cursor, Segment, encode_index, length};
+use super::draft::Draft;
+use super::sizes::{REPLACED_MAX, SEGMENT_MIN};
+use super::{Store, fresh_tip};
+use crate::blob::{BlobsError, ByteStream, Position};
+
+impl Store {
+    /// Where `upload` stands.
+    pub(super) async fn position(&self, upload: ObjectKey) -> Result<Position, BlobsError> {
+        Ok(position(self.cursor(upload).await?.as_ref()))
+    }
+
+    /// See [`crate::Blobs::append`].
+    pub(super) async fn append(
+        self: &Arc<Self>,
+        upload: ObjectKey,
+        at: Position,
+        body: ByteStream,
+    ) -> Result<Position, BlobsError> {
+        let before = self.cursor(upload).await?;
+        let now = position(before.as_ref());
+        if now != at {
+            return Err(BlobsError::Offset { extent: now.extent });
+        }
+        let Some(body) = begun(body).await? else { return Ok(at) };
+        let (before, mut segments, mut replaced) = match before {
+            Some((found, cursor)) => (Some(found), cursor.segments, cursor.replaced),
+            None => (None, Vec::new(), Vec::new()),
+        };
+        let may_replace = length(&replaced) < REPLACED_MAX;
+        let tail = segments.pop_if(|last| may_replace && last.length < SEGMENT_MIN);
+        replaced.extend(tail);
+        let head = match tail {
+            Some(tail) => match self.bucket.get(&self.bucket.keys.object(tail.key)).await? {
+                Some(found) if found.bytes.len() as u64 == tail.length => found.bytes,
+                // The upload has ended meanwhile.
+                _ => return self.refuse(upload, at).await,
+            },
+            None => Bytes::new(),
+        };
+        let bucket = Arc::clone(&self.bucket);
+        let draft = Draft::receive(bucket, self.parts_max, head, body).await?;
+        let store = Arc::clone(self);
+        let cursor = Cursor { tip: fresh_tip()?, segments, replaced };
+        // The body is whole: from here on it is added, whether or not the caller waits for it.
+        let adding = async move { store.add(upload, before, cursor, draft).await };
+        match tokio::spawn(adding).await {
+            Ok(Ok(Some(position))) => Ok(position),
+            Ok(Ok(None)) => self.refuse(upload, at).await,
+            Ok(Err(error)) => Err(error),
+            Err(error) => Err(BlobsError::Unavailable(error.into())),
+        }
+    }
+
+    /// Adds what `draft` holds to `cursor`, and makes that the upload's, if `before` still is.
+    /// `None` when another append was faster.
+    async fn add(
+        &self,
+        upload: ObjectKey,
+        before: Option<Found>,
+        mut cursor: Cursor,
+        mut draft: Draft,
+    ) -> Result<Option<Position>, BlobsError> {
+        cursor.segments.extend_from_slice(draft.finish().await?);
+        // The store may move the cursor even if it does not say so: then these bytes are needed.
+        let written = draft.keep();
+        let published = self.publisher.publish(&self.bucket, upload, &cursor, before.as_ref());
+        if !published.await? {
+            self.remove(written).await;
+            return Ok(None);
+        }
+        Ok(Some(cursor.position()))
+    }
+
+    /// The error for an append at `at` that came too late. When even so the upload is as long as
+    /// it was, its bytes are others.
+    async fn refuse<T>(&self, upload: ObjectKey, at: Position) -> Result<T, BlobsError> {
+        let now = self.position(upload).await?;
+        tracing::debug!(%upload, ?at, ?now, "an append was too late");
+        Err(BlobsError::Offset { extent: now.extent })
+    }
+
+    /// See [`crate::Blobs::put`]: a body of one piece leaves nothing beside its object.
+    pub(super) async fn put(
+        self: &Arc<Self>,
+        upload: ObjectKey,
+        body: ByteStream,
+    ) -> Result<(ObjectKey, u64), BlobsError> {
+        let now = self.position(upload).await?;
+        if now != Position::START {
+            return Err(BlobsError::Offset { extent: now.extent });
+        }
+        let bucket = Arc::clone(&self.bucket);
+        let mut draft = Draft::receive(bucket, self.parts_max, Bytes::new(), body).await?;
+        let store = Arc::clone(self);
+        let sealing = async move {
+            let segments = draft.finish().await?.to_vec();
+            if segments.is_empty() {
+                return Ok((upload, 0));
+            }
+            let extent = length(&segments);
+            let cursor = Cursor { tip: fresh_tip()?, segments, replaced: Vec::new() };
+            let object = store.seal_cursor(&cursor).await?;
+            draft.keep();
+            Ok((object, extent))
+        };
+        tokio::spawn(sealing).await.map_err(|error| BlobsError::Unavailable(error.into()))?
+    }
+
+    /// See [`crate::Blobs::seal`].
+    pub(super) async fn seal(
+        &self,
+        upload: ObjectKey,
+        at: Position,
+    ) -> Result<ObjectKey, BlobsError> {
+        let found = self.cursor(upload).await?;
+        let now = position(found.as_ref());
+        if now != at {
+            return Err(BlobsError::Offset { extent: now.extent });
+        }
+        match found {
+            Some((_, cursor)) => self.seal_cursor(&cursor).await,
+            None => Ok(upload),
+        }
+    }
+
+    /// The object with the bytes of `cursor`. Several that do this at once write the same.
+    async fn seal_cursor(&self, cursor: &Cursor) -> Result<ObjectKey, BlobsError> {
+        let object = cursor.object();
+        if cursor.segments.len() > 1 {
+            let key = self.bucket.keys.index(object);
+            let index = encode_index(&cursor.segments);
+            self.bucket.put(&key, index, Condition::Always, Patience::Question).await?;
+        }
+        Ok(object)
+    }
+
+    /// See [`crate::Blobs::settle`]. Objects that were sealed of one upload may share segments:
+    /// what `kept` needs is known before anything is removed.
+    pub(super) async fn settle(
+        &self,
+        upload: ObjectKey,
+        object: ObjectKey,
+        kept: ObjectKey,
+    ) -> Result<(), BlobsError> {
+        let cursor = self.cursor(upload).await?.map(|(_, cursor)| cursor);
+        let mut unneeded = BTreeSet::new();
+        if let Some(cursor) = &cursor {
+            unneeded.extend(cursor.segments.iter().chain(&cursor.replaced).map(|s| s.key));
+        }
+        if object != kept {
+            unneeded.extend(self.keys_of(object).await?);
+        }
+        if unneeded.iter().any(|key| *key != kept) {
+            for needed in self.keys_of(kept).await? {
+                unneeded.remove(&needed);
+            }
+        }
+        unneeded.remove(&kept);
+        let indexes = cursor.as_ref().map(Cursor::object).into_iter().chain([object]);
+        for index in indexes.filter(|index| *index != kept) {
+            self.bucket.delete(&self.bucket.keys.index(index)).await?;
+        }
+        if cursor.is_some() {
+            self.forget(upload).await?;
+        }
+        self.delete_objects(unneeded).await
+    }
+
+    /// The keys of the bytes of `object`.
+    async fn keys_of(&self, object: ObjectKey) -> Result<Vec<ObjectKey>, BlobsError> {
+        let segments = self.index(object).await?;
+        Ok(segments.map_or(vec![object], |all| all.iter().map(|segment| segment.key).collect()))
+    }
+
+    async fn forget(&self, upload: ObjectKey) -> Result<(), BlobsError> {
+        self.bucket.delete(&self.bucket.keys.upload(upload)).await
+    }
+
+    /// See [`crate::Blobs::abandon`]. The cursor goes first, so that appends that are under way
+    /// lose, and remove what they wrote.
+    pub(super) async fn abandon(&self, upload: ObjectKey) -> Result<(), BlobsError> {
+        let Some((_, cursor)) = self.cursor(upload).await? else { return Ok(()) };
+        self.forget(upload).await?;
+        if cursor.segments.len() > 1 {
+            self.bucket.delete(&self.bucket.keys.index(cursor.object())).await?;
+        }
+        let segments = cursor.segments.iter().chain(&cursor.replaced);
+        self.delete_objects(segments.map(|segment| segment.key)).await
+    }
+
+    async fn cursor(&self, upload: ObjectKey) -> Result<Option<(Found, Cursor)>, BlobsError> {
+        match self.bucket.get(&self.bucket.keys.upload(upload)).await? {
+            Some(found) => {
+                let cursor = Cursor::decode(&found.bytes)?;
+                Ok(Some((found, cursor)))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Removes what nothing ever named. What cannot be removed only takes space.
+    async fn remove(&self, segments: Vec<Segment>) {
+        if let Err(error) = self.delete_objects(segments.iter().map(|s| s.key)).await {
+            tracing::warn!(%error, ?segments, "unneeded objects could not be removed");
+        }
+    }
+}
+
+fn position(found: Option<&(Found, Cursor)>) -> Position {
+    found.map_or(Position::START, |(_, cursor)| cursor.position())
+}
+
+/// `body` from its first byte on; `None` when it has none.
+async fn begun(mut body: ByteStream) -> Result<Option<ByteStream>, BlobsError> {
+    loop {
+        match body.next().await.transpose().map_err(BlobsError::Body)? {
+            None => return Ok(None),
+            Some(frame) if frame.is_empty() => {}
+            Some(frame) => {
+                let first = stream::once(async move { Ok(frame) });
+                return Ok(Some(first.chain(body).boxed()));
+            }
+        }
+    }
+}
