@@ -13,6 +13,7 @@ mod intake;
 mod link;
 mod metrics;
 mod range;
+mod redirect;
 mod registry;
 mod remainder;
 mod routes;
@@ -20,6 +21,7 @@ mod session;
 mod store;
 mod warning;
 
+pub use redirect::Redirect;
 pub use registry::{Options, Registry};
 
 /// The whole API as a service for the API listener.

@@ -12,6 +12,7 @@ use tracing::Instrument as _;
 
 use crate::error::{Error, RETRY_AFTER};
 use crate::metrics::RequestMetrics;
+use crate::redirect::Redirect;
 
 /// How long a read waits for a cluster that is electing a leader before it says so.
 const READ_PATIENCE: Duration = Duration::from_secs(3);
@@ -52,11 +53,13 @@ pub struct Options {
     pub deletion: bool,
     /// Whether a manifest is taken although its repository lacks something that it names.
     pub sparse: bool,
+    /// Whether clients get blobs from the store itself.
+    pub redirect: Redirect,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { deletion: true, sparse: false }
+        Self { deletion: true, sparse: false, redirect: Redirect::Never }
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{Options, Registry};
+use api::{Options, Redirect, Registry};
 use axum::Router;
 use prometheus_client::registry::Registry as Metrics;
 use raft::{Clock, Cluster, Ended, StartError, Tuning};
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::health::Health;
-use crate::{Config, Listener, World, WorldDial, health, http, metrics};
+use crate::{Config, Listener, World, WorldDial, config, health, http, metrics};
 
 /// How long requests under way may take to end when the node stops.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
@@ -123,7 +123,13 @@ impl Node {
 
         let mut metrics = Metrics::default();
         metrics::register(&mut metrics, cluster.clone());
-        let options = Options { deletion: config.api.deletion, sparse: config.api.sparse };
+        let redirect = match config.storage.redirect {
+            config::Redirect::Never => Redirect::Never,
+            config::Redirect::Auto => Redirect::Auto,
+            config::Redirect::Always => Redirect::Always,
+        };
+        let options =
+            Options { deletion: config.api.deletion, sparse: config.api.sparse, redirect };
         let registry = Registry::new(cluster.clone(), blobs, clock, options, &mut metrics);
         let stopping = CancellationToken::new();
         let health = Health::new(cluster.clone(), stopping.clone(), metrics);
@@ -228,6 +234,6 @@ pub enum NodeError {
     #[error(transparent)]
     Cluster(#[from] StartError),
     /// The blob store is not its cluster's.
-    #[error("storage.path cannot be used: {0}")]
+    #[error("the object store that [storage] names cannot be used: {0}")]
     Blobs(#[from] ClaimError),
 }

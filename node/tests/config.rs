@@ -72,6 +72,23 @@ fn the_environment_goes_before_the_file() {
 }
 
 #[test]
+fn a_bucket_needs_no_folder() {
+    let variables = [
+        ("ROADSTEAD_STORAGE_KIND", "s3"),
+        ("ROADSTEAD_STORAGE_BUCKET", "images"),
+        ("ROADSTEAD_STORAGE_ENDPOINT", "https://s3.example:9000/"),
+        ("ROADSTEAD_STORAGE_PATH_STYLE", "true"),
+        ("ROADSTEAD_STORAGE_SSE", "aws:kms"),
+        ("ROADSTEAD_STORAGE_REDIRECT", "auto"),
+    ];
+    let config = read(&variables, "[cluster]\njoin = ['a:1']\n[storage]\nprefix = 'p'").unwrap();
+    assert_eq!(config.storage.bucket.as_deref(), Some("images"));
+    assert_eq!(config.storage.endpoint.unwrap().as_str(), "https://s3.example:9000");
+    assert_eq!(config.storage.prefix.as_deref(), Some("p"));
+    assert!(config.storage.path_style);
+}
+
+#[test]
 fn wrong_files_are_refused_with_a_sentence() {
     for (file, said) in [
         ("[api]\nlistne = 'x'", "node.toml: there is no key api.listne; did you mean api.listen?"),
@@ -86,7 +103,13 @@ fn wrong_files_are_refused_with_a_sentence() {
         ("[cluster]\njoin = ['a:1']", "storage.path must be set, because cluster.join is"),
         ("[peer]\nadvertise = 'a:0'", "peer.advertise is \"a:0\", but must be a host and a port"),
         ("[peer]\nlisten = '0.0.0.0:1'", "peer.advertise must be set"),
-        ("[storage]\nkind = 'tape'", "storage.kind is \"tape\", but must be \"disk\""),
+        ("[storage]\nkind = 'tape'", "storage.kind is \"tape\", but must be \"disk\" or \"s3\""),
+        ("[storage]\nkind = 's3'", "storage.bucket must be set, because storage.kind is \"s3\""),
+        ("[storage]\nbucket = 'b'", "storage.bucket is set, but storage.kind is \"disk\""),
+        ("[storage]\nbucket = ''", "storage.bucket is \"\", but must be a text that is not empty"),
+        ("[storage]\nendpoint = 's3:9'", "storage.endpoint is \"s3:9\", but must be a URL"),
+        ("[storage]\nredirect = 'auto'", "storage.redirect must be \"never\""),
+        ("[storage]\nsse_kms_key = 'k'", "storage.sse must be \"aws:kms\""),
         ("[storage]\npath = ''", "storage.path is \"\", but must be a path"),
         ("[log]\nformat = 'xml'", "log.format is \"xml\", but must be \"human\" or \"json\""),
         ("[log]\nfilter = 'a=loud'", "log.filter is \"a=loud\", but must be a level or a filter"),

@@ -34,6 +34,16 @@ pub(super) async fn show(
         Some(header) if is_range_valid(parts, &etag) => Wanted::parse(header, blob.size),
         _ => Wanted::Whole,
     };
+    let is_elsewhere = registry.options.redirect.is_for(&parts.headers, blob.size);
+    if is_elsewhere
+        && !matches!(wanted, Wanted::Unsatisfiable)
+        && let Some(url) = presign(registry, &blob, &digest).await?
+    {
+        // Whoever has the URL can get the blob: it is kept nowhere, and written to no log.
+        let headers = [(header::LOCATION, url), (header::CACHE_CONTROL, "no-store".to_owned())];
+        let digest = [(CONTENT_DIGEST, digest.to_string())];
+        return Ok((StatusCode::TEMPORARY_REDIRECT, digest, headers).into_response());
+    }
     match wanted {
         Wanted::Unsatisfiable => Err(Error::Range { digest, size: blob.size }),
         Wanted::Whole => {
@@ -123,6 +133,18 @@ async fn open(
         Ok(bytes) => Ok(Body::from_stream(bytes)),
         Err(Error::Blobs(BlobsError::Missing(object))) => Err(gone(digest.clone(), object)),
         Err(error) => Err(error),
+    }
+}
+
+/// Where the client gets `blob` from the store itself, if it can. The store then heeds its range.
+async fn presign(
+    registry: &Registry,
+    blob: &Blob,
+    digest: &Digest,
+) -> Result<Option<String>, Error> {
+    match registry.presign(blob.object, blob.size).await {
+        Err(Error::Blobs(BlobsError::Missing(object))) => Err(gone(digest.clone(), object)),
+        outcome => outcome,
     }
 }
 

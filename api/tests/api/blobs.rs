@@ -1,6 +1,6 @@
 //! Pulling, mounting and deleting blobs.
 
-use api::Options;
+use api::{Options, Redirect};
 use http::{StatusCode, header};
 use proto::ObjectKey;
 use storage::Blobs as _;
@@ -203,6 +203,30 @@ async fn nothing_is_deleted_where_deletion_is_off() {
         assert_eq!(refused.header("allow"), allow);
         world.get(&path).await.is(StatusCode::OK);
     }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_store_that_can_serves_blobs_itself() {
+    let options = Options { redirect: Redirect::Always, ..Options::default() };
+    let world = World::start_with(options).await;
+    world.blobs.set_presigning(true);
+    let digest = world.push_blob("a", b"content").await;
+    let path = format!("/v2/a/blobs/{digest}");
+    let sent = world.request("GET", &path).header(header::RANGE, "bytes=1-2").send().await;
+    sent.is(StatusCode::TEMPORARY_REDIRECT);
+    assert!(sent.location().starts_with("https://store.example/"), "{sent:?}");
+    assert_eq!(sent.header("cache-control"), "no-store");
+    assert_eq!(world.head(&path).await.is(StatusCode::OK).header("content-length"), "7");
+    // Only to those who may have the blob, and only when it is there.
+    world.get(&format!("/v2/b/blobs/{digest}")).await.fails(404, "BLOB_UNKNOWN");
+    let wrong = world.request("GET", &path).header(header::RANGE, "bytes=7-").send().await;
+    wrong.fails(416, "RANGE_INVALID");
+    let empty = world.push_blob("a", b"").await;
+    world.get(&format!("/v2/a/blobs/{empty}")).await.is(StatusCode::OK);
+    // A blob that the store cannot serve by itself is handed on.
+    world.blobs.set_presigning(false);
+    assert_eq!(world.get(&path).await.body, "content");
     world.stop().await;
 }
 

@@ -32,6 +32,9 @@ pub enum Failure {
     /// The blob store does not open.
     #[error(transparent)]
     Blobs(#[from] storage::blob::OpenError),
+    /// The bucket cannot be used.
+    #[error(transparent)]
+    Bucket(#[from] storage::blob::S3OpenError),
     /// The node does not start.
     #[error(transparent)]
     Node(#[from] NodeError),

@@ -38,7 +38,8 @@ enum Command {
     Cluster(ClusterCommand),
     /// Ask a node whether it is ready: exit code 0 when it is, 1 when not.
     Health(health::HealthArgs),
-    /// Run a whole cluster on this machine, to try things out.
+    /// Run a whole cluster on this machine, to try things out. With ROADSTEAD_STORAGE_KIND=s3 and
+    /// what belongs to it in the environment, its blobs are in a bucket.
     Playground(PlaygroundArgs),
 }
 

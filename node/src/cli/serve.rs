@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use clap::Args;
 use raft::Ended;
-use storage::blob::DiskBlobs;
+use storage::Blobs;
+use storage::blob::{DiskBlobs, S3Blobs};
 use storage::kv::RocksKv;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 use toml::Value;
 
 use super::{ConfigArgs, Failure, Signals, block_on, config};
-use crate::config::{ConfigError, StorageKind};
+use crate::config::{ConfigError, Storage, StorageKind};
 use crate::{Config, DataFolder, Listeners, Node, TcpWorld, telemetry};
 
 #[derive(Debug, Args)]
@@ -60,11 +61,12 @@ async fn serve(config: Config, with_parent: bool) -> Result<(), Failure> {
     // Locked until the process is gone: threads of the store may outlive this function.
     std::mem::forget(folder);
     let kv = RocksKv::open(&path).map_err(|reason| Failure::Kv { path, reason })?;
-    let blobs = match config.storage.kind {
-        StorageKind::Disk => DiskBlobs::open(&config.storage.path)?,
-    };
 
-    let starting = Node::start_on(listeners, &config, world, Arc::new(kv), Arc::new(blobs));
+    let starting = async {
+        let blobs = open_blobs(&config.storage).await?;
+        let started = Node::start_on(listeners, &config, world, Arc::new(kv), blobs);
+        started.await.map_err(Failure::from)
+    };
     let node = tokio::select! {
         node = starting => node?,
         () = asked_to_end(&mut signals, with_parent) => return Ok(()),
@@ -86,6 +88,13 @@ async fn serve(config: Config, with_parent: bool) -> Result<(), Failure> {
         () = signals.next() => return Err(Failure::Hurried),
     }
     Ok(())
+}
+
+async fn open_blobs(storage: &Storage) -> Result<Arc<dyn Blobs>, Failure> {
+    Ok(match storage.kind {
+        StorageKind::Disk => Arc::new(DiskBlobs::open(&storage.path)?),
+        StorageKind::S3 => Arc::new(S3Blobs::open(&storage.s3()).await?),
+    })
 }
 
 /// Ends a node that cannot go on: in order where that can be.

@@ -8,15 +8,19 @@ mod address;
 mod error;
 mod setting;
 mod source;
+mod storage;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub use self::address::{HostPort, HostPortError};
 pub use self::error::ConfigError;
-pub use self::setting::{Filter, LogFormat, Milliseconds, Seconds, StorageKind, Voters};
+pub use self::setting::{
+    Encryption, Endpoint, Filter, LogFormat, Milliseconds, Redirect, Seconds, StorageKind, Voters,
+};
 pub(crate) use self::source::variable;
 pub use self::source::{Origin, Source};
+pub use self::storage::Storage;
 
 /// A node's configuration, checked: every address is one, and the values fit each other.
 #[derive(Clone, Debug)]
@@ -83,15 +87,6 @@ pub struct Cluster {
     pub voters: Voters,
 }
 
-/// The bytes of blobs, which all nodes of a cluster share.
-#[derive(Clone, Debug)]
-pub struct Storage {
-    /// The kind of store.
-    pub kind: StorageKind,
-    /// The store's folder.
-    pub path: PathBuf,
-}
-
 /// What the node writes to its log, which is its standard error.
 #[derive(Clone, Debug)]
 pub struct Log {
@@ -123,7 +118,6 @@ impl Config {
     pub fn read(source: &mut Source) -> Result<Self, ConfigError> {
         let data_dir = source.take("node.data_dir", || PathBuf::from("/var/lib/roadstead"))?;
         let join = source.take("cluster.join", Vec::new)?;
-        let has_path = source.sets("storage.path");
         let config = Self {
             api: Api {
                 listen: source.take("api.listen", || loopback(5000))?,
@@ -135,10 +129,7 @@ impl Config {
                 advertise: source.take_optional("peer.advertise")?,
             },
             admin: Admin { listen: source.take("admin.listen", || loopback(5002))? },
-            storage: Storage {
-                kind: source.take("storage.kind", || StorageKind::Disk)?,
-                path: source.take("storage.path", || data_dir.join("blobs"))?,
-            },
+            storage: Storage::read(source, &data_dir, !join.is_empty())?,
             log: Log {
                 format: source.take("log.format", || LogFormat::Human)?,
                 filter: source.take("log.filter", Filter::default)?,
@@ -153,12 +144,12 @@ impl Config {
             node: Node { data_dir },
         };
         source.refuse_rest()?;
-        config.check(has_path)?;
+        config.check()?;
         Ok(config)
     }
 
     /// What must hold between keys.
-    fn check(&self, has_storage_path: bool) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), ConfigError> {
         let Raft { heartbeat, election_min, election_max, .. } = self.raft;
         if heartbeat.millis() * 2 > election_min.millis() {
             return Err(ConfigError::conflict(format!(
@@ -178,13 +169,6 @@ impl Config {
                  because peer.listen is {}",
                 self.peer.listen
             )));
-        }
-        if !self.cluster.join.is_empty() && !has_storage_path {
-            return Err(ConfigError::conflict(
-                "storage.path must be set, because cluster.join is: all nodes of a cluster \
-                 share one blob folder"
-                    .to_owned(),
-            ));
         }
         Ok(())
     }

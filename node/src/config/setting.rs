@@ -46,7 +46,10 @@ macro_rules! text_setting {
 
 text_setting!(SocketAddr, "an IP address and a port, such as \"127.0.0.1:5000\"");
 text_setting!(HostPort, "a host and a port, such as \"node-1.example:5001\"");
-text_setting!(StorageKind, "\"disk\"");
+text_setting!(StorageKind, "\"disk\" or \"s3\"");
+text_setting!(Endpoint, "a URL without a path, such as \"https://s3.example\"");
+text_setting!(Encryption, "\"none\", \"AES256\" or \"aws:kms\"");
+text_setting!(Redirect, "\"never\", \"auto\" or \"always\"");
 text_setting!(LogFormat, "\"human\" or \"json\"");
 text_setting!(Filter, "a level or a filter, such as \"info\" or \"info,raft=debug\"");
 
@@ -63,6 +66,18 @@ impl Setting for bool {
 
     fn to_toml(&self) -> Value {
         Value::Boolean(*self)
+    }
+}
+
+impl Setting for String {
+    const FORM: &'static str = "a text that is not empty";
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        value.as_str().filter(|text| !text.is_empty()).map(Self::from)
+    }
+
+    fn to_toml(&self) -> Value {
+        Value::String(self.clone())
     }
 }
 
@@ -261,6 +276,65 @@ names! {
     StorageKind {
         /// In a folder, which the nodes of a cluster share.
         Disk = "disk",
+        /// In a bucket of S3, or of a store that speaks its protocol.
+        S3 = "s3",
+    }
+}
+
+names! {
+    /// What the store is asked to encrypt with, beside what the bucket is set up for.
+    Encryption {
+        /// Nothing.
+        None = "none",
+        /// Keys that the store keeps.
+        Aes256 = "AES256",
+        /// A key of the key management service.
+        Kms = "aws:kms",
+    }
+}
+
+names! {
+    /// Whether clients get blobs from the store itself.
+    Redirect {
+        /// The node hands all bytes on.
+        Never = "never",
+        /// Large blobs, for clients that are known to follow.
+        Auto = "auto",
+        /// Every blob.
+        Always = "always",
+    }
+}
+
+/// Where a store is reached: a URL of scheme, host and port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint(String);
+
+impl Endpoint {
+    /// The URL.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for Endpoint {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let url: http::Uri = text.parse().map_err(|_| NameError)?;
+        let has_path = !matches!(url.path(), "" | "/") || url.query().is_some();
+        let is_http = matches!(url.scheme_str(), Some("http" | "https"));
+        let has_user = url.authority().is_some_and(|authority| authority.as_str().contains('@'));
+        if is_http && !has_path && !has_user {
+            Ok(Self(text.trim_end_matches('/').to_owned()))
+        } else {
+            Err(NameError)
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

@@ -51,6 +51,13 @@ pub enum PlaygroundError {
         /// Its first port.
         port: u16,
     },
+    /// The folder's cluster has another store.
+    #[error(
+        "the playground in {} keeps its blobs elsewhere than ROADSTEAD_STORAGE_* say; unset them, \
+         or name another --dir",
+        .0.display()
+    )]
+    OtherStore(PathBuf),
     /// There is no such node.
     #[error("there is no node {node}; the playground has nodes 1 to {nodes}")]
     NoSuchNode {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::PlaygroundError;
+use super::{PlaygroundError, store};
 use crate::config::variable;
 use crate::{DataFolder, FolderError};
 
@@ -31,11 +31,14 @@ pub(super) struct Layout {
 }
 
 /// What stays as it was on the first start: the cluster remembers its addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Shape {
     nodes: u16,
     port: u16,
+    /// The section `[storage]` of the nodes; none: a folder of the playground.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    storage: Option<Table>,
 }
 
 impl Layout {
@@ -54,22 +57,29 @@ impl Layout {
         }
     }
 
-    /// The layout of the playground in `dir`, made there if there is none. `nodes` and `port`,
-    /// where they are given, must be those that it has.
+    /// The layout of the playground in `dir`, made there if there is none. `nodes`, `port` and the
+    /// bucket, where they are given, must be those that it has.
     pub(super) fn open(
         dir: &Path,
         nodes: Option<u16>,
         port: Option<u16>,
+        bucket: Option<Table>,
     ) -> Result<Self, PlaygroundError> {
         if let Some(found) = Self::find(dir)? {
-            let Shape { nodes: has_nodes, port: has_port } = found.shape;
+            let Shape { nodes: has_nodes, port: has_port, ref storage } = found.shape;
+            if let Some(bucket) = bucket
+                && !storage.as_ref().is_some_and(|storage| store::is_same(&bucket, storage))
+            {
+                return Err(PlaygroundError::OtherStore(dir.to_owned()));
+            }
             if nodes.unwrap_or(has_nodes) != has_nodes || port.unwrap_or(has_port) != has_port {
                 let path = dir.to_owned();
                 return Err(PlaygroundError::Different { path, nodes: has_nodes, port: has_port });
             }
             return Ok(found);
         }
-        let shape = Shape { nodes: nodes.unwrap_or(NODES), port: port.unwrap_or(PORT) };
+        let storage = bucket.map(store::apart);
+        let shape = Shape { nodes: nodes.unwrap_or(NODES), port: port.unwrap_or(PORT), storage };
         shape.check()?;
         fs::create_dir_all(dir).map_err(PlaygroundError::file(dir))?;
         let mut entries = fs::read_dir(dir).map_err(PlaygroundError::file(dir))?;
@@ -78,7 +88,8 @@ impl Layout {
         }
         let dir = std::path::absolute(dir).map_err(PlaygroundError::file(dir))?;
         let marker = dir.join(MARKER);
-        let text = format!("nodes = {}\nport = {}\n", shape.nodes, shape.port);
+        let text = toml::to_string(&shape).map_err(io::Error::other);
+        let text = text.map_err(PlaygroundError::file(&marker))?;
         fs::write(&marker, text).map_err(PlaygroundError::file(&marker))?;
         Ok(Self { dir, shape })
     }
@@ -124,12 +135,12 @@ impl Layout {
     }
 
     /// The keys that the playground itself sets for the node at `place`, by section.
-    fn settings_of(&self, place: &Place) -> [(&'static str, Vec<(&'static str, Value)>); 6] {
+    fn settings_of(&self, place: &Place) -> Table {
         let others = self.places().into_iter().filter(|other| other.number != place.number);
         // The first node founds the cluster.
         let join: Vec<_> = if place.number == 1 { Vec::new() } else { others.collect() };
         let join = join.iter().map(|other| text(other.peer())).collect();
-        [
+        let sections = [
             ("node", vec![("data_dir", text(place.data().display()))]),
             ("api", vec![("listen", text(place.api()))]),
             ("peer", vec![("listen", text(place.peer()))]),
@@ -141,22 +152,8 @@ impl Layout {
                     ("voters", Value::Integer(self.voters().into())),
                 ],
             ),
-            ("storage", vec![("path", text(self.dir.join("blobs").display()))]),
-        ]
-    }
-
-    /// Whether the environment variable `name` would undo what the playground sets for its nodes.
-    pub(super) fn is_undone_by(&self, place: &Place, name: &str) -> bool {
-        let mut settings = self.settings_of(place).into_iter();
-        settings.any(|(section, keys)| {
-            keys.iter().any(|(key, _)| variable(&format!("{section}.{key}")) == name)
-        })
-    }
-
-    /// The content of the configuration file of the node at `place`.
-    pub(super) fn config_of(&self, place: &Place) -> String {
-        let file: Table = self
-            .settings_of(place)
+        ];
+        let mut sections: Table = sections
             .into_iter()
             .map(|(section, keys)| {
                 let keys: Table =
@@ -164,12 +161,29 @@ impl Layout {
                 (section.to_owned(), Value::Table(keys))
             })
             .collect();
+        let on_disk = || Table::from_iter([path_entry(&self.dir)]);
+        let storage = self.shape.storage.clone().unwrap_or_else(on_disk);
+        sections.insert("storage".to_owned(), Value::Table(storage));
+        sections
+    }
+
+    /// Whether the environment variable `name` would undo what the playground sets for its nodes.
+    pub(super) fn is_undone_by(&self, place: &Place, name: &str) -> bool {
+        self.settings_of(place).iter().any(|(section, keys)| {
+            let mut keys = keys.as_table().into_iter().flat_map(Table::keys);
+            keys.any(|key| variable(&format!("{section}.{key}")) == name)
+        })
+    }
+
+    /// The content of the configuration file of the node at `place`.
+    pub(super) fn config_of(&self, place: &Place) -> String {
+        let file = self.settings_of(place);
         format!("# Written by `roadstead playground` at each start of this node.\n{file}")
     }
 }
 
 impl Shape {
-    fn check(self) -> Result<(), PlaygroundError> {
+    fn check(&self) -> Result<(), PlaygroundError> {
         if !(1..=NODES_MAX).contains(&self.nodes) {
             return Err(PlaygroundError::Nodes(self.nodes));
         }
@@ -178,6 +192,10 @@ impl Shape {
         }
         Ok(())
     }
+}
+
+fn path_entry(dir: &Path) -> (String, Value) {
+    ("path".to_owned(), text(dir.join("blobs").display()))
 }
 
 fn text(value: impl ToString) -> Value {
@@ -266,12 +284,12 @@ mod tests {
     fn a_playground_keeps_its_shape() {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("new");
-        Layout::open(&dir, Some(5), Some(6000)).unwrap();
+        Layout::open(&dir, Some(5), Some(6000), None).unwrap();
         for (nodes, port) in [(None, None), (Some(5), None), (Some(5), Some(6000))] {
-            assert_eq!(Layout::open(&dir, nodes, port).unwrap().places().len(), 5);
+            assert_eq!(Layout::open(&dir, nodes, port, None).unwrap().places().len(), 5);
         }
         for (nodes, port) in [(Some(3), None), (None, Some(5000))] {
-            let refusal = Layout::open(&dir, nodes, port).unwrap_err().to_string();
+            let refusal = Layout::open(&dir, nodes, port, None).unwrap_err().to_string();
             assert!(refusal.contains("has 5 nodes from port 6000"), "{refusal}");
         }
     }
@@ -281,22 +299,27 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("new");
         for (nodes, port) in [(0, 5000), (10, 5000), (3, 0), (3, 65_514)] {
-            assert!(Layout::open(&dir, Some(nodes), Some(port)).is_err(), "{nodes} at {port}");
+            assert!(
+                Layout::open(&dir, Some(nodes), Some(port), None).is_err(),
+                "{nodes} at {port}"
+            );
             assert!(!dir.exists());
         }
-        Layout::open(&dir, Some(3), Some(65_513)).unwrap();
-        let refusal = Layout::open(folder.path(), None, None).unwrap_err().to_string();
+        Layout::open(&dir, Some(3), Some(65_513), None).unwrap();
+        let refusal = Layout::open(folder.path(), None, None, None).unwrap_err().to_string();
         assert!(refusal.contains("not Roadstead's"), "{refusal}");
     }
 
     #[test]
     fn the_environment_sets_what_the_playground_leaves_open() {
         let folder = tempfile::tempdir().unwrap();
-        let layout = Layout::open(&folder.path().join("new"), None, None).unwrap();
+        let layout = Layout::open(&folder.path().join("new"), None, None, None).unwrap();
         let place = layout.place(1).unwrap();
         for (name, is_undone) in [
             ("ROADSTEAD_API_LISTEN", true),
             ("ROADSTEAD_CLUSTER_JOIN", true),
+            ("ROADSTEAD_STORAGE_PATH", true),
+            ("ROADSTEAD_STORAGE_REDIRECT", false),
             ("ROADSTEAD_API_SPARSE", false),
             ("ROADSTEAD_LOG_FILTER", false),
             ("PATH", false),
@@ -306,9 +329,31 @@ mod tests {
     }
 
     #[test]
+    fn a_playground_keeps_its_bucket() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("new");
+        let bucket = |name: &str| {
+            let keys = [("kind", "s3"), ("bucket", name)];
+            Some(keys.into_iter().map(|(key, value)| (key.to_owned(), text(value))).collect())
+        };
+        let made = Layout::open(&dir, None, None, bucket("b")).unwrap();
+        let found = Layout::open(&dir, None, None, None).unwrap();
+        assert_eq!(found.shape, made.shape);
+        Layout::open(&dir, None, None, bucket("b")).unwrap();
+        let refusal = Layout::open(&dir, None, None, bucket("c")).unwrap_err().to_string();
+        assert!(refusal.contains("keeps its blobs elsewhere"), "{refusal}");
+        let place = found.place(2).unwrap();
+        let source = Source::default();
+        let mut source = source.with_text(&place.config(), &found.config_of(&place)).unwrap();
+        let config = Config::read(&mut source).unwrap();
+        assert_eq!(config.storage.bucket.as_deref(), Some("b"));
+        assert!(config.storage.prefix.unwrap().starts_with("playground-"));
+    }
+
+    #[test]
     fn the_configurations_it_writes_are_valid() {
         let folder = tempfile::tempdir().unwrap();
-        let layout = Layout::open(&folder.path().join("a \"b\" c"), None, None).unwrap();
+        let layout = Layout::open(&folder.path().join("a \"b\" c"), None, None, None).unwrap();
         for place in layout.places() {
             let source = Source::default();
             let mut source = source.with_text(&place.config(), &layout.config_of(&place)).unwrap();

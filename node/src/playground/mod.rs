@@ -13,6 +13,7 @@ mod process;
 mod readiness;
 mod restart;
 mod run;
+mod store;
 
 use std::path::PathBuf;
 

@@ -1,5 +1,6 @@
 //! The running playground: starts the nodes, watches over them, and stops them.
 
+use std::env;
 use std::future::pending;
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::control::{Control, Wish};
 use super::layout::{Layout, Place};
 use super::process::Process;
 use super::readiness::Readiness;
-use super::{PlaygroundError, guide, herald};
+use super::{PlaygroundError, guide, herald, store};
 use crate::cli::{Failure, Signals, say};
 use crate::{FolderError, folder};
 
@@ -24,7 +25,9 @@ const REMNANT_PAUSE: Duration = Duration::from_millis(100);
 /// Runs the playground in `dir` until a signal asks it to stop.
 pub(super) async fn run(dir: &Path, nodes: Option<u16>, port: Option<u16>) -> Result<(), Failure> {
     let mut signals = Signals::receive()?;
-    let layout = Layout::open(dir, nodes, port)?;
+    let variables = env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let layout = Layout::open(dir, nodes, port, store::bucket(variables)?)?;
     let _lock = folder::take_lock(dir).map_err(|error| match error {
         FolderError::InUse { path } => PlaygroundError::Running(path),
         error => error.into(),
