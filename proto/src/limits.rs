@@ -22,6 +22,10 @@ pub const MANIFEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// election timeout.
 pub const MANIFEST_LINKS_MAX: usize = 10_000;
 
+/// Most keys in all the objects of one manifest: five for each blob or manifest that it may name.
+/// Bounds the time that reading it takes.
+pub const MANIFEST_KEYS_MAX: usize = 50_000;
+
 /// Most tags that one push may set at once.
 pub const TAGS_PER_PUSH_MAX: usize = 64;
 
@@ -74,3 +78,40 @@ pub const ADDRESS_BYTES_MAX: usize = 260;
 
 /// Longest name of an actor in the journal, in bytes.
 pub const ACTOR_BYTES_MAX: usize = 255;
+
+/// Most bytes of the head of a request, its target and headers: several times what a client with a
+/// long token sends.
+pub const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Most bytes of the target of a request: RFC 9110, section 4.1, asks for at least 8,000, and the
+/// Location of an upload has some 600.
+pub const TARGET_BYTES_MAX: usize = 16 * 1024;
+
+/// Most headers of a request: ten times what clients send.
+pub const HEADERS_MAX: usize = 100;
+
+/// Most bytes between the chunks of a body: sizes, extensions and trailers, which no client of a
+/// registry has a use for.
+pub const CHUNK_OVERHEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// How long a client may keep a node waiting, in all, for each [`PACE_BYTES`] of a body that it
+/// sends or is sent: some 1 KiB a second, less than any line that pulls an image.
+pub const PACE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// See [`PACE_PATIENCE`].
+pub const PACE_BYTES: usize = 64 * 1024;
+
+/// Transfers at once, unless the operator sets another number: at 4 MiB for each, 2 GiB of memory
+/// when all of them are as slow and as large as they may be.
+pub const TRANSFERS_DEFAULT: usize = 512;
+
+/// Transfers at once of one client address, unless the operator sets another number: a quarter of
+/// all, since behind one address may be a whole network.
+pub const TRANSFERS_PER_CLIENT_DEFAULT: usize = 128;
+
+/// Connections of clients at once, unless the operator sets another number: leaves descriptors for
+/// files within the usual limit of 16,384 and more that services run with.
+pub const CONNECTIONS_DEFAULT: usize = 8192;
+
+/// Connections at once from one client address, unless the operator sets another number.
+pub const CONNECTIONS_PER_CLIENT_DEFAULT: usize = 1024;

@@ -1,10 +1,13 @@
 //! JSON that all readers read alike. What a registry stores is read by clients in other languages:
 //! some take the first of two equal keys and some the last, some match keys whatever their case.
 
-use std::collections::BTreeSet;
+use std::cell::Cell;
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use crate::limits::MANIFEST_KEYS_MAX;
 
 /// The keys of manifests and descriptors that say what the registry must know.
 const KEYS: [&str; 12] = [
@@ -22,22 +25,25 @@ const KEYS: [&str; 12] = [
     "fsLayers",
 ];
 
-/// Checks that `content` is one JSON value, in which no object has a key twice, nor, outside
-/// annotations, one of [`KEYS`] in another case.
+/// Checks that `content` is one JSON value of at most [`MANIFEST_KEYS_MAX`] keys, in which no
+/// object has a key twice, nor, outside annotations, one of [`KEYS`] in another case.
 pub(crate) fn check(content: &[u8]) -> Result<(), serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_slice(content);
-    Strict { is_free: false }.deserialize(&mut reader)?;
+    let keys = Cell::new(0);
+    Strict { is_free: false, keys: &keys }.deserialize(&mut reader)?;
     reader.end()
 }
 
 /// Reads any value, and keeps nothing of it.
 #[derive(Clone, Copy)]
-struct Strict {
+struct Strict<'a> {
+    /// How many keys came so far, in all objects.
+    keys: &'a Cell<usize>,
     /// Whether keys are the author's own, as those of annotations are.
     is_free: bool,
 }
 
-impl<'de> DeserializeSeed<'de> for Strict {
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -45,7 +51,7 @@ impl<'de> DeserializeSeed<'de> for Strict {
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -82,15 +88,21 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<(), A::Error> {
-        let mut seen = BTreeSet::new();
+        let mut seen = HashSet::new();
         while let Some(key) = pairs.next_key::<String>()? {
+            self.keys.set(self.keys.get() + 1);
+            if self.keys.get() > MANIFEST_KEYS_MAX {
+                let reason = format_args!("it has more than {MANIFEST_KEYS_MAX} keys");
+                return Err(A::Error::custom(reason));
+            }
             if !self.is_free
                 && let Some(meant) = KEYS.iter().find(|known| known.eq_ignore_ascii_case(&key))
                 && *meant != key
             {
                 return Err(A::Error::custom(format_args!("key {key:?} must be {meant:?}")));
             }
-            pairs.next_value_seed(Self { is_free: self.is_free || key == "annotations" })?;
+            let is_free = self.is_free || key == "annotations";
+            pairs.next_value_seed(Self { is_free, ..self })?;
             if let Some(key) = seen.replace(key) {
                 return Err(A::Error::custom(format_args!("key {key:?} stands twice")));
             }
