@@ -2,6 +2,7 @@
 
 use std::io;
 
+use proto::limits::UPLOAD_PARTS_MAX;
 use proto::{ClusterId, ObjectKey};
 
 /// Why a store is not this cluster's.
@@ -34,6 +35,9 @@ pub enum BlobsError {
         /// Where it ends, in bytes.
         extent: u64,
     },
+    /// The object has [`UPLOAD_PARTS_MAX`] parts.
+    #[error("an upload has at most {UPLOAD_PARTS_MAX} chunks: send larger ones")]
+    TooManyParts,
     /// The object is not there, or shorter than what was asked for.
     #[error("object {0} is missing or incomplete")]
     Missing(ObjectKey),

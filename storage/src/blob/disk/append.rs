@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use proto::ObjectKey;
+use proto::limits::UPLOAD_PARTS_MAX;
 use tempfile::NamedTempFile;
 use tokio::task::JoinHandle;
 
@@ -47,14 +48,16 @@ pub(super) async fn append(
     .await
 }
 
-/// The last part of `object`, which must end at `offset`; none when it must have no parts.
+/// The last part of `object`, which must end at `offset`; none when it must have no parts. That
+/// there is room for another is decided here, on what the store has, whatever clients were told.
 fn last_before(
     folder: &Folder,
     object: ObjectKey,
     offset: u64,
 ) -> Result<Option<Part>, BlobsError> {
-    let last = parts::last(folder, object).map_err(failure)?;
+    let (last, count) = parts::last(folder, object).map_err(failure)?;
     match last.as_ref().map_or(0, |part| part.end) {
+        extent if extent == offset && count >= UPLOAD_PARTS_MAX => Err(BlobsError::TooManyParts),
         extent if extent == offset => Ok(last),
         extent => Err(BlobsError::Offset { extent }),
     }

@@ -35,14 +35,14 @@ pub(super) fn parts(
     })
 }
 
-/// The last part of `object`, if there is an object.
-pub(super) fn last(folder: &Folder, object: ObjectKey) -> io::Result<Option<Part>> {
-    parts(folder, object, 0).try_fold(None, |_, part| part.map(Some))
+/// The last part of `object`, if there is an object, and how many there are.
+pub(super) fn last(folder: &Folder, object: ObjectKey) -> io::Result<(Option<Part>, usize)> {
+    parts(folder, object, 0).try_fold((None, 0), |(_, count), part| Ok((Some(part?), count + 1)))
 }
 
 /// Where `object` ends, in bytes, durably; 0 when there is none.
 pub(super) fn extent(folder: &Folder, object: ObjectKey) -> io::Result<u64> {
-    let Some(last) = last(folder, object)? else { return Ok(0) };
+    let (Some(last), _) = last(folder, object)? else { return Ok(0) };
     // Whoever renamed the last part to its place may have died before it synced the folder.
     sync_folder(&folder.shard(object))?;
     Ok(last.end)

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use proto::limits::UPLOAD_PARTS_MAX;
 use tempfile::{TempDir, tempdir};
 
 use super::*;
@@ -50,6 +51,21 @@ async fn a_part_lies_where_the_format_says() {
     assert_eq!(fs::read_to_string(shard.join(first)).unwrap(), "abc");
     assert_eq!(fs::read_to_string(shard.join(second)).unwrap(), "def");
     assert_eq!(fs::read_dir(shard).unwrap().count(), 2);
+}
+
+#[tokio::test]
+async fn an_object_has_a_bounded_number_of_parts() {
+    let dir = tempdir().unwrap();
+    let blobs = DiskBlobs::open(dir.path()).unwrap();
+    for offset in 1..UPLOAD_PARTS_MAX as u64 {
+        fs::write(blobs.folder.part(OBJECT, offset - 1), "x").unwrap();
+    }
+    let end = UPLOAD_PARTS_MAX as u64;
+    let append = |offset| append::append(&blobs.folder, OBJECT, offset, body("x"));
+    assert_eq!(append(end - 1).await.unwrap(), end, "the last one");
+    let refused = append(end).await;
+    assert!(matches!(refused, Err(BlobsError::TooManyParts)), "{refused:?}");
+    assert_eq!(blobs.extent(OBJECT).await.unwrap(), end);
 }
 
 #[tokio::test]
