@@ -78,6 +78,8 @@ pub(crate) enum Error {
     BodyBroken(String),
     #[error("no byte of the body came for a minute")]
     BodyIdle,
+    #[error("too many transfers are under way: try again in {} s", seconds(BUSY_RETRY_AFTER))]
+    TooManyTransfers,
 
     #[error("{0}")]
     Refused(Refusal),
@@ -127,6 +129,8 @@ impl From<ProposeError> for Error {
 
 /// When to try again what failed for a reason that passes.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// When to try again what was one too many: a few small blobs are through by then.
+const BUSY_RETRY_AFTER: Duration = Duration::from_secs(2);
 
 impl Error {
     /// The status and the code (distribution-spec, "Error Codes"; `UNAVAILABLE`, `UNKNOWN`,
@@ -166,6 +170,7 @@ impl Error {
                 (StatusCode::BAD_REQUEST, "SIZE_INVALID")
             }
             Self::BodyIdle => (StatusCode::REQUEST_TIMEOUT, "BLOB_UPLOAD_INVALID"),
+            Self::TooManyTransfers => (StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
             Self::Refused(refusal) => refused(refusal),
             Self::WouldLoseQuorum(_) => (StatusCode::CONFLICT, "DENIED"),
             Self::Unavailable { .. } | Self::BlobsTimeout | Self::Read(ReadError::Store(_)) => {
@@ -230,6 +235,9 @@ impl Error {
                 vec![(header::RETRY_AFTER, seconds(*retry_after).to_string())]
             }
             Self::BodyIdle => vec![(header::CONNECTION, "close".to_owned())],
+            Self::TooManyTransfers => {
+                vec![(header::RETRY_AFTER, seconds(BUSY_RETRY_AFTER).to_string())]
+            }
             _ => Vec::new(),
         }
     }
@@ -284,6 +292,7 @@ const fn refused(refusal: &Refusal) -> (StatusCode, &'static str) {
 const fn stored(error: &BlobsError) -> (StatusCode, &'static str) {
     match error {
         BlobsError::Offset { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID"),
+        BlobsError::TooManyParts => (StatusCode::PAYLOAD_TOO_LARGE, "BLOB_UPLOAD_INVALID"),
         BlobsError::Missing(_) => (StatusCode::NOT_FOUND, "BLOB_UNKNOWN"),
         BlobsError::Body(_) => (StatusCode::BAD_REQUEST, "SIZE_INVALID"),
         BlobsError::Full | BlobsError::Unavailable(_) => {

@@ -12,6 +12,7 @@ mod extract;
 mod intake;
 mod link;
 mod metrics;
+mod quota;
 mod range;
 mod redirect;
 mod registry;
@@ -19,8 +20,10 @@ mod remainder;
 mod routes;
 mod session;
 mod store;
+mod transfers;
 mod warning;
 
+pub use quota::{Client, Quota, Share};
 pub use redirect::Redirect;
 pub use registry::{Options, Registry};
 

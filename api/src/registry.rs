@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::registry::Registry as Metrics;
-use proto::{Answer, Command, Digest, NodeId, Refusal, RepoName, RequestId, UploadKey};
+use proto::{Answer, Command, Digest, NodeId, Refusal, RepoName, RequestId, UploadKey, limits};
 use raft::{Clock, Cluster, ProposeError, ReadError, RemoveError, View};
 use storage::Blobs;
 use tokio::time::timeout;
@@ -12,6 +12,7 @@ use tracing::Instrument as _;
 
 use crate::error::{Error, RETRY_AFTER};
 use crate::metrics::RequestMetrics;
+use crate::quota::Quota;
 use crate::redirect::Redirect;
 
 /// How long a read waits for a cluster that is electing a leader before it says so.
@@ -42,6 +43,8 @@ pub struct Registry {
     pub(crate) options: Options,
     /// What is counted of each request.
     pub(crate) metrics: RequestMetrics,
+    /// How many transfers there may be at once.
+    pub(crate) transfers: Quota,
     /// The key that signs upload sessions, once it was read: it never changes.
     upload_key: Arc<OnceLock<UploadKey>>,
 }
@@ -55,11 +58,21 @@ pub struct Options {
     pub sparse: bool,
     /// Whether clients get blobs from the store itself.
     pub redirect: Redirect,
+    /// How many transfers there may be at once; further ones are answered 429.
+    pub transfers: usize,
+    /// How many of them one client may have.
+    pub transfers_per_client: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { deletion: true, sparse: false, redirect: Redirect::Never }
+        Self {
+            deletion: true,
+            sparse: false,
+            redirect: Redirect::Never,
+            transfers: limits::TRANSFERS_DEFAULT,
+            transfers_per_client: limits::TRANSFERS_PER_CLIENT_DEFAULT,
+        }
     }
 }
 
@@ -74,7 +87,8 @@ impl Registry {
         metrics: &mut Metrics,
     ) -> Self {
         let metrics = RequestMetrics::register(metrics);
-        Self { cluster, blobs, clock, options, metrics, upload_key: Arc::default() }
+        let transfers = Quota::new(options.transfers, options.transfers_per_client);
+        Self { cluster, blobs, clock, options, metrics, transfers, upload_key: Arc::default() }
     }
 
     /// The catalog after everything that was acknowledged. Waits out an election.

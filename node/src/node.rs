@@ -128,8 +128,13 @@ impl Node {
             config::Redirect::Auto => Redirect::Auto,
             config::Redirect::Always => Redirect::Always,
         };
-        let options =
-            Options { deletion: config.api.deletion, sparse: config.api.sparse, redirect };
+        let options = Options {
+            deletion: config.api.deletion,
+            sparse: config.api.sparse,
+            redirect,
+            transfers: config.limits.transfers.get(),
+            transfers_per_client: config.limits.transfers_per_client.get(),
+        };
         let registry = Registry::new(cluster.clone(), blobs, clock, options, &mut metrics);
         let stopping = CancellationToken::new();
         let health = Health::new(cluster.clone(), stopping.clone(), metrics);

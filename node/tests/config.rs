@@ -111,6 +111,8 @@ fn wrong_files_are_refused_with_a_sentence() {
         ("[storage]\nredirect = 'auto'", "storage.redirect must be \"never\""),
         ("[storage]\nsse_kms_key = 'k'", "storage.sse must be \"aws:kms\""),
         ("[storage]\npath = ''", "storage.path is \"\", but must be a path"),
+        ("[limits]\ntransfers = 0", "limits.transfers is 0, but must be a whole number between 1"),
+        ("[limits]\nconnections = 'x'", "limits.connections is \"x\", but must be a whole number"),
         ("[log]\nformat = 'xml'", "log.format is \"xml\", but must be \"human\" or \"json\""),
         ("[log]\nfilter = 'a=loud'", "log.filter is \"a=loud\", but must be a level or a filter"),
         ("[raft]\nheartbeat_ms = -1", "raft.heartbeat_ms is -1, but must be a whole number"),

@@ -21,7 +21,7 @@ use tracing::Instrument as _;
 use crate::endpoint::{Endpoint, PathError};
 use crate::error::{Error, bad_reference};
 use crate::registry::Registry;
-use crate::remainder;
+use crate::{remainder, transfers};
 
 /// Tells clients that they talk to a registry of the second version of the API (distribution-spec,
 /// "Legacy Docker support HTTP headers").
@@ -41,7 +41,7 @@ pub(crate) async fn serve(State(registry): State<Registry>, request: Request) ->
     let metrics = registry.metrics.clone();
     async {
         let outcome = match endpoint {
-            Ok(endpoint) => Box::pin(dispatch(registry, endpoint, request)).await,
+            Ok(endpoint) => Box::pin(admit(registry, endpoint, request)).await,
             Err(error) => Err(bad_path(error, &method)),
         };
         let mut response = outcome.unwrap_or_else(Error::into_response);
@@ -55,6 +55,16 @@ pub(crate) async fn serve(State(registry): State<Registry>, request: Request) ->
     }
     .instrument(span)
     .await
+}
+
+/// Answers a request once it has its share of what there is to share.
+async fn admit(
+    registry: Registry,
+    endpoint: Endpoint,
+    request: Request,
+) -> Result<Response, Error> {
+    let share = transfers::admit(&registry, &endpoint, &request)?;
+    Ok(transfers::attach(share, dispatch(registry, endpoint, request).await?))
 }
 
 async fn dispatch(

@@ -3,10 +3,12 @@
 #![allow(clippy::disallowed_methods, reason = "a test has no other door to the network")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test panics")]
 
+mod abuse;
 mod blobs;
 mod conditions;
 mod faults;
 mod fickle;
+mod hostile;
 mod lists;
 mod manifests;
 mod names;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use api::{Options, Registry, router};
+use api::{Client, Options, Registry, router};
 use axum::body::Body;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
@@ -181,6 +181,13 @@ impl Call {
         self
     }
 
+    /// Says who asks.
+    pub(crate) fn from(mut self, address: &str) -> Self {
+        let address: std::net::IpAddr = address.parse().unwrap();
+        self.builder = self.builder.extension(Client::from(address));
+        self
+    }
+
     /// Sets the body, with its length.
     pub(crate) fn body(mut self, content: &[u8]) -> Self {
         self.builder = self.builder.header(header::CONTENT_LENGTH, content.len());
@@ -217,10 +224,21 @@ impl Call {
         self
     }
 
+    /// Sets any body.
+    pub(crate) fn with(mut self, body: Body) -> Self {
+        self.body = body;
+        self
+    }
+
+    /// Sends the request and answers the head of the answer, with its body to be read.
+    pub(crate) async fn open(self) -> axum::response::Response {
+        let request = self.builder.body(self.body).unwrap();
+        self.router.oneshot(request).await.unwrap()
+    }
+
     /// Sends the request and reads the whole answer.
     pub(crate) async fn send(self) -> Reply {
-        let request = self.builder.body(self.body).unwrap();
-        let response = self.router.oneshot(request).await.unwrap();
+        let response = self.open().await;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Reply { status: parts.status, headers: parts.headers, body }

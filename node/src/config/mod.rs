@@ -13,10 +13,13 @@ mod storage;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use proto::limits;
+
 pub use self::address::{HostPort, HostPortError};
 pub use self::error::ConfigError;
 pub use self::setting::{
-    Encryption, Endpoint, Filter, LogFormat, Milliseconds, Redirect, Seconds, StorageKind, Voters,
+    Count, Encryption, Endpoint, Filter, LogFormat, Milliseconds, Redirect, Seconds, StorageKind,
+    Voters,
 };
 pub(crate) use self::source::variable;
 pub use self::source::{Origin, Source};
@@ -29,6 +32,8 @@ pub struct Config {
     pub node: Node,
     /// `[api]`
     pub api: Api,
+    /// `[limits]`
+    pub limits: Limits,
     /// `[peer]`
     pub peer: Peer,
     /// `[admin]`
@@ -59,6 +64,19 @@ pub struct Api {
     pub deletion: bool,
     /// Whether a manifest is taken although its repository lacks something that it names.
     pub sparse: bool,
+}
+
+/// How much clients may have at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections to the API.
+    pub connections: Count,
+    /// Connections to the API from one address.
+    pub connections_per_client: Count,
+    /// Pushes and pulls of content.
+    pub transfers: Count,
+    /// Pushes and pulls of content from one address.
+    pub transfers_per_client: Count,
 }
 
 /// The traffic between nodes.
@@ -124,6 +142,7 @@ impl Config {
                 deletion: source.take("api.deletion", || true)?,
                 sparse: source.take("api.sparse", || false)?,
             },
+            limits: Limits::read(source)?,
             peer: Peer {
                 listen: source.take("peer.listen", || loopback(5001))?,
                 advertise: source.take_optional("peer.advertise")?,
@@ -171,6 +190,24 @@ impl Config {
             )));
         }
         Ok(())
+    }
+}
+
+impl Limits {
+    fn read(source: &mut Source) -> Result<Self, ConfigError> {
+        let mut take = |key, default| source.take(key, || Count::new(default));
+        Ok(Self {
+            connections: take("limits.connections", limits::CONNECTIONS_DEFAULT)?,
+            connections_per_client: take(
+                "limits.connections_per_client",
+                limits::CONNECTIONS_PER_CLIENT_DEFAULT,
+            )?,
+            transfers: take("limits.transfers", limits::TRANSFERS_DEFAULT)?,
+            transfers_per_client: take(
+                "limits.transfers_per_client",
+                limits::TRANSFERS_PER_CLIENT_DEFAULT,
+            )?,
+        })
     }
 }
 

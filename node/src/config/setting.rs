@@ -229,6 +229,40 @@ impl Setting for Seconds {
     }
 }
 
+/// A number of at least one and at most a million.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count(usize);
+
+impl Count {
+    const MAX: usize = 1_000_000;
+
+    pub(super) const fn new(count: usize) -> Self {
+        Self(count)
+    }
+
+    /// The number.
+    pub const fn get(self) -> usize {
+        self.0
+    }
+}
+
+impl Setting for Count {
+    const FORM: &'static str = "a whole number between 1 and 1000000";
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        let count = usize::try_from(value.as_integer()?).ok()?;
+        (1..=Self::MAX).contains(&count).then_some(Self(count))
+    }
+
+    fn toml_of(text: &str) -> Value {
+        integer_of(text)
+    }
+
+    fn to_toml(&self) -> Value {
+        Value::Integer(i64::try_from(self.0).unwrap_or(i64::MAX))
+    }
+}
+
 fn integer_of(text: &str) -> Value {
     text.parse().map_or_else(|_| Value::String(text.to_owned()), Value::Integer)
 }

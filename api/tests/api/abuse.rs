@@ -1,0 +1,294 @@
+//! What clients do to take a registry down or to get what is not theirs; `docs/abuse-cases.md` says
+//! where each case is tested.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use api::Options;
+use axum::body::Body;
+use bytes::Bytes;
+use futures::{FutureExt as _, StreamExt as _, stream};
+use http::{HeaderName, StatusCode, header};
+use http_body_util::BodyExt as _;
+use proto::limits::{MANIFEST_BYTES_MAX, MANIFEST_LINKS_MAX, PAGE_ENTRIES_MAX};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use crate::world::{Call, IMAGE, INDEX, World, descriptor, image, sha256};
+
+/// A body that says `first`, and ends when what comes with it is sent or dropped.
+fn held_body(first: &'static str) -> (oneshot::Sender<()>, Body) {
+    let (end, ended) = oneshot::channel();
+    let first =
+        stream::once(async move { std::io::Result::Ok(Bytes::from_static(first.as_bytes())) });
+    let rest = stream::once(ended.map(|_| Ok(Bytes::new())));
+    (end, Body::from_stream(first.chain(rest)))
+}
+
+/// Begins to send `call`, and waits until it is under way.
+async fn begin(
+    call: Call,
+    body: &'static str,
+) -> (oneshot::Sender<()>, tokio::task::JoinHandle<u16>) {
+    let (end, body) = held_body(body);
+    let (seen, was_seen) = oneshot::channel();
+    let mut seen = Some(seen);
+    let body = body.into_data_stream().inspect(move |_| {
+        let _ = seen.take().map(|seen| seen.send(()));
+    });
+    let call = call.with(Body::from_stream(body));
+    let sent = tokio::spawn(async move { call.send().await.status.as_u16() });
+    was_seen.await.unwrap();
+    (end, sent)
+}
+
+#[tokio::test]
+async fn transfers_beyond_the_limit_are_told_to_come_back() {
+    let options = Options { transfers: 3, transfers_per_client: 2, ..Options::default() };
+    let world = World::start_with(options).await;
+    let digest = world.push_blob("a", b"content").await;
+    let blob = format!("/v2/a/blobs/{digest}");
+    let mut locations = Vec::new();
+    for _ in 0..3 {
+        locations.push(world.begin("a").await);
+    }
+    let patch = |n: usize, from: &str| world.request("PATCH", &locations[n]).from(from);
+    let first = begin(patch(0, "10.0.0.1"), "x").await;
+    let second = begin(patch(1, "10.0.0.1"), "x").await;
+
+    let refused = patch(2, "10.0.0.1").body(b"x").send().await;
+    refused.fails(429, "TOOMANYREQUESTS");
+    assert_eq!(refused.header("retry-after"), "2");
+    let pull = || world.request("GET", &blob);
+    pull().from("10.0.0.1").send().await.fails(429, "TOOMANYREQUESTS");
+    world.request("HEAD", &blob).from("10.0.0.1").send().await.is(StatusCode::OK);
+    world.request("GET", "/v2/").from("10.0.0.1").send().await.is(StatusCode::OK);
+
+    // Another client has its own part, until all of it is taken: here by an answer that is not
+    // read.
+    let unread = pull().from("10.0.0.2").open().await;
+    assert_eq!(unread.status(), StatusCode::OK);
+    pull().from("10.0.0.3").send().await.fails(429, "TOOMANYREQUESTS");
+    drop(unread);
+    pull().from("10.0.0.3").send().await.is(StatusCode::OK);
+
+    for (end, sent) in [first, second] {
+        end.send(()).unwrap();
+        assert_eq!(sent.await.unwrap(), 202);
+    }
+    pull().from("10.0.0.1").send().await.is(StatusCode::OK);
+    let mut metrics = String::new();
+    prometheus_client::encoding::text::encode(&mut metrics, &world.metrics).unwrap();
+    assert!(metrics.contains(r#"status="429"} 1"#), "{metrics}");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_transfer_that_is_broken_off_gives_its_part_back() {
+    let options = Options { transfers: 1, transfers_per_client: 1, ..Options::default() };
+    let world = World::start_with(options).await;
+    let digest = world.push_blob("a", b"content").await;
+    let path = format!("/v2/a/blobs/{digest}");
+    for _ in 0..3 {
+        let location = world.begin("a").await;
+        let (_end, sent) = begin(world.request("PATCH", &location), "x").await;
+        world.get(&path).await.fails(429, "TOOMANYREQUESTS");
+        sent.abort();
+        assert!(sent.await.unwrap_err().is_cancelled());
+        world.get(&path).await.is(StatusCode::OK);
+        world.request("PATCH", &location).broken(b"x").send().await.fails(400, "SIZE_INVALID");
+        world.get("/v2/a/manifests/none").await.fails(404, "MANIFEST_UNKNOWN");
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn of_a_manifest_without_end_no_more_is_read_than_it_may_have() {
+    let world = World::start().await;
+    let frame = Bytes::from(vec![b' '; 64 * 1024]);
+    let taken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&taken);
+    let endless = stream::repeat(frame.clone()).map(move |frame| {
+        count.fetch_add(frame.len(), Ordering::Relaxed);
+        std::io::Result::Ok(frame)
+    });
+    let call = world.request("PUT", "/v2/a/manifests/v1").header(header::CONTENT_TYPE, IMAGE);
+    let reply = call.with(Body::from_stream(endless)).send().await;
+    reply.fails(413, "MANIFEST_INVALID");
+    let taken = taken.load(Ordering::Relaxed);
+    assert!(taken <= MANIFEST_BYTES_MAX + 2 * frame.len(), "{taken} bytes were read");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_manifest_with_as_many_layers_as_may_be_is_decided_without_an_election() {
+    let world = World::start().await;
+    world.push_image("a", "v1", b"layer").await;
+    let term = async || world.get("/roadstead/v1/cluster").await.json()["term"].clone();
+    let before = term().await;
+    let mut large = image(&[], None);
+    let layer = descriptor("application/vnd.oci.image.layer.v1.tar", b"layer");
+    large["layers"] = vec![layer.clone(); MANIFEST_LINKS_MAX].into();
+    let reply = world.put_manifest("a", "large", IMAGE, large.to_string().as_bytes()).await;
+    reply.is(StatusCode::CREATED);
+    // As many again, all of which are missing: every one of them is listed.
+    let missing = (0..MANIFEST_LINKS_MAX).map(|n| descriptor(IMAGE, n.to_string().as_bytes()));
+    let index = json!({ "schemaVersion": 2, "manifests": missing.collect::<Vec<_>>() });
+    let reply = world.put_manifest("a", "index", INDEX, index.to_string().as_bytes()).await;
+    reply.fails(404, "MANIFEST_BLOB_UNKNOWN");
+    assert_eq!(reply.json()["errors"].as_array().map(Vec::len), Some(MANIFEST_LINKS_MAX));
+    assert_eq!(term().await, before, "the leader was not lost");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_compressed_manifest_is_not_expanded() {
+    let world = World::start().await;
+    let manifest = world.push_image("a", "v1", b"layer").await;
+    let put = |content: &[u8]| {
+        let call = world.request("PUT", "/v2/a/manifests/v2").header(header::CONTENT_TYPE, IMAGE);
+        call.header(header::CONTENT_ENCODING, "gzip").body(content).send()
+    };
+    // What gzip begins with, as a bomb would.
+    put(b"\x1f\x8b\x08\x00\x00\x00\x00\x00").await.fails(400, "MANIFEST_INVALID");
+    put(&manifest).await.is(StatusCode::CREATED);
+    let pull = world.request("GET", "/v2/a/manifests/v2").header(header::ACCEPT_ENCODING, "gzip");
+    assert_eq!(pull.send().await.body, manifest);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_subject_with_very_many_referrers_is_listed_page_by_page() {
+    let world = World::start().await;
+    world.push_image("a", "v1", b"layer").await;
+    let subject = descriptor(IMAGE, b"a subject");
+    let path = format!("/v2/a/referrers/{}", subject["digest"].as_str().unwrap());
+    let many = PAGE_ENTRIES_MAX + 500;
+    let push = |number: usize| {
+        let mut referrer = image(&[b"layer"], Some(subject.clone()));
+        referrer["annotations"] = json!({ "number": number.to_string() });
+        let content = referrer.to_string();
+        let world = &world;
+        async move {
+            let digest = sha256(content.as_bytes());
+            let reply = world.put_manifest("a", digest.as_str(), IMAGE, content.as_bytes()).await;
+            reply.is(StatusCode::CREATED);
+            assert!(!reply.header("oci-subject").is_empty());
+        }
+    };
+    stream::iter(0..many).for_each_concurrent(64, push).await;
+    let first = world.get(&path).await;
+    let count = |reply: &crate::world::Reply| reply.json()["manifests"].as_array().map(Vec::len);
+    assert_eq!(count(&first), Some(PAGE_ENTRIES_MAX));
+    let link = first.header("link");
+    let next = link.strip_prefix('<').and_then(|link| link.split_once('>')).unwrap().0;
+    let second = world.get(next).await;
+    assert_eq!(count(&second), Some(500));
+    assert_eq!(second.header("link"), "");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn ten_thousand_open_sessions_are_nothing_but_their_locations() {
+    let world = World::start().await;
+    let mut last = String::new();
+    for _ in 0..10_000 {
+        last = world.begin("a").await;
+    }
+    let sent = world.request("PATCH", &last).body(b"content").send().await;
+    sent.is(StatusCode::ACCEPTED);
+    let applied = async || world.get("/roadstead/v1/cluster").await.json()["applied"].clone();
+    let before = applied().await;
+    for _ in 0..100 {
+        world.begin("a").await;
+    }
+    assert_eq!(applied().await, before, "no fact was made of any of them");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn no_answer_names_a_host_or_lets_other_sites_read() {
+    let world = World::start().await;
+    world.push_image("a", "v1", b"layer").await;
+    let blob = format!("/v2/a/blobs/{}", sha256(b"layer"));
+    let digest = sha256(b"more");
+    let mount = format!("/v2/b/blobs/uploads/?mount={}&from=a", sha256(b"layer"));
+    let push = format!("/v2/a/blobs/uploads/?digest={digest}");
+    for (method, path, body) in [
+        ("GET", "/v2/", &b""[..]),
+        ("OPTIONS", "/v2/", b""),
+        ("GET", "/v2/_catalog?n=1", b""),
+        ("GET", "/v2/a/tags/list?n=1", b""),
+        ("GET", "/v2/a/manifests/v1", b""),
+        ("GET", &blob, b""),
+        ("OPTIONS", &blob, b""),
+        ("POST", "/v2/a/blobs/uploads/", b""),
+        ("POST", &mount, b""),
+        ("POST", &push, b"more"),
+        ("GET", "/elsewhere", b""),
+    ] {
+        let call = world
+            .request(method, path)
+            .header(header::HOST, "evil.example")
+            .header(header::ORIGIN, "https://evil.example")
+            .header(header::COOKIE, "session=1")
+            .header(HeaderName::from_static("x-forwarded-host"), "evil.example")
+            .header(header::ACCESS_CONTROL_REQUEST_METHOD, "GET");
+        let reply = call.body(body).send().await;
+        assert!(!reply.status.is_server_error(), "{method} {path}: {reply:?}");
+        let shared = reply.headers.keys().find(|name| name.as_str().starts_with("access-control"));
+        assert_eq!(shared, None, "{method} {path}");
+        assert!(!format!("{reply:?}").contains("evil"), "{method} {path}: {reply:?}");
+        assert_eq!(reply.header("x-content-type-options"), "nosniff", "{method} {path}");
+        for name in ["location", "link"] {
+            let place = reply.header(name).trim_start_matches('<');
+            assert!(place.is_empty() || place.starts_with("/v2/"), "{method} {path}: {place}");
+        }
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn ranges_without_number_cost_no_more_than_the_blob() {
+    let world = World::start().await;
+    let content = vec![7; 1 << 20];
+    let digest = world.push_blob("a", &content).await;
+    let path = format!("/v2/a/blobs/{digest}");
+    let ranges = (0..2000).map(|n| format!("{}-", n % 7)).collect::<Vec<_>>().join(",");
+    for range in [format!("bytes={ranges}"), "bytes=0-,0-,0-".to_owned(), "bytes=,,,,,".to_owned()]
+    {
+        let call = world.request("GET", &path).header(header::RANGE, &range);
+        let response = call.open().await;
+        let status = response.status();
+        assert!([200, 416].contains(&status.as_u16()), "{range:.20}: {status}");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(body.len() <= content.len(), "{range:.20}: {} bytes", body.len());
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn the_series_of_metrics_do_not_grow_with_what_clients_make_up() {
+    let world = World::start().await;
+    let series = || {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &world.metrics).unwrap();
+        text.lines().count()
+    };
+    let ask = async |round: usize| {
+        for n in 0..50 {
+            let made_up = format!("m{round}x{n}");
+            world.request(&made_up.to_uppercase(), "/v2/").send().await;
+            world.get(&format!("/v2/{made_up}/tags/list")).await;
+            world.get(&format!("/{made_up}")).await;
+            world.get(&format!("/v2/{made_up}/manifests/{made_up}")).await;
+            world.get(&format!("/v2/%{made_up}/blobs/{made_up}")).await;
+        }
+    };
+    ask(0).await;
+    let before = series();
+    ask(1).await;
+    assert_eq!(series(), before);
+    let _: Value = world.get("/v2/").await.json();
+    world.stop().await;
+}
