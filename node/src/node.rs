@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::health::Health;
+use crate::http::Manner;
 use crate::{Config, Listener, World, WorldDial, config, health, http, metrics};
 
 /// How long requests under way may take to end when the node stops.
@@ -25,6 +26,9 @@ const LEAVE_DEADLINE: Duration = Duration::from_secs(10);
 /// How long peers and operators may take to end their conversations, once there is nothing left to
 /// say.
 const HANG_UP_DEADLINE: Duration = Duration::from_millis(500);
+
+/// How operators and their tools are treated: each asks one thing at a time.
+const OPERATORS: Manner = Manner::public(256, 64);
 
 /// Where a node listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,9 +143,9 @@ impl Node {
         let stopping = CancellationToken::new();
         let health = Health::new(cluster.clone(), stopping.clone(), metrics);
         Ok(Self {
-            api: Service::start(api, api::router(registry)),
-            peer: Service::start(peer, cluster.peer_services().into_axum_router()),
-            admin: Service::start(admin, health::router(health)),
+            api: Service::start(api, api::router(registry), clients(config)),
+            peer: Service::start(peer, cluster.peer_services().into_axum_router(), Manner::nodes()),
+            admin: Service::start(admin, health::router(health), OPERATORS),
             cluster,
             addresses,
             stopping,
@@ -177,6 +181,11 @@ impl Node {
     }
 }
 
+fn clients(config: &Config) -> Manner {
+    let limits = config.limits;
+    Manner::public(limits.connections.get(), limits.connections_per_client.get())
+}
+
 fn part_in_cluster(config: &Config, peer: SocketAddr) -> raft::Config {
     let advertise = config.peer.advertise.as_ref();
     raft::Config {
@@ -200,9 +209,9 @@ struct Service {
 }
 
 impl Service {
-    fn start(listener: Box<dyn Listener>, router: Router) -> Self {
+    fn start(listener: Box<dyn Listener>, router: Router, manner: Manner) -> Self {
         let stop = CancellationToken::new();
-        let serving = http::serve(listener, router, stop.clone());
+        let serving = http::serve(listener, router, manner, stop.clone());
         Self { stop, task: AbortOnDropHandle::new(tokio::spawn(serving)) }
     }
 

@@ -39,7 +39,7 @@ pub trait World: Send + Sync + 'static {
 /// Takes connections at an address.
 #[async_trait]
 pub trait Listener: Send {
-    /// The next connection.
+    /// The next connection, and the address of whoever makes it.
     ///
     /// # Cancellation
     /// Dropping the future loses no connection.
@@ -47,7 +47,7 @@ pub trait Listener: Send {
     /// # Errors
     /// When this connection failed, or the process is out of file descriptors: the next call may
     /// succeed.
-    async fn accept(&mut self) -> io::Result<Connection>;
+    async fn accept(&mut self) -> io::Result<(Connection, SocketAddr)>;
 
     /// The address, with the port that was picked.
     ///
@@ -88,12 +88,12 @@ impl World for TcpWorld {
 
 #[async_trait]
 impl Listener for TcpListener {
-    async fn accept(&mut self) -> io::Result<Connection> {
-        let (stream, _) = Self::accept(self).await?;
+    async fn accept(&mut self) -> io::Result<(Connection, SocketAddr)> {
+        let (stream, address) = Self::accept(self).await?;
         // Answers are written whole: waiting for more to fill a segment only delays them. It fails
         // when the client is gone already, which whoever reads next will learn.
         let _ = stream.set_nodelay(true);
-        Ok(Box::new(stream))
+        Ok((Box::new(stream), address))
     }
 
     fn local_address(&self) -> io::Result<SocketAddr> {

@@ -1,53 +1,88 @@
 //! Serving HTTP/1.1 and HTTP/2, and gRPC in it, on a listener: the one seam for the API, for peers
 //! and for operators.
 //!
-//! Every wait for a client has a deadline and every buffer for one a bound, except for bodies, on
-//! which handlers put theirs.
+//! Every wait for a client has a deadline and every buffer for one a bound.
+//!
+//! ```text
+//! Listener -> serve: how many connections, of whom
+//!          -> conversation: HTTP/1 or 2 (opening), until when (paced)
+//!          -> guarded: what of HTTP/1 the parser gets to see (heads -> head, framing -> fault)
+//!          -> hyper -> router
+//! ```
 
+mod conversation;
+mod fault;
+mod framing;
+mod guarded;
+mod head;
+mod heads;
 mod opening;
+mod pace;
+mod paced;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::{Client, Quota};
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::service::TowerToHyperService;
+use proto::limits::{CONNECTIONS_DEFAULT, PACE_PATIENCE};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::opening::Opening;
-use crate::{Connection, Listener};
+use self::conversation::converse;
+use crate::Listener;
 
-/// Most connections of one listener at a time; further clients wait in the kernel's queue. Leaves
-/// descriptors for files within the usual limit of 16384 and more that services run with.
-const CONNECTIONS_MAX: usize = 8192;
-/// How long a client may take over the head of a request, and be idle between two.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-/// Most bytes of headers in HTTP/2; in HTTP/1.1 hyper's own bound of some 400 KiB holds for a whole
-/// head.
-const HEADER_BYTES_MAX: u32 = 64 * 1024;
-/// Most requests at a time on one HTTP/2 connection.
-const STREAMS_MAX: u32 = 256;
-/// After how long without traffic an HTTP/2 client is asked for a sign of life.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// How long that sign may take until the connection is given up.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after a failed accept: out of file descriptors, trying again at once would only burn the
 /// processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How a listener treats those who connect to it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner {
+    /// Most connections at a time; further clients wait in the kernel's queue.
+    connections: usize,
+    /// Most of them from one client; further ones are closed.
+    connections_per_client: usize,
+    /// How long a client may take over the head of a request, be idle between two, and keep bodies
+    /// waiting.
+    patience: Duration,
+    /// Whether it may be anybody who connects; otherwise bodies may be slow for ever, as streams
+    /// between nodes are.
+    is_public: bool,
+}
+
+impl Manner {
+    /// For clients, of which anybody may be one.
+    pub(crate) const fn public(connections: usize, connections_per_client: usize) -> Self {
+        let patience = PACE_PATIENCE;
+        Self { connections, connections_per_client, patience, is_public: true }
+    }
+
+    /// For the other nodes of the cluster.
+    pub(crate) const fn nodes() -> Self {
+        let connections = CONNECTIONS_DEFAULT;
+        Self {
+            connections,
+            connections_per_client: connections,
+            patience: PACE_PATIENCE,
+            is_public: false,
+        }
+    }
+}
 
 /// Answers requests on `listener` with `router`, until `stop` is cancelled; then takes no more, and
 /// returns when those under way are answered. Dropping the future closes all connections.
 pub(crate) async fn serve(
     mut listener: Box<dyn Listener>,
     router: Router,
+    manner: Manner,
     stop: CancellationToken,
 ) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let slots = Arc::new(Semaphore::new(manner.connections.min(Semaphore::MAX_PERMITS)));
+    let clients = Quota::new(usize::MAX, manner.connections_per_client);
     let connections = TaskTracker::new();
     // Of the connections' tasks; they end with this future, however it ends.
     let abandon = CancellationToken::new();
@@ -63,11 +98,17 @@ pub(crate) async fn serve(
             next = next => next,
         };
         match accepted {
-            Ok(connection) => {
+            Ok((connection, address)) => {
+                let client = Client::from(address.ip());
+                let Some(share) = clients.take(client) else {
+                    // Nothing was read yet, so there is nothing to answer.
+                    tracing::debug!(%address, "a client has too many connections");
+                    continue;
+                };
                 let (router, stop, abandon) = (router.clone(), stop.clone(), abandon.clone());
                 connections.spawn(async move {
-                    let _slot = slot;
-                    let conversation = converse(connection, router, stop, HEAD_TIMEOUT);
+                    let _held = (slot, share);
+                    let conversation = converse(connection, client, router, manner, stop);
                     abandon.run_until_cancelled(conversation).await;
                 });
             }
@@ -82,45 +123,6 @@ pub(crate) async fn serve(
     drop(listener);
     connections.close();
     connections.wait().await;
-}
-
-/// Answers the requests of one connection until it ends, or until `stop` is cancelled and the
-/// request under way is answered. Waits for the head of a request no longer than `patience`.
-async fn converse(
-    connection: Connection,
-    router: Router,
-    stop: CancellationToken,
-    patience: Duration,
-) {
-    let io = TokioIo::new(Opening::new(connection, patience));
-    let builder = builder(patience);
-    let conversation = builder.serve_connection_with_upgrades(io, TowerToHyperService::new(router));
-    tokio::pin!(conversation);
-    let ended = tokio::select! {
-        ended = conversation.as_mut() => ended,
-        () = stop.cancelled() => {
-            conversation.as_mut().graceful_shutdown();
-            conversation.await
-        }
-    };
-    if let Err(error) = ended {
-        // Clients go away as they please: not worth more than this.
-        tracing::debug!(error = &*error, "a connection ended early");
-    }
-}
-
-fn builder(patience: Duration) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(patience);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(HEADER_BYTES_MAX)
-        .adaptive_window(true);
-    builder
 }
 
 #[cfg(test)]

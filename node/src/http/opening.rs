@@ -1,80 +1,45 @@
-//! A deadline for the first bytes of a connection, before which nothing else watches over it.
+//! The first bytes of a connection, which tell HTTP/2 from HTTP/1.
 
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::io::AsyncReadExt as _;
+use tokio::time::timeout;
 
 use crate::Connection;
 
-/// The bytes by which hyper tells HTTP/1.1 from HTTP/2: the length of HTTP/2's preface (RFC 9113,
-/// section 3.4). Until it has them it runs no timer.
-const PREFACE_BYTES: usize = 24;
+/// What a client of HTTP/2 says first (RFC 9113, section 3.4), and no request of HTTP/1 is.
+const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A connection whose reads fail when its first bytes do not come in time.
-pub(super) struct Opening {
-    connection: Connection,
-    missing: usize,
-    /// Gone once the first bytes are there.
-    deadline: Option<Pin<Box<Sleep>>>,
+/// A version of HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    One,
+    Two,
 }
 
-impl Opening {
-    pub(super) fn new(connection: Connection, timeout: Duration) -> Self {
-        Self { connection, missing: PREFACE_BYTES, deadline: Some(Box::pin(sleep(timeout))) }
-    }
-}
-
-impl AsyncRead for Opening {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.connection).poll_read(cx, buffer);
-        if let Some(deadline) = &mut self.deadline {
-            if read.is_pending() && deadline.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+/// Reads from `connection` until its version is certain, and answers that and what was read.
+///
+/// # Errors
+/// When the connection ends before, or the client takes longer than `patience`.
+pub(super) async fn read(
+    connection: &mut Connection,
+    patience: Duration,
+) -> io::Result<(Version, Vec<u8>)> {
+    let certain = async {
+        let mut said = Vec::with_capacity(PREFACE.len());
+        loop {
+            let missing = PREFACE.len() - said.len();
+            if connection.take(missing as u64).read_buf(&mut said).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            self.missing = self.missing.saturating_sub(buffer.filled().len() - before);
-            if self.missing == 0 {
-                self.deadline = None;
+            if !PREFACE.starts_with(&said) {
+                return Ok((Version::One, said));
+            }
+            if said.len() == PREFACE.len() {
+                return Ok((Version::Two, said));
             }
         }
-        read
-    }
-}
-
-impl AsyncWrite for Opening {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.connection).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.connection).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.connection).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.connection.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.connection).poll_write_vectored(cx, bytes)
-    }
+    };
+    timeout(patience, certain).await?
 }
