@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -13,23 +14,85 @@ use futures::FutureExt as _;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry as Metrics;
 use raft::{Cluster, Role, Status};
+use storage::{Blobs, BlobsError};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+/// How often the object store is probed: each probe writes a little.
+const PROBE_INTERVAL: Duration = Duration::from_secs(10);
+/// How often while it fails.
+const PROBE_INTERVAL_FAILING: Duration = Duration::from_secs(2);
+/// How long a probe may take.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What [`encode`] writes.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Whether the object store serves, as far as its last probe tells. However often it is asked, it
+/// is probed at its own pace. Clones share it; it is watched until the last is dropped.
+#[derive(Clone)]
+pub(crate) struct StoreHealth {
+    last: watch::Receiver<Result<(), String>>,
+    _task: Arc<AbortOnDropHandle<()>>,
+}
+
+impl StoreHealth {
+    /// Watches `blobs` from now on. Until the first probe has ended, it does not serve.
+    pub(crate) fn watch(blobs: Arc<dyn Blobs>) -> Self {
+        let (tell, last) = watch::channel(Err("the object store was not probed yet".to_owned()));
+        let task = tokio::spawn(async move {
+            loop {
+                let outcome = probe(&*blobs).await;
+                let pause = match &outcome {
+                    Ok(()) => PROBE_INTERVAL,
+                    Err(reason) => {
+                        tracing::warn!(reason, "the object store does not serve");
+                        PROBE_INTERVAL_FAILING
+                    }
+                };
+                let _before = tell.send_replace(outcome);
+                sleep(pause).await;
+            }
+        });
+        Self { last, _task: Arc::new(AbortOnDropHandle::new(task)) }
+    }
+
+    fn serves(&self) -> Result<(), String> {
+        self.last.borrow().clone()
+    }
+}
+
+/// Whether requests for content have a chance. A full store still gives what it has, and refuses
+/// pushes by itself with what to do.
+async fn probe(blobs: &dyn Blobs) -> Result<(), String> {
+    match timeout(PROBE_TIMEOUT, blobs.probe()).await {
+        Ok(Ok(()) | Err(BlobsError::Full)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("the object store did not answer within {PROBE_TIMEOUT:?}")),
+    }
+}
 
 /// What the answers are drawn from. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Health {
     cluster: Cluster,
+    store: StoreHealth,
     stopping: CancellationToken,
     metrics: Arc<Metrics>,
 }
 
 impl Health {
-    /// The health of a node with this part in a cluster, which stops once `stopping` is cancelled.
-    pub(crate) fn new(cluster: Cluster, stopping: CancellationToken, metrics: Metrics) -> Self {
-        Self { cluster, stopping, metrics: Arc::new(metrics) }
+    /// The health of a node with this part in a cluster and this store, which stops once `stopping`
+    /// is cancelled.
+    pub(crate) fn new(
+        cluster: Cluster,
+        store: StoreHealth,
+        stopping: CancellationToken,
+        metrics: Metrics,
+    ) -> Self {
+        Self { cluster, store, stopping, metrics: Arc::new(metrics) }
     }
 }
 
@@ -52,7 +115,8 @@ async fn healthz(State(health): State<Health>) -> Response {
 
 /// Whether to send requests here.
 async fn readyz(State(health): State<Health>) -> Response {
-    match readiness(&health.cluster.status(), health.stopping.is_cancelled()) {
+    let part = readiness(&health.cluster.status(), health.stopping.is_cancelled());
+    match part.map_err(str::to_owned).and_then(|()| health.store.serves()) {
         Ok(()) => "ready\n".into_response(),
         Err(reason) => unavailable(format_args!("{reason}")),
     }
@@ -87,7 +151,10 @@ fn unavailable(reason: fmt::Arguments<'_>) -> Response {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
     use proto::ClusterId;
+    use storage::blob::DiskBlobs;
 
     use super::*;
 
@@ -117,5 +184,22 @@ mod tests {
             let answer = readiness(&status, is_stopping);
             assert!(answer.is_err_and(|said| said.contains(reason)), "{reason}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_gone_does_not_serve_until_it_is_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let (here, away) = (folder.path().join("blobs"), folder.path().join("away"));
+        let blobs: Arc<dyn Blobs> = Arc::new(DiskBlobs::open(&here).unwrap());
+        assert_eq!(probe(&*blobs).await, Ok(()));
+        std::fs::rename(&here, &away).unwrap();
+        let store = StoreHealth::watch(Arc::clone(&blobs));
+        let mut last = store.last.clone();
+        let told = last.wait_for(|last| last.as_ref().is_err_and(|said| !said.contains("yet")));
+        let reason = told.await.unwrap().clone().unwrap_err();
+        assert!(reason.contains("not available"), "{reason}");
+        std::fs::rename(&away, &here).unwrap();
+        last.wait_for(Result::is_ok).await.unwrap();
+        assert_eq!(store.serves(), Ok(()));
     }
 }

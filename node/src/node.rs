@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::health::Health;
+use crate::health::{Health, StoreHealth};
 use crate::http::Manner;
 use crate::{Config, Listener, World, WorldDial, config, health, http, metrics};
 
@@ -139,9 +139,10 @@ impl Node {
             transfers: config.limits.transfers.get(),
             transfers_per_client: config.limits.transfers_per_client.get(),
         };
+        let store = StoreHealth::watch(Arc::clone(&blobs));
         let registry = Registry::new(cluster.clone(), blobs, clock, options, &mut metrics);
         let stopping = CancellationToken::new();
-        let health = Health::new(cluster.clone(), stopping.clone(), metrics);
+        let health = Health::new(cluster.clone(), store, stopping.clone(), metrics);
         Ok(Self {
             api: Service::start(api, api::router(registry), clients(config)),
             peer: Service::start(peer, cluster.peer_services().into_axum_router(), Manner::nodes()),
