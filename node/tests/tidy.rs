@@ -268,3 +268,28 @@ fn variants(text: &str, opening: &str) -> Vec<(usize, String)> {
     });
     names.collect()
 }
+
+/// The table of abuse cases is worth what its tests are.
+#[test]
+fn every_abuse_case_names_tests_that_exist() {
+    let text = fs::read_to_string(workspace().join("docs/abuse-cases.md")).unwrap();
+    let sources = sources();
+    let exists = |name: &str| {
+        let signature = format!("fn {name}(");
+        sources.iter().any(|source| source.text.contains(&signature))
+    };
+    let mut offences = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let quoted = line.split('`').skip(1).step_by(2);
+        // Tests are sentences; what else is quoted has fewer words.
+        let names: Vec<&str> = quoted.filter(|name| name.matches('_').count() >= 3).collect();
+        let is_row = line.starts_with("| ") && !line.starts_with("| input");
+        if is_row && names.is_empty() {
+            offences.push(format!("docs/abuse-cases.md:{}: no test", index + 1));
+        }
+        for name in names.into_iter().filter(|name| !exists(name)) {
+            offences.push(format!("docs/abuse-cases.md:{}: there is no test {name}", index + 1));
+        }
+    }
+    expect_none(&offences);
+}
