@@ -6,6 +6,7 @@
 
 mod address;
 mod error;
+mod number;
 mod setting;
 mod source;
 mod storage;
@@ -17,10 +18,8 @@ use proto::limits;
 
 pub use self::address::{HostPort, HostPortError};
 pub use self::error::ConfigError;
-pub use self::setting::{
-    Count, Encryption, Endpoint, Filter, LogFormat, Milliseconds, Redirect, Seconds, StorageKind,
-    Voters,
-};
+pub use self::number::{Count, Milliseconds, Seconds, Voters};
+pub use self::setting::{Encryption, Endpoint, Filter, LogFormat, Redirect, StorageKind};
 pub(crate) use self::source::variable;
 pub use self::source::{Origin, Source};
 pub use self::storage::Storage;

@@ -1,0 +1,164 @@
+//! Keys that take a number: each kind has its bounds.
+
+use std::fmt;
+use std::time::Duration;
+
+use toml::Value;
+
+use super::setting::Setting;
+
+/// How many nodes of a cluster vote: odd, because an even number bears no more failures than the
+/// odd one below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voters {
+    /// Bears no failure.
+    One,
+    /// Bears the failure of one node.
+    Three,
+    /// Bears the failure of two nodes.
+    Five,
+}
+
+impl Voters {
+    /// The number.
+    pub const fn count(self) -> u8 {
+        match self {
+            Self::One => 1,
+            Self::Three => 3,
+            Self::Five => 5,
+        }
+    }
+}
+
+impl Setting for Voters {
+    const FORM: &'static str = "1, 3 or 5";
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        let count = value.as_integer()?;
+        [Self::One, Self::Three, Self::Five].into_iter().find(|v| i64::from(v.count()) == count)
+    }
+
+    fn toml_of(text: &str) -> Value {
+        integer_of(text)
+    }
+
+    fn to_toml(&self) -> Value {
+        Value::Integer(self.count().into())
+    }
+}
+
+/// A time of at least one millisecond and at most a minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Milliseconds(u16);
+
+impl Milliseconds {
+    pub(super) const fn new(millis: u16) -> Self {
+        Self(millis)
+    }
+
+    /// The number of milliseconds.
+    pub const fn millis(self) -> u64 {
+        self.0 as u64
+    }
+
+    /// The time.
+    pub const fn duration(self) -> Duration {
+        Duration::from_millis(self.millis())
+    }
+}
+
+impl fmt::Display for Milliseconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Setting for Milliseconds {
+    const FORM: &'static str = "a whole number of milliseconds between 1 and 60000";
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        let millis = u16::try_from(value.as_integer()?).ok()?;
+        (1..=60_000).contains(&millis).then_some(Self(millis))
+    }
+
+    fn toml_of(text: &str) -> Value {
+        integer_of(text)
+    }
+
+    fn to_toml(&self) -> Value {
+        Value::Integer(self.0.into())
+    }
+}
+
+/// A time of at least ten seconds and at most a week.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seconds(u32);
+
+impl Seconds {
+    const MIN: u32 = 10;
+    const MAX: u32 = 7 * 24 * 60 * 60;
+
+    pub(super) const fn new(seconds: u32) -> Self {
+        Self(seconds)
+    }
+
+    /// The time.
+    pub const fn duration(self) -> Duration {
+        Duration::from_secs(self.0 as u64)
+    }
+}
+
+impl Setting for Seconds {
+    const FORM: &'static str = "a whole number of seconds between 10 and 604800, which is a week";
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        let seconds = u32::try_from(value.as_integer()?).ok()?;
+        (Self::MIN..=Self::MAX).contains(&seconds).then_some(Self(seconds))
+    }
+
+    fn toml_of(text: &str) -> Value {
+        integer_of(text)
+    }
+
+    fn to_toml(&self) -> Value {
+        Value::Integer(self.0.into())
+    }
+}
+
+/// A number of at least one and at most a million.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count(usize);
+
+impl Count {
+    const MAX: usize = 1_000_000;
+
+    pub(super) const fn new(count: usize) -> Self {
+        Self(count)
+    }
+
+    /// The number.
+    pub const fn get(self) -> usize {
+        self.0
+    }
+}
+
+impl Setting for Count {
+    const FORM: &'static str = "a whole number between 1 and 1000000";
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        let count = usize::try_from(value.as_integer()?).ok()?;
+        (1..=Self::MAX).contains(&count).then_some(Self(count))
+    }
+
+    fn toml_of(text: &str) -> Value {
+        integer_of(text)
+    }
+
+    fn to_toml(&self) -> Value {
+        Value::Integer(i64::try_from(self.0).unwrap_or(i64::MAX))
+    }
+}
+
+fn integer_of(text: &str) -> Value {
+    text.parse().map_or_else(|_| Value::String(text.to_owned()), Value::Integer)
+}
