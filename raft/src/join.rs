@@ -1,7 +1,9 @@
 //! Joining: a node with an empty folder asks a cluster for an id before it has one.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::future::select_all;
 use proto::ClusterId;
 use proto::pb::cluster as pb;
 use tonic::Status;
@@ -19,24 +21,34 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// The time between two tries.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// Asks the nodes at [`Config::join`], in turn, until one has admitted this one.
+/// Asks the nodes at [`Config::join`], all at once so that one that hangs holds up nobody, until
+/// one has admitted this one.
 pub(crate) async fn join(config: &Config, neighbours: &Neighbours) -> Result<Identity, StartError> {
-    // One id for all tries, so that a lost answer does not admit the node twice.
+    // One id for all tries: neither a lost answer nor a second one admits the node twice.
     let request_id = random::request_id();
-    let mut reason = String::new();
-    let admitted = tokio::time::timeout(PATIENCE, async {
-        loop {
-            for address in &config.join {
+    let last_reason = Mutex::new(String::new());
+    let tries = config.join.iter().map(|address| {
+        let last_reason = &last_reason;
+        Box::pin(async move {
+            loop {
                 match ask(config, neighbours, address, request_id).await {
                     Ok(identity) => return identity,
-                    Err(status) => reason = format!("{address}: {}", status.message()),
+                    Err(status) => {
+                        let reason = format!("{address}: {}", status.message());
+                        tracing::info!(reason, "waiting for a cluster to join");
+                        *last_reason.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+                    }
                 }
+                tokio::time::sleep(INTERVAL).await;
             }
-            tracing::info!(reason, "waiting for a cluster to join");
-            tokio::time::sleep(INTERVAL).await;
-        }
+        })
     });
-    admitted.await.map_err(|_| StartError::Join { addresses: config.join.join(", "), reason })
+    let admitted = tokio::time::timeout(PATIENCE, select_all(tries)).await;
+    let identity = admitted.map(|(identity, _, _)| identity);
+    identity.map_err(|_| StartError::Join {
+        addresses: config.join.join(", "),
+        reason: last_reason.into_inner().unwrap_or_else(PoisonError::into_inner),
+    })
 }
 
 /// Asks the node at `address`, and the leader when it names one.

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::{ChangeMembers, Instant as _};
 use proto::pb::cluster as pb;
@@ -112,20 +114,17 @@ impl Inner {
         self.config.tuning.election_max * 2
     }
 
-    /// Asks the leader, wherever it is, to make this node a member at its address.
+    /// Asks the leader, wherever it is, to make this node a member at its address: all nodes at
+    /// once, so that one that hangs holds up nobody.
     async fn ask_for_membership(&self) -> Standing {
         use pb::activate_response::Result as Pb;
         let known = self.membership();
         let known = known.nodes().map(|(_, node)| node.peer_address.clone());
         let mut addresses: Vec<String> = self.config.join.iter().cloned().chain(known).collect();
         addresses.retain(|address| *address != self.config.peer_address);
-        while let Some(address) = addresses.pop() {
-            let mut answer = self.ask_at(&address).await;
-            if let Some(Pb::NotLeader(pb::NotLeader { leader_address: Some(leader) })) = &answer
-                && *leader != address
-            {
-                answer = self.ask_at(leader).await;
-            }
+        let mut answers: FuturesUnordered<_> =
+            addresses.iter().map(|address| self.ask_through(address)).collect();
+        while let Some(answer) = answers.next().await {
             match answer {
                 Some(Pb::Removed(_)) => return Standing::Removed,
                 Some(Pb::Activated(_)) => return Standing::Open,
@@ -133,6 +132,20 @@ impl Inner {
             }
         }
         Standing::Open
+    }
+
+    /// Asks the node at `address`, and the leader when it names one.
+    async fn ask_through(&self, address: &str) -> Option<pb::activate_response::Result> {
+        use pb::activate_response::Result as Pb;
+        let answer = self.ask_at(address).await;
+        match &answer {
+            Some(Pb::NotLeader(pb::NotLeader { leader_address: Some(leader) }))
+                if leader != address =>
+            {
+                self.ask_at(leader).await
+            }
+            _ => answer,
+        }
     }
 
     async fn ask_at(&self, address: &str) -> Option<pb::activate_response::Result> {

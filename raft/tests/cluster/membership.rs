@@ -1,5 +1,8 @@
 //! Nodes that are replaced because they died, and nodes that are removed for good.
 
+use std::net::TcpListener;
+use std::time::Duration;
+
 use futures::FutureExt as _;
 use proto::{NodeId, Refusal, RequestId};
 use raft::{Ended, RemoveError, Role, StartError};
@@ -188,4 +191,22 @@ async fn the_only_node_is_not_removed() {
     assert_eq!(remove(&node, own).await, Err(RemoveError::Refused(Refusal::LastVoter(own))));
     node.propose(link_config()).await;
     assert_eq!(node.cluster.failed().now_or_never(), None);
+}
+
+/// Somebody who takes connections and never answers, at `address`.
+#[expect(clippy::disallowed_methods, reason = "the kernel takes its connections, and nobody else")]
+fn somebody_silent(address: &str) -> TcpListener {
+    TcpListener::bind(address).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_joins_at_once_although_one_of_the_addresses_never_answers() {
+    let first = Node::start("127.0.0.1:0", &[], memory()).await;
+    let silent = somebody_silent("127.0.0.1:0");
+    let silent = silent.local_addr().unwrap().to_string();
+    let join = [silent.as_str(), &first.address];
+    // Before the one that never answers is given up.
+    let joining = Node::start("127.0.0.1:0", &join, memory());
+    let second = tokio::time::timeout(Duration::from_secs(4), joining).await.expect("it joins");
+    second.until("it is ready", |status| status.ready).await;
 }
