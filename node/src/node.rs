@@ -198,7 +198,7 @@ fn part_in_cluster(config: &Config, peer: SocketAddr) -> raft::Config {
             election_min: config.raft.election_min.duration(),
             election_max: config.raft.election_max.duration(),
             replace_after: config.raft.replace_after.duration(),
-            ..Tuning::default()
+            snapshot_every: config.raft.snapshot_every.get() as u64,
         },
     }
 }

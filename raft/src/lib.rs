@@ -17,6 +17,7 @@ mod join;
 mod log;
 mod membership;
 mod neighbours;
+mod offload;
 mod peer;
 mod presence;
 mod propose;
@@ -28,7 +29,7 @@ mod survey;
 mod types;
 mod voters;
 
-pub use catalog::{Blob, View};
+pub use catalog::{Blob, Fingerprint, View};
 pub use cluster::Cluster;
 pub use config::{Clock, Config, Dial, DialError, Tuning};
 pub use error::{Ended, ProposeError, ReadError, RemoveError, StartError};

@@ -124,6 +124,8 @@ pub struct Raft {
     pub election_max: Milliseconds,
     /// How long a voter may be silent until a learner takes its place.
     pub replace_after: Seconds,
+    /// After how many applied entries the log is purged up to what the catalog has made durable.
+    pub snapshot_every: Count,
 }
 
 impl Config {
@@ -157,6 +159,7 @@ impl Config {
                 election_min: source.take("raft.election_min_ms", || Milliseconds::new(500))?,
                 election_max: source.take("raft.election_max_ms", || Milliseconds::new(900))?,
                 replace_after: source.take("raft.replace_after_s", || Seconds::new(300))?,
+                snapshot_every: source.take("raft.snapshot_every", || Count::new(10_000))?,
             },
             cluster: Cluster { join, voters: source.take("cluster.voters", || Voters::Three)? },
             node: Node { data_dir },

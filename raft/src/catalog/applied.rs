@@ -19,9 +19,9 @@ pub(crate) struct Applied {
     pub(crate) membership: StoredMembership,
     /// The latest time of an applied command: time in the catalog never goes back.
     pub(crate) when: Timestamp,
-    /// The time by which answers age. It takes from the stamps only how much later each is than the
-    /// one before it, and never more than [`ANSWER_AGE_STEP_MAX`]: a leader whose clock is wrong by
-    /// hours or years moves it no further than one whose clock is right.
+    /// The time by which answers age. It takes from the stamps only how much later each is than
+    /// the one before it, and never more than [`ANSWER_AGE_STEP_MAX`]: a leader whose clock is
+    /// wrong by hours or years moves it no further than one whose clock is right.
     pub(crate) aging: Timestamp,
     /// What the last applied command was stamped with, even if that was earlier than `when`.
     stamped: Timestamp,

@@ -185,6 +185,12 @@ pub(crate) fn prefix(generation: Generation) -> Vec<u8> {
     join(vec![1], &generation.to_be_bytes())
 }
 
+/// The generation that a row's key belongs to, and the rest of the key; `None` for the pointer.
+pub(crate) fn split(key: &[u8]) -> Option<(Generation, &[u8])> {
+    let (generation, row) = key.strip_prefix(&[1])?.split_first_chunk()?;
+    Some((Generation::from_be_bytes(*generation), row))
+}
+
 /// The first key after all those that start with `prefix`, which does not end in 0xff.
 pub(crate) fn after(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();

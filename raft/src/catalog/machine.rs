@@ -19,6 +19,7 @@ use super::snapshot::{CatalogSnapshot, FrozenRows, SnapshotBuilder, StagedRows, 
 use super::view::current_generation;
 use super::{View, journal};
 use crate::ReadError;
+use crate::offload::offload;
 use crate::types::{
     Entry, LogId, Response, SnapshotMeta, SnapshotOf, StoredMembership, TypeConfig,
 };
@@ -149,9 +150,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
         let old = self.view.keys().generation();
-        let generation = tokio::task::spawn_blocking(move || staged.make_current(old))
-            .await
-            .map_err(io::Error::other)??;
+        let generation = offload(move || staged.make_current(old)).await?;
         self.view = View::of(Arc::<dyn Kv>::clone(&self.kv), generation);
         self.applied = applied;
         self.answers = Answers::default();

@@ -13,6 +13,7 @@
 
 mod applied;
 mod decide;
+mod fingerprint;
 mod journal;
 mod keys;
 mod machine;
@@ -24,6 +25,7 @@ mod snapshot;
 mod tests;
 mod view;
 
+pub use fingerprint::Fingerprint;
 pub(crate) use machine::StateMachine;
 pub(crate) use nodes::has_left;
 pub(crate) use snapshot::{CatalogSnapshot, StagedRows, Staging};

@@ -17,6 +17,7 @@ use storage::{Batch, Kv, KvError, KvRead, Space};
 use super::applied::Applied;
 use super::keys::{self, Generation};
 use super::{View, machine};
+use crate::offload::offload;
 use crate::types::{SnapshotOf, TypeConfig};
 
 /// One row as it travels: its key without the generation, and its value.
@@ -163,10 +164,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     /// Makes what the view shows durable, which is what allows openraft to purge the log up to it.
     async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<CatalogSnapshot>> {
         let kv = Arc::clone(&self.kv);
-        tokio::task::spawn_blocking(move || kv.flush())
-            .await
-            .map_err(io::Error::other)?
-            .map_err(machine::broken)?;
+        offload(move || kv.flush().map_err(machine::broken)).await?;
         let meta = Applied::read(&self.view).map_err(machine::broken)?.meta();
         let snapshot = CatalogSnapshot::Frozen(FrozenRows::new(&self.view));
         Ok(SnapshotOf { meta, snapshot })

@@ -11,6 +11,7 @@ use tokio_stream::{Stream, StreamExt as _};
 use tonic::Status;
 
 use super::rows::{Row, RowSum, SnapshotSink};
+use crate::offload::offload;
 
 /// Reads the header, which comes first.
 ///
@@ -90,13 +91,12 @@ async fn write<S: SnapshotSink>(
     mut sum: RowSum,
     rows: Vec<Row>,
 ) -> io::Result<(S, RowSum)> {
-    tokio::task::spawn_blocking(move || {
+    offload(move || {
         sum.add(&rows);
         sink.write_rows(rows)?;
         Ok((sink, sum))
     })
     .await
-    .map_err(io::Error::other)?
 }
 
 /// What the sender is told when this node cannot stage its snapshot.

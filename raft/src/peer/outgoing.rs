@@ -19,6 +19,7 @@ use tonic::transport::Channel;
 
 use super::rows::{Row, RowSum, SnapshotSource};
 use crate::convert::{SnapshotHeader, Wire as _};
+use crate::offload::offload;
 use crate::types::{SnapshotOf, TypeConfig, Vote};
 
 /// Messages that may wait for the connection: one is read while one is sent.
@@ -105,13 +106,12 @@ async fn read<S: SnapshotSource>(
     mut source: S,
     mut sum: RowSum,
 ) -> io::Result<(S, RowSum, Vec<Row>)> {
-    tokio::task::spawn_blocking(move || {
+    offload(move || {
         let rows = source.next_rows(SNAPSHOT_CHUNK_BYTES)?;
         sum.add(&rows);
         Ok((source, sum, rows))
     })
     .await
-    .map_err(io::Error::other)?
 }
 
 fn read_error(error: io::Error) -> StreamingError<TypeConfig> {

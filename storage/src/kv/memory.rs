@@ -31,6 +31,11 @@ impl MemoryKv {
         Self::default()
     }
 
+    /// A copy that goes its own way from here: neither sees what is written to the other.
+    pub fn fork(&self) -> Self {
+        Self { maps: Arc::new(RwLock::new(self.maps())) }
+    }
+
     fn maps(&self) -> Maps {
         self.maps.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -163,6 +168,17 @@ mod tests {
     #[test]
     fn memory_does_all_that_a_store_must() {
         conformance::kv::all(MemoryKv::new);
+    }
+
+    #[test]
+    fn a_fork_goes_its_own_way() {
+        let store = MemoryKv::new();
+        let fork = store.fork();
+        let mut batch = Batch::new();
+        batch.put("key", "value");
+        assert_eq!(store.write(Space::Log, batch), Ok(()));
+        assert_eq!(fork.get(Space::Log, b"key"), Ok(None));
+        assert_eq!(store.fork().get(Space::Log, b"key"), Ok(Some("value".into())));
     }
 
     #[test]
