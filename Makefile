@@ -11,6 +11,7 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export PATH := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/roadstead/tools/bin:$(PATH)
 
 roadstead := $(CARGO_TARGET_DIR)/debug/roadstead
+chaos := $(CARGO_TARGET_DIR)/debug/chaos-tests
 
 .PHONY: help
 help: ## Lists what make can do here.
@@ -37,6 +38,12 @@ check: prerequisites ## Checks format, lints, layout, documentation, and the dep
 	cargo test --package node --test tidy --quiet
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
 	@tools/check-dependencies
+
+.PHONY: chaos
+chaos: prerequisites ## Simulates 50 clusters that fail, each from a seed, and three of them twice.
+	@cargo build --workspace --bin chaos-tests
+	@for seed in 1 2 3; do "$(chaos)" meta --seed "$$seed"; done
+	@"$(chaos)" sweep --count 50 --jobs 2 $(ARGS)
 
 .PHONY: interop
 interop: build ## Plays the story of a cluster with docker, skopeo and crane, on an engine of its own.

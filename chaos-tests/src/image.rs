@@ -30,12 +30,19 @@ impl Image {
             })
             .collect();
         let manifest = format!(
-            r#"{{"schemaVersion":2,"mediaType":"{}","config":{},"layers":[{}]}}"#,
+            r#"{{"schemaVersion":2,"mediaType":"{}","config":{},"layers":[{}],{}}}"#,
             MediaType::OCI_MANIFEST,
             descriptors[0],
-            descriptors[1..].join(",")
+            descriptors[1..].join(","),
+            format_args!(r#""annotations":{{"number":"{number}"}}"#),
         );
         Self { blobs, manifest: manifest.into() }
+    }
+
+    /// The number of the image with this manifest, if it has one.
+    pub fn number_of(manifest: &[u8]) -> Option<u64> {
+        let manifest: serde_json::Value = serde_json::from_slice(manifest).ok()?;
+        manifest["annotations"]["number"].as_str()?.parse().ok()
     }
 
     /// Its config and layers, with their digests.

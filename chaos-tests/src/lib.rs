@@ -1,12 +1,15 @@
-//! Doubt: clusters of real `roadstead` processes that are killed, starved and filled up while
-//! clients work on them.
+//! Doubt: clusters that fail while clients work on them.
 //!
-//! [`ProcessCluster`] starts and kills nodes, [`RegistryClient`] pushes and pulls as docker does
-//! and checks every byte, and [`eventually`] waits for what must become true.
+//! In [`sim`] they are simulated: a world on one thread, repeatable from a seed. The program
+//! `chaos-tests` runs it. What simulation cannot reach is tested with real `roadstead` processes
+//! that are killed, starved and filled up: [`ProcessCluster`] starts and kills nodes,
+//! [`RegistryClient`] pushes and pulls as docker does and checks every byte, and [`eventually`]
+//! waits for what must become true.
 
 mod client;
 mod image;
 mod processes;
+pub mod sim;
 mod wait;
 
 pub use client::RegistryClient;

@@ -1,0 +1,82 @@
+//! The command line.
+
+mod meta;
+mod run;
+mod sweep;
+
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Simulates clusters that fail, each from a seed.
+#[derive(Debug, Parser)]
+#[command(name = "chaos-tests", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs one seed, and says which invariant it violates, if one.
+    Run {
+        #[command(flatten)]
+        one: One,
+        /// Write every event of every library to standard output.
+        #[arg(long)]
+        trace: bool,
+        /// Write the result as JSON.
+        #[arg(long, conflicts_with = "trace")]
+        json: bool,
+    },
+    /// Runs one seed, and tells what happened in it, in order.
+    Explain {
+        #[command(flatten)]
+        one: One,
+    },
+    /// Runs many seeds, each in a process of its own.
+    Sweep {
+        /// The first seed.
+        #[arg(long, default_value_t = 1)]
+        from: u64,
+        /// How many seeds.
+        #[arg(long, default_value_t = 50)]
+        count: u64,
+        /// How many run at a time.
+        #[arg(long, default_value_t = NonZeroUsize::MIN)]
+        jobs: NonZeroUsize,
+        /// For how many simulated seconds clients work and things go wrong.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
+    /// Runs one seed twice, and compares every event of every library, byte by byte.
+    Meta {
+        #[command(flatten)]
+        one: One,
+    },
+}
+
+/// One run.
+#[derive(Clone, Copy, Debug, Args)]
+struct One {
+    /// The seed.
+    #[arg(long)]
+    seed: u64,
+    /// For how many simulated seconds clients work and things go wrong.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+}
+
+pub(crate) fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Run { one, trace, json } => run::run(one, trace, json),
+        Command::Explain { one } => run::explain(one),
+        Command::Sweep { from, count, jobs, seconds } => sweep::sweep(from, count, jobs, seconds),
+        Command::Meta { one } => meta::meta(one),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("chaos-tests: {error:#}");
+        ExitCode::from(3)
+    })
+}

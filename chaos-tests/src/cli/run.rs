@@ -1,0 +1,171 @@
+//! One seed, in this process.
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+use chaos_tests::sim::{self, Plan, Report};
+use serde_json::json;
+use tracing::Subscriber;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use super::One;
+use crate::interpose;
+
+/// Exit code of a run in which an invariant was violated.
+const VIOLATED: u8 = 1;
+/// Exit code of a run in which too little happened.
+const IDLE: u8 = 2;
+
+/// Runs a seed and prints what became of it.
+pub(super) fn run(one: One, trace: bool, json: bool) -> Result<ExitCode> {
+    let report = simulate(one, trace)?;
+    if json {
+        println!("{}", to_json(&report));
+    } else {
+        print(one, &report);
+    }
+    Ok(exit_code(&report))
+}
+
+/// Runs a seed and prints what happened.
+pub(super) fn explain(one: One) -> Result<ExitCode> {
+    let report = simulate(one, false)?;
+    for (when, event) in &report.timeline {
+        println!("{:>9.3} s  {event}", when.as_secs_f64());
+    }
+    println!();
+    print(one, &report);
+    Ok(exit_code(&report))
+}
+
+fn simulate(one: One, trace: bool) -> Result<Report> {
+    interpose::simulate(one.seed);
+    fastrand::seed(one.seed);
+    let panicked = Panics::watch();
+    log(trace);
+    let plan = Plan::of(one.seed, Duration::from_secs(one.seconds));
+    let mut report = sim::run(&plan, interpose::set_elapsed)?;
+    if let Some(panic) = panicked.first() {
+        report.violation.get_or_insert(panic);
+    }
+    Ok(report)
+}
+
+fn exit_code(report: &Report) -> ExitCode {
+    match (&report.violation, report.idle) {
+        (Some(_), _) => ExitCode::from(VIOLATED),
+        (None, Some(_)) => ExitCode::from(IDLE),
+        (None, None) => ExitCode::SUCCESS,
+    }
+}
+
+fn print(one: One, report: &Report) {
+    let plan = &report.plan;
+    println!(
+        "seed {}: {} nodes, {} voters, {} clients, {} tags, {:.1} simulated seconds",
+        plan.seed,
+        plan.nodes,
+        plan.voters,
+        plan.clients,
+        plan.tags,
+        report.simulated.as_secs_f64()
+    );
+    for (what, count) in &report.coverage {
+        println!("{count:>7}  {what}");
+    }
+    if let Some(healed_in) = report.healed_in {
+        println!("healed in {:.3} s", healed_in.as_secs_f64());
+    }
+    if let Some((index, fingerprint)) = report.end {
+        println!("entry {index}, catalog {fingerprint:032x}");
+    }
+    if let Some(idle) = report.idle {
+        println!("INVALID: {idle}");
+    }
+    match &report.violation {
+        None => println!("no violation"),
+        Some(violation) => {
+            println!("VIOLATION of {violation}");
+            println!("{}", reproduce(one));
+        }
+    }
+}
+
+/// What to type to see a run again.
+pub(super) fn reproduce(one: One) -> String {
+    format!(
+        "to see it again: cargo run -p chaos-tests -- explain --seed {} --seconds {}",
+        one.seed, one.seconds
+    )
+}
+
+fn to_json(report: &Report) -> serde_json::Value {
+    json!({
+        "seed": report.plan.seed,
+        "violation": report.violation.as_ref().map(ToString::to_string),
+        "idle": report.idle,
+        "coverage": report.coverage,
+        "simulated_seconds": report.simulated.as_secs_f64(),
+        "healed_in_seconds": report.healed_in.map(|time| time.as_secs_f64()),
+    })
+}
+
+/// Panics of tasks, which their runtime swallows.
+struct Panics(Arc<Mutex<Option<sim::Violation>>>);
+
+impl Panics {
+    fn watch() -> Self {
+        let first = Arc::new(Mutex::new(None));
+        let found = Arc::clone(&first);
+        std::panic::set_hook(Box::new(move |panic| {
+            eprintln!("{panic}");
+            let evidence = panic.to_string();
+            let violation = sim::Violation { invariant: "no panic", evidence };
+            found.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(violation);
+        }));
+        Self(first)
+    }
+
+    fn first(&self) -> Option<sim::Violation> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Writes events to standard output when `trace`. Without, events are made all the same: what a
+/// library does to fill one in may ask for chance.
+fn log(trace: bool) {
+    let written = trace.then(|| {
+        tracing_subscriber::fmt::layer()
+            .with_timer(SimulatedTime)
+            .with_ansi(false)
+            .with_writer(io::stdout)
+            .with_filter(LevelFilter::TRACE)
+    });
+    tracing_subscriber::registry().with(Attentive).with(written).init();
+}
+
+/// A layer to which everything matters and which does nothing.
+struct Attentive;
+
+impl<S: Subscriber> Layer<S> for Attentive {
+    fn enabled(&self, _: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
+        true
+    }
+}
+
+struct SimulatedTime;
+
+impl FormatTime for SimulatedTime {
+    fn format_time(&self, w: &mut Writer<'_>) -> fmt::Result {
+        let elapsed = interpose::elapsed();
+        write!(w, "{:>6}.{:03}", elapsed.as_secs(), elapsed.subsec_millis())
+    }
+}

@@ -1,0 +1,12 @@
+//! `chaos-tests`: runs simulated clusters from seeds.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program talks to whoever runs it")]
+
+mod cli;
+#[allow(unsafe_code, reason = "two functions of the C library are replaced")]
+mod interpose;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

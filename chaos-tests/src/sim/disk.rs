@@ -1,0 +1,275 @@
+//! A node's disk for what it alone keeps: a [`Kv`] that forgets in a crash what was not synced,
+//! takes its time, runs full and breaks.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use raft::Fingerprint;
+use storage::kv::{MemoryKv, Synced, Visitor, Write};
+use storage::{Batch, Kv, KvError, KvRead, Space};
+
+use super::chronicle::Chronicle;
+use super::dice::Dice;
+use super::invariants::SameState;
+
+/// A disk that outlives the processes that use it. Clones are the same disk.
+#[derive(Clone)]
+pub(crate) struct SimDisk {
+    state: Arc<Mutex<State>>,
+    chronicle: Chronicle,
+    same_state: SameState,
+    node: String,
+}
+
+struct State {
+    /// What survives a crash for sure.
+    durable: MemoryKv,
+    /// Batches after that, in order, by space: a crash keeps some of the first of them.
+    unsynced: [VecDeque<Batch>; 2],
+    /// How many batches were ever written to the log.
+    log_written: u64,
+    /// Which process uses the disk: what an earlier one asked for has no effect any more.
+    process: u64,
+    dice: Dice,
+    /// The longest that a sync takes, in milliseconds.
+    sync_millis: u64,
+    is_full: bool,
+    /// Whether the next use breaks it, for the process that uses it now.
+    breaks: bool,
+}
+
+impl SimDisk {
+    pub(crate) fn new(
+        node: String,
+        dice: Dice,
+        sync_millis: u64,
+        chronicle: Chronicle,
+        same_state: SameState,
+    ) -> Self {
+        let state = State {
+            durable: MemoryKv::new(),
+            unsynced: Default::default(),
+            log_written: 0,
+            process: 0,
+            dice,
+            sync_millis,
+            is_full: false,
+            breaks: false,
+        };
+        Self { state: Arc::new(Mutex::new(state)), chronicle, same_state, node }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens the disk for a process, after the one before it has died: a random number of the
+    /// batches that were not synced is lost, the last ones first.
+    pub(crate) fn open(&self) -> OpenDisk {
+        let mut state = self.state();
+        state.process += 1;
+        state.breaks = false;
+        for space in [Space::Log, Space::Catalog] {
+            let unsynced = std::mem::take(&mut state.unsynced[space as usize]);
+            let kept = usize::try_from(state.dice.number(0..=unsynced.len() as u64)).unwrap_or(0);
+            if kept < unsynced.len() {
+                self.chronicle.count("crashes that lost unsynced writes");
+            }
+            for batch in unsynced.into_iter().take(kept) {
+                // Memory takes everything.
+                let _ = state.durable.write(space, batch);
+            }
+        }
+        let live = state.durable.fork();
+        let mut fingerprint = Fingerprint::default();
+        let everything = (&[][..], &[u8::MAX; 64][..]);
+        let _ = live.scan(Space::Catalog, everything.0, everything.1, &mut |key, value| {
+            fingerprint.follow(key, None, Some(value));
+            ControlFlow::Continue(())
+        });
+        OpenDisk {
+            disk: self.clone(),
+            process: state.process,
+            live,
+            fingerprint: Mutex::new(fingerprint),
+        }
+    }
+
+    /// Sets whether the disk is full.
+    pub(crate) fn fill(&self, is_full: bool) {
+        self.state().is_full = is_full;
+    }
+
+    /// Breaks the disk for the process that uses it: every use fails until it is opened again.
+    pub(crate) fn break_now(&self) {
+        self.state().breaks = true;
+    }
+
+    /// Mends the disk: what broke it and was not noticed yet never happened.
+    pub(crate) fn mend(&self) {
+        let mut state = self.state();
+        state.is_full = false;
+        state.breaks = false;
+    }
+
+    /// Sets the longest that a sync takes, in milliseconds.
+    pub(crate) fn set_sync(&self, millis: u64) {
+        self.state().sync_millis = millis;
+    }
+}
+
+/// The disk as one process uses it.
+pub(crate) struct OpenDisk {
+    disk: SimDisk,
+    process: u64,
+    /// What the process reads: everything that it wrote.
+    live: MemoryKv,
+    fingerprint: Mutex<Fingerprint>,
+}
+
+impl OpenDisk {
+    fn usable(&self) -> Result<MutexGuard<'_, State>, KvError> {
+        let state = self.disk.state();
+        if state.process != self.process || state.breaks {
+            return Err(KvError::Failed("input/output error (simulated)".to_owned()));
+        }
+        Ok(state)
+    }
+
+    /// Follows a batch of the catalog, and shows the watch what the state is after it.
+    fn follow(&self, batch: &Batch) -> Vec<(Vec<u8>, Option<Bytes>)> {
+        let mut before = Vec::new();
+        for write in batch.writes() {
+            match write {
+                Write::Put { key, .. } | Write::Delete { key } => {
+                    let old = self.live.get(Space::Catalog, key).ok().flatten();
+                    before.push((key.clone(), old));
+                }
+                Write::DeleteRange { from, to } => {
+                    let _ = self.live.scan(Space::Catalog, from, to, &mut |key, value| {
+                        before.push((key.to_vec(), Some(Bytes::copy_from_slice(value))));
+                        ControlFlow::Continue(())
+                    });
+                }
+            }
+        }
+        before.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        before.dedup_by(|one, other| one.0 == other.0);
+        before
+    }
+
+    fn show(&self, before: Vec<(Vec<u8>, Option<Bytes>)>) {
+        let mut fingerprint = self.fingerprint.lock().unwrap_or_else(PoisonError::into_inner);
+        for (key, old) in before {
+            let new = self.live.get(Space::Catalog, &key).ok().flatten();
+            fingerprint.follow(&key, old.as_deref(), new.as_deref());
+        }
+        match fingerprint.of_current(Arc::new(self.live.clone())) {
+            Ok(Some((index, state))) => self.disk.same_state.observe(&self.disk.node, index, state),
+            Ok(None) => {}
+            Err(error) => self.disk.chronicle.violated(
+                "I22 local corruption",
+                format_args!("{}: the catalog cannot be read: {error}", self.disk.node),
+            ),
+        }
+    }
+}
+
+impl Kv for OpenDisk {
+    fn write(&self, space: Space, batch: Batch) -> Result<(), KvError> {
+        let mut state = self.usable()?;
+        if state.is_full {
+            return Err(KvError::Full("no space left on device (simulated)".to_owned()));
+        }
+        if space == Space::Log {
+            state.log_written += 1;
+        }
+        state.unsynced[space as usize].push_back(batch.clone());
+        drop(state);
+        if space == Space::Log {
+            return self.live.write(space, batch);
+        }
+        let before = self.follow(&batch);
+        self.live.write(space, batch)?;
+        self.show(before);
+        Ok(())
+    }
+
+    fn sync(&self, synced: Synced) {
+        let (disk, process) = (self.disk.clone(), self.process);
+        let (until, takes) = {
+            let mut state = self.disk.state();
+            let longest = state.sync_millis;
+            (state.log_written, Duration::from_millis(state.dice.number(0..=longest)))
+        };
+        tokio::spawn(async move {
+            tokio::time::sleep(takes).await;
+            let mut state = disk.state();
+            let outcome = if state.process != process || state.breaks {
+                Err(KvError::Failed("input/output error (simulated)".to_owned()))
+            } else {
+                state.sync_log(until);
+                Ok(())
+            };
+            drop(state);
+            synced(outcome);
+        });
+    }
+
+    fn flush(&self) -> Result<(), KvError> {
+        let mut state = self.usable()?;
+        if state.is_full {
+            return Err(KvError::Full("no space left on device (simulated)".to_owned()));
+        }
+        let batches = std::mem::take(&mut state.unsynced[Space::Catalog as usize]);
+        for batch in batches {
+            state.durable.write(Space::Catalog, batch)?;
+        }
+        Ok(())
+    }
+
+    fn freeze(&self) -> Arc<dyn KvRead> {
+        self.live.freeze()
+    }
+}
+
+impl State {
+    /// Makes the log durable up to the `until`th batch that was ever written to it.
+    fn sync_log(&mut self, until: u64) {
+        let unsynced = &mut self.unsynced[Space::Log as usize];
+        let first = self.log_written - unsynced.len() as u64;
+        for _ in first..until {
+            if let Some(batch) = unsynced.pop_front() {
+                let _ = self.durable.write(Space::Log, batch);
+            }
+        }
+    }
+}
+
+impl KvRead for OpenDisk {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, KvError> {
+        self.live.get(space, key)
+    }
+
+    fn scan(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut Visitor<'_>,
+    ) -> Result<(), KvError> {
+        self.live.scan(space, from, to, visit)
+    }
+
+    fn last(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+    ) -> Result<Option<(Bytes, Bytes)>, KvError> {
+        self.live.last(space, from, to)
+    }
+}

@@ -1,0 +1,125 @@
+//! What clients saw of tags: every request with when it was sent, when it was answered, and what
+//! the answer said.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::chronicle::Chronicle;
+
+/// What a tag names: the number of an image, or nothing.
+pub(crate) type Value = Option<u64>;
+
+/// What a request did to a tag, or saw of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// It was pointed to an image, or removed.
+    Set(Value),
+    /// It was pointed from one thing to another, on the condition that it named the first.
+    Swap {
+        /// The condition.
+        from: Value,
+        /// What it names then.
+        to: Value,
+    },
+    /// It named this.
+    Saw(Value),
+    /// It named something, or nothing: what a list says.
+    Listed(bool),
+    /// It did not name this: what a failed condition says.
+    Differed(Value),
+}
+
+impl Action {
+    /// What the tag names after this, when it named `value` before; `None` when this cannot have
+    /// happened then.
+    pub(crate) fn apply(self, value: Value) -> Option<Value> {
+        match self {
+            Self::Set(to) => Some(to),
+            Self::Swap { from, to } => (from == value).then_some(to),
+            Self::Saw(seen) => (seen == value).then_some(value),
+            Self::Listed(is_there) => (is_there == value.is_some()).then_some(value),
+            Self::Differed(from) => (from != value).then_some(value),
+        }
+    }
+
+    /// Whether it leaves tags as they are.
+    pub(crate) const fn is_read(self) -> bool {
+        matches!(self, Self::Saw(_) | Self::Listed(_) | Self::Differed(_))
+    }
+}
+
+/// A request and its answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Operation {
+    /// Who asked whom.
+    pub(crate) by: String,
+    /// What it did or saw.
+    pub(crate) action: Action,
+    /// When it was sent, in the order of everything that happened.
+    pub(crate) called: u64,
+    /// When it was answered; `None` when what became of it is not known.
+    pub(crate) returned: Option<u64>,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { by, action, called, returned } = self;
+        match returned {
+            Some(returned) => write!(f, "[{called}, {returned}] {by} {action:?}"),
+            None => write!(f, "[{called}, ?] {by} {action:?}"),
+        }
+    }
+}
+
+/// The operations on each tag. Clones are the same history.
+#[derive(Clone)]
+pub(crate) struct History {
+    tags: Arc<Mutex<BTreeMap<String, Vec<Operation>>>>,
+    chronicle: Chronicle,
+}
+
+impl History {
+    pub(crate) fn new(chronicle: Chronicle) -> Self {
+        Self { tags: Arc::default(), chronicle }
+    }
+
+    fn tags(&self) -> MutexGuard<'_, BTreeMap<String, Vec<Operation>>> {
+        self.tags.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When a request is sent.
+    pub(crate) fn call(&self) -> u64 {
+        self.chronicle.next()
+    }
+
+    /// Writes down that `by` was answered now, and what the answer to the request of `called` said
+    /// of `tag`.
+    pub(crate) fn answered(&self, tag: &str, by: &str, called: u64, action: Action) {
+        let returned = Some(self.chronicle.next());
+        self.add(tag, Operation { by: by.to_owned(), action, called, returned });
+    }
+
+    /// Writes down that it is not known whether the request of `called` did `action`.
+    pub(crate) fn unknown(&self, tag: &str, by: &str, called: u64, action: Action) {
+        if action.is_read() {
+            return;
+        }
+        self.chronicle.count("changes of unknown outcome");
+        self.add(tag, Operation { by: by.to_owned(), action, called, returned: None });
+    }
+
+    fn add(&self, tag: &str, operation: Operation) {
+        tracing::debug!(target: "history", tag, %operation);
+        self.tags().entry(tag.to_owned()).or_default().push(operation);
+    }
+
+    /// The operations on each tag, in the order in which they were sent.
+    pub(crate) fn by_tag(&self) -> BTreeMap<String, Vec<Operation>> {
+        let mut tags = self.tags().clone();
+        for operations in tags.values_mut() {
+            operations.sort_by_key(|operation| operation.called);
+        }
+        tags
+    }
+}

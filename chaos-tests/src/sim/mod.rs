@@ -1,0 +1,33 @@
+//! Failures simulated: the node that runs in production, in a worse world, repeatable from a seed.
+//!
+//! Everything here runs on one thread and on simulated time. [`run`] builds a [`Plan`] from a seed,
+//! starts its nodes on simulated disks in a simulated network, lets clients work while the
+//! [`nemesis`] breaks things, then lets the cluster heal, and audits what is left. The same seed
+//! gives the same run, to the byte of its trace.
+//!
+//! ```text
+//! seed -> Plan -> Machine (disk, node::Node::start) x N ----+
+//!              -> Client (push, pull, move, delete) x M ----+--> History, Timeline, Coverage
+//!              -> Nemesis (kill, cut, fill, skew) ----------+
+//!                         after every tick: invariants::Watch
+//!                         at the end:       invariants::audit
+//! ```
+
+mod chronicle;
+mod client;
+mod dice;
+mod disk;
+mod history;
+mod http;
+mod invariants;
+mod linearizable;
+mod machine;
+mod nemesis;
+mod objects;
+mod plan;
+mod run;
+mod world;
+
+pub use chronicle::{Chronicle, Violation};
+pub use plan::Plan;
+pub use run::{Report, run};

@@ -1,0 +1,156 @@
+//! The object store that all nodes share, with what object stores do: they take their time, are
+//! away for a while, and fail although they have done what was asked.
+
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use proto::{ClusterId, ObjectKey};
+use storage::blob::{BlobsError, ClaimError, MemoryBlobs, Position};
+use storage::{Blobs, ByteStream};
+
+use super::chronicle::Chronicle;
+use super::dice::Dice;
+
+/// A store of objects in memory that answers late, or not. Clones are the same store.
+#[derive(Clone)]
+pub(crate) struct SimObjects {
+    objects: MemoryBlobs,
+    mood: Arc<Mutex<Mood>>,
+    chronicle: Chronicle,
+}
+
+struct Mood {
+    dice: Dice,
+    is_away: bool,
+    /// One in how many calls fails; 0: none.
+    fails_one_in: u64,
+}
+
+/// What becomes of one call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Done,
+    /// Nothing is done.
+    Refused,
+    /// It is done, but the answer is lost.
+    DoneUnheard,
+}
+
+impl SimObjects {
+    pub(crate) fn new(dice: Dice, chronicle: Chronicle) -> Self {
+        let mood = Mood { dice, is_away: false, fails_one_in: 0 };
+        Self { objects: MemoryBlobs::new(), mood: Arc::new(Mutex::new(mood)), chronicle }
+    }
+
+    fn mood(&self) -> MutexGuard<'_, Mood> {
+        self.mood.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets whether the store answers at all.
+    pub(crate) fn set_away(&self, is_away: bool) {
+        self.mood().is_away = is_away;
+    }
+
+    /// Sets that one in `fails_one_in` calls fails; 0: none.
+    pub(crate) fn set_failing(&self, fails_one_in: u64) {
+        self.mood().fails_one_in = fails_one_in;
+    }
+
+    /// The time that a call takes passes; then its fate is known.
+    async fn fate(&self) -> Fate {
+        let (takes, fate) = {
+            let mut mood = self.mood();
+            let takes = mood.dice.millis(0..=20);
+            let fails = mood.fails_one_in > 0 && {
+                let one_in = mood.fails_one_in;
+                mood.dice.one_in(one_in)
+            };
+            let fate = match (mood.is_away, fails) {
+                (true, _) => Fate::Refused,
+                (false, false) => Fate::Done,
+                (false, true) if mood.dice.one_in(2) => Fate::DoneUnheard,
+                (false, true) => Fate::Refused,
+            };
+            (takes, fate)
+        };
+        tokio::time::sleep(takes).await;
+        if fate != Fate::Done {
+            self.chronicle.count("calls to the object store that failed");
+        }
+        fate
+    }
+
+    async fn call<T>(
+        &self,
+        work: impl Future<Output = Result<T, BlobsError>> + Send,
+    ) -> Result<T, BlobsError> {
+        let fate = self.fate().await;
+        if fate == Fate::Refused {
+            return Err(unavailable());
+        }
+        let done = work.await?;
+        if fate == Fate::DoneUnheard { Err(unavailable()) } else { Ok(done) }
+    }
+}
+
+fn unavailable() -> BlobsError {
+    BlobsError::Unavailable(io::Error::other("503 SlowDown (simulated)"))
+}
+
+#[async_trait]
+impl Blobs for SimObjects {
+    async fn claim(&self, cluster: ClusterId, may_bind: bool) -> Result<(), ClaimError> {
+        if self.fate().await == Fate::Refused {
+            return Err(ClaimError::Store(unavailable()));
+        }
+        self.objects.claim(cluster, may_bind).await
+    }
+
+    async fn append(
+        &self,
+        upload: ObjectKey,
+        at: Position,
+        body: ByteStream,
+    ) -> Result<Position, BlobsError> {
+        self.call(self.objects.append(upload, at, body)).await
+    }
+
+    async fn position(&self, upload: ObjectKey) -> Result<Position, BlobsError> {
+        self.call(self.objects.position(upload)).await
+    }
+
+    async fn seal(&self, upload: ObjectKey, at: Position) -> Result<ObjectKey, BlobsError> {
+        self.call(self.objects.seal(upload, at)).await
+    }
+
+    async fn settle(
+        &self,
+        upload: ObjectKey,
+        object: ObjectKey,
+        kept: ObjectKey,
+    ) -> Result<(), BlobsError> {
+        self.call(self.objects.settle(upload, object, kept)).await
+    }
+
+    async fn abandon(&self, upload: ObjectKey) -> Result<(), BlobsError> {
+        self.call(self.objects.abandon(upload)).await
+    }
+
+    async fn extent(&self, object: ObjectKey) -> Result<u64, BlobsError> {
+        self.call(self.objects.extent(object)).await
+    }
+
+    async fn read(&self, object: ObjectKey, range: Range<u64>) -> Result<ByteStream, BlobsError> {
+        self.call(self.objects.read(object, range)).await
+    }
+
+    async fn delete(&self, object: ObjectKey) -> Result<(), BlobsError> {
+        self.call(self.objects.delete(object)).await
+    }
+
+    async fn probe(&self) -> Result<(), BlobsError> {
+        self.call(self.objects.probe()).await
+    }
+}

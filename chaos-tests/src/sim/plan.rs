@@ -1,0 +1,104 @@
+//! What a seed means: how large the cluster is, how it is tuned, who works on it and what goes
+//! wrong.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+use node::Config;
+use node::config::Source;
+
+use super::dice::Dice;
+
+/// Where every node listens for clients.
+pub(crate) const API_PORT: u16 = 5000;
+/// Where every node listens for its peers.
+pub(crate) const PEER_PORT: u16 = 5001;
+/// Where every node listens for operators.
+pub(crate) const ADMIN_PORT: u16 = 5002;
+
+/// A run, before it runs.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The seed that all else derives from.
+    pub seed: u64,
+    /// For how long clients work and things go wrong, in simulated time.
+    pub working: Duration,
+    /// How many nodes the cluster has.
+    pub nodes: usize,
+    /// How many of them vote.
+    pub voters: usize,
+    /// How many clients work at a time.
+    pub clients: usize,
+    /// How many tags they move.
+    pub tags: usize,
+    /// Raft's heartbeat, in milliseconds.
+    pub heartbeat: u64,
+    /// After how many entries the log is purged.
+    pub snapshot_every: u64,
+    /// The longest that a message travels, in milliseconds, while nothing is wrong.
+    pub latency: u64,
+    /// The longest that a disk takes to sync, in milliseconds, while nothing is wrong.
+    pub sync: u64,
+    /// The pause between two faults, on average.
+    pub calm: Duration,
+}
+
+impl Plan {
+    /// The plan of a seed, with faults and work for `working`.
+    pub fn of(seed: u64, working: Duration) -> Self {
+        let mut dice = Dice::new(seed, "plan");
+        let nodes = *dice.pick(&[3, 3, 3, 4, 5, 5, 7]);
+        let voters = if nodes >= 5 && dice.one_in(2) { 5 } else { 3 };
+        Self {
+            seed,
+            working,
+            nodes,
+            voters,
+            clients: usize::try_from(dice.number(2..=5)).unwrap_or(2),
+            tags: usize::try_from(dice.number(1..=6)).unwrap_or(1),
+            heartbeat: dice.number(50..=200),
+            snapshot_every: *dice.pick(&[20, 50, 200, 10_000]),
+            latency: *dice.pick(&[2, 5, 20, 50]),
+            sync: *dice.pick(&[1, 5, 20]),
+            calm: dice.millis(1000..=5000),
+        }
+    }
+
+    /// The names of the nodes.
+    pub(crate) fn node_names(&self) -> Vec<String> {
+        (1..=self.nodes).map(node_name).collect()
+    }
+
+    /// The configuration of node `number`, in the form in which an operator writes it.
+    pub(crate) fn config(&self, number: usize) -> Result<Config> {
+        let others = (1..=self.nodes).filter(|other| *other != number);
+        let others: Vec<String> =
+            others.map(|other| format!("'{}:{PEER_PORT}'", node_name(other))).collect();
+        // The first founds the cluster.
+        let join = if number == 1 { String::new() } else { others.join(", ") };
+        let text = format!(
+            "[node]\ndata_dir = '/node'\n\
+             [storage]\npath = '/blobs'\n\
+             [api]\nlisten = '0.0.0.0:{API_PORT}'\n\
+             [peer]\nlisten = '0.0.0.0:{PEER_PORT}'\nadvertise = '{}:{PEER_PORT}'\n\
+             [admin]\nlisten = '0.0.0.0:{ADMIN_PORT}'\n\
+             [cluster]\njoin = [{join}]\nvoters = {}\n\
+             [raft]\nheartbeat_ms = {}\nelection_min_ms = {}\nelection_max_ms = {}\n\
+             replace_after_s = 15\nsnapshot_every = {}\n",
+            node_name(number),
+            self.voters,
+            self.heartbeat,
+            self.heartbeat * 4,
+            self.heartbeat * 7,
+            self.snapshot_every,
+        );
+        let mut source = Source::default().with_text(Path::new("simulated.toml"), &text)?;
+        Ok(Config::read(&mut source)?)
+    }
+}
+
+/// The name of node `number` in the simulated network.
+pub(crate) fn node_name(number: usize) -> String {
+    format!("node-{number}")
+}
