@@ -3,23 +3,13 @@
 # A port that the nodes leave free between theirs.
 proxy_port() { echo $((BASE_PORT + 5)); }
 
+# With the configuration for users, on this run's ports: the playground's layout is the same from any base port.
 start_proxy() {
-    {
-        cat <<'END'
-global
-    maxconn 256
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 60s
-    timeout server 60s
-END
-        printf 'frontend registry\n    bind 127.0.0.1:%d\n    default_backend nodes\n' "$(proxy_port)"
-        printf 'backend nodes\n    balance roundrobin\n'
-        for node in "${NODES[@]}"; do
-            printf '    server node-%d 127.0.0.1:%d\n' "$node" "$(api_port "$node")"
-        done
-    } >"$WORK/haproxy.cfg"
+    local port ports=()
+    for port in 5000 5002 5005 5010 5012 5020 5022; do
+        ports+=(--expression "s/:$port\\b/:$((BASE_PORT + port - 5000))/; s/port $port\\b/port $((BASE_PORT + port - 5000))/")
+    done
+    sed "${ports[@]}" "$REPOSITORY/deploy/haproxy/haproxy.cfg" >"$WORK/haproxy.cfg"
     # In the foreground, so that its process id is this one's child.
     haproxy -db -f "$WORK/haproxy.cfg" >"$WORK/haproxy.log" 2>&1 &
     echo $! >"$WORK/haproxy.pid"
