@@ -47,7 +47,7 @@ chaos: prerequisites ## Simulates 50 clusters that fail, each from a seed, and t
 
 .PHONY: interop
 interop: build ## Plays the story of a cluster with docker, skopeo and crane, on an engine of its own.
-	@tools/prerequisites interop
+	@tools/prerequisites interop $(if $(findstring s3,$(ARGS)),s3)
 	@deploy/interop/run $(ARGS)
 
 .PHONY: conformance

@@ -1,0 +1,34 @@
+# The S3 store of a run with `--storage s3`: MinIO in a folder of this run.
+
+start_store() {
+    "$REPOSITORY/tools/s3-server" minio "$WORK/s3" >"$WORK/s3.log" 2>&1 &
+    echo $! >"$WORK/s3.pid"
+    eventually 60 0.1 store_is_ready || {
+        tail -n 20 "$WORK/s3.log"
+        return 1
+    }
+}
+
+store_is_ready() {
+    [ -e "$WORK/s3/env" ] || return 1
+    local endpoint
+    endpoint="$(. "$WORK/s3/env" && echo "$ROADSTEAD_STORAGE_ENDPOINT")"
+    curl --silent --fail --max-time 2 --output /dev/null "$endpoint/minio/health/ready"
+}
+
+# From here on every playground keeps its blobs there. Not a part of a step, which could not set variables.
+use_store() {
+    # shellcheck source=/dev/null
+    [ ! -e "$WORK/s3/env" ] || . "$WORK/s3/env"
+}
+
+# A run that kept its blobs elsewhere would have shown nothing about S3.
+store_has_blobs() { [ "$(find "$WORK/s3/data/roadstead" -mindepth 2 -type f | head -n 1 | wc -l)" -eq 1 ]; }
+
+stop_store() {
+    local pid
+    pid="$(cat "$WORK/s3.pid" 2>/dev/null)" || return 0
+    rm "$WORK/s3.pid"
+    kill "$pid" 2>/dev/null || return 0
+    eventually 10 0.1 has_ended_or_is_zombie "$pid" || kill -KILL "$pid"
+}
