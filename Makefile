@@ -46,7 +46,7 @@ chaos: prerequisites ## Simulates 50 clusters that fail, each from a seed, and t
 	@"$(chaos)" sweep --count 50 --jobs 2 $(ARGS)
 
 .PHONY: interop
-interop: build ## Plays the story of a cluster with docker, skopeo and crane, on an engine of its own.
+interop: build ## Plays the story of a cluster with the clients that people use, on an engine of its own.
 	@tools/prerequisites interop $(if $(findstring s3,$(ARGS)),s3)
 	@deploy/interop/run $(ARGS)
 

@@ -20,6 +20,15 @@ as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo --non-interactive "$@"; fi
 }
 
+# The engine leaves the packet filter alone, so a filter that drops what crosses bridges would stop compose late and
+# without a word.
+bridges_are_open() {
+    [ "$(cat /proc/sys/net/bridge/bridge-nf-call-iptables 2>/dev/null)" = 1 ] || return 0
+    as_root iptables --list-rules FORWARD 2>/dev/null | grep -qx -e '-P FORWARD DROP' || return 0
+    echo 'iptables drops what crosses bridges: run `sysctl net.bridge.bridge-nf-call-iptables=0`, or stop the other engine'
+    return 1
+}
+
 start_engine() {
     mkdir -p "$WORK/engine/client"
     echo '{}' >"$WORK/engine/daemon.json"
