@@ -40,6 +40,8 @@ async fn suite(kind: &'static str, races: Races) {
     assert_eq!(one.is_conditional().await.unwrap(), races == Races::OneWins);
     blobs::all(&one).await;
     blobs::shared(&one, &other, races).await;
+    let settings = S3Settings { upload_parts_max: 12, ..server.settings("bounded") };
+    blobs::bounded(&S3Blobs::open(&settings).await.unwrap(), 12).await;
 
     nothing_is_left_behind(&server.settings("left")).await;
     an_object_of_many_parts_goes_on_in_another(&server.settings("many")).await;

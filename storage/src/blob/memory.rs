@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use proto::limits::UPLOAD_PARTS_MAX;
 use proto::{ClusterId, ObjectKey};
 
 use super::{Blobs, BlobsError, ByteStream, ClaimError, Position};
@@ -15,8 +16,16 @@ use super::{Blobs, BlobsError, ByteStream, ClaimError, Position};
 /// An object store in memory. A clone is the same store, as another node sees it.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryBlobs {
-    objects: Arc<Mutex<BTreeMap<ObjectKey, Vec<Bytes>>>>,
+    objects: Arc<Mutex<BTreeMap<ObjectKey, Object>>>,
     owner: Arc<Mutex<Option<ClusterId>>>,
+}
+
+/// The bytes of an object.
+#[derive(Clone, Debug, Default)]
+struct Object {
+    frames: Vec<Bytes>,
+    /// How many appends they came in.
+    parts: usize,
 }
 
 impl MemoryBlobs {
@@ -25,7 +34,7 @@ impl MemoryBlobs {
         Self::default()
     }
 
-    fn objects(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Vec<Bytes>>> {
+    fn objects(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Object>> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -55,9 +64,14 @@ impl Blobs for MemoryBlobs {
         let frames: Vec<Bytes> = body.try_collect().await.map_err(BlobsError::Body)?;
         let mut objects = self.objects();
         ends_at(objects.get(&upload), at)?;
-        let length = extent(Some(&frames));
+        let length = length(&frames);
         if length > 0 {
-            objects.entry(upload).or_default().extend(frames);
+            let object = objects.entry(upload).or_default();
+            if object.parts >= UPLOAD_PARTS_MAX {
+                return Err(BlobsError::TooManyParts);
+            }
+            object.parts += 1;
+            object.frames.extend(frames);
         }
         Ok(Position::at(at.extent + length))
     }
@@ -89,8 +103,9 @@ impl Blobs for MemoryBlobs {
     }
 
     async fn read(&self, object: ObjectKey, range: Range<u64>) -> Result<ByteStream, BlobsError> {
-        let frames = self.objects().get(&object).cloned().unwrap_or_default();
-        if !range.is_empty() && extent(Some(&frames)) < range.end {
+        let frames = self.objects().get(&object).map(|found| found.frames.clone());
+        let frames = frames.unwrap_or_default();
+        if !range.is_empty() && length(&frames) < range.end {
             return Err(BlobsError::Missing(object));
         }
         Ok(stream::iter(within(&frames, range)).map(io::Result::Ok).boxed())
@@ -107,12 +122,16 @@ impl Blobs for MemoryBlobs {
 }
 
 /// How many bytes an object has, 0 when there is none.
-fn extent(frames: Option<&Vec<Bytes>>) -> u64 {
-    frames.into_iter().flatten().map(|frame| frame.len() as u64).sum()
+fn extent(object: Option<&Object>) -> u64 {
+    object.map_or(0, |object| length(&object.frames))
 }
 
-fn ends_at(frames: Option<&Vec<Bytes>>, at: Position) -> Result<(), BlobsError> {
-    match extent(frames) {
+fn length(frames: &[Bytes]) -> u64 {
+    frames.iter().map(|frame| frame.len() as u64).sum()
+}
+
+fn ends_at(object: Option<&Object>, at: Position) -> Result<(), BlobsError> {
+    match extent(object) {
         extent if extent == at.extent => Ok(()),
         extent => Err(BlobsError::Offset { extent }),
     }
@@ -148,5 +167,6 @@ mod tests {
         let blobs = MemoryBlobs::new();
         conformance::blobs::all(&blobs).await;
         conformance::blobs::shared(&blobs, &blobs.clone(), Races::OneWins).await;
+        conformance::blobs::bounded(&blobs, UPLOAD_PARTS_MAX).await;
     }
 }

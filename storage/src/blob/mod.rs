@@ -5,6 +5,7 @@
 //! Keys are made at random before the first byte and never used again: nothing is ever copied,
 //! moved or replaced.
 
+mod body;
 mod disk;
 mod error;
 mod memory;
@@ -57,8 +58,8 @@ pub trait Blobs: Send + Sync + 'static {
     /// was. Dropping it later leaves the upload with all of the part or without it.
     ///
     /// # Errors
-    /// [`BlobsError::Offset`] when the upload does not stand at `at`; [`BlobsError::Body`] when
-    /// `body` failed.
+    /// [`BlobsError::Offset`] when the upload does not stand at `at`; [`BlobsError::TooManyParts`]
+    /// when it has as many parts as it may have; [`BlobsError::Body`] when `body` failed.
     async fn append(
         &self,
         upload: ObjectKey,

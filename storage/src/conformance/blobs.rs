@@ -53,6 +53,14 @@ pub async fn shared(one: &dyn Blobs, other: &dyn Blobs, races: Races) {
     races::all(one, other, races).await;
 }
 
+/// Checks that a store which lets an upload have `most` parts, at least 10, holds to that.
+///
+/// # Panics
+/// When the engine breaks a promise.
+pub async fn bounded(blobs: &dyn Blobs, most: usize) {
+    chunks::an_upload_has_a_bounded_number_of_parts(blobs, most).await;
+}
+
 /// Whoever joins a cluster finds its store, and never an empty one or another's.
 async fn a_store_belongs_to_one_cluster(blobs: &dyn Blobs) {
     let (own, other) = (ClusterId::from_bytes([1; 16]), ClusterId::from_bytes([2; 16]));

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use proto::ObjectKey;
-use proto::limits::UPLOAD_PARTS_MAX;
 use tempfile::NamedTempFile;
 use tokio::task::JoinHandle;
 
@@ -14,31 +13,33 @@ use super::error::{blocking, failure, joined};
 use super::folder::Folder;
 use super::parts::{self, Part};
 use super::writeback::Writeback;
+use crate::blob::body::begun;
 use crate::blob::{BlobsError, ByteStream};
 
 /// Bytes that are gathered before they are written: few switches between threads, and little memory
 /// for a transfer, which holds this much twice.
 const GATHER_BYTES: usize = 1024 * 1024;
 
-/// Appends `body` to `object`, see [`crate::Blobs::append`].
+/// Appends `body` to `object`, which may have `parts_max` parts, see [`crate::Blobs::append`].
 pub(super) async fn append(
     folder: &Arc<Folder>,
     object: ObjectKey,
     offset: u64,
+    parts_max: usize,
     body: ByteStream,
 ) -> Result<u64, BlobsError> {
     let place = Arc::clone(folder);
-    let (previous, file) = blocking(move || {
-        let previous = last_before(&place, object, offset)?;
-        Ok((previous, place.temporary().map_err(failure)?))
-    })
-    .await?;
+    let (previous, count) = blocking(move || last_before(&place, object, offset)).await?;
+    let Some(body) = begun(body).await? else { return Ok(offset) };
+    // Decided on what the store has, whatever clients were told.
+    if count >= parts_max {
+        return Err(BlobsError::TooManyParts);
+    }
+    let place = Arc::clone(folder);
+    let file = blocking(move || place.temporary().map_err(failure)).await?;
     let (file, length) = receive(file, body).await?;
     let place = Arc::clone(folder);
     blocking(move || {
-        if length == 0 {
-            return last_before(&place, object, offset).map(|_| offset);
-        }
         file.as_file().sync_data().map_err(failure)?;
         if parts::publish(&place, object, previous.as_ref(), file).map_err(failure)? {
             return Ok(offset + length);
@@ -48,17 +49,16 @@ pub(super) async fn append(
     .await
 }
 
-/// The last part of `object`, which must end at `offset`; none when it must have no parts. That
-/// there is room for another is decided here, on what the store has, whatever clients were told.
+/// The last part of `object`, which must end at `offset`, or none when it must have no parts; and
+/// how many there are.
 fn last_before(
     folder: &Folder,
     object: ObjectKey,
     offset: u64,
-) -> Result<Option<Part>, BlobsError> {
+) -> Result<(Option<Part>, usize), BlobsError> {
     let (last, count) = parts::last(folder, object).map_err(failure)?;
     match last.as_ref().map_or(0, |part| part.end) {
-        extent if extent == offset && count >= UPLOAD_PARTS_MAX => Err(BlobsError::TooManyParts),
-        extent if extent == offset => Ok(last),
+        extent if extent == offset => Ok((last, count)),
         extent => Err(BlobsError::Offset { extent }),
     }
 }

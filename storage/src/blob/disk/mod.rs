@@ -33,6 +33,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use proto::limits::UPLOAD_PARTS_MAX;
 use proto::{ClusterId, ObjectKey};
 
 use self::error::{blocking, failure};
@@ -45,6 +46,7 @@ pub use self::error::OpenError;
 #[derive(Clone, Debug)]
 pub struct DiskBlobs {
     folder: Arc<Folder>,
+    parts_max: usize,
 }
 
 impl DiskBlobs {
@@ -54,7 +56,12 @@ impl DiskBlobs {
     /// # Errors
     /// [`OpenError`]: the folder is not ours, or cannot be written.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, OpenError> {
-        Ok(Self { folder: Arc::new(Folder::open(dir.as_ref())?) })
+        Ok(Self { folder: Arc::new(Folder::open(dir.as_ref())?), parts_max: UPLOAD_PARTS_MAX })
+    }
+
+    /// The same store, which lets an upload have at most `most` parts.
+    pub fn with_parts_max(self, most: usize) -> Self {
+        Self { parts_max: most, ..self }
     }
 }
 
@@ -83,7 +90,8 @@ impl Blobs for DiskBlobs {
         at: Position,
         body: ByteStream,
     ) -> Result<Position, BlobsError> {
-        append::append(&self.folder, upload, at.extent, body).await.map(Position::at)
+        let end = append::append(&self.folder, upload, at.extent, self.parts_max, body).await?;
+        Ok(Position::at(end))
     }
 
     async fn position(&self, upload: ObjectKey) -> Result<Position, BlobsError> {

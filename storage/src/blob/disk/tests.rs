@@ -24,6 +24,7 @@ async fn a_folder_does_all_that_an_object_store_must() {
     let other = DiskBlobs::open(dir.path()).unwrap();
     conformance::blobs::all(&one).await;
     conformance::blobs::shared(&one, &other, Races::OneWins).await;
+    conformance::blobs::bounded(&one.with_parts_max(12), 12).await;
     until_tmp_is_empty(&dir).await;
 }
 
@@ -61,8 +62,8 @@ async fn an_object_has_a_bounded_number_of_parts() {
         fs::write(blobs.folder.part(OBJECT, offset - 1), "x").unwrap();
     }
     let end = UPLOAD_PARTS_MAX as u64;
-    let append = |offset| append::append(&blobs.folder, OBJECT, offset, body("x"));
-    assert_eq!(append(end - 1).await.unwrap(), end, "the last one");
+    let append = |offset| blobs.append(OBJECT, Position::at(offset), body("x"));
+    assert_eq!(append(end - 1).await.unwrap().extent, end, "the last one");
     let refused = append(end).await;
     assert!(matches!(refused, Err(BlobsError::TooManyParts)), "{refused:?}");
     assert_eq!(blobs.extent(OBJECT).await.unwrap(), end);

@@ -64,6 +64,7 @@ struct Store {
     bucket: Arc<Bucket>,
     publisher: Publisher,
     parts_max: u16,
+    upload_parts_max: usize,
     presigned_for: Duration,
     /// The cluster that the store must be found to belong to before it is used, when it could not
     /// be reached as that was asked.

@@ -44,6 +44,7 @@ impl S3Blobs {
             bucket,
             publisher: Publisher::default(),
             parts_max: settings.parts_max,
+            upload_parts_max: settings.upload_parts_max,
             presigned_for: settings.presigned_for,
             unclaimed: OnceLock::new(),
             claimed: OnceCell::new(),

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use proto::limits::UPLOAD_PARTS_MAX;
+
 /// A bucket, and how to use it. Where no credentials are given, they come from where Amazon's
 /// clients look for them: environment variables, the profile of the user, a web identity token, or
 /// the machine's role.
@@ -26,6 +28,8 @@ pub struct S3Settings {
     pub presigned_for: Duration,
     /// Most parts of one multipart upload: 10,000 on S3.
     pub parts_max: u16,
+    /// Most appends to one upload: [`UPLOAD_PARTS_MAX`].
+    pub upload_parts_max: usize,
 }
 
 impl S3Settings {
@@ -41,6 +45,7 @@ impl S3Settings {
             credentials: None,
             presigned_for: Duration::from_secs(5 * 60),
             parts_max: 10_000,
+            upload_parts_max: UPLOAD_PARTS_MAX,
         }
     }
 }

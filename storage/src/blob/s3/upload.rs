@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{StreamExt as _, stream};
 use proto::ObjectKey;
 
 use super::bucket::{Condition, Found};
@@ -13,6 +12,7 @@ use super::cursor::{Cursor, Segment, encode_index, length};
 use super::draft::Draft;
 use super::sizes::{REPLACED_MAX, SEGMENT_MIN};
 use super::{Store, fresh_tip};
+use crate::blob::body::begun;
 use crate::blob::{BlobsError, ByteStream, Position};
 
 impl Store {
@@ -38,6 +38,10 @@ impl Store {
             Some((found, cursor)) => (Some(found), cursor.segments, cursor.replaced),
             None => (None, Vec::new(), Vec::new()),
         };
+        // Each append has left a segment, which may be replaced by now.
+        if segments.len() + replaced.len() >= self.upload_parts_max {
+            return Err(BlobsError::TooManyParts);
+        }
         let may_replace = length(&replaced) < REPLACED_MAX;
         let tail = segments.pop_if(|last| may_replace && last.length < SEGMENT_MIN);
         replaced.extend(tail);
@@ -220,18 +224,4 @@ impl Store {
 
 fn position(found: Option<&(Found, Cursor)>) -> Position {
     found.map_or(Position::START, |(_, cursor)| cursor.position())
-}
-
-/// `body` from its first byte on; `None` when it has none.
-async fn begun(mut body: ByteStream) -> Result<Option<ByteStream>, BlobsError> {
-    loop {
-        match body.next().await.transpose().map_err(BlobsError::Body)? {
-            None => return Ok(None),
-            Some(frame) if frame.is_empty() => {}
-            Some(frame) => {
-                let first = stream::once(async move { Ok(frame) });
-                return Ok(Some(first.chain(body).boxed()));
-            }
-        }
-    }
 }

@@ -7,7 +7,7 @@ use futures::{StreamExt as _, stream};
 use proto::ObjectKey;
 
 use super::trial::{Trial, body, content, fresh_key, is_missing};
-use crate::blob::{Blobs, BlobsError, ByteStream};
+use crate::blob::{Blobs, BlobsError, ByteStream, Position};
 
 const MIB: u64 = 1024 * 1024;
 /// Lengths beside the buffers and minima of engines, in bytes.
@@ -34,6 +34,32 @@ async fn an_upload_of_a_hundred_parts_is_whole(blobs: &dyn Blobs) {
     assert_eq!(content(blobs, object, 0..whole.len() as u64).await, whole.as_bytes());
     blobs.delete(object).await.unwrap();
     assert_eq!(blobs.extent(object).await.unwrap(), 0);
+}
+
+/// After its last part an upload takes no other; what it has can still become an object, and other
+/// uploads are as they were. Parts count whatever their size, also where small ones are put
+/// together.
+pub(super) async fn an_upload_has_a_bounded_number_of_parts(blobs: &dyn Blobs, most: usize) {
+    let mut upload = Trial::new(blobs);
+    let mut lengths = vec![1; most - 3];
+    lengths.extend([5 * MIB, 1, 1]);
+    for length in lengths {
+        let end = upload.at.extent + length;
+        assert_eq!(upload.add_body(pattern(upload.at.extent..end)).await, end);
+    }
+    for frames in [&["x"][..], &["", "x", "y"]] {
+        let refused = blobs.append(upload.key, upload.at, body(frames)).await;
+        assert!(matches!(refused, Err(BlobsError::TooManyParts)), "{refused:?}");
+        assert_eq!(blobs.position(upload.key).await.unwrap(), upload.at);
+    }
+    assert_eq!(upload.add(&[]).await, upload.at.extent, "an empty body is no part");
+    let elsewhere = blobs.append(upload.key, Position::START, body(&["x"])).await;
+    assert!(matches!(elsewhere, Err(BlobsError::Offset { .. })), "{elsewhere:?}");
+    let object = upload.seal().await;
+    blobs.settle(upload.key, object, object).await.unwrap();
+    check(blobs, object, 0..upload.at.extent).await;
+    blobs.delete(object).await.unwrap();
+    assert_eq!(Trial::new(blobs).add(&["x"]).await, 1);
 }
 
 /// Small and large chunks after one another are read as one, and all of them go when it is deleted.
