@@ -1,9 +1,10 @@
-//! The head of an HTTP/1 request, read more strictly than by the parser behind it: a request that
-//! two readers could take for different ones is refused, because one of them may be a proxy that
+//! The head of an HTTP/1 request, read more strictly than by hyper behind it: a request that two
+//! readers could take for different ones is refused, because one of them may be a proxy that
 //! checked another request than the one that is served (RFC 9112, section 11.2).
 
 use http::Uri;
 use http::uri::Authority;
+use httparse::{EMPTY_HEADER, Request, Status};
 use proto::limits::{HEADERS_MAX, TARGET_BYTES_MAX};
 
 use super::fault::Fault;
@@ -26,22 +27,32 @@ struct Said<'a> {
 }
 
 /// Reads `head`, from its first byte to the empty line that ends it, and answers how the body after
-/// it is delimited.
+/// it is delimited. Its lines end by CR and LF, which is not checked here.
 ///
 /// # Errors
 /// What is wrong with it.
 pub(super) fn check(head: &[u8]) -> Result<BodyLength, Fault> {
-    let malformed = || Fault::Malformed("a request ends each of its lines by CR and LF");
-    let lines = head.strip_suffix(b"\r\n\r\n").ok_or_else(malformed)?;
-    let mut lines = Lines(Some(lines));
-    let request_line = lines.next().ok_or_else(malformed)?;
-    let (target, is_old) = request_target(request_line)?;
+    let mut headers = [EMPTY_HEADER; HEADERS_MAX];
+    let mut request = Request::new(&mut headers);
+    // The same parser as hyper's: both see the same words, or neither does.
+    let parsed = request.parse(head).map_err(fault)?;
+    let (Status::Complete(_), Some(method), Some(target), Some(version)) =
+        (parsed, request.method, request.path, request.version)
+    else {
+        return Err(Fault::Malformed(REQUEST_LINE));
+    };
+    if target.len() > TARGET_BYTES_MAX {
+        return Err(Fault::TargetTooLong);
+    }
+    if method == "CONNECT" {
+        return Err(Fault::Malformed("this is a registry, which has no CONNECT: it is no proxy"));
+    }
+    let target = Uri::try_from(target)
+        .map_err(|_| Fault::Malformed("the address of the request is not a valid one"))?;
+    let is_old = version == 0;
     let mut said = Said::default();
-    for (count, line) in lines.enumerate() {
-        if count == HEADERS_MAX {
-            return Err(Fault::HeadTooLarge);
-        }
-        header(line, &mut said)?;
+    for header in &*request.headers {
+        note(header.name, header.value, &mut said)?;
     }
     check_host(&target, said.host, is_old)?;
     match (said.is_chunked, said.length) {
@@ -56,71 +67,31 @@ pub(super) fn check(head: &[u8]) -> Result<BodyLength, Fault> {
     }
 }
 
-/// The lines of a head, without their ends.
-struct Lines<'a>(Option<&'a [u8]>);
+const REQUEST_LINE: &str = "a request begins with: method, address, HTTP/1.1";
 
-impl<'a> Iterator for Lines<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let rest = self.0?;
-        match rest.windows(2).position(|pair| pair == b"\r\n") {
-            Some(end) => {
-                self.0 = Some(&rest[end + 2..]);
-                Some(&rest[..end])
-            }
-            None => self.0.take(),
-        }
+const fn fault(error: httparse::Error) -> Fault {
+    match error {
+        httparse::Error::TooManyHeaders => Fault::HeadTooLarge,
+        httparse::Error::HeaderName | httparse::Error::HeaderValue => Fault::Malformed(
+            "a header is a name, a colon and a value without controls, all on one line",
+        ),
+        _ => Fault::Malformed(REQUEST_LINE),
     }
 }
 
-/// The target of the request line, and whether the request is of HTTP/1.0.
-fn request_target(line: &[u8]) -> Result<(Uri, bool), Fault> {
-    let malformed = Fault::Malformed("a request begins with: method, address, HTTP/1.1");
-    let mut words = line.split(|b| *b == b' ');
-    let (Some(method), Some(target), Some(version), None) =
-        (words.next(), words.next(), words.next(), words.next())
-    else {
-        return Err(malformed);
-    };
-    if target.len() > TARGET_BYTES_MAX {
-        return Err(Fault::TargetTooLong);
-    }
-    let is_old = match version {
-        b"HTTP/1.1" => false,
-        b"HTTP/1.0" => true,
-        _ => return Err(malformed),
-    };
-    if !is_token(method) {
-        return Err(malformed);
-    }
-    let target = Uri::try_from(target)
-        .map_err(|_| Fault::Malformed("the address of the request is not a valid one"))?;
-    Ok((target, is_old))
-}
-
-fn header<'a>(line: &'a [u8], said: &mut Said<'a>) -> Result<(), Fault> {
-    if line.first().is_some_and(|b| matches!(b, b' ' | b'\t')) {
-        return Err(Fault::Malformed("a header does not go on in the next line"));
-    }
-    let malformed = Fault::Malformed("a header is a name, a colon and a value without controls");
-    let colon = line.iter().position(|b| *b == b':').ok_or(malformed)?;
-    let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-    if !is_token(name) || value.iter().any(|b| (*b < b' ' && *b != b'\t') || *b == 0x7f) {
-        return Err(malformed);
-    }
-    if name.eq_ignore_ascii_case(b"host") {
-        let host = std::str::from_utf8(value).map_err(|_| malformed)?;
+fn note<'a>(name: &str, value: &'a [u8], said: &mut Said<'a>) -> Result<(), Fault> {
+    if name.eq_ignore_ascii_case("host") {
+        let host = std::str::from_utf8(value).map_err(|_| Fault::Malformed(NO_HOST))?;
         if said.host.replace(host).is_some() {
             return Err(Fault::Malformed("a request has one Host header, not several"));
         }
-    } else if name.eq_ignore_ascii_case(b"content-length") {
+    } else if name.eq_ignore_ascii_case("content-length") {
         let length = length(value)
             .ok_or(Fault::Malformed("Content-Length is one number of bytes, in digits"))?;
         if said.length.replace(length).is_some() {
             return Err(Fault::Malformed("a request has one Content-Length header, not several"));
         }
-    } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+    } else if name.eq_ignore_ascii_case("transfer-encoding") {
         if said.is_chunked || !value.eq_ignore_ascii_case(b"chunked") {
             return Err(Fault::Malformed("the only Transfer-Encoding is 'chunked', once"));
         }
@@ -128,6 +99,8 @@ fn header<'a>(line: &'a [u8], said: &mut Said<'a>) -> Result<(), Fault> {
     }
     Ok(())
 }
+
+const NO_HOST: &str = "the Host header is not a host and a port";
 
 /// Checks that the request is meant for whom it is sent to (RFC 9112, section 3.2).
 fn check_host(target: &Uri, host: Option<&str>, is_old: bool) -> Result<(), Fault> {
@@ -138,7 +111,7 @@ fn check_host(target: &Uri, host: Option<&str>, is_old: bool) -> Result<(), Faul
     if !host.is_empty() {
         let is_valid = host.parse::<Authority>().is_ok_and(|host| !host.as_str().contains('@'));
         if !is_valid {
-            return Err(Fault::Malformed("the Host header is not a host and a port"));
+            return Err(Fault::Malformed(NO_HOST));
         }
     }
     match target.authority() {
@@ -167,12 +140,6 @@ fn length(value: &[u8]) -> Option<u64> {
     }
     // What hyper keeps for itself at the upper end is no length either.
     std::str::from_utf8(value).ok()?.parse().ok().filter(|length| *length <= u64::MAX - 2)
-}
-
-/// RFC 9110, section 5.6.2.
-fn is_token(text: &[u8]) -> bool {
-    let is_token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
-    !text.is_empty() && text.iter().all(is_token)
 }
 
 #[cfg(test)]
@@ -226,12 +193,15 @@ mod tests {
             ("PUT / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked", "chunked"),
             ("PUT / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: xchunked", "chunked"),
             ("PUT / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked", "HTTP/1.0"),
-            ("GET / HTTP/1.1\r\nhost: a\r\nx: 1\r\n 2", "next line"),
+            ("GET / HTTP/1.1\r\nhost: a\r\nx: 1\r\n 2", "one line"),
             ("GET / HTTP/1.1\r\nhost: a\r\nx : 1", "colon"),
             ("GET / HTTP/1.1\r\nhost: a\r\nx", "colon"),
-            ("GET / HTTP/1.1\r\nhost: a\r\nx: 1\ny: 2", "controls"),
             ("GET / HTTP/1.1\r\nhost: a\r\nx: 1\ry: 2", "controls"),
             ("GET / HTTP/1.1\r\nhost: a\r\nx: \0", "controls"),
+            ("GET / HTTP/1.1\r\nhost: a\r\nx: \r", "controls"),
+            ("PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\u{c}", "controls"),
+            ("PUT / HTTP/1.1\r\nhost: a\r\ncontent-length:\u{b}1", "controls"),
+            ("GET /\u{7f} HTTP/1.1\r\nhost: a", "begins with"),
             ("GET / HTTP/1.1", "needs a Host"),
             ("GET / HTTP/1.1\r\nhost: a\r\nhost: a", "several"),
             ("GET / HTTP/1.1\r\nhost: a b", "not a host"),
@@ -246,6 +216,7 @@ mod tests {
             ("G@T / HTTP/1.1\r\nhost: a", "begins with"),
             ("GET /<x> HTTP/1.1\r\nhost: a", "not a valid"),
             ("GET x HTTP/1.1\r\nhost: a", ""),
+            ("CONNECT a:1 HTTP/1.1\r\nhost: a:1", "no proxy"),
         ] {
             let fault = checked(&format!("{head}\r\n\r\n"));
             let Err(Fault::Malformed(reason)) = fault else { panic!("{head}: {fault:?}") };

@@ -2,6 +2,7 @@
 //! one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test panics")]
 
+mod agreement;
 mod one;
 mod two;
 
