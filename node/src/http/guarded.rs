@@ -2,14 +2,13 @@
 //! and a client that takes nothing of what it is sent is hung up on.
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::time::timeout;
 
 use super::fault::Fault;
 use super::heads::Heads;
@@ -23,7 +22,7 @@ pub(super) type Refused = Arc<OnceLock<(u64, Fault)>>;
 /// read that (RFC 9112, section 9.6).
 const LINGER: Duration = Duration::from_secs(2);
 /// Most bytes that are taken so: what is on its way on a fast network, and 2 MiB of headers.
-const LINGER_BYTES: usize = 8 * 1024 * 1024;
+const LINGER_BYTES: u64 = 8 * 1024 * 1024;
 
 /// See the module.
 pub(super) struct Guarded {
@@ -36,12 +35,6 @@ pub(super) struct Guarded {
     handed: usize,
     has_ended: bool,
     alarm: Alarm,
-    linger: Option<Linger>,
-}
-
-struct Linger {
-    until: Pin<Box<Sleep>>,
-    taken: usize,
 }
 
 impl Guarded {
@@ -68,8 +61,23 @@ impl Guarded {
             handed: 0,
             has_ended: false,
             alarm: Alarm::new(patience),
-            linger: None,
         }
+    }
+
+    /// Ends the connection, so that the last answer arrives: to close it on a client that is still
+    /// sending would reset it, and take the answer from under the client.
+    pub(super) async fn hang_up(mut self) {
+        let is_sending = !self.has_ended && self.heads.as_ref().is_some_and(Heads::is_midway);
+        let last = async {
+            self.connection.shutdown().await?;
+            if is_sending {
+                let mut rest = (&mut self.connection).take(LINGER_BYTES);
+                tokio::io::copy(&mut rest, &mut tokio::io::sink()).await?;
+            }
+            io::Result::Ok(())
+        };
+        // It is closed in any case, now or then.
+        let _ = timeout(LINGER, last).await;
     }
 
     /// Hands on what is ready; answers whether there was any.
@@ -82,7 +90,8 @@ impl Guarded {
         buffer.put_slice(&rest[..length]);
         self.handed += length;
         if self.handed == self.ready.len() {
-            self.ready.clear();
+            // A connection that is idle keeps nothing.
+            self.ready = Vec::new();
             self.handed = 0;
         }
         true
@@ -103,24 +112,6 @@ impl Guarded {
             }
         }
         written
-    }
-
-    /// Takes what the client still sends, for a while.
-    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let linger =
-            self.linger.get_or_insert_with(|| Linger { until: Box::pin(sleep(LINGER)), taken: 0 });
-        let mut scratch = [MaybeUninit::uninit(); 8 * 1024];
-        while linger.taken < LINGER_BYTES {
-            let mut buffer = ReadBuf::uninit(&mut scratch);
-            match Pin::new(&mut self.connection).poll_read(cx, &mut buffer) {
-                Poll::Pending => return linger.until.as_mut().poll(cx),
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
-                    linger.taken += buffer.filled().len();
-                }
-                Poll::Ready(_) => break,
-            }
-        }
-        Poll::Ready(())
     }
 }
 
@@ -178,16 +169,7 @@ impl AsyncWrite for Guarded {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.linger.is_none() {
-            ready!(Pin::new(&mut self.connection).poll_shutdown(cx))?;
-        }
-        // Closing now would reset the connection, and take the answer from under the client.
-        let is_midway = self.heads.as_ref().is_some_and(Heads::is_midway);
-        if is_midway && !self.has_ended {
-            ready!(self.poll_linger(cx));
-            self.has_ended = true;
-        }
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.connection).poll_shutdown(cx)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -5,8 +5,9 @@
 //!
 //! ```text
 //! Listener -> serve: how many connections, of whom
-//!          -> conversation: HTTP/1 or 2 (opening), until when (paced)
-//!          -> guarded: what of HTTP/1 the parser gets to see (heads -> head, framing -> fault)
+//!          -> conversation: HTTP/1 or 2 (opening)
+//!          -> one: what of it hyper gets to see (guarded -> heads -> head, framing -> fault)
+//!             two: how long an answer may be held back (paced)
 //!          -> hyper -> router
 //! ```
 
@@ -16,9 +17,11 @@ mod framing;
 mod guarded;
 mod head;
 mod heads;
+mod one;
 mod opening;
 mod pace;
 mod paced;
+mod two;
 
 use std::io;
 use std::sync::Arc;

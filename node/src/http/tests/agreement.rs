@@ -351,7 +351,7 @@ fn stream() -> impl Strategy<Value = Said> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(5000))]
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
 
     #[test]
     fn hyper_finds_the_ends_of_requests_where_the_door_found_them(said in stream(), size in 1usize..200) {

@@ -35,6 +35,10 @@ async fn a_request_that_two_readers_read_differently_is_400_and_closed() {
         "GET / HTTP/1.1\r\n\r\n",
         "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
         "GET / HTTP/1.1\r\nhost: a/b\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nx: \r\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nx: \u{c}\r\n\r\n",
+        "GET /\u{7f} HTTP/1.1\r\nhost: a\r\n\r\n",
+        "CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n",
         "GET / HTTP/3.0\r\nhost: a\r\n\r\n",
         "\x16\x03\x01\x02\x00\x01\x00\x01\u{7f}",
         "nonsense\r\n\r\n",
@@ -209,4 +213,24 @@ async fn an_answer_that_is_taken_drop_by_drop_is_given_up() {
         }
     };
     timeout(DEADLINE, sipping).await.expect("it is given up");
+}
+
+#[tokio::test]
+async fn a_refusal_reaches_a_client_that_offers_another_protocol() {
+    let refusing = Router::new().fallback(any(async || http::StatusCode::FORBIDDEN));
+    let server = serving(refusing).await;
+    for more in ["", "connection: upgrade\r\nupgrade: h2c\r\n"] {
+        let mut request =
+            format!("PUT / HTTP/1.1\r\nhost: a\r\n{more}content-length: 8000000\r\n\r\n")
+                .into_bytes();
+        request.extend(vec![7; 8_000_000]);
+        let mut connection = server.connect().await;
+        timeout(DEADLINE, connection.write_all(&request))
+            .await
+            .unwrap()
+            .unwrap_or_else(|error| panic!("{more:?}: {error}"));
+        let mut answer = [0; 12];
+        timeout(DEADLINE, connection.read_exact(&mut answer)).await.unwrap().unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 403", "{more:?}");
+    }
 }
