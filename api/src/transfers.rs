@@ -1,15 +1,11 @@
 //! How many transfers are under way at once: each holds memory, a file or both for as long as its
 //! client likes.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use bytes::Bytes;
 use http::Method;
-use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt as _;
 
 use crate::endpoint::Endpoint;
 use crate::error::Error;
@@ -35,10 +31,14 @@ pub(crate) fn admit(
 
 /// `response`, which holds `share` until its last byte was taken.
 pub(crate) fn attach(share: Option<Share>, response: Response) -> Response {
-    match share {
-        None => response,
-        Some(share) => response.map(|body| Body::new(Sharing { body, _share: share })),
-    }
+    let Some(share) = share else { return response };
+    response.map(|body| {
+        Body::new(body.map_err(move |error| {
+            // The share goes when the body does, to which this belongs.
+            let _held = &share;
+            error
+        }))
+    })
 }
 
 /// Whether a request has a body that counts, on its way in or out. The few questions that have none
@@ -48,31 +48,5 @@ fn is_transfer(endpoint: &Endpoint, method: &Method) -> bool {
         Method::GET => !matches!(endpoint, Endpoint::Base | Endpoint::Cluster),
         Method::POST | Method::PUT | Method::PATCH => true,
         _ => false,
-    }
-}
-
-/// A body that holds its share.
-struct Sharing {
-    body: Body,
-    _share: Share,
-}
-
-impl HttpBody for Sharing {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -1,10 +1,12 @@
-//! What the node itself counts: its part in the cluster, read when it is asked for, and which
-//! version it is.
+//! What the node itself counts: its part in the cluster, read when it is asked for, connections
+//! that it does not take, and which version it is.
 
 use std::fmt;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
@@ -15,6 +17,24 @@ pub(crate) fn register(registry: &mut Registry, cluster: Cluster) {
     let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("roadstead_build", "The program", build);
     registry.register_collector(Box::new(RaftCollector(cluster)));
+}
+
+/// Connections that a listener closed because their client had too many.
+pub(crate) struct Refused(Family<[(&'static str, &'static str); 1], Counter>);
+
+impl Refused {
+    /// Counts that `registry` shows.
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        let counts = Family::default();
+        let help = "Connections closed because their client had its part of them, by listener";
+        registry.register("roadstead_connections_refused", help, counts.clone());
+        Self(counts)
+    }
+
+    /// The count of `listener`.
+    pub(crate) fn by(&self, listener: &'static str) -> Counter {
+        self.0.get_or_create_owned(&[("listener", listener)])
+    }
 }
 
 struct RaftCollector(Cluster);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use api::{Options, Redirect, Registry};
 use axum::Router;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry as Metrics;
 use raft::{Clock, Cluster, Ended, StartError, Tuning};
 use storage::blob::ClaimError;
@@ -127,6 +128,7 @@ impl Node {
 
         let mut metrics = Metrics::default();
         metrics::register(&mut metrics, cluster.clone());
+        let refused = metrics::Refused::register(&mut metrics);
         let redirect = match config.storage.redirect {
             config::Redirect::Never => Redirect::Never,
             config::Redirect::Auto => Redirect::Auto,
@@ -142,11 +144,12 @@ impl Node {
         let store = StoreHealth::watch(Arc::clone(&blobs));
         let registry = Registry::new(cluster.clone(), blobs, clock, options, &mut metrics);
         let stopping = CancellationToken::new();
+        let peers = cluster.peer_services().into_axum_router();
         let health = Health::new(cluster.clone(), store, stopping.clone(), metrics);
         Ok(Self {
-            api: Service::start(api, api::router(registry), clients(config)),
-            peer: Service::start(peer, cluster.peer_services().into_axum_router(), Manner::nodes()),
-            admin: Service::start(admin, health::router(health), OPERATORS),
+            api: Service::start(api, api::router(registry), clients(config), refused.by("api")),
+            peer: Service::start(peer, peers, Manner::nodes(), refused.by("peer")),
+            admin: Service::start(admin, health::router(health), OPERATORS, refused.by("admin")),
             cluster,
             addresses,
             stopping,
@@ -210,9 +213,14 @@ struct Service {
 }
 
 impl Service {
-    fn start(listener: Box<dyn Listener>, router: Router, manner: Manner) -> Self {
+    fn start(
+        listener: Box<dyn Listener>,
+        router: Router,
+        manner: Manner,
+        refused: Counter,
+    ) -> Self {
         let stop = CancellationToken::new();
-        let serving = http::serve(listener, router, manner, stop.clone());
+        let serving = http::serve(listener, router, manner, refused, stop.clone());
         Self { stop, task: AbortOnDropHandle::new(tokio::spawn(serving)) }
     }
 

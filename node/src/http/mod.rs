@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use api::{Client, Quota};
 use axum::Router;
+use prometheus_client::metrics::counter::Counter;
 use proto::limits::{CONNECTIONS_DEFAULT, PACE_PATIENCE};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
@@ -77,11 +78,13 @@ impl Manner {
 }
 
 /// Answers requests on `listener` with `router`, until `stop` is cancelled; then takes no more, and
-/// returns when those under way are answered. Dropping the future closes all connections.
+/// returns when those under way are answered. Dropping the future closes all connections. Those of
+/// clients that have too many are counted in `refused`.
 pub(crate) async fn serve(
     mut listener: Box<dyn Listener>,
     router: Router,
     manner: Manner,
+    refused: Counter,
     stop: CancellationToken,
 ) {
     let slots = Arc::new(Semaphore::new(manner.connections.min(Semaphore::MAX_PERMITS)));
@@ -105,6 +108,7 @@ pub(crate) async fn serve(
                 let client = Client::from(address.ip());
                 let Some(share) = clients.take(client) else {
                     // Nothing was read yet, so there is nothing to answer.
+                    refused.inc();
                     tracing::debug!(%address, "a client has too many connections");
                     continue;
                 };

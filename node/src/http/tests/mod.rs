@@ -29,6 +29,7 @@ const SHORT: Duration = Duration::from_millis(200);
 /// A server that stops when it is dropped.
 struct Server {
     address: SocketAddr,
+    refused: Counter,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -52,8 +53,9 @@ async fn serving_in(router: Router, manner: Manner) -> Server {
     let listener = TcpWorld.bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
     let address = listener.local_address().unwrap();
     let stop = CancellationToken::new();
-    let task = tokio::spawn(serve(listener, router, manner, stop.clone()));
-    Server { address, stop, task }
+    let refused = Counter::default();
+    let task = tokio::spawn(serve(listener, router, manner, refused.clone(), stop.clone()));
+    Server { address, refused, stop, task }
 }
 
 impl Server {
@@ -166,6 +168,7 @@ async fn a_client_has_a_bounded_number_of_connections() {
     assert!(ask(&mut first).await && ask(&mut second).await);
     let mut third = server.connect().await;
     assert!(!ask(&mut third).await, "it is closed");
+    assert_eq!(server.refused.get(), 1, "it is counted");
     drop(first);
     let again = async { while !ask(&mut server.connect().await).await {} };
     timeout(DEADLINE, again).await.expect("there is room for another");
