@@ -52,7 +52,7 @@ interop: build ## Plays the story of a cluster with the clients that people use,
 
 .PHONY: conformance
 conformance: build ## Runs the OCI's conformance suite, all of it, on one node and on three.
-	@tools/prerequisites conformance
+	@tools/prerequisites conformance $(if $(findstring s3,$(ARGS)),s3)
 	@deploy/conformance/run $(ARGS)
 
 .PHONY: image

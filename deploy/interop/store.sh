@@ -1,5 +1,23 @@
 # The S3 store of a run with `--storage s3`: MinIO in a folder of this run.
 
+storage=disk
+arguments=()
+
+# Takes `--storage disk|s3` from the front of a run's arguments; what is left is in `arguments`.
+take_storage() {
+    while [[ ${1:-} == -* ]]; do
+        case "$1 ${2:-}" in
+        '--storage disk' | '--storage s3') storage="$2" ;;
+        *)
+            echo "unknown argument: $1 ${2:-}; the only option is --storage disk or --storage s3" >&2
+            exit 2
+            ;;
+        esac
+        shift 2
+    done
+    arguments=("$@")
+}
+
 start_store() {
     "$REPOSITORY/tools/s3-server" minio "$WORK/s3" >"$WORK/s3.log" 2>&1 &
     echo $! >"$WORK/s3.pid"
