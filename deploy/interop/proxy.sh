@@ -6,6 +6,7 @@ proxy_port() { echo $((BASE_PORT + 5)); }
 # With the configuration for users, on this run's ports: the playground's layout is the same from any base port.
 start_proxy() {
     local port ports=()
+    stop_proxy
     for port in 5000 5002 5005 5010 5012 5020 5022; do
         ports+=(--expression "s/:$port\\b/:$((BASE_PORT + port - 5000))/; s/port $port\\b/port $((BASE_PORT + port - 5000))/")
     done

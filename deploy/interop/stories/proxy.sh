@@ -7,7 +7,6 @@ story_proxy() {
     step 'images that share layers are pushed at once' push_concurrently
     step 'each of them reads from every node, byte by byte' concurrent_images_read
     step 'docker pushes and pulls in round robin' docker_through_proxy
-    step 'HAProxy stops' stop_proxy
 }
 
 # Five images of the same three layers, of which each has one more of its own.
