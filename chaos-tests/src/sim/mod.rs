@@ -2,7 +2,7 @@
 //!
 //! Everything here runs on one thread and on simulated time. [`run`] builds a [`Plan`] from a seed,
 //! starts its nodes on simulated disks in a simulated network, lets clients work while the
-//! [`nemesis`] breaks things, then lets the cluster heal, and audits what is left. The same seed
+//! `nemesis` breaks things, then lets the cluster heal, and audits what is left. The same seed
 //! gives the same run, to the byte of its trace.
 //!
 //! ```text
