@@ -72,3 +72,19 @@ ledger_reads_with_crane() {
         done <"$ledger"
     done
 }
+
+# Pushes one small image after the other through node $2 until the file $1.stop is there, and enters those that the node
+# acknowledged in the ledger $1.$2.
+push_until_told() {
+    local count=0 image reference folder="$WORK/$1-content.$2"
+    mkdir "$folder"
+    while [ ! -e "$WORK/$1.stop" ]; do
+        count=$((count + 1))
+        image="$1/node-$2:$count"
+        head -c 65536 /dev/urandom >"$folder/random"
+        tar --create --file "$folder/layer.tar" --directory "$folder" random
+        if reference="$(timeout 20 crane append --insecure --new_layer "$folder/layer.tar" --new_tag "$(api "$2")/$image")"; then
+            echo "$image ${reference##*@}" >>"$WORK/$1.$2"
+        fi
+    done
+}

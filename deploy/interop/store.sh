@@ -18,8 +18,9 @@ take_storage() {
     arguments=("$@")
 }
 
+# Starts MinIO, on port $1 when there is one.
 start_store() {
-    "$REPOSITORY/tools/s3-server" minio "$WORK/s3" >"$WORK/s3.log" 2>&1 &
+    "$REPOSITORY/tools/s3-server" minio "$WORK/s3" "$@" >>"$WORK/s3.log" 2>&1 &
     echo $! >"$WORK/s3.pid"
     eventually 60 0.1 store_is_ready || {
         tail -n 20 "$WORK/s3.log"
@@ -29,9 +30,21 @@ start_store() {
 
 store_is_ready() {
     [ -e "$WORK/s3/env" ] || return 1
+    curl --silent --fail --max-time 2 --output /dev/null "http://127.0.0.1:$(store_port)/minio/health/ready"
+}
+
+store_port() {
     local endpoint
     endpoint="$(. "$WORK/s3/env" && echo "$ROADSTEAD_STORAGE_ENDPOINT")"
-    curl --silent --fail --max-time 2 --output /dev/null "$endpoint/minio/health/ready"
+    echo "${endpoint##*:}"
+}
+
+# Ends it as a power cut would.
+kill_store() {
+    local pid
+    pid="$(cat "$WORK/s3.pid")"
+    kill -KILL "$pid"
+    eventually 10 0.02 has_ended_or_is_zombie "$pid"
 }
 
 # From here on every playground keeps its blobs there. Not a part of a step, which could not set variables.

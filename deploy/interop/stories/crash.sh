@@ -17,7 +17,7 @@ crash_during_pushes() {
     local node
     for node in "${NODES[@]}"; do
         : >"$WORK/crash.$node"
-        push_until_told "$node" &
+        push_until_told crash "$node" &
     done
     eventually 120 0.05 enough_pushes_are_acknowledged || {
         touch "$WORK/crash.stop"
@@ -33,21 +33,6 @@ crash_during_pushes() {
     kill -KILL "$(cat "$WORK/playground.pid")" || true
     cat "$WORK"/crash.[0-9] >"$WORK/crash.ledger"
     echo "note: $(wc -l <"$WORK/crash.ledger") pushes acknowledged before the crash"
-}
-
-# Pushes one small image after the other through node $1, and writes down each that the node acknowledged.
-push_until_told() {
-    local count=0 image reference folder="$WORK/crash-content.$1"
-    mkdir "$folder"
-    while [ ! -e "$WORK/crash.stop" ]; do
-        count=$((count + 1))
-        image="crash/node-$1:$count"
-        head -c 65536 /dev/urandom >"$folder/random"
-        tar --create --file "$folder/layer.tar" --directory "$folder" random
-        if reference="$(timeout 20 crane append --insecure --new_layer "$folder/layer.tar" --new_tag "$(api "$1")/$image")"; then
-            echo "$image ${reference##*@}" >>"$WORK/crash.$1"
-        fi
-    done
 }
 
 enough_pushes_are_acknowledged() {
