@@ -70,8 +70,6 @@ pub(crate) enum Error {
     UploadOffset { extent: u64, location: String, range: String },
     #[error("Content-Range is 'first-last', the offsets of the chunk's first and last byte")]
     ContentRange,
-    #[error("an upload has at most {max} chunks: send larger ones", max = limits::UPLOAD_PARTS_MAX)]
-    TooManyChunks,
     #[error("the body has not the {expected} bytes that its headers announce")]
     BodyLength { expected: u64 },
     #[error("the body ended early: {0}")]
@@ -165,7 +163,6 @@ impl Error {
             Self::UploadUnknown => (StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
             Self::UploadOffset { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID"),
             Self::ContentRange => (StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID"),
-            Self::TooManyChunks => (StatusCode::PAYLOAD_TOO_LARGE, "BLOB_UPLOAD_INVALID"),
             Self::BodyLength { .. } | Self::BodyBroken(_) => {
                 (StatusCode::BAD_REQUEST, "SIZE_INVALID")
             }

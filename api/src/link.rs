@@ -27,21 +27,46 @@ impl Registry {
     ///
     /// When the digest has an object already, that one stays and the uploaded one is removed,
     /// unless the linked one lost its bytes: then the upload takes its place, and heals every
-    /// repository that has the blob.
+    /// repository that has the blob. What the cluster refuses is removed too.
     pub(crate) async fn link(&self, upload: Upload) -> Result<(), Error> {
         let registry = self.clone();
         detached(async move {
-            let damaged = registry.damaged(&upload).await?;
-            let mut kept =
-                registry.propose_link(request_id(&upload, damaged), &upload, damaged).await?;
-            if registry.view().await?.blob(&upload.repository, &upload.digest)?.is_none() {
-                // The first answer to this upload is kept, but its blob was deleted since.
-                kept = registry.propose_link(fresh_request()?, &upload, damaged).await?;
+            match registry.agree(&upload).await {
+                Ok(kept) => {
+                    registry.settle(upload.id, upload.object, kept).await;
+                    Ok(())
+                }
+                Err(refused @ Error::Refused(_)) => {
+                    registry.discard_object(upload.object).await;
+                    Err(refused)
+                }
+                Err(error) => Err(error),
             }
-            registry.settle(upload.id, upload.object, kept).await;
-            Ok(())
         })
         .await
+    }
+
+    /// Has the cluster agree that `upload` is a blob of its repository, and answers the object that
+    /// holds the blob.
+    async fn agree(&self, upload: &Upload) -> Result<ObjectKey, Error> {
+        let damaged = self.damaged(upload).await?;
+        let kept = self.propose_link(request_id(upload, damaged), upload, damaged).await?;
+        if self.view().await?.blob(&upload.repository, &upload.digest)?.is_some() {
+            return Ok(kept);
+        }
+        // The first answer to this upload is kept, but its blob was deleted since.
+        self.propose_link(fresh_request()?, upload, damaged).await
+    }
+
+    /// Removes an object that was not linked, once the cluster agrees that it never will be. One
+    /// that cannot be removed now only takes space until it is swept.
+    async fn discard_object(&self, object: ObjectKey) {
+        match self.propose_once(Command::DiscardObject { object }).await {
+            Ok(_) => self.remove(object).await,
+            // It holds a blob: what was refused was another one.
+            Err(Error::Refused(_)) => {}
+            Err(error) => tracing::warn!(%object, %error, "an unneeded object stays for now"),
+        }
     }
 
     /// The object that the upload's digest has already, when its bytes are gone.

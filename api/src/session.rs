@@ -2,7 +2,7 @@
 //! signed.
 //!
 //! A session is the `state` parameter of the upload's `Location`: version, expiry, position (extent
-//! and tip), count of parts, algorithm and hash midstate, then an HMAC-SHA256 over these and over
+//! and tip), algorithm and hash midstate, then an HMAC-SHA256 over these and over
 //! the repository and id that stand in the path. So no node remembers an upload, and every node can
 //! go on with it.
 
@@ -15,9 +15,9 @@ use sha2::Sha256;
 use storage::blob::{Position, Tip};
 
 /// The layout's version, its first byte.
-const VERSION: u8 = 2;
-/// Bytes before the midstate: version, expiry, extent, tip, parts, algorithm.
-const HEAD_BYTES: usize = 1 + 8 + 8 + 16 + 4 + 1;
+const VERSION: u8 = 3;
+/// Bytes before the midstate: version, expiry, extent, tip, algorithm.
+const HEAD_BYTES: usize = 1 + 8 + 8 + 16 + 1;
 /// Bytes of the signature at the end.
 const SIGNATURE_BYTES: usize = 32;
 /// Longest `state` that is looked at: a session with SHA-512's midstate has fewer than 400
@@ -33,8 +33,6 @@ pub(crate) struct Session {
     pub(crate) upload: ObjectKey,
     /// Where the next chunk belongs.
     pub(crate) at: Position,
-    /// How many chunks were acknowledged.
-    pub(crate) parts: u32,
     /// The algorithm that the digest is expected in.
     pub(crate) algorithm: Algorithm,
     /// The hash of the bytes before `at`; `None` when it was lost and they must be read again.
@@ -53,13 +51,12 @@ impl Session {
     ) -> Self {
         let hasher = Some(Hasher::new(algorithm));
         let expires = expiry(now);
-        Self { repository, upload, at: Position::START, parts: 0, algorithm, hasher, expires }
+        Self { repository, upload, at: Position::START, algorithm, hasher, expires }
     }
 
     /// The session after a chunk that ends at `at`, with the hash of everything up to there.
     pub(crate) fn advance(mut self, at: Position, hasher: Option<Hasher>, now: Timestamp) -> Self {
         self.at = at;
-        self.parts += 1;
         self.hasher = hasher;
         self.expires = expiry(now);
         self
@@ -70,7 +67,6 @@ impl Session {
     pub(crate) fn resume_at(mut self, at: Position) -> Self {
         if at != self.at {
             self.at = at;
-            self.parts += 1;
             self.hasher = None;
         }
         self
@@ -103,7 +99,6 @@ impl Session {
         state.extend_from_slice(&self.expires.as_millis().to_be_bytes());
         state.extend_from_slice(&self.at.extent.to_be_bytes());
         state.extend_from_slice(self.at.tip.as_bytes());
-        state.extend_from_slice(&self.parts.to_be_bytes());
         state.push(match self.algorithm {
             Algorithm::Sha256 => 0,
             Algorithm::Sha512 => 1,
@@ -137,7 +132,6 @@ impl Session {
         let (expires, rest) = rest.split_first_chunk::<8>()?;
         let (extent, rest) = rest.split_first_chunk::<8>()?;
         let (tip, rest) = rest.split_first_chunk::<16>()?;
-        let (parts, rest) = rest.split_first_chunk::<4>()?;
         let (algorithm, midstate) = rest.split_first()?;
         let expires = Timestamp::from_millis(u64::from_be_bytes(*expires));
         if *version != VERSION || expires <= now {
@@ -153,8 +147,7 @@ impl Session {
             midstate => Some(Hasher::resume(algorithm, midstate)?),
         };
         let at = Position { extent: u64::from_be_bytes(*extent), tip: Tip::from_bytes(*tip) };
-        let parts = u32::from_be_bytes(*parts);
-        Some(Self { repository, upload, at, parts, algorithm, hasher, expires })
+        Some(Self { repository, upload, at, algorithm, hasher, expires })
     }
 }
 
@@ -217,7 +210,7 @@ mod tests {
     fn another_node_goes_on_where_the_session_stands() {
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             let found = open(&state(&session(b"some bytes", algorithm))).unwrap();
-            assert_eq!((found.at, found.parts, found.algorithm), (at(10), 1, algorithm));
+            assert_eq!((found.at, found.algorithm), (at(10), algorithm));
             let mut hasher = found.hasher_for(algorithm).unwrap();
             hasher.update(b", and more");
             assert_eq!(hasher.finish(), Digest::of(algorithm, b"some bytes, and more"));

@@ -1,23 +1,22 @@
 //! `/v2/<name>/blobs/uploads/`: pushing blobs, at once, in a stream or in chunks, and mounting
 //! them.
 
-mod place;
+mod finish;
+mod standing;
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
 use http::{HeaderName, StatusCode, header};
-use proto::limits::{UPLOAD_CHUNK_BYTES_MIN, UPLOAD_PARTS_MAX};
-use proto::{Algorithm, Command, Digest, Hasher, ObjectKey, Refusal, RepoName};
-use storage::BlobsError;
-use storage::blob::Position;
+use proto::limits::UPLOAD_CHUNK_BYTES_MIN;
+use proto::{Algorithm, Command, Digest, ObjectKey, RepoName};
 
-use self::place::{chunk, durable, interrupted, out_of_step};
+pub(super) use self::finish::finish;
+use self::standing::{chunk, durable, interrupted};
 use super::CONTENT_DIGEST;
 use crate::error::Error;
 use crate::extract::Query;
-use crate::intake::{self, Held, IntakeError, Place, Taken, Terms};
-use crate::link::Upload;
+use crate::intake::{self, Held, Place, Taken};
 use crate::registry::{Registry, random};
 use crate::session::Session;
 
@@ -86,9 +85,6 @@ pub(super) async fn append(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Error> {
-    if session.parts as usize >= UPLOAD_PARTS_MAX {
-        return Err(Error::TooManyChunks);
-    }
     // Only so that an ended upload does not grow: what this node knows is enough, unconfirmed.
     if registry.cluster.local()?.has_ended(session.upload)? {
         return Err(Error::UploadUnknown);
@@ -105,128 +101,6 @@ pub(super) async fn append(
         Err(error) => return Err(interrupted(registry, session, &parts.headers, error).await?),
     };
     accepted(registry, &session, StatusCode::ACCEPTED).await
-}
-
-/// Ends an upload, perhaps with a last chunk: what came is the blob `digest`, or it is removed.
-pub(super) async fn finish(
-    registry: &Registry,
-    session: Session,
-    parts: &Parts,
-    body: Body,
-) -> Result<Response, Error> {
-    let query = Query::of(&parts.uri);
-    let digest: Digest = query.first("digest").ok_or(Error::DigestMissing)?.parse()?;
-    let (session, terms) = chunk(registry, session, &parts.headers).await?;
-    let whole = match arrive(registry, &session, digest.algorithm(), body, terms).await? {
-        Ok(whole) => whole,
-        Err(error) => return Err(interrupted(registry, session, &parts.headers, error).await?),
-    };
-    let upload = session.upload;
-    if whole.size < session.at.extent {
-        return ended(registry, session, digest).await;
-    }
-    let (object, actual) = match whole.digest(registry, upload, digest.algorithm()).await {
-        Err(Error::Blobs(BlobsError::Offset { .. })) => {
-            return Err(out_of_step(registry, session).await?);
-        }
-        outcome => outcome?,
-    };
-    if actual != digest {
-        if whole.is_repeated {
-            return Err(out_of_step(registry, session).await?);
-        }
-        return reject(registry, session, whole, digest, actual).await;
-    }
-    let Session { repository, .. } = session;
-    let response = created(&repository, &digest);
-    let size = whole.size;
-    registry.link(Upload { repository, id: upload, object, digest, size }).await?;
-    Ok(response)
-}
-
-/// What an upload holds when its end is asked for.
-struct Whole {
-    held: Held,
-    /// How many bytes.
-    size: u64,
-    /// Their hash, if it is known without reading them.
-    hasher: Option<Hasher>,
-    /// Whether the last chunk was there already: this very request may have come before, and its
-    /// answer not have reached the client.
-    is_repeated: bool,
-}
-
-impl Whole {
-    /// The object that the upload `id` is, and its digest.
-    async fn digest(
-        &self,
-        registry: &Registry,
-        id: ObjectKey,
-        algorithm: Algorithm,
-    ) -> Result<(ObjectKey, Digest), Error> {
-        let object = match self.held {
-            Held::Object(object) => object,
-            Held::Upload(at) => registry.seal(id, at).await?,
-        };
-        let digest = match &self.hasher {
-            Some(hasher) => hasher.clone().finish(),
-            None => registry.digest_of(object, self.size, algorithm).await?,
-        };
-        Ok((object, digest))
-    }
-}
-
-/// Takes the last chunk of an upload, perhaps an empty one.
-async fn arrive(
-    registry: &Registry,
-    session: &Session,
-    algorithm: Algorithm,
-    body: Body,
-    terms: Terms,
-) -> Result<Result<Whole, IntakeError>, Error> {
-    let (upload, at) = (session.upload, session.at);
-    let place = if at == Position::START { Place::Whole } else { Place::After(at) };
-    let hasher = session.hasher_for(algorithm);
-    let (hasher, is_repeated) =
-        match intake::take(&*registry.blobs, upload, place, body, hasher, terms).await {
-            Ok(Taken { held: Some(held), length, hasher }) => {
-                let size = at.extent + length;
-                return Ok(Ok(Whole { held, size, hasher, is_repeated: false }));
-            }
-            Ok(Taken { hasher, .. }) => (hasher, false),
-            Err(IntakeError::Offset) => (None, true),
-            Err(error) => return Ok(Err(error)),
-        };
-    let now = registry.position(upload).await?;
-    let hasher = hasher.filter(|_| now == at);
-    Ok(Ok(Whole { held: Held::Upload(now), size: now.extent, hasher, is_repeated }))
-}
-
-/// The answer to ending an upload with the wrong digest, whose bytes are removed.
-async fn reject(
-    registry: &Registry,
-    session: Session,
-    whole: Whole,
-    expected: Digest,
-    actual: Digest,
-) -> Result<Response, Error> {
-    let outcome = registry.discard(session.upload).await;
-    if let Held::Object(object) = whole.held
-        && object != session.upload
-    {
-        registry.remove(object).await;
-    }
-    match outcome {
-        Ok(()) => Err(Error::DigestMismatch { expected, actual }),
-        // It has become a blob before; when nothing is left of it, perhaps this one.
-        Err(Error::Refused(Refusal::UploadEnded(_))) => {
-            match ended(registry, session, expected.clone()).await {
-                Ok(response) if whole.size == 0 => Ok(response),
-                _ => Err(Error::DigestMismatch { expected, actual }),
-            }
-        }
-        Err(error) => Err(error),
-    }
 }
 
 /// Cancels an upload (distribution-spec, "Cancelling a blob upload").
@@ -270,16 +144,6 @@ async fn mount(
         Ok(_) => Ok(true),
         Err(Error::Refused(_)) => Ok(false),
         Err(error) => Err(error),
-    }
-}
-
-/// The answer to ending an upload whose bytes are gone: yes, when it was ended before and the blob
-/// is there.
-async fn ended(registry: &Registry, session: Session, digest: Digest) -> Result<Response, Error> {
-    let linked = registry.view().await?.blob(&session.repository, &digest)?;
-    match linked {
-        Some(_) => Ok(created(&session.repository, &digest)),
-        None => Err(Error::UploadUnknown),
     }
 }
 

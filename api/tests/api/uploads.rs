@@ -309,6 +309,36 @@ async fn an_end_that_is_repeated_gets_the_first_answer() {
 }
 
 #[tokio::test]
+async fn an_end_that_cannot_have_come_before_reads_nothing() {
+    let world = World::start().await;
+    let begun = world.begin("a").await;
+    stream_to(&world, &begun, &[b"content"]).await.is(StatusCode::ACCEPTED);
+    // A read would fail, and say so.
+    world.blobs.set_breaking(true);
+    let end = |digest| world.request("PUT", &format!("{begun}&digest={digest}"));
+    let refused = end(sha256(b"x")).body(b"x").send().await;
+    refused.fails(416, "BLOB_UPLOAD_INVALID");
+    assert_eq!(refused.header("range"), "0-6");
+    end(sha256(b"endless")).stream(&[b"endless"]).send().await.fails(416, "BLOB_UPLOAD_INVALID");
+    end(sha256(b"content")).body(b"content").send().await.fails(503, "UNAVAILABLE");
+    world.blobs.set_breaking(false);
+    end(sha256(b"content")).body(b"content").send().await.is(StatusCode::CREATED);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn bytes_that_come_for_a_cancelled_upload_are_not_kept() {
+    let world = World::start().await;
+    let begun = world.begin("a").await;
+    world.delete(&begun).await.is(StatusCode::NO_CONTENT);
+    let end = format!("{begun}&digest={}", sha256(b"content"));
+    let late = world.request("PUT", &end).body(b"content").send().await;
+    late.fails(404, "BLOB_UPLOAD_UNKNOWN");
+    assert_eq!(extent(&world, &begun).await, 0);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_cancelled_upload_is_gone() {
     let world = World::start().await;
     let begun = world.begin("a").await;

@@ -1,0 +1,160 @@
+//! The end of an upload: all its bytes are there, have the digest that the client says, and become
+//! a blob.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::request::Parts;
+use proto::{Algorithm, Digest, Hasher, ObjectKey, Refusal};
+use storage::BlobsError;
+use storage::blob::Position;
+
+use super::created;
+use super::standing::{chunk, interrupted, out_of_step};
+use crate::error::Error;
+use crate::extract::Query;
+use crate::intake::{self, Held, IntakeError, Place, Taken, Terms};
+use crate::link::Upload;
+use crate::registry::Registry;
+use crate::session::Session;
+
+/// Ends an upload, perhaps with a last chunk: what came is the blob `digest`, or it is removed.
+pub(crate) async fn finish(
+    registry: &Registry,
+    session: Session,
+    parts: &Parts,
+    body: Body,
+) -> Result<Response, Error> {
+    let query = Query::of(&parts.uri);
+    let digest: Digest = query.first("digest").ok_or(Error::DigestMissing)?.parse()?;
+    let (session, terms) = chunk(registry, session, &parts.headers).await?;
+    let algorithm = digest.algorithm();
+    let arriving = Whole::arrive(registry, &session, algorithm, parts, body, terms);
+    let Some(whole) = arriving.await? else {
+        return ended(registry, &session, &digest).await;
+    };
+    let (object, actual) = match whole.digest(registry, session.upload, algorithm).await {
+        Err(Error::Blobs(BlobsError::Offset { .. })) => {
+            return Err(out_of_step(registry, session).await?);
+        }
+        outcome => outcome?,
+    };
+    if actual != digest {
+        if whole.is_repeated {
+            return Err(out_of_step(registry, session).await?);
+        }
+        return reject(registry, session, whole, digest, actual).await;
+    }
+    let Session { repository, upload: id, .. } = session;
+    let response = created(&repository, &digest);
+    registry.link(Upload { repository, id, object, digest, size: whole.size }).await?;
+    Ok(response)
+}
+
+/// What an upload holds when its end is asked for.
+struct Whole {
+    held: Held,
+    /// How many bytes.
+    size: u64,
+    /// Their hash, if it is known without reading them.
+    hasher: Option<Hasher>,
+    /// Whether the last chunk was there already: this very request may have come before, and its
+    /// answer not have reached the client.
+    is_repeated: bool,
+}
+
+impl Whole {
+    /// Takes the last chunk of an upload, perhaps an empty one. `None` when less of the upload is
+    /// there than its client was told: it has ended.
+    async fn arrive(
+        registry: &Registry,
+        session: &Session,
+        algorithm: Algorithm,
+        parts: &Parts,
+        body: Body,
+        terms: Terms,
+    ) -> Result<Option<Self>, Error> {
+        let (upload, at) = (session.upload, session.at);
+        let place = if at == Position::START { Place::Whole } else { Place::After(at) };
+        let hasher = session.hasher_for(algorithm);
+        let (hasher, is_repeated) =
+            match intake::take(&*registry.blobs, upload, place, body, hasher, terms).await {
+                Ok(Taken { held: Some(held), length, hasher }) => {
+                    let size = at.extent + length;
+                    return Ok(Some(Self { held, size, hasher, is_repeated: false }));
+                }
+                Ok(Taken { hasher, .. }) => (hasher, false),
+                Err(IntakeError::Offset) => (None, true),
+                Err(error) => {
+                    let session = session.clone();
+                    return Err(interrupted(registry, session, &parts.headers, error).await?);
+                }
+            };
+        let now = registry.position(upload).await?;
+        if now.extent < at.extent {
+            return Ok(None);
+        }
+        // Only a chunk that ends where the upload does can have been here before. For any other,
+        // nobody reads what may be very many bytes.
+        let end = terms.length.and_then(|length| at.extent.checked_add(length));
+        if is_repeated && end != Some(now.extent) {
+            return Err(out_of_step(registry, session.clone()).await?);
+        }
+        let hasher = hasher.filter(|_| now == at);
+        Ok(Some(Self { held: Held::Upload(now), size: now.extent, hasher, is_repeated }))
+    }
+
+    /// The object that the upload `id` is, and its digest.
+    async fn digest(
+        &self,
+        registry: &Registry,
+        id: ObjectKey,
+        algorithm: Algorithm,
+    ) -> Result<(ObjectKey, Digest), Error> {
+        let object = match self.held {
+            Held::Object(object) => object,
+            Held::Upload(at) => registry.seal(id, at).await?,
+        };
+        let digest = match &self.hasher {
+            Some(hasher) => hasher.clone().finish(),
+            None => registry.digest_of(object, self.size, algorithm).await?,
+        };
+        Ok((object, digest))
+    }
+}
+
+/// The answer to ending an upload with the wrong digest, whose bytes are removed.
+async fn reject(
+    registry: &Registry,
+    session: Session,
+    whole: Whole,
+    expected: Digest,
+    actual: Digest,
+) -> Result<Response, Error> {
+    let outcome = registry.discard(session.upload).await;
+    if let Held::Object(object) = whole.held
+        && object != session.upload
+    {
+        registry.remove(object).await;
+    }
+    match outcome {
+        Ok(()) => Err(Error::DigestMismatch { expected, actual }),
+        // It has become a blob before; when nothing is left of it, perhaps this one.
+        Err(Error::Refused(Refusal::UploadEnded(_))) => {
+            match ended(registry, &session, &expected).await {
+                Ok(response) if whole.size == 0 => Ok(response),
+                _ => Err(Error::DigestMismatch { expected, actual }),
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The answer to ending an upload whose bytes are gone: yes, when it was ended before and the blob
+/// is there.
+async fn ended(registry: &Registry, session: &Session, digest: &Digest) -> Result<Response, Error> {
+    let linked = registry.view().await?.blob(&session.repository, digest)?;
+    match linked {
+        Some(_) => Ok(created(&session.repository, digest)),
+        None => Err(Error::UploadUnknown),
+    }
+}
