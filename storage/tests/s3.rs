@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::{SinkExt as _, StreamExt as _, TryStreamExt as _, stream};
 use proto::{ClusterId, ObjectKey};
-use storage::blob::{ClaimError, Position, S3Blobs, S3OpenError, S3Settings};
+use storage::blob::{ClaimError, Position, S3Blobs, S3OpenError, S3Settings, Stale};
 use storage::conformance::blobs::{self, Races};
 use storage::{Blobs, BlobsError, ByteStream};
 use tokio::time::timeout;
@@ -44,6 +44,7 @@ async fn suite(kind: &'static str, races: Races) {
     blobs::bounded(&S3Blobs::open(&settings).await.unwrap(), 12).await;
 
     nothing_is_left_behind(&server.settings("left")).await;
+    what_a_dead_node_left_is_removed_once_it_is_old(&server.settings("dead")).await;
     an_object_of_many_parts_goes_on_in_another(&server.settings("many")).await;
     a_presigned_url_gives_the_bytes(&server.settings("presigned")).await;
     a_mistake_of_the_operator_is_named(&server.settings("mistakes")).await;
@@ -91,8 +92,26 @@ async fn an_object_of_many_parts_goes_on_in_another(settings: &S3Settings) {
         assert!(read == content[start..end]);
     }
     assert_eq!(blobs.presign(object, length).await.unwrap(), None);
+    assert_eq!(stale(&blobs, Duration::ZERO).await, [Stale::Object(object)]);
     blobs.delete(object).await.unwrap();
+    sweep(&blobs).await;
     until_empty(&settings).await;
+}
+
+/// Parts of an object that was not completed, and a probe, are nothing that anybody could ask for.
+async fn what_a_dead_node_left_is_removed_once_it_is_old(settings: &S3Settings) {
+    let blobs = S3Blobs::open(settings).await.unwrap();
+    let client = client(settings);
+    let name = |folder| format!("{}/{folder}/{}", settings.prefix, ObjectKey::from_random(5));
+    let begun = client.create_multipart_upload().bucket(&settings.bucket).key(name("objects/00"));
+    begun.send().await.unwrap();
+    let probe = client.put_object().bucket(&settings.bucket).key(name("probes"));
+    probe.send().await.unwrap();
+    let before = left(settings).await;
+    assert_eq!(stale(&blobs, Duration::from_secs(60 * 60)).await, []);
+    assert_eq!(left(settings).await, before);
+    assert_eq!(stale(&blobs, Duration::ZERO).await, []);
+    assert_eq!(left(settings).await, [""; 0]);
 }
 
 async fn a_presigned_url_gives_the_bytes(settings: &S3Settings) {
@@ -180,8 +199,47 @@ fn zeros(mebibytes: usize) -> ByteStream {
     stream::iter((0..mebibytes).map(|_| Ok(Bytes::from(vec![0; MIB])))).boxed()
 }
 
+async fn stale(blobs: &S3Blobs, age: Duration) -> Vec<Stale> {
+    blobs.stale(age).try_collect().await.unwrap()
+}
+
+/// Removes everything, as if nobody needed it.
+async fn sweep(blobs: &S3Blobs) {
+    for found in stale(blobs, Duration::ZERO).await {
+        match found {
+            Stale::Upload(upload) => blobs.abandon(upload).await.unwrap(),
+            Stale::Object(object) => blobs.delete(object).await.unwrap(),
+        }
+    }
+}
+
 /// Waits until nothing is under the prefix: what was dropped is removed a little later.
 async fn until_empty(settings: &S3Settings) {
+    let empty = async {
+        while !left(settings).await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    if timeout(Duration::from_secs(60), empty).await.is_err() {
+        panic!("left behind: {:?}", left(settings).await);
+    }
+}
+
+/// The names of all that is under the prefix.
+async fn left(settings: &S3Settings) -> Vec<String> {
+    let client = client(settings);
+    let prefix = format!("{}/", settings.prefix);
+    let objects = client.list_objects_v2().bucket(&settings.bucket).prefix(&prefix);
+    let objects = objects.send().await.unwrap();
+    let parts = client.list_multipart_uploads().bucket(&settings.bucket).prefix(&prefix);
+    let parts = parts.send().await.unwrap();
+    let keys = objects.contents().iter().filter_map(|object| object.key());
+    let keys = keys.chain(parts.uploads().iter().filter_map(|upload| upload.key()));
+    keys.filter(|key| !key.ends_with("/cluster")).map(str::to_owned).collect()
+}
+
+/// A client that knows nothing of how the store is used.
+fn client(settings: &S3Settings) -> aws_sdk_s3::Client {
     let key = settings.credentials.as_ref().unwrap();
     let http = aws_smithy_http_client::Builder::new().build_http();
     let config = aws_sdk_s3::Config::builder()
@@ -192,25 +250,7 @@ async fn until_empty(settings: &S3Settings) {
         .endpoint_url(settings.endpoint.clone().unwrap())
         .force_path_style(true)
         .build();
-    let client = aws_sdk_s3::Client::from_conf(config);
-    let left = || async {
-        let prefix = format!("{}/", settings.prefix);
-        let objects = client.list_objects_v2().bucket(&settings.bucket).prefix(&prefix);
-        let objects = objects.send().await.unwrap();
-        let parts = client.list_multipart_uploads().bucket(&settings.bucket).prefix(&prefix);
-        let parts = parts.send().await.unwrap();
-        let keys = objects.contents().iter().filter_map(|object| object.key());
-        let keys = keys.chain(parts.uploads().iter().filter_map(|upload| upload.key()));
-        keys.filter(|key| !key.ends_with("/cluster")).map(str::to_owned).collect::<Vec<_>>()
-    };
-    let empty = async {
-        while !left().await.is_empty() {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    if timeout(Duration::from_secs(60), empty).await.is_err() {
-        panic!("left behind: {:?}", left().await);
-    }
+    aws_sdk_s3::Client::from_conf(config)
 }
 
 /// The answer to a GET of `url`, which is plain HTTP.

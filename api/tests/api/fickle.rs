@@ -4,11 +4,13 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use futures::{StreamExt as _, stream};
 use proto::{ClusterId, ObjectKey};
-use storage::blob::{ClaimError, MemoryBlobs, Position};
+use storage::blob::{ClaimError, MemoryBlobs, Position, Stale};
 use storage::{Blobs, BlobsError, ByteStream};
 
 /// A store in memory, with faults. Clones are the same store.
@@ -99,6 +101,10 @@ impl Blobs for FickleBlobs {
 
     async fn delete(&self, object: ObjectKey) -> Result<(), BlobsError> {
         self.store.delete(object).await
+    }
+
+    fn stale(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>> {
+        self.store.stale(age)
     }
 
     async fn probe(&self) -> Result<(), BlobsError> {

@@ -4,10 +4,13 @@
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use proto::{ClusterId, ObjectKey};
-use storage::blob::{BlobsError, ClaimError, MemoryBlobs, Position};
+use storage::blob::{BlobsError, ClaimError, MemoryBlobs, Position, Stale};
 use storage::{Blobs, ByteStream};
 
 use super::chronicle::Chronicle;
@@ -148,6 +151,11 @@ impl Blobs for SimObjects {
 
     async fn delete(&self, object: ObjectKey) -> Result<(), BlobsError> {
         self.call(self.objects.delete(object)).await
+    }
+
+    fn stale(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>> {
+        let found = self.call(async move { Ok(self.objects.stale(age)) });
+        stream::once(found).try_flatten().boxed()
     }
 
     async fn probe(&self) -> Result<(), BlobsError> {

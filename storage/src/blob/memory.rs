@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use proto::limits::UPLOAD_PARTS_MAX;
 use proto::{ClusterId, ObjectKey};
+use tokio::time::Instant;
 
-use super::{Blobs, BlobsError, ByteStream, ClaimError, Position};
+use super::{Blobs, BlobsError, ByteStream, ClaimError, Position, Stale};
 
 /// An object store in memory. A clone is the same store, as another node sees it.
 #[derive(Clone, Debug, Default)]
@@ -21,11 +24,19 @@ pub struct MemoryBlobs {
 }
 
 /// The bytes of an object.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Object {
     frames: Vec<Bytes>,
     /// How many appends they came in.
     parts: usize,
+    /// When the last of them did.
+    written: Instant,
+}
+
+impl Object {
+    fn new() -> Self {
+        Self { frames: Vec::new(), parts: 0, written: Instant::now() }
+    }
 }
 
 impl MemoryBlobs {
@@ -66,12 +77,13 @@ impl Blobs for MemoryBlobs {
         ends_at(objects.get(&upload), at)?;
         let length = length(&frames);
         if length > 0 {
-            let object = objects.entry(upload).or_default();
+            let object = objects.entry(upload).or_insert_with(Object::new);
             if object.parts >= UPLOAD_PARTS_MAX {
                 return Err(BlobsError::TooManyParts);
             }
             object.parts += 1;
             object.frames.extend(frames);
+            object.written = Instant::now();
         }
         Ok(Position::at(at.extent + length))
     }
@@ -114,6 +126,13 @@ impl Blobs for MemoryBlobs {
     async fn delete(&self, object: ObjectKey) -> Result<(), BlobsError> {
         self.objects().remove(&object);
         Ok(())
+    }
+
+    fn stale(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>> {
+        let objects = self.objects();
+        let stale = objects.iter().filter(|(_, object)| object.written.elapsed() >= age);
+        let stale: Vec<_> = stale.map(|(key, _)| Ok(Stale::Object(*key))).collect();
+        stream::iter(stale).boxed()
     }
 
     async fn probe(&self) -> Result<(), BlobsError> {

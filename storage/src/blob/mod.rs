@@ -11,14 +11,17 @@ mod error;
 mod memory;
 mod position;
 mod s3;
+mod stale;
 
 use std::io;
 use std::ops::Range;
 use std::pin::Pin;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::Stream;
+use futures::stream::BoxStream;
 use proto::{ClusterId, ObjectKey};
 
 pub use disk::{DiskBlobs, OpenError};
@@ -26,6 +29,7 @@ pub use error::{BlobsError, ClaimError};
 pub use memory::MemoryBlobs;
 pub use position::{Position, Tip};
 pub use s3::{Encryption, S3Blobs, S3Credentials, S3OpenError, S3Settings};
+pub use stale::Stale;
 
 /// Bytes as they arrive from a client or from a store.
 pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
@@ -138,11 +142,27 @@ pub trait Blobs: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// Removes `object`, if it is there.
+    /// Removes `object`, if it is there. Bytes that it may share with another object of its upload
+    /// stay for as long as that one needs them; then they are [stale](Blobs::stale).
     ///
     /// # Errors
     /// When the store fails; then a part of it may be gone, and the call can be repeated.
     async fn delete(&self, object: ObjectKey) -> Result<(), BlobsError>;
+
+    /// All uploads and objects to which nothing was written for `age`, by the clock of the store,
+    /// in no particular order; those that someone needs, and those that nobody does. What no fact
+    /// could ever name is removed on the way.
+    ///
+    /// Whoever wants something gone has it given up in the log first, so that it can never be
+    /// linked, and then calls [`Blobs::abandon`] for an upload and [`Blobs::delete`] for an object.
+    /// Of an upload that was linked, [`Blobs::settle`] removes what is left.
+    ///
+    /// `age` must be longer than any body takes to arrive and to be sealed and linked: bytes that
+    /// are still arriving, and that nothing names yet, are stale when they are that old.
+    ///
+    /// # Errors
+    /// When the store fails; then the stream ends, and the rest is found by asking again.
+    fn stale(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>>;
 
     /// Whether the store can be written to now; its error says why not.
     ///

@@ -5,6 +5,7 @@
 
 mod chunks;
 mod races;
+mod stale;
 mod trial;
 
 use bytes::Bytes;
@@ -42,6 +43,7 @@ pub async fn all(blobs: &dyn Blobs) {
     a_reader_may_leave_early(blobs).await;
     a_deleted_object_is_gone(blobs).await;
     objects_are_deleted_alone(blobs).await;
+    stale::all(blobs).await;
 }
 
 /// Checks what holds between two handles to the same store, such as two nodes have.

@@ -11,6 +11,7 @@ use proto::{ClusterId, ObjectKey};
 use tempfile::NamedTempFile;
 
 use super::error::OpenError;
+use super::stale;
 
 /// The file that marks a folder as an object store.
 const MARKER: &str = "roadstead-blobs";
@@ -44,7 +45,7 @@ impl Folder {
             return Err(OpenError::Version { folder: root.into(), found });
         }
         folder.make_folders().map_err(cannot)?;
-        folder.remove_abandoned().map_err(cannot)?;
+        stale::remove_abandoned(&folder, UPLOAD_LIFETIME).map_err(cannot)?;
         Ok(folder)
     }
 
@@ -60,7 +61,7 @@ impl Folder {
 
     /// A new file for a part that arrives; it is removed when dropped.
     pub(super) fn temporary(&self) -> io::Result<NamedTempFile> {
-        new_file("part-", &self.root.join("tmp"))
+        new_file("part-", &self.tmp())
     }
 
     /// The cluster that the store belongs to.
@@ -74,7 +75,7 @@ impl Folder {
 
     /// Makes the store `cluster`'s, unless another was faster.
     pub(super) fn bind(&self, cluster: ClusterId) -> io::Result<()> {
-        let mut file = new_file(OWNER, &self.root.join("tmp"))?;
+        let mut file = new_file(OWNER, &self.tmp())?;
         writeln!(file, "{cluster}")?;
         file.as_file().sync_all()?;
         match file.persist_noclobber(self.root.join(OWNER)) {
@@ -90,6 +91,22 @@ impl Folder {
             return Ok(());
         }
         Err(io::Error::other("its folder is not there: is it still mounted?"))
+    }
+
+    /// What the clock of the file system says, which all nodes share.
+    pub(super) fn clock(&self) -> io::Result<SystemTime> {
+        self.temporary()?.as_file().metadata()?.modified()
+    }
+
+    /// Where parts arrive.
+    pub(super) fn tmp(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    /// All folders of parts.
+    pub(super) fn shards(&self) -> impl Iterator<Item = PathBuf> + use<> {
+        let objects = self.objects();
+        (0..=u8::MAX).map(move |shard| objects.join(format!("{shard:02x}")))
     }
 
     /// Writes, syncs and removes a little, as an append would.
@@ -137,29 +154,13 @@ impl Folder {
     }
 
     fn make_folders(&self) -> io::Result<()> {
-        fs::create_dir_all(self.root.join("tmp"))?;
-        for shard in 0..=u8::MAX {
-            fs::create_dir_all(self.objects().join(format!("{shard:02x}")))?;
+        fs::create_dir_all(self.tmp())?;
+        for shard in self.shards() {
+            fs::create_dir_all(shard)?;
         }
         // Also when all were there: whoever made them may not have got this far.
         sync_folder(&self.objects())?;
         sync_folder(&self.root)
-    }
-
-    /// Removes the temporary files that nobody has written to for longer than an upload may rest.
-    /// Their age is measured by the clock of the file system, which all nodes share.
-    fn remove_abandoned(&self) -> io::Result<()> {
-        let now = self.temporary()?.as_file().metadata()?.modified()?;
-        for entry in fs::read_dir(self.root.join("tmp"))? {
-            let entry = entry?;
-            match entry.metadata().and_then(|metadata| metadata.modified()) {
-                Ok(modified) if is_abandoned(modified, now) => remove(&entry.path())?,
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 }
 
@@ -167,10 +168,6 @@ fn new_file(prefix: &str, dir: &Path) -> io::Result<NamedTempFile> {
     // Readable to nodes that run as other users, unless the process's umask forbids it.
     let readable = fs::Permissions::from_mode(0o644);
     tempfile::Builder::new().prefix(prefix).rand_bytes(16).permissions(readable).tempfile_in(dir)
-}
-
-fn is_abandoned(modified: SystemTime, now: SystemTime) -> bool {
-    now.duration_since(modified).is_ok_and(|age| age > UPLOAD_LIFETIME)
 }
 
 /// Removes a file, if it is there.

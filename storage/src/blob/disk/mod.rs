@@ -12,18 +12,19 @@
 //! which fails when the place is taken: so of several appends at one offset exactly one wins,
 //! whatever nodes they come through, and no reader ever sees half a part. An object is the chain of
 //! parts from byte 0, each starting where the last ends; it is found by asking for each in turn, so
-//! no folder is ever listed.
+//! that no folder has to be listed.
 //!
 //! Deleting goes from the last part to the first: what an interrupted delete leaves is a shorter
 //! object, all of whose parts the next delete finds. After a power failure the file system may
 //! bring removed files back; a part whose predecessor is gone is then wasted space, but belongs to
-//! no object.
+//! no object. Such parts are found by listing the folders, as all that nobody needs any more is.
 
 mod append;
 mod error;
 mod folder;
 mod parts;
 mod read;
+mod stale;
 #[cfg(test)]
 mod tests;
 mod writeback;
@@ -31,14 +32,17 @@ mod writeback;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use proto::limits::UPLOAD_PARTS_MAX;
 use proto::{ClusterId, ObjectKey};
 
 use self::error::{blocking, failure};
 use self::folder::Folder;
-use super::{Blobs, BlobsError, ByteStream, ClaimError, Position};
+use super::{Blobs, BlobsError, ByteStream, ClaimError, Position, Stale};
 
 pub use self::error::OpenError;
 
@@ -131,6 +135,10 @@ impl Blobs for DiskBlobs {
     async fn delete(&self, object: ObjectKey) -> Result<(), BlobsError> {
         let folder = Arc::clone(&self.folder);
         blocking(move || parts::delete(&folder, object).map_err(failure)).await
+    }
+
+    fn stale(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>> {
+        stale::stale(&self.folder, age).boxed()
     }
 
     async fn probe(&self) -> Result<(), BlobsError> {

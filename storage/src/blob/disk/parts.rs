@@ -1,5 +1,6 @@
 //! The parts of an object: finding, publishing and deleting them.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -81,7 +82,7 @@ pub(super) fn publish(
 pub(super) fn delete(folder: &Folder, object: ObjectKey) -> io::Result<()> {
     let mut doomed = parts(folder, object, 0).collect::<io::Result<Vec<_>>>()?;
     if doomed.is_empty() {
-        return Ok(());
+        return delete_strays(folder, object);
     }
     while let Some(part) = doomed.pop() {
         remove(&part.path)?;
@@ -90,6 +91,27 @@ pub(super) fn delete(folder: &Folder, object: ObjectKey) -> io::Result<()> {
         }
     }
     sync_folder(&folder.shard(object))
+}
+
+/// The object that a file of this name in a folder of parts belongs to.
+pub(super) fn owner(file: &OsStr) -> Option<ObjectKey> {
+    let (object, _) = file.to_str()?.split_once('.')?;
+    object.parse().ok()
+}
+
+/// Removes the parts of `object`, which has none that starts at byte 0: a power failure brought
+/// them back.
+fn delete_strays(folder: &Folder, object: ObjectKey) -> io::Result<()> {
+    let shard = folder.shard(object);
+    let mut is_changed = false;
+    for entry in fs::read_dir(&shard)? {
+        let entry = entry?;
+        if owner(&entry.file_name()) == Some(object) {
+            remove(&entry.path())?;
+            is_changed = true;
+        }
+    }
+    if is_changed { sync_folder(&shard) } else { Ok(()) }
 }
 
 fn part(folder: &Folder, object: ObjectKey, start: u64) -> io::Result<Option<Part>> {

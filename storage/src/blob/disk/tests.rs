@@ -137,6 +137,31 @@ fn only_files_of_appends_that_died_long_ago_are_removed() {
 }
 
 #[tokio::test]
+async fn an_object_is_as_old_as_its_newest_part_and_strays_are_found_like_one() {
+    let dir = tempdir().unwrap();
+    let blobs = DiskBlobs::open(dir.path()).unwrap();
+    let [resting, growing, stray] = [1, 2, 3].map(ObjectKey::from_random);
+    let age = Duration::from_secs(60 * 60);
+    for (object, offset, is_old) in
+        [(resting, 0, true), (resting, 1, true), (growing, 0, true), (growing, 1, false)]
+            .into_iter()
+            .chain([(stray, 7, true), (stray, 9, true)])
+    {
+        let path = blobs.folder.part(object, offset);
+        fs::write(&path, "x").unwrap();
+        let written = SystemTime::now() - if is_old { 2 * age } else { Duration::ZERO };
+        File::options().write(true).open(path).unwrap().set_modified(written).unwrap();
+    }
+    fs::write(dir.path().join("objects/00/notes.txt"), "").unwrap();
+    let stale = || blobs.stale(age).try_collect::<Vec<_>>();
+    assert_eq!(stale().await.unwrap(), [resting, stray].map(Stale::Object));
+    blobs.delete(stray).await.unwrap();
+    assert_eq!(stale().await.unwrap(), [Stale::Object(resting)]);
+    assert_eq!(blobs.extent(growing).await.unwrap(), 2);
+    assert_eq!(blobs.stale(Duration::MAX).try_collect::<Vec<_>>().await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn a_part_that_vanishes_or_shrinks_is_an_error_and_not_an_end() {
     let dir = tempdir().unwrap();
     let blobs = DiskBlobs::open(dir.path()).unwrap();

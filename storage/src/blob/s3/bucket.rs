@@ -63,7 +63,8 @@ pub(super) enum Written {
 pub(super) struct Multipart {
     /// The object that it will be.
     pub(super) key: ObjectKey,
-    id: String,
+    /// What the store calls it.
+    pub(super) id: String,
 }
 
 impl Bucket {

@@ -31,6 +31,8 @@ pub(super) enum Patience {
     Question,
     /// For a part of at most 12 MiB, also over a slow line.
     Part,
+    /// For a page of a list, which some stores gather slowly.
+    Page,
     /// For putting many parts together, which stores may take minutes over.
     Completion,
 }
@@ -39,7 +41,7 @@ impl Patience {
     fn timeouts(self) -> TimeoutConfig {
         let (attempt, operation) = match self {
             Self::Question => (10, 25),
-            Self::Part => (60, 150),
+            Self::Part | Self::Page => (60, 150),
             Self::Completion => (240, 270),
         };
         TimeoutConfig::builder()

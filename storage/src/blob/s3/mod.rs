@@ -16,6 +16,8 @@
 //! One append makes one segment, of any size up to what a multipart upload can hold; a last segment
 //! that is small is taken into the next one. So what is pushed in one request is one object of the
 //! bucket, and an upload in many small chunks few.
+//!
+//! What nobody needs is found by listing: `stale` says why nothing else is.
 
 mod bucket;
 mod client;
@@ -23,11 +25,13 @@ mod cursor;
 mod draft;
 mod error;
 mod keys;
+mod list;
 mod open;
 mod publish;
 mod read;
 mod settings;
 mod sizes;
+mod stale;
 mod upload;
 
 use std::io;
@@ -37,6 +41,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_s3::presigning::PresigningConfig;
+use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use proto::{ClusterId, ObjectKey};
 use tokio::sync::OnceCell;
 
@@ -44,7 +50,7 @@ use self::bucket::Bucket;
 use self::client::Patience;
 use self::error::failure;
 use self::publish::Publisher;
-use super::{Blobs, BlobsError, ByteStream, ClaimError, Position, Tip};
+use super::{Blobs, BlobsError, ByteStream, ClaimError, Position, Stale, Tip};
 
 pub use self::error::S3OpenError;
 pub use self::settings::{Encryption, S3Credentials, S3Settings};
@@ -170,6 +176,11 @@ impl Blobs for S3Blobs {
 
     async fn delete(&self, object: ObjectKey) -> Result<(), BlobsError> {
         self.ready().await?.delete(object).await
+    }
+
+    fn stale(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>> {
+        let ready = async move { Ok(self.ready().await?.stale(age)) };
+        stream::once(ready).try_flatten().boxed()
     }
 
     async fn probe(&self) -> Result<(), BlobsError> {

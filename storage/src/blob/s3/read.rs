@@ -92,16 +92,13 @@ impl Store {
         Ok(whole.map(|(segment, _)| segment.length).sum())
     }
 
-    /// See [`crate::Blobs::delete`].
+    /// See [`crate::Blobs::delete`]. The pieces of an object with an index stay: an upload that was
+    /// sealed twice has two objects that share some, and the first of them may be an object itself.
+    /// See [`super::stale`] for how they go.
     pub(super) async fn delete(&self, object: ObjectKey) -> Result<(), BlobsError> {
-        // The index goes last, so that a delete that broke off can be repeated.
-        match self.index(object).await? {
-            Some(segments) => {
-                self.delete_objects(segments.iter().map(|segment| segment.key)).await?;
-                self.bucket.delete(&self.bucket.keys.index(object)).await
-            }
-            None => self.bucket.delete(&self.bucket.keys.object(object)).await,
-        }
+        let keys = &self.bucket.keys;
+        self.bucket.delete(&keys.index(object)).await?;
+        self.bucket.delete(&keys.object(object)).await
     }
 
     /// Removes the bytes under `keys`.

@@ -1,0 +1,178 @@
+//! Finding what nothing was written to for long, and removing what no fact could ever name.
+//!
+//! A fact may name an upload by its key, or an object: one with an index, or one of one piece. It
+//! names none of the pieces that only an index or a cursor names, and those alone tell which bytes
+//! are such pieces. All that they name is found first; what is listed after that, is old, and was
+//! not named, is an object of its own.
+//!
+//! No needed bytes can slip through, whatever happens meanwhile. What is older than the cutoff was
+//! named before the look began, or never will be: what writes bytes names them before `age` has
+//! passed. An upload's bytes are named by its cursor until it is settled or abandoned, and cursors
+//! only ever add names. So a cursor that is found names them; and one that is gone when cursors are
+//! read was settled, before which the index of what it became was written: indexes are read after
+//! cursors, so that index is found, unless it was deleted, and the bytes are not needed. Bytes that
+//! are an object of one piece may be named by nothing; then they are looked for in the catalog by
+//! their own key, as all that is found here.
+//!
+//! For the same reason the index of an object is deleted alone: which of its pieces another index
+//! names, or the catalog by their own key, is known here only. What was not named any more comes up
+//! the next time.
+
+use std::time::Duration;
+
+use futures::{Stream, StreamExt as _, TryStreamExt as _, future, stream};
+use proto::ObjectKey;
+
+use super::bucket::{Bucket, Condition};
+use super::client::Patience;
+use super::cursor::{Cursor, Segment, decode_index};
+use super::keys::Keys;
+use super::list::{Entry, Moment};
+use super::{Store, fresh};
+use crate::blob::{BlobsError, Stale};
+
+/// Cursors and indexes that are read at once.
+const AT_ONCE: usize = 8;
+
+impl Store {
+    /// See [`crate::Blobs::stale`].
+    pub(super) fn stale(
+        &self,
+        age: Duration,
+    ) -> impl Stream<Item = Result<Stale, BlobsError>> + Send + '_ {
+        let bucket = &*self.bucket;
+        let found = async move {
+            let cutoff = cutoff(bucket, age).await?;
+            tidy(bucket, cutoff).await;
+            let mut names = Names::default();
+            let uploads = names.read_cursors(bucket, cutoff).await?;
+            let indexed = names.read_indexes(bucket, cutoff).await?;
+            let names = names.sorted();
+            let mut found: Vec<_> = uploads.into_iter().map(Stale::Upload).map(Ok).collect();
+            found.extend(indexed.into_iter().filter_map(|key| names.unless_named(key)).map(Ok));
+            let pages = bucket.list(bucket.keys.objects()).map_ok(move |page| {
+                let old = page.iter().filter(|entry| entry.written <= cutoff);
+                let keys = old.filter_map(|entry| Keys::key_of(&entry.name));
+                let found: Vec<_> =
+                    keys.filter_map(|key| names.unless_named(key)).map(Ok).collect();
+                stream::iter(found)
+            });
+            Ok(stream::iter(found).chain(pages.try_flatten()))
+        };
+        stream::once(found).try_flatten()
+    }
+}
+
+/// The time `age` ago. The clock is read where the times of all objects come from: in a list.
+async fn cutoff(bucket: &Bucket, age: Duration) -> Result<Moment, BlobsError> {
+    let name = bucket.keys.probe(fresh()?);
+    bucket.put(&name, "probe", Condition::Always, Patience::Question).await?;
+    let page = bucket.list(name.clone()).boxed().try_next().await?.unwrap_or_default();
+    bucket.delete(&name).await?;
+    let now = page.first().map(|entry| entry.written);
+    let now = now.ok_or_else(|| {
+        let reason = "the store does not list what was just written to it";
+        BlobsError::Unavailable(std::io::Error::other(reason))
+    })?;
+    Ok(now.saturating_sub_unsigned(age.as_nanos()))
+}
+
+/// Removes what no fact can name and nothing will: multipart uploads that nobody goes on with, and
+/// what nodes left that died as they tried the store out. It is tried again the next time.
+async fn tidy(bucket: &Bucket, cutoff: Moment) {
+    let aborted = bucket.begun_before(cutoff).try_for_each(|page| {
+        stream::iter(page).map(Ok).try_for_each_concurrent(AT_ONCE, |multipart| async move {
+            tracing::info!(object = %multipart.key, "ending an upload that nobody goes on with");
+            bucket.abort(&multipart).await
+        })
+    });
+    let probes = bucket.list(bucket.keys.probes()).try_for_each(|page| {
+        let old = page.into_iter().filter(|entry| entry.written <= cutoff);
+        stream::iter(old).map(Ok).try_for_each_concurrent(AT_ONCE, |entry| async move {
+            bucket.delete(&entry.name).await
+        })
+    });
+    for outcome in [aborted.await, probes.await] {
+        if let Err(error) = outcome {
+            tracing::warn!(%error, "what is left of uploads could not be removed");
+        }
+    }
+}
+
+/// What is named by a cursor or an index. Held are 16 bytes for each piece: those of an upload in
+/// one request are one, of an upload in chunks one for each 5 MiB or more, so that 1 TiB that was
+/// all pushed in chunks takes 3 MiB.
+#[derive(Debug, Default)]
+struct Names(Vec<ObjectKey>);
+
+impl Names {
+    /// Adds what cursors name. Answers the uploads that were last written to by `cutoff`.
+    async fn read_cursors(
+        &mut self,
+        bucket: &Bucket,
+        cutoff: Moment,
+    ) -> Result<Vec<ObjectKey>, BlobsError> {
+        self.read(bucket, bucket.keys.uploads(), cutoff, |bytes| {
+            let cursor = Cursor::decode(bytes)?;
+            // Until it is settled, the upload stands for what it may be sealed as.
+            let mut keys = vec![cursor.object()];
+            keys.extend(keys_of(&cursor.segments).chain(keys_of(&cursor.replaced)));
+            Ok(keys)
+        })
+        .await
+    }
+
+    /// Adds what indexes name. Answers the objects whose index was written by `cutoff`.
+    async fn read_indexes(
+        &mut self,
+        bucket: &Bucket,
+        cutoff: Moment,
+    ) -> Result<Vec<ObjectKey>, BlobsError> {
+        let read = |bytes: &[u8]| Ok(keys_of(&decode_index(bytes)?).collect());
+        self.read(bucket, bucket.keys.indexes(), cutoff, read).await
+    }
+
+    /// Adds what `read` finds in everything under `prefix`. One that cannot be understood ends the
+    /// look: what it names must not be taken for something that nothing names.
+    async fn read(
+        &mut self,
+        bucket: &Bucket,
+        prefix: String,
+        cutoff: Moment,
+        read: impl Fn(&[u8]) -> Result<Vec<ObjectKey>, BlobsError>,
+    ) -> Result<Vec<ObjectKey>, BlobsError> {
+        let mut old = Vec::new();
+        let pages = bucket.list(prefix);
+        let entries = pages.map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten();
+        let texts = entries.map_ok(|entry: Entry| async move {
+            let found = bucket.get(&entry.name).await?;
+            Ok(found.map(|found| (entry, found.bytes)))
+        });
+        // What is gone meanwhile names nothing any more.
+        let texts = texts.try_buffer_unordered(AT_ONCE).try_filter_map(future::ok);
+        let mut texts = std::pin::pin!(texts);
+        while let Some((entry, text)) = texts.try_next().await? {
+            let named = read(&text).inspect_err(|error| {
+                tracing::error!(name = entry.name, %error, "nothing can be swept");
+            });
+            self.0.extend(named?);
+            old.extend(Keys::key_of(&entry.name).filter(|_| entry.written <= cutoff));
+        }
+        Ok(old)
+    }
+
+    fn sorted(mut self) -> Self {
+        self.0.sort_unstable();
+        self.0.dedup();
+        self
+    }
+
+    /// The object `key`, unless it is a piece of another, or what an upload may become.
+    fn unless_named(&self, key: ObjectKey) -> Option<Stale> {
+        self.0.binary_search(&key).is_err().then_some(Stale::Object(key))
+    }
+}
+
+fn keys_of(segments: &[Segment]) -> impl Iterator<Item = ObjectKey> {
+    segments.iter().map(|segment| segment.key)
+}
