@@ -20,6 +20,7 @@ mod remainder;
 mod routes;
 mod session;
 mod store;
+mod sweep;
 mod transfers;
 mod warning;
 

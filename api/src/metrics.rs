@@ -1,4 +1,4 @@
-//! What is counted of requests, with labels of which there are only so many.
+//! What is counted of requests and sweeps, with labels of which there are only so many.
 
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ const LATENCY_BUCKETS: [f64; 12] =
 pub(crate) struct RequestMetrics {
     requests: Family<RequestLabels, Counter>,
     latencies: Family<LatencyLabels, Histogram, fn() -> Histogram>,
+    swept: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -50,7 +51,13 @@ impl RequestMetrics {
             "Time until the head of the answer was ready",
             latencies.clone(),
         );
-        Self { requests, latencies }
+        let swept = Counter::default();
+        metrics.register(
+            "roadstead_swept",
+            "Uploads that nobody ended and objects that no fact named, which were removed",
+            swept.clone(),
+        );
+        Self { requests, latencies, swept }
     }
 
     /// Counts a request to `route` that was answered `status` after `latency`.
@@ -66,6 +73,11 @@ impl RequestMetrics {
         self.requests.get_or_create(&labels).inc();
         let labels = LatencyLabels { route, method };
         self.latencies.get_or_create(&labels).observe(latency.as_secs_f64());
+    }
+
+    /// Counts what a sweep has freed.
+    pub(crate) fn swept(&self, count: u64) {
+        self.swept.inc_by(count);
     }
 }
 

@@ -28,6 +28,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_millis(320);
 /// Who asks for a change, as the journal names them while there are no accounts.
 const ACTOR: &str = "anonymous";
+/// Who asks for what the registry does by itself.
+const SWEEPER: &str = "sweeper";
 
 /// The handlers' only state: the facts, the bytes, and the clock that expires upload sessions.
 /// Clones share it.
@@ -139,11 +141,21 @@ impl Registry {
         request: RequestId,
         command: Command,
     ) -> Result<Answer, Error> {
+        self.propose_as(ACTOR, request, command).await
+    }
+
+    /// Does what [`Registry::propose`] does, for `actor`.
+    async fn propose_as(
+        &self,
+        actor: &'static str,
+        request: RequestId,
+        command: Command,
+    ) -> Result<Answer, Error> {
         let cluster = self.cluster.clone();
         let attempts = Box::pin(async move {
             let mut pause = PAUSE_MIN;
             loop {
-                match cluster.propose(request, ACTOR, command.clone()).await {
+                match cluster.propose(request, actor, command.clone()).await {
                     Err(ProposeError::Unavailable { .. } | ProposeError::Unknown) => {
                         wait(&mut pause).await;
                     }
@@ -163,6 +175,11 @@ impl Registry {
     /// Has the cluster decide `command`, which no client repeats under the same id.
     pub(crate) async fn propose_once(&self, command: Command) -> Result<Answer, Error> {
         self.propose(fresh_request()?, command).await
+    }
+
+    /// Has the cluster decide `command`, for which no client has asked.
+    pub(crate) async fn propose_by_itself(&self, command: Command) -> Result<Answer, Error> {
+        self.propose_as(SWEEPER, fresh_request()?, command).await
     }
 
     /// Removes `node` from the cluster. Waits out an election, under one request id, and goes on to

@@ -12,6 +12,7 @@ mod http;
 mod metrics;
 mod node;
 mod playground;
+mod sweeper;
 mod telemetry;
 mod world;
 

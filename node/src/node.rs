@@ -18,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::health::{Health, StoreHealth};
 use crate::http::Manner;
-use crate::{Config, Listener, World, WorldDial, config, health, http, metrics};
+use crate::{Config, Listener, World, WorldDial, config, health, http, metrics, sweeper};
 
 /// How long requests under way may take to end when the node stops.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
@@ -85,6 +85,7 @@ pub struct Node {
     api: Service,
     peer: Service,
     admin: Service,
+    _sweeper: AbortOnDropHandle<()>,
     /// Cancelled when the node begins to stop: it is no longer ready then.
     stopping: CancellationToken,
 }
@@ -143,6 +144,7 @@ impl Node {
         };
         let store = StoreHealth::watch(Arc::clone(&blobs));
         let registry = Registry::new(cluster.clone(), blobs, clock, options, &mut metrics);
+        let sweeping = sweeper::run(cluster.clone(), registry.clone());
         let stopping = CancellationToken::new();
         let peers = cluster.peer_services().into_axum_router();
         let health = Health::new(cluster.clone(), store, stopping.clone(), metrics);
@@ -150,6 +152,7 @@ impl Node {
             api: Service::start(api, api::router(registry), clients(config), refused.by("api")),
             peer: Service::start(peer, peers, Manner::nodes(), refused.by("peer")),
             admin: Service::start(admin, health::router(health), OPERATORS, refused.by("admin")),
+            _sweeper: AbortOnDropHandle::new(tokio::spawn(sweeping)),
             cluster,
             addresses,
             stopping,

@@ -13,5 +13,6 @@ mod lists;
 mod manifests;
 mod names;
 mod sparse;
+mod sweep;
 mod uploads;
 mod world;

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{StatusCode, header};
+use proto::Digest;
 use proto::limits::UPLOAD_LIFETIME;
-use proto::{Digest, ObjectKey};
-use storage::Blobs as _;
 use tokio::sync::Barrier;
 
 use crate::world::{Reply, World, sha256, sha512};
@@ -28,12 +27,6 @@ async fn stream_to(world: &World, location: &str, frames: &[&[u8]]) -> Reply {
 /// Ends the upload at `location` as `digest`.
 async fn put(world: &World, location: &str, digest: &Digest) -> Reply {
     world.request("PUT", &format!("{location}&digest={digest}")).send().await
-}
-
-/// How many bytes the store holds for the upload at `location`.
-async fn extent(world: &World, location: &str) -> u64 {
-    let id = location.split(['/', '?']).nth(5).unwrap();
-    world.blobs.position(id.parse::<ObjectKey>().unwrap()).await.unwrap().extent
 }
 
 #[tokio::test]
@@ -158,7 +151,7 @@ async fn a_chunk_that_is_not_as_long_as_its_range_leaves_nothing() {
         call().body(b"content").send().await.fails(416, "BLOB_UPLOAD_INVALID");
         call().stream(&[b"con", b"tent"]).send().await.fails(416, "BLOB_UPLOAD_INVALID");
     }
-    assert_eq!(extent(&world, &location).await, 0);
+    assert_eq!(world.extent(&location).await, 0);
     world.stop().await;
 }
 
@@ -195,9 +188,9 @@ async fn a_wrong_digest_links_nothing_and_removes_the_bytes() {
         reply.fails(400, "DIGEST_INVALID");
     }
     world.request("PUT", &sent).send().await.fails(400, "DIGEST_INVALID");
-    assert_eq!(extent(&world, &sent).await, 7, "nothing was said yet of the content");
+    assert_eq!(world.extent(&sent).await, 7, "nothing was said yet of the content");
     put(&world, &sent, &sha256(b"other")).await.fails(400, "DIGEST_INVALID");
-    assert_eq!(extent(&world, &sent).await, 0);
+    assert_eq!(world.extent(&sent).await, 0);
     for content in [b"other".as_slice(), b"content"] {
         let path = format!("/v2/a/blobs/{}", sha256(content));
         world.get(&path).await.fails(404, "BLOB_UNKNOWN");
@@ -334,7 +327,7 @@ async fn bytes_that_come_for_a_cancelled_upload_are_not_kept() {
     let end = format!("{begun}&digest={}", sha256(b"content"));
     let late = world.request("PUT", &end).body(b"content").send().await;
     late.fails(404, "BLOB_UPLOAD_UNKNOWN");
-    assert_eq!(extent(&world, &begun).await, 0);
+    assert_eq!(world.extent(&begun).await, 0);
     world.stop().await;
 }
 
@@ -345,7 +338,7 @@ async fn a_cancelled_upload_is_gone() {
     world.delete(&begun).await.is(StatusCode::NO_CONTENT);
     let sent = stream_to(&world, &world.begin("a").await, &[b"content"]).await.location();
     world.delete(&sent).await.is(StatusCode::NO_CONTENT);
-    assert_eq!(extent(&world, &sent).await, 0);
+    assert_eq!(world.extent(&sent).await, 0);
     world.get(&sent).await.fails(404, "BLOB_UPLOAD_UNKNOWN");
     stream_to(&world, &sent, &[b"more"]).await.fails(404, "BLOB_UPLOAD_UNKNOWN");
     put(&world, &sent, &sha256(b"content")).await.fails(404, "BLOB_UPLOAD_UNKNOWN");

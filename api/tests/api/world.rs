@@ -10,9 +10,10 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
-use proto::{Algorithm, Digest, Timestamp};
+use proto::{Algorithm, Digest, ObjectKey, Timestamp};
 use raft::{Clock, Cluster, Config, Dial, DialError, Tuning};
 use serde_json::{Value, json};
+use storage::Blobs as _;
 use storage::kv::MemoryKv;
 use tokio::sync::Barrier;
 use tonic::transport::Channel;
@@ -31,6 +32,8 @@ pub(crate) struct World {
     pub(crate) blobs: FickleBlobs,
     /// The counts of requests.
     pub(crate) metrics: prometheus_client::registry::Registry,
+    /// What does the work behind the API.
+    pub(crate) registry: Registry,
     millis: Arc<AtomicU64>,
     router: axum::Router,
     cluster: Cluster,
@@ -70,7 +73,14 @@ impl World {
         let mut metrics = prometheus_client::registry::Registry::default();
         let store = Arc::new(blobs.clone());
         let registry = Registry::new(cluster.clone(), store, clock, options, &mut metrics);
-        Self { blobs, metrics, millis, router: router(registry), cluster }
+        Self {
+            blobs,
+            metrics,
+            registry: registry.clone(),
+            millis,
+            router: router(registry),
+            cluster,
+        }
     }
 
     /// Lets `time` pass.
@@ -123,6 +133,12 @@ impl World {
         let begun = self.request("POST", &format!("/v2/{name}/blobs/uploads/")).send().await;
         begun.is(StatusCode::ACCEPTED);
         begun.location()
+    }
+
+    /// How many bytes the store holds for the upload at `location`.
+    pub(crate) async fn extent(&self, location: &str) -> u64 {
+        let id = location.split(['/', '?']).nth(5).unwrap();
+        self.blobs.position(id.parse::<ObjectKey>().unwrap()).await.unwrap().extent
     }
 
     /// Pushes a blob in one request.

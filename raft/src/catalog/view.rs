@@ -107,6 +107,15 @@ impl View {
         row.map(|value| text("object", &value)).transpose()
     }
 
+    /// The blob whose bytes `object` holds, or that the upload of this key became; its own object
+    /// may be another one.
+    pub fn blob_in(&self, object: ObjectKey) -> Result<Option<Blob>, ReadError> {
+        match self.blob_of(object)? {
+            Some(digest) => self.blob_anywhere(&digest),
+            None => Ok(None),
+        }
+    }
+
     /// Whether the upload into `object` has ended: it became a blob, or was given up.
     pub fn has_ended(&self, object: ObjectKey) -> Result<bool, ReadError> {
         Ok(self.is_orphan(object)? || self.blob_of(object)?.is_some())

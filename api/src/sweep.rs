@@ -1,0 +1,65 @@
+//! Freeing what was left: uploads that nobody ended, and bytes whose facts never came.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use proto::{Command, Refusal};
+use storage::blob::Stale;
+
+use crate::error::Error;
+use crate::registry::Registry;
+
+impl Registry {
+    /// Frees what has been in the object store for `age` without a fact that needs it, and answers
+    /// how many uploads and objects that were. `age` must be longer than any upload goes on after
+    /// its last byte.
+    ///
+    /// Safe beside pushes and beside other sweeps, of other nodes too: before anything is removed,
+    /// the cluster decides that it never becomes a blob, and whoever ends the upload after that is
+    /// refused. A sweep that fails half way is logged; what it left, the next one finds.
+    pub async fn sweep(&self, age: Duration) -> u64 {
+        let mut swept = 0;
+        let mut stale = self.blobs.stale(age);
+        while let Some(found) = stale.next().await {
+            let outcome = match found {
+                Ok(found) => self.free(found).await,
+                Err(error) => Err(error.into()),
+            };
+            match outcome {
+                Ok(is_freed) => swept += u64::from(is_freed),
+                Err(error) => {
+                    tracing::warn!(%error, "a sweep ends early");
+                    break;
+                }
+            }
+        }
+        if swept > 0 {
+            tracing::info!(swept, "removed uploads and objects that nobody needs");
+        }
+        self.metrics.swept(swept);
+        swept
+    }
+
+    /// Frees what was found, unless it is needed. Answers whether it was freed.
+    async fn free(&self, found: Stale) -> Result<bool, Error> {
+        let (Stale::Upload(key) | Stale::Object(key)) = found;
+        // As far as this node has applied is far enough: what is linked was linked long ago.
+        if let Some(blob) = self.cluster.local()?.blob_in(key)? {
+            if matches!(found, Stale::Upload(_)) {
+                // It became a blob, but what only the upload needed was not removed then.
+                self.settle(key, blob.object, blob.object).await;
+            }
+            return Ok(false);
+        }
+        match self.propose_by_itself(Command::DiscardObject { object: key }).await {
+            Ok(_) => {}
+            Err(Error::Refused(Refusal::UploadEnded(_))) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        match found {
+            Stale::Upload(upload) => self.abandon(upload).await,
+            Stale::Object(object) => self.remove(object).await,
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,22 @@
+//! The worker that frees, now and then, what was left in the object store.
+
+use std::time::Duration;
+
+use api::Registry;
+use proto::limits::{UPLOAD_LIFETIME, UPLOAD_LIFETIME_MARGIN};
+use raft::{Cluster, Role};
+use tokio::time::sleep;
+
+/// How long it rests. What it frees was idle for a day: an hour more is nothing.
+const PAUSE: Duration = Duration::from_secs(60 * 60);
+
+/// Sweeps for as long as it is not dropped, while this node leads: one look at the object store is
+/// enough for all nodes.
+pub(crate) async fn run(cluster: Cluster, registry: Registry) {
+    loop {
+        sleep(PAUSE).await;
+        if cluster.status().role == Role::Leader {
+            registry.sweep(UPLOAD_LIFETIME + UPLOAD_LIFETIME_MARGIN).await;
+        }
+    }
+}
