@@ -13,7 +13,7 @@ use axum::routing::get;
 use futures::FutureExt as _;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry as Metrics;
-use raft::{Cluster, Role, Status};
+use raft::{Cluster, Ended, Role, Status};
 use storage::{Blobs, BlobsError};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -109,16 +109,28 @@ pub(crate) fn router(health: Health) -> Router {
 async fn healthz(State(health): State<Health>) -> Response {
     match health.cluster.failed().now_or_never() {
         None => "ok\n".into_response(),
-        Some(reason) => unavailable(format_args!("consensus has failed: {reason}")),
+        Some(ended) => unavailable(format_args!("{}", cannot_go_on(&ended))),
     }
 }
 
 /// Whether to send requests here.
 async fn readyz(State(health): State<Health>) -> Response {
-    let part = readiness(&health.cluster.status(), health.stopping.is_cancelled());
-    match part.map_err(str::to_owned).and_then(|()| health.store.serves()) {
+    let ended = health.cluster.failed().now_or_never();
+    let part = match ended {
+        Some(ended) => Err(cannot_go_on(&ended)),
+        None => readiness(&health.cluster.status(), health.stopping.is_cancelled())
+            .map_err(str::to_owned),
+    };
+    match part.and_then(|()| health.store.serves()) {
         Ok(()) => "ready\n".into_response(),
         Err(reason) => unavailable(format_args!("{reason}")),
+    }
+}
+
+fn cannot_go_on(ended: &Ended) -> String {
+    match ended {
+        Ended::Removed(_) => ended.to_string(),
+        Ended::Failed(_) => format!("consensus has failed: {ended}"),
     }
 }
 

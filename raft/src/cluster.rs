@@ -1,13 +1,10 @@
 //! The handle through which a node uses its cluster.
 
-use std::collections::BTreeMap;
-use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver as _;
-use openraft::errors::{Fatal, InitializeError, RaftError};
 use openraft::{RaftMetrics, ServerState, SnapshotPolicy};
 use proto::limits::{PEER_MESSAGE_BYTES_MAX, SNAPSHOT_IDLE_MAX};
 use proto::pb::cluster::cluster_server::ClusterServer;
@@ -18,21 +15,18 @@ use tokio::task::JoinSet;
 use tonic::service::Routes;
 
 use crate::catalog::StateMachine;
+use crate::founding::FOUNDER;
 use crate::identity::{Identity, was_removed};
 use crate::log::LogStore;
 use crate::neighbours::Neighbours;
 use crate::peer::{Addresses, Network, PeerService};
 use crate::presence::Presence;
 use crate::service::ClusterService;
-use crate::types::{Membership, PeerNode, Raft, TypeConfig};
+use crate::types::{Membership, Raft, TypeConfig};
 use crate::{
     Clock, Config, Dial, Ended, Handover, Member, PeerStatus, ProposeError, ReadError, RemoveError,
     Role, StartError, Status, Tuning, View, barrier, join, membership, random,
 };
-
-/// The id of the node that founds a cluster. The ids of all others are indexes of log entries, of
-/// which the first that can admit a node comes later.
-const FOUNDER: NodeId = 1;
 
 /// A node's part in its cluster. Clones share it.
 #[derive(Clone)]
@@ -177,12 +171,13 @@ impl Cluster {
 
     /// The nodes that have not answered this one lately, when it leads.
     pub fn silent(&self) -> Vec<NodeId> {
-        if self.inner.status().role != Role::Leader {
+        if !self.inner.leads() {
             return Vec::new();
         }
         let heard = self.inner.heard_from();
-        let members = self.inner.status().members.into_iter().map(|member| member.node);
-        members.filter(|node| *node != self.inner.identity.node && !heard.contains(node)).collect()
+        let membership = self.inner.membership();
+        let others = membership.nodes().map(|(node, _)| *node);
+        others.filter(|node| *node != self.inner.identity.node && !heard.contains(node)).collect()
     }
 
     /// Asks every node of the cluster for its status, each with a deadline of a second.
@@ -208,27 +203,7 @@ impl Cluster {
     /// Resolves when this node cannot go on, with the reason: the process must end. Pending for as
     /// long as all is well, and after [`Cluster::stop`].
     pub async fn failed(&self) -> Ended {
-        let mut removed = self.inner.removed.subscribe();
-        tokio::select! {
-            reason = self.consensus_failed() => Ended::Failed(reason),
-            // The sender lives as long as this.
-            _ = removed.wait_for(|removed| *removed) => Ended::Removed(self.inner.identity.node),
-        }
-    }
-
-    async fn consensus_failed(&self) -> String {
-        let mut metrics = self.inner.raft.metrics();
-        loop {
-            let state = metrics.borrow_and_update().running_state.clone();
-            match state {
-                Ok(()) => {}
-                Err(Fatal::Stopped) => return pending().await,
-                Err(fatal) => return fatal.to_string(),
-            }
-            if metrics.changed().await.is_err() {
-                return pending().await;
-            }
-        }
+        self.inner.ended().await
     }
 
     /// Announces that this node is about to stop: it takes part as before, but no other node hands
@@ -250,19 +225,6 @@ impl Cluster {
 }
 
 impl Inner {
-    /// Makes the founder, on its first start, the only voter of its cluster.
-    async fn initialize(&self) -> Result<(), StartError> {
-        if self.identity.node != FOUNDER {
-            return Ok(());
-        }
-        let founder = PeerNode { peer_address: self.config.peer_address.clone() };
-        match self.raft.initialize(BTreeMap::from([(FOUNDER, founder)])).await {
-            // Not allowed: it has a log already, so this is not its first start.
-            Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
-            Err(error) => Err(StartError::Raft(error.to_string())),
-        }
-    }
-
     pub(crate) fn metrics(&self) -> RaftMetrics<TypeConfig> {
         // Cloned at once: a guard that is held would block consensus.
         self.raft.metrics().borrow_watched().clone()
@@ -277,16 +239,34 @@ impl Inner {
         self.membership().get_node(&node).map(|node| node.peer_address.clone())
     }
 
+    /// Where the leader that this node knows is reached.
+    pub(crate) fn leader_address(&self) -> Option<String> {
+        let leader = self.raft.metrics().borrow_watched().current_leader;
+        leader.and_then(|leader| self.address_of(leader))
+    }
+
     /// Whether the cluster has admitted `node`, as far as this one knows.
     pub(crate) fn is_admitted(&self, node: NodeId) -> bool {
         let view = View::current(self.kv.freeze());
         node == FOUNDER || view.and_then(|view| view.has_node(node)).is_ok_and(|admitted| admitted)
     }
 
-    /// Whether the catalog has the cluster's identity.
-    pub(crate) fn is_founded(&self) -> bool {
-        let view = View::current(self.kv.freeze());
-        view.and_then(|view| view.cluster()).is_ok_and(|cluster| cluster.is_some())
+    /// The part that this node plays.
+    pub(crate) fn role(&self) -> Role {
+        if self.has_ended() {
+            return Role::Stopped;
+        }
+        match self.raft.metrics().borrow_watched().state {
+            ServerState::Leader => Role::Leader,
+            ServerState::Follower => Role::Follower,
+            ServerState::Candidate => Role::Candidate,
+            ServerState::Learner => Role::Learner,
+            ServerState::Shutdown => Role::Stopped,
+        }
+    }
+
+    pub(crate) fn leads(&self) -> bool {
+        self.role() == Role::Leader
     }
 
     pub(crate) fn status(&self) -> Status {
@@ -296,13 +276,7 @@ impl Inner {
         Status {
             cluster: self.identity.cluster,
             node: self.identity.node,
-            role: match metrics.state {
-                ServerState::Leader => Role::Leader,
-                ServerState::Follower => Role::Follower,
-                ServerState::Candidate => Role::Candidate,
-                ServerState::Learner => Role::Learner,
-                ServerState::Shutdown => Role::Stopped,
-            },
+            role: self.role(),
             term: metrics.current_term,
             leader: metrics.current_leader,
             last_log: metrics.last_log_index,

@@ -42,17 +42,6 @@ pub enum RemoveError {
     Unknown,
 }
 
-/// Why a node that ran cannot go on.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Ended {
-    /// It was removed from its cluster, for good.
-    #[error("node {0} was removed from its cluster")]
-    Removed(NodeId),
-    /// Consensus has stopped, for a reason that this node cannot mend.
-    #[error("{0}")]
-    Failed(String),
-}
-
 /// Why a read has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use openraft::{RaftMetrics, ServerState};
+use openraft::RaftMetrics;
 use proto::NodeId;
 use proto::pb::cluster as pb;
 
@@ -28,7 +28,7 @@ const ROUND: Duration = Duration::from_millis(200);
 impl Inner {
     /// Has another voter lead, when this node does, and waits until it does.
     pub(crate) async fn hand_over(&self) -> Handover {
-        if self.metrics().state != ServerState::Leader {
+        if !self.leads() {
             return Handover::NotNeeded;
         }
         let outcome = tokio::time::timeout(DEADLINE, self.find_successor()).await;

@@ -9,15 +9,13 @@ use futures::stream::FuturesUnordered;
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::{ChangeMembers, Instant as _};
 use proto::pb::cluster as pb;
-use proto::{Command, NodeId, UploadKey};
+use proto::NodeId;
 use tokio::time::Instant;
 
 use crate::cluster::Inner;
-use crate::error::RETRY_AFTER;
 use crate::neighbours::{request, within};
 use crate::types::{PeerNode, TypeConfig};
 use crate::voters::{Change, Outlook};
-use crate::{ProposeError, Role, random};
 
 /// How often the leader looks whether the membership is as it should be, and a node whether it
 /// belongs to it.
@@ -51,7 +49,7 @@ pub(crate) async fn run(inner: Arc<Inner>) {
         if inner.has_left(inner.identity.node) {
             return inner.go().await;
         }
-        if inner.status().role == Role::Leader {
+        if inner.leads() {
             silences.observe(&inner);
             inner.settle(&silences).await;
             if !inner.is_member() {
@@ -170,10 +168,8 @@ impl Inner {
 
     /// Makes `node` a member at `peer_address`, when this node leads.
     pub(crate) async fn activate(&self, node: NodeId, peer_address: String) -> Activation {
-        let status = self.status();
-        if status.role != Role::Leader {
-            let leader = status.leader.and_then(|leader| self.address_of(leader));
-            return Activation::NotLeader(leader);
+        if !self.leads() {
+            return Activation::NotLeader(self.leader_address());
         }
         if self.is_removed(node) {
             return Activation::Unsettled;
@@ -264,25 +260,6 @@ impl Inner {
             }
             Ok(Err(error)) => tracing::warn!(%error, "the membership may not have changed"),
             Err(_) => tracing::warn!("the membership did not change within {DEADLINE:?}"),
-        }
-    }
-
-    /// Gives the cluster its identity: the first node does, once, however often it is started.
-    pub(crate) async fn found(self: &Arc<Self>) {
-        let request = random::request_id();
-        let upload_key = UploadKey::from_bytes(random::bytes());
-        let command = Command::FoundCluster { cluster: self.identity.cluster, upload_key };
-        while !self.is_founded() {
-            match self.propose(request, "cluster", command.clone()).await {
-                Ok(_) => return,
-                Err(ProposeError::Refused(refusal)) => {
-                    tracing::error!(%refusal, "this cluster was founded by another");
-                    return;
-                }
-                Err(ProposeError::Unavailable { .. } | ProposeError::Unknown) => {
-                    tokio::time::sleep(RETRY_AFTER / 4).await;
-                }
-            }
         }
     }
 }

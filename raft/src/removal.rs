@@ -14,7 +14,7 @@ use crate::error::RETRY_AFTER;
 use crate::neighbours::{request, within};
 use crate::propose::Proposed;
 use crate::types::TypeConfig;
-use crate::{RemoveError, Role, View, identity};
+use crate::{RemoveError, View, identity};
 
 /// How long the leader waits, once a removal is decided, until it is carried out.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -63,9 +63,8 @@ impl Inner {
         actor: &str,
         node: NodeId,
     ) -> Removal {
-        let status = self.status();
-        if status.role != Role::Leader {
-            return Removal::NotLeader(status.leader.and_then(|leader| self.address_of(leader)));
+        if !self.leads() {
+            return Removal::NotLeader(self.leader_address());
         }
         if !self.is_removed(node)
             && let Err(why) = self.outlook(|_| false).check_removal(node)

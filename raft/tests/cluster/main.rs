@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test has no other door to the network")]
 
 mod agreement;
+mod failure;
 mod handover;
 mod membership;
 mod snapshots;

@@ -1,0 +1,58 @@
+//! The end of a node's part in its cluster that nobody asked for: how the rest of the process comes
+//! to know that it must end too.
+
+use std::future::pending;
+
+use futures::FutureExt as _;
+use openraft::async_runtime::WatchReceiver as _;
+use openraft::errors::Fatal;
+use proto::NodeId;
+
+use crate::cluster::Inner;
+use crate::types::TypeConfig;
+
+/// Why a node that ran cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Ended {
+    /// It was removed from its cluster, for good.
+    #[error("node {0} was removed from its cluster")]
+    Removed(NodeId),
+    /// Consensus has stopped, for a reason that this node cannot mend.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Inner {
+    /// Resolves when this node cannot go on. Pending while all is well, and once it was stopped in
+    /// order.
+    pub(crate) async fn ended(&self) -> Ended {
+        let mut removed = self.removed.subscribe();
+        tokio::select! {
+            fatal = self.consensus_failed() => Ended::Failed(fatal.to_string()),
+            // The sender lives as long as this.
+            _ = removed.wait_for(|removed| *removed) => Ended::Removed(self.identity.node),
+        }
+    }
+
+    /// Whether this node cannot go on.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended().now_or_never().is_some()
+    }
+
+    async fn consensus_failed(&self) -> Fatal<TypeConfig> {
+        let mut metrics = self.raft.metrics();
+        loop {
+            let state = metrics.borrow_and_update().running_state.clone();
+            match state {
+                Ok(()) => {}
+                Err(Fatal::Stopped) => return pending().await,
+                Err(fatal) => return fatal,
+            }
+            if metrics.changed().await.is_err() {
+                // Openraft says why it stops, whether in order or not, before it lets go of its
+                // metrics; only a panic lets it say nothing.
+                return Fatal::Panicked;
+            }
+        }
+    }
+}

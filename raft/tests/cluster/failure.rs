@@ -1,0 +1,92 @@
+//! Nodes whose consensus ends without having been asked to.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use raft::{Ended, Role};
+use storage::kv::{MemoryKv, Synced};
+use storage::{Batch, Kv, KvError, KvRead, Space};
+
+use super::{Node, PATIENCE, memory, three_nodes};
+
+/// A store that has consensus panic, once it is told to, at the next write to the log.
+#[derive(Clone, Default)]
+struct PanickingKv {
+    inner: MemoryKv,
+    panics: Arc<AtomicBool>,
+}
+
+impl KvRead for PanickingKv {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, KvError> {
+        self.inner.get(space, key)
+    }
+
+    fn scan(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), KvError> {
+        self.inner.scan(space, from, to, visit)
+    }
+
+    fn last(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+    ) -> Result<Option<(Bytes, Bytes)>, KvError> {
+        self.inner.last(space, from, to)
+    }
+}
+
+impl Kv for PanickingKv {
+    fn write(&self, space: Space, batch: Batch) -> Result<(), KvError> {
+        let panics = space == Space::Log && self.panics.load(Ordering::Acquire);
+        assert!(!panics, "this store was told to panic");
+        self.inner.write(space, batch)
+    }
+
+    fn sync(&self, synced: Synced) {
+        self.inner.sync(synced);
+    }
+
+    fn flush(&self) -> Result<(), KvError> {
+        self.inner.flush()
+    }
+
+    fn freeze(&self) -> Arc<dyn KvRead> {
+        self.inner.freeze()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_consensus_panicked_says_that_it_cannot_go_on() {
+    let kv = PanickingKv::default();
+    let node = Node::start("127.0.0.1:0", &[], Arc::new(kv.clone())).await;
+    node.until("the node is ready", |status| status.ready).await;
+    assert_eq!(node.cluster.failed().now_or_never(), None);
+
+    kv.panics.store(true, Ordering::Release);
+    // A node that joins has the leader write to its log.
+    let joining = Node::start("127.0.0.1:0", &[&node.address], memory());
+    let ended = async { tokio::time::timeout(PATIENCE, node.cluster.failed()).await.unwrap() };
+    let ended = tokio::select! {
+        ended = ended => ended,
+        _ = joining => panic!("nobody admits a node"),
+    };
+    assert!(matches!(&ended, Ended::Failed(why) if why.contains("panic")), "{ended}");
+    assert_eq!(node.cluster.status().role, Role::Stopped);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_stopped_has_not_failed() {
+    let nodes = three_nodes().await;
+    nodes[0].cluster.stop().await;
+    nodes[0].until("the node has stopped", |status| status.role == Role::Stopped).await;
+    assert_eq!(nodes[0].cluster.failed().now_or_never(), None);
+}
