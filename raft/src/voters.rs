@@ -43,13 +43,8 @@ impl Outlook {
         if let [_, last] = self.membership.get_joint_config().as_slice() {
             return Some(Change::Voters(last.clone()));
         }
-        if let Some(node) = self.voters().find(|node| self.removed.contains(node)) {
-            let voters = self.without(node);
-            if !self.has_quorum(&voters) {
-                return None;
-            }
-            let leads = node == self.own;
-            return Some(if leads { Change::StepDown } else { Change::Voters(voters) });
+        if let Some(removal) = self.removal() {
+            return Some(removal);
         }
         let learners = self.membership.learner_ids();
         let forgotten: BTreeSet<NodeId> =
@@ -58,6 +53,22 @@ impl Outlook {
             return Some(Change::Forget(forgotten));
         }
         self.replacement().or_else(|| self.promotion())
+    }
+
+    /// The end of the vote of one removed node: of one that is silent first, since that costs
+    /// nothing, and of the leader last. One that those which stay cannot do without yet keeps its
+    /// vote, and holds nothing else up.
+    fn removal(&self) -> Option<Change> {
+        let mut removed: Vec<NodeId> =
+            self.voters().filter(|node| self.removed.contains(node)).collect();
+        removed.sort_by_key(|node| (*node == self.own, self.alive.contains(node)));
+        removed.into_iter().find_map(|node| {
+            let voters = self.without(node);
+            if !self.has_quorum(&voters) {
+                return None;
+            }
+            Some(if node == self.own { Change::StepDown } else { Change::Voters(voters) })
+        })
     }
 
     /// Whether those that stay could go on if `node` were removed; else why not, as a sentence.
@@ -210,6 +221,24 @@ mod tests {
         let mut leader = outlook(&[&[1, 2, 3]], &[]);
         leader.removed = BTreeSet::from([1]);
         assert_eq!(leader.next(), Some(Change::StepDown));
+    }
+
+    #[test]
+    fn a_removal_that_has_to_wait_holds_nothing_else_up() {
+        // Without node 2 the others could not agree; node 4 is dead, and can go at once.
+        let mut stuck = with_dead(outlook(&[&[1, 2, 3, 4, 5]], &[]), &[4, 5]);
+        stuck.removed = BTreeSet::from([2, 4]);
+        assert!(!stuck.has_quorum(&stuck.without(2)));
+        assert_eq!(stuck.next(), voters([1, 2, 3, 5]));
+        // Nor can a learner stay that was removed.
+        let mut stuck = with_dead(outlook(&[&[1, 2, 3]], &[4]), &[2]);
+        stuck.caught_up.remove(&4);
+        stuck.removed = BTreeSet::from([3, 4]);
+        assert_eq!(stuck.next(), Some(Change::Forget(BTreeSet::from([4]))));
+        // The leader goes last: it carries out the other removals.
+        let mut two = outlook(&[&[1, 2, 3]], &[]);
+        two.removed = BTreeSet::from([1, 3]);
+        assert_eq!(two.next(), voters([1, 2]));
     }
 
     #[test]
