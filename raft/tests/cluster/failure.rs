@@ -1,13 +1,12 @@
 //! Nodes whose consensus ends without having been asked to.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures::FutureExt as _;
 use raft::{Ended, Role};
-use storage::kv::{MemoryKv, Synced};
+use storage::kv::{MemoryKv, Synced, Visitor};
 use storage::{Batch, Kv, KvError, KvRead, Space};
 
 use super::{Node, PATIENCE, memory, three_nodes};
@@ -29,7 +28,7 @@ impl KvRead for PanickingKv {
         space: Space,
         from: &[u8],
         to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visit: &mut Visitor<'_>,
     ) -> Result<(), KvError> {
         self.inner.scan(space, from, to, visit)
     }
@@ -73,7 +72,8 @@ async fn a_node_whose_consensus_panicked_says_that_it_cannot_go_on() {
 
     kv.panics.store(true, Ordering::Release);
     // A node that joins has the leader write to its log.
-    let joining = Node::start("127.0.0.1:0", &[&node.address], memory());
+    let seed = [node.address.as_str()];
+    let joining = Node::start("127.0.0.1:0", &seed, memory());
     let ended = async { tokio::time::timeout(PATIENCE, node.cluster.failed()).await.unwrap() };
     let ended = tokio::select! {
         ended = ended => ended,
