@@ -8,8 +8,8 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::{ChangeMembers, Instant as _};
-use proto::pb::cluster as pb;
 use proto::NodeId;
+use proto::pb::cluster as pb;
 use tokio::time::Instant;
 
 use crate::cluster::Inner;

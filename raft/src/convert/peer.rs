@@ -9,7 +9,7 @@ use proto::DecodeError;
 use proto::pb::peer as pb;
 
 use super::{Wire, optional, required};
-use crate::types::{Entry, LogId, SnapshotMeta, TypeConfig, Vote};
+use crate::types::{Entry, LogId, SnapshotMeta, StoredMembership, TypeConfig, Vote};
 
 impl Wire for AppendEntriesRequest<TypeConfig> {
     type Message = pb::AppendEntriesRequest;
@@ -49,7 +49,8 @@ fn check_order(request: &AppendEntriesRequest<TypeConfig>) -> Result<(), DecodeE
         }
         last = Some(entry.log_id);
     }
-    if last.is_some_and(|last| last.leader_id.term > request.vote.leader_id.term) {
+    let is_later = |id: LogId| id.leader_id.term > request.vote.leader_id.term;
+    if last.is_some_and(is_later) || request.leader_commit.is_some_and(is_later) {
         return Err(DecodeError::new("entries", "they are of a term after their leader's"));
     }
     Ok(())
@@ -216,9 +217,25 @@ impl Wire for SnapshotHeader {
         if last_log_id.leader_id.term > vote.leader_id.term {
             return Err(DecodeError::new("snapshot", "it is of a term after its leader's"));
         }
-        let last_membership = required("membership", message.membership)?;
+        let last_membership: StoredMembership = required("membership", message.membership)?;
+        check_membership(&last_membership, last_log_id)?;
         let meta = SnapshotMeta { last_log_id: Some(last_log_id), last_membership };
         Ok(Self { vote, meta })
+    }
+}
+
+/// The membership of a snapshot that ends at `last` has voters, and an entry before that set it.
+fn check_membership(membership: &StoredMembership, last: LogId) -> Result<(), DecodeError> {
+    let error = |reason| Err(DecodeError::new("membership", reason));
+    if membership.membership().get_joint_config().is_empty() {
+        return error("it has no voters");
+    }
+    match membership.log_id() {
+        None => error("no entry has set it"),
+        Some(set) if set.index > last.index || set.leader_id.term > last.leader_id.term => {
+            error("an entry after the snapshot's last has set it")
+        }
+        Some(_) => Ok(()),
     }
 }
 

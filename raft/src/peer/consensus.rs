@@ -1,6 +1,7 @@
 //! What peers may ask of this node's Raft.
 
 use async_trait::async_trait;
+use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::{Fatal, RaftError};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
@@ -9,7 +10,7 @@ use openraft::raft::{
 
 use super::rows::SnapshotSink;
 use crate::catalog::{CatalogSnapshot, StagedRows, Staging};
-use crate::types::{Raft, SnapshotOf, TypeConfig, Vote};
+use crate::types::{LogId, Raft, SnapshotOf, TypeConfig, Vote};
 
 /// Openraft as its peers see it. The only error is that it has stopped.
 #[async_trait]
@@ -40,6 +41,9 @@ pub(crate) trait Consensus: Clone + Send + Sync + 'static {
         &self,
         request: TransferLeaderRequest<TypeConfig>,
     ) -> Result<TransferLeaderResponse<TypeConfig>, Fatal<TypeConfig>>;
+
+    /// The last entry that this node knows to be committed.
+    fn committed(&self) -> Option<LogId>;
 
     /// Begins to stage a snapshot.
     fn stage(&self) -> Self::Staged;
@@ -95,6 +99,10 @@ impl Consensus for RaftConsensus {
         request: TransferLeaderRequest<TypeConfig>,
     ) -> Result<TransferLeaderResponse<TypeConfig>, Fatal<TypeConfig>> {
         self.raft.handle_transfer_leader(request).await
+    }
+
+    fn committed(&self) -> Option<LogId> {
+        self.raft.metrics().borrow_watched().local_committed
     }
 
     fn stage(&self) -> StagedRows {

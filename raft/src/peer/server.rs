@@ -20,7 +20,7 @@ use crate::catalog::Staging;
 use crate::convert::{SnapshotHeader, Wire};
 use crate::identity::Identity;
 use crate::presence::Presence;
-use crate::types::{Raft, SnapshotMeta, SnapshotOf, TypeConfig, Vote};
+use crate::types::{LogId, Raft, SnapshotMeta, SnapshotOf, TypeConfig, Vote};
 
 /// The gRPC service that hands what peers send to Raft, after it was checked.
 #[derive(Clone)]
@@ -85,6 +85,21 @@ impl<C: Consensus> PeerService<C> {
         Ok(())
     }
 
+    /// Refuses positions that cannot be in the same log as what this node knows to be committed.
+    /// Openraft takes it for granted that no leader claims them.
+    fn check_committed(&self, claims: impl IntoIterator<Item = LogId>) -> Result<(), Status> {
+        let Some(committed) = self.consensus.committed() else { return Ok(()) };
+        let contradicts = |claim: &LogId| {
+            claim.index <= committed.index && claim.leader_id.term > committed.leader_id.term
+        };
+        match claims.into_iter().find(contradicts) {
+            None => Ok(()),
+            Some(claim) => Err(Status::invalid_argument(format!(
+                "{claim} contradicts {committed}, which is committed"
+            ))),
+        }
+    }
+
     fn vote_request(&self, message: pb::VoteRequest) -> Result<VoteRequest<TypeConfig>, Status> {
         self.check_envelope(message.envelope.as_ref())?;
         let request = VoteRequest::from_message(message).map_err(invalid)?;
@@ -103,6 +118,8 @@ impl<C: Consensus> Peer for PeerService<C> {
         self.check_envelope(message.envelope.as_ref())?;
         let request = AppendEntriesRequest::from_message(message).map_err(invalid)?;
         self.check_vote(&request.vote)?;
+        let entries = request.entries.iter().map(|entry| entry.log_id);
+        self.check_committed(entries.chain(request.prev_log_id).chain(request.leader_commit))?;
         let appended = self.consensus.append_entries(request).await;
         if appended.as_ref().is_ok_and(|answer| !is_higher_vote(answer)) {
             self.presence.hear();
@@ -149,6 +166,7 @@ impl<C: Consensus> Peer for PeerService<C> {
         let SnapshotHeader { vote, meta } =
             SnapshotHeader::from_message(header).map_err(invalid)?;
         self.check_vote(&vote)?;
+        self.check_committed(meta.last_log_id)?;
         let mut turn = self
             .turns
             .take(vote)
@@ -157,6 +175,8 @@ impl<C: Consensus> Peer for PeerService<C> {
         let rows = turn.unless_displaced(incoming::rows(&mut chunks, self.consensus.stage())).await;
         let snapshot = rows.ok_or_else(|| Status::aborted("a newer snapshot took its place"))??;
         check_meta(&meta, &snapshot)?;
+        // Once more: more may be committed than when it began to come.
+        self.check_committed(meta.last_log_id)?;
         let snapshot = SnapshotOf { meta, snapshot };
         let Some(_installing) = turn.install() else {
             return Err(Status::aborted("a newer snapshot took its place"));

@@ -37,7 +37,7 @@ use crate::convert::{SnapshotHeader, Wire as _, samples};
 use crate::identity::Identity;
 use crate::presence::Presence;
 use crate::types::{
-    Entry, PeerNode, SnapshotMeta, SnapshotOf, StoredMembership, TypeConfig, Vote, log_id,
+    Entry, LogId, PeerNode, SnapshotMeta, SnapshotOf, StoredMembership, TypeConfig, Vote, log_id,
 };
 use crate::{Dial, DialError};
 
@@ -56,6 +56,7 @@ struct FakeRaft {
     installed: Arc<Mutex<Vec<Installed>>>,
     has_stopped: bool,
     conflicts: bool,
+    committed: Option<LogId>,
 }
 
 #[derive(Default)]
@@ -110,6 +111,10 @@ impl Consensus for FakeRaft {
     ) -> Result<TransferLeaderResponse<TypeConfig>, Fatal<TypeConfig>> {
         let expected = request.last_log_id().copied();
         Ok(Err(TransferLeaderError::LogNotFlushed { expected, actual: None }))
+    }
+
+    fn committed(&self) -> Option<LogId> {
+        self.committed
     }
 
     fn stage(&self) -> FakeSink {
@@ -374,6 +379,7 @@ async fn requests_that_openraft_would_panic_over_are_refused() {
         AppendEntriesRequest { entries: vec![blank(3, 10), blank(3, 12)], ..good.clone() },
         AppendEntriesRequest { entries: vec![blank(3, 10), blank(2, 11)], ..good.clone() },
         AppendEntriesRequest { entries: vec![blank(4, 10)], ..good.clone() },
+        AppendEntriesRequest { leader_commit: Some(log_id(4, 9)), ..good.clone() },
     ] {
         let message = pb::AppendEntriesRequest { envelope: envelope(), ..bad.to_message() };
         let refused = rpc.append_entries(message).await.unwrap_err();
@@ -389,6 +395,30 @@ async fn requests_that_openraft_would_panic_over_are_refused() {
 }
 
 #[tokio::test]
+async fn what_contradicts_a_committed_entry_is_refused() {
+    let raft = FakeRaft { committed: Some(log_id(2, 20)), ..FakeRaft::default() };
+    let served = serve(raft.clone()).await;
+    let mut peer = client(served.address, SENDER, 2).await;
+    let vote = Vote::new_committed(3, 1);
+    let sending = peer.full_snapshot(vote, snapshot(rows(2, 8)), std::future::pending(), option());
+    let refused = sending.await.unwrap_err().to_string();
+    assert!(refused.contains("contradicts"), "{refused}");
+
+    let blank = |term, index| Entry { log_id: log_id(term, index), payload: EntryPayload::Blank };
+    for bad in [
+        AppendEntriesRequest { prev_log_id: Some(log_id(3, 20)), ..append(vec![]) },
+        AppendEntriesRequest { leader_commit: Some(log_id(3, 19)), ..append(vec![]) },
+        append(vec![blank(2, 10), blank(3, 11)]),
+    ] {
+        let refused = peer.append_entries(bad, option()).await.unwrap_err().to_string();
+        assert!(refused.contains("contradicts"), "{refused}");
+    }
+    peer.append_entries(append(vec![blank(2, 10)]), option()).await.unwrap();
+    assert!(raft.installed.lock().unwrap().is_empty());
+    assert_eq!(raft.appended.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn a_snapshot_that_is_not_whole_is_not_installed() {
     let raft = FakeRaft::default();
     let served = serve(raft.clone()).await;
@@ -399,6 +429,19 @@ async fn a_snapshot_that_is_not_whole_is_not_installed() {
         pb::SnapshotHeader { last_log_id: Some(log_id(4, 20).to_message()), ..header.clone() };
     let another =
         pb::SnapshotHeader { last_log_id: Some(log_id(3, 21).to_message()), ..header.clone() };
+    let stored = |id, membership: Option<_>| {
+        let membership = pb::SnapshotHeader {
+            membership: Some(
+                StoredMembership::new(id, membership.unwrap_or_default()).to_message(),
+            ),
+            ..header.clone()
+        };
+        Chunk::Header(membership)
+    };
+    let voters = || Some(samples::membership(&[&[1, 2]], &[]));
+    let (without_voters, unset) = (stored(Some(log_id(1, 1)), None), stored(None, voters()));
+    let (late, later) =
+        (stored(Some(log_id(1, 21)), voters()), stored(Some(log_id(4, 1)), voters()));
     let (header, beyond) = (Chunk::Header(header), Chunk::Header(beyond));
     let another = Chunk::Header(another);
     let two = rows(2, 3);
@@ -418,6 +461,10 @@ async fn a_snapshot_that_is_not_whole_is_not_installed() {
         (vec![header.clone(), message(&turned), end.clone()], Code::InvalidArgument),
         (vec![header.clone(), header, end.clone()], Code::InvalidArgument),
         (vec![beyond, message(&two), end.clone()], Code::InvalidArgument),
+        (vec![without_voters], Code::InvalidArgument),
+        (vec![unset], Code::InvalidArgument),
+        (vec![late], Code::InvalidArgument),
+        (vec![later], Code::InvalidArgument),
         (vec![another, message(&two), end], Code::DataLoss),
     ] {
         let chunks: Vec<_> =
