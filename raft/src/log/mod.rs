@@ -2,7 +2,10 @@
 //!
 //! All of it is in [`Space::Log`], whose batches share one ordered write-ahead log: what is durable
 //! is always a prefix of what was written, so a vote never outlives the entries written before it,
-//! nor the other way round.
+//! nor the other way round. Nor does the catalog outlive the log: what is durable of
+//! [`Space::Catalog`] was written after nothing of the log that a crash can lose. Openraft relies on
+//! that when it starts: it takes a log that ends before the last applied entry, or has another one
+//! in its place, for a damaged one.
 
 pub(crate) mod keys;
 mod reader;
@@ -106,7 +109,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     /// # Durability
     /// That of what is appended next: a crash before brings the old entries back, all of them, and
-    /// Raft truncates again.
+    /// Raft truncates again when the leader sends what conflicts with them. No entry that comes in
+    /// their place can have been applied durably then, nor a snapshot been installed: either would
+    /// have made this durable first.
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
         let from = last.map_or(0, |last| last.index + 1);
         let mut batch = Batch::new();

@@ -63,6 +63,45 @@ pub fn reopening<K: Kv>(open: impl Fn() -> K) {
     }
 }
 
+/// Checks what a store keeps when the machine crashes. `fresh` gives a new, empty store, and `crash`
+/// the store as it is found after a crash at this moment, which lost as much as the engine may lose.
+///
+/// # Panics
+/// When the engine breaks a promise.
+pub fn crashing<K: Kv>(fresh: impl Fn() -> K, crash: impl Fn(K) -> K) {
+    // Which of the writes to the log and to the catalog are followed by a sync or a flush.
+    for (sync_at, flush_at) in [(None, None), (Some(3), None), (None, Some(5)), (Some(6), Some(2))]
+    {
+        let store = fresh();
+        for number in 0..10_u8 {
+            write(&store, Space::Log, |batch| batch.put([number], [number; 100]));
+            if sync_at == Some(number) {
+                synced(&store);
+            }
+            write(&store, Space::Catalog, |batch| batch.put([number], [number; 100]));
+            if flush_at == Some(number) {
+                store.flush().expect("flushes");
+            }
+        }
+        let store = crash(store);
+        let [log, catalog] = SPACES.map(|space| kept(&store, space));
+        let first = |last: Option<u8>| last.map_or(0, |last| usize::from(last) + 1);
+        assert!(log >= first(sync_at), "the log lost what was synced");
+        assert!(catalog >= first(flush_at), "the catalog lost what was flushed");
+        assert!(log >= catalog, "of {catalog} durable batches, the log has only {log}");
+    }
+}
+
+/// How many batches there are of those that [`crashing`] writes, checked to be the first.
+fn kept(store: &impl Kv, space: Space) -> usize {
+    let keys: Vec<u8> = pairs(store, space, &[0], &[100]).iter().map(|(key, _)| key[0]).collect();
+    assert!(
+        keys.iter().zip(0..).all(|(key, place)| *key == place),
+        "{space:?} has a gap: {keys:?}"
+    );
+    keys.len()
+}
+
 /// A key has the value that was written last, and none once it is deleted.
 pub fn a_written_key_is_read_until_it_is_deleted(store: &impl Kv) {
     for space in SPACES {

@@ -171,6 +171,11 @@ mod tests {
     }
 
     #[test]
+    fn memory_loses_nothing_in_a_crash() {
+        conformance::kv::crashing(MemoryKv::new, |store| store.fork());
+    }
+
+    #[test]
     fn a_fork_goes_its_own_way() {
         let store = MemoryKv::new();
         let fork = store.fork();

@@ -13,14 +13,17 @@ pub use batch::{Batch, Write};
 pub use memory::MemoryKv;
 pub use rocks::{FREE_BYTES_MIN, RocksKv};
 
-/// The two keyspaces of a node, which differ in how they become durable.
+/// The two keyspaces of a node, which differ in how they become durable. One promise joins them: a
+/// durable batch of the catalog implies that every batch of the log that was written before it is
+/// durable too. What an entry of the log made of the catalog never outlives the entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Space {
     /// Raft's log and vote. Batches go through one ordered write-ahead log, so a crash loses a
     /// suffix of those written after the last [`Kv::sync`], and never one of those before it.
     Log,
     /// The catalog. It can be made again from the log, so it has no write-ahead log: a crash loses
-    /// a suffix of the batches written after the last [`Kv::flush`].
+    /// a suffix of the batches written after the last [`Kv::flush`], and at least those written
+    /// after a batch of the log that it loses.
     Catalog,
 }
 
@@ -67,7 +70,8 @@ pub trait Kv: KvRead {
     ///
     /// # Durability
     /// None yet: see [`Kv::sync`] and [`Kv::flush`]. Batches of one space become durable in the
-    /// order of their writes.
+    /// order of their writes, and a batch of the catalog no sooner than the batches of the log that
+    /// were written before it.
     ///
     /// # Errors
     /// [`KvError`]; then the batch had no effect.
@@ -79,8 +83,9 @@ pub trait Kv: KvRead {
     /// answered in the order in which they came.
     fn sync(&self, synced: Synced);
 
-    /// Makes all batches of [`Space::Catalog`] written before this call durable. Takes as long as
-    /// writing what memory holds of them; blocks the calling thread.
+    /// Makes all batches of [`Space::Catalog`] written before this call durable, and with them
+    /// those of [`Space::Log`] written before the last of them. Takes as long as writing what
+    /// memory holds of them; blocks the calling thread.
     ///
     /// # Errors
     /// [`KvError`]; then nothing is known of their durability.

@@ -40,6 +40,33 @@ fn a_store_keeps_what_is_durable() {
     conformance::kv::reopening(|| RocksKv::open(dir.path()).unwrap());
 }
 
+/// What a crash may lose is what was written to the newest write-ahead log and not synced; the ones
+/// before it, RocksDB has synced before it wrote memory to a table.
+#[test]
+fn no_batch_of_the_catalog_outlives_the_log_before_it() {
+    let root = tempdir().unwrap();
+    let stores = std::cell::Cell::new(0);
+    let folder = |number: u32| root.path().join(number.to_string());
+    let fresh = || {
+        stores.set(stores.get() + 2);
+        RocksKv::open(folder(stores.get())).unwrap()
+    };
+    conformance::kv::crashing(fresh, |store| {
+        let (from, to) = (folder(stores.get()), folder(stores.get() + 1));
+        let was_synced = store.syncs() > 0;
+        fs::create_dir(&to).unwrap();
+        for entry in fs::read_dir(&from).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+        if !was_synced {
+            fs::File::create(newest_wal(&to)).unwrap();
+        }
+        drop(store);
+        RocksKv::open(to).unwrap()
+    });
+}
+
 #[test]
 fn syncs_that_wait_together_are_shared() {
     let dir = tempdir().unwrap();
