@@ -273,7 +273,7 @@ const fn refused(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::ManifestUnknown(_) => (StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN"),
         Refusal::ReferencesUnknown(_) => (StatusCode::NOT_FOUND, "MANIFEST_BLOB_UNKNOWN"),
         Refusal::SizeMismatch { .. } => (StatusCode::BAD_REQUEST, "SIZE_INVALID"),
-        Refusal::InUse { .. } => (StatusCode::CONFLICT, "DENIED"),
+        Refusal::InUse { .. } | Refusal::TooManyTags(_) => (StatusCode::CONFLICT, "DENIED"),
         // No code of the specification is about conditions: this one says that it is a decision.
         Refusal::PreconditionFailed { .. } => (StatusCode::PRECONDITION_FAILED, "DENIED"),
         Refusal::UploadEnded(_) => (StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),

@@ -1,5 +1,6 @@
 //! Why `decide` refuses a command.
 
+use crate::limits::TAGS_PER_DELETION_MAX;
 use crate::{ClusterId, Digest, MediaType, NodeId, ObjectKey, Reference, RepoName};
 
 /// A command was understood and did nothing. Its text tells the person what to do.
@@ -35,6 +36,12 @@ pub enum Refusal {
         /// A manifest that names it.
         by: Digest,
     },
+    /// Too many tags name the manifest for them to be deleted with it.
+    #[error(
+        "manifest {0} has more than {TAGS_PER_DELETION_MAX} tags, too many to be deleted with it; \
+         delete tags of it first"
+    )]
+    TooManyTags(Digest),
     /// The repository has the manifest under another media type.
     #[error("manifest {digest} is stored as {stored}; its media type never changes")]
     TypeConflict {

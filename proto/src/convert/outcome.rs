@@ -88,6 +88,9 @@ impl From<&Refusal> for pb::Refusal {
             Refusal::InUse { digest, by } => {
                 Pb::InUse(pb::InUse { digest: digest.to_string(), by: by.to_string() })
             }
+            Refusal::TooManyTags(digest) => {
+                Pb::TooManyTags(pb::TooManyTags { digest: digest.to_string() })
+            }
             Refusal::TypeConflict { digest, stored } => Pb::TypeConflict(pb::TypeConflict {
                 digest: digest.to_string(),
                 stored: stored.to_string(),
@@ -130,6 +133,7 @@ impl TryFrom<pb::Refusal> for Refusal {
             Pb::InUse(r) => {
                 Self::InUse { digest: parse("digest", &r.digest)?, by: parse("digest", &r.by)? }
             }
+            Pb::TooManyTags(r) => Self::TooManyTags(parse("digest", &r.digest)?),
             Pb::TypeConflict(r) => Self::TypeConflict {
                 digest: parse("digest", &r.digest)?,
                 stored: parse("media type", &r.stored)?,

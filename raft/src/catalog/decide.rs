@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use proto::limits::TAGS_PER_DELETION_MAX;
 use proto::{
     Answer, ClusterId, Command, Digest, Event, Link, Manifest, ObjectKey, Precondition, Reference,
     Refusal, RepoName, Stamped, Tag,
@@ -278,8 +279,11 @@ fn delete_manifest(
         return Err(Refusal::ManifestUnknown(reference).into());
     }
     unneeded(view, repository, digest)?;
-    let mut events: Vec<Event> = view
-        .tags_of(repository, digest)?
+    let tags = view.tags_of(repository, digest, TAGS_PER_DELETION_MAX + 1)?;
+    if tags.len() > TAGS_PER_DELETION_MAX {
+        return Err(Refusal::TooManyTags(digest.clone()).into());
+    }
+    let mut events: Vec<Event> = tags
         .into_iter()
         .map(|tag| Event::TagDeleted {
             repository: repository.clone(),

@@ -10,7 +10,7 @@ use openraft::storage::RaftStateMachine as _;
 use openraft::{EntryPayload, RaftSnapshotBuilder as _};
 use proptest::prelude::*;
 use prost::Message as _;
-use proto::limits::ANSWER_LIFETIME;
+use proto::limits::{ANSWER_LIFETIME, TAGS_PER_DELETION_MAX};
 use proto::pb::catalog as pb;
 use proto::{
     Algorithm, Answer, ClusterId, Command, Descriptor, Digest, Event, Manifest, MediaType,
@@ -375,6 +375,28 @@ fn nothing_is_taken_away_that_a_manifest_needs() {
     catalog.apply(delete(&child)).unwrap();
     catalog.apply(unlink.clone()).unwrap();
     assert_eq!(catalog.apply(unlink), Err(Refusal::BlobUnknown(digest(b"config"))));
+}
+
+#[test]
+fn a_manifest_goes_with_a_bounded_number_of_tags() {
+    let mut catalog = Catalog::new();
+    catalog.link("a", b"config", 1).unwrap();
+    let image = image(&[b"config"], None);
+    let tags: Vec<String> = (0..=TAGS_PER_DELETION_MAX).map(|tag| tag.to_string()).collect();
+    for tags in tags.chunks(64) {
+        let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+        catalog.put("a", &image, &tags).unwrap();
+    }
+    let digest = image.digest().clone();
+    let delete = || Command::DeleteManifest { repository: repo("a"), digest: digest.clone() };
+    assert_eq!(catalog.apply(delete()), Err(Refusal::TooManyTags(digest.clone())));
+    assert_eq!(catalog.tag("0").as_ref(), Some(&digest), "a refused command has no effect");
+
+    let tag = "0".parse().unwrap();
+    let untag = Command::DeleteTag { repository: repo("a"), tag, preconditions: vec![] };
+    catalog.apply(untag).unwrap();
+    assert_eq!(catalog.apply(delete()), Ok(Answer::Done));
+    assert!(catalog.tags("a").is_empty());
 }
 
 #[test]

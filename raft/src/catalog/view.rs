@@ -212,13 +212,14 @@ impl View {
         damaged
     }
 
-    /// All tags that name `digest`.
+    /// Up to `limit` tags that name `digest`, in order.
     pub(crate) fn tags_of(
         &self,
         repository: &RepoName,
         digest: &Digest,
+        limit: usize,
     ) -> Result<Vec<Tag>, ReadError> {
-        self.page("tag", &self.keys.about(Table::TagOf, repository, digest), None, usize::MAX)
+        self.page("tag", &self.keys.about(Table::TagOf, repository, digest), None, limit)
     }
 
     /// A manifest of `repository` that needs `digest`, if there is one.
