@@ -4,7 +4,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::registry::Registry as Metrics;
-use proto::{Answer, Command, Digest, NodeId, Refusal, RepoName, RequestId, UploadKey, limits};
+use proto::{
+    Actor, Answer, Command, Digest, NodeId, Refusal, RepoName, RequestId, UploadKey, limits,
+};
 use raft::{Clock, Cluster, ProposeError, ReadError, RemoveError, View};
 use storage::Blobs;
 use tokio::time::timeout;
@@ -27,9 +29,7 @@ const PAUSE_MIN: Duration = Duration::from_millis(20);
 /// The longest pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_millis(320);
 /// Who asks for a change, as the journal names them while there are no accounts.
-const ACTOR: &str = "anonymous";
-/// Who asks for what the registry does by itself.
-const SWEEPER: &str = "sweeper";
+const ACTOR: &Actor = &Actor::ANONYMOUS;
 
 /// The handlers' only state: the facts, the bytes, and the clock that expires upload sessions.
 /// Clones share it.
@@ -147,7 +147,7 @@ impl Registry {
     /// Does what [`Registry::propose`] does, for `actor`.
     async fn propose_as(
         &self,
-        actor: &'static str,
+        actor: &'static Actor,
         request: RequestId,
         command: Command,
     ) -> Result<Answer, Error> {
@@ -179,7 +179,7 @@ impl Registry {
 
     /// Has the cluster decide `command`, for which no client has asked.
     pub(crate) async fn propose_by_itself(&self, command: Command) -> Result<Answer, Error> {
-        self.propose_as(SWEEPER, fresh_request()?, command).await
+        self.propose_as(&Actor::CLUSTER, fresh_request()?, command).await
     }
 
     /// Removes `node` from the cluster. Waits out an election, under one request id, and goes on to

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use proto::PeerAddress;
 use raft::{Dial, DialError};
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
 use crate::World;
-use crate::config::HostPort;
 
 /// How long a connection may take to be made: a few round trips, and well under an election.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -34,11 +34,10 @@ impl WorldDial {
 }
 
 impl Dial for WorldDial {
-    fn dial(&self, address: &str) -> Result<Channel, DialError> {
-        let refuse = || DialError(address.to_owned());
-        let peer: HostPort = address.parse().map_err(|_| refuse())?;
-        let endpoint = Endpoint::from_shared(format!("http://{peer}")).map_err(|_| refuse())?;
-        let world = Arc::clone(&self.world);
+    fn dial(&self, address: &PeerAddress) -> Result<Channel, DialError> {
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))
+            .map_err(|_| DialError(address.clone()))?;
+        let (world, peer) = (Arc::clone(&self.world), address.clone());
         let connector = service_fn(move |_: http::Uri| {
             let (world, peer) = (Arc::clone(&world), peer.clone());
             async move { world.connect(peer.as_str()).await.map(TokioIo::new) }

@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn the_part_in_the_cluster_shows_as_gauges() {
-        let member = |node, voter| Member { node, peer_address: String::new(), voter };
+        let member = |node, voter| Member { node, peer_address: "n:1".parse().unwrap(), voter };
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Fixed(Status {
             cluster: ClusterId::from_bytes([7; 16]),

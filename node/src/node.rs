@@ -109,7 +109,7 @@ impl Node {
     /// Does what [`Node::start`] does, on listeners that were bound before the stores were opened.
     ///
     /// # Errors
-    /// [`NodeError::Cluster`] and [`NodeError::Blobs`].
+    /// [`NodeError::Advertise`], [`NodeError::Cluster`] and [`NodeError::Blobs`].
     pub async fn start_on(
         listeners: Listeners,
         config: &Config,
@@ -123,7 +123,7 @@ impl Node {
             Clock::new(move || world.now())
         };
         let dial = Arc::new(WorldDial::new(world));
-        let part = part_in_cluster(config, addresses.peer);
+        let part = part_in_cluster(config, addresses.peer)?;
         let cluster = Cluster::start(part, kv, dial, clock.clone()).await?;
         blobs.claim(cluster.status().cluster, cluster.is_unused()).await?;
 
@@ -193,11 +193,14 @@ fn clients(config: &Config) -> Manner {
     Manner::public(limits.connections.get(), limits.connections_per_client.get())
 }
 
-fn part_in_cluster(config: &Config, peer: SocketAddr) -> raft::Config {
-    let advertise = config.peer.advertise.as_ref();
-    raft::Config {
-        peer_address: advertise.map_or_else(|| peer.to_string(), ToString::to_string),
-        join: config.cluster.join.iter().map(ToString::to_string).collect(),
+fn part_in_cluster(config: &Config, peer: SocketAddr) -> Result<raft::Config, NodeError> {
+    let peer_address = match &config.peer.advertise {
+        Some(advertised) => advertised.clone(),
+        None => peer.to_string().parse().map_err(|_| NodeError::Advertise(peer))?,
+    };
+    Ok(raft::Config {
+        peer_address,
+        join: config.cluster.join.clone(),
         voters: config.cluster.voters.count().into(),
         tuning: Tuning {
             heartbeat: config.raft.heartbeat.duration(),
@@ -206,7 +209,7 @@ fn part_in_cluster(config: &Config, peer: SocketAddr) -> raft::Config {
             replace_after: config.raft.replace_after.duration(),
             snapshot_every: config.raft.snapshot_every.get() as u64,
         },
-    }
+    })
 }
 
 /// A listener that is being served.
@@ -256,6 +259,9 @@ pub enum NodeError {
         /// What the system said.
         reason: io::Error,
     },
+    /// Other nodes cannot be told where it listens, for example within one link only.
+    #[error("other nodes cannot be told of {0}: set peer.advertise to where they reach this node")]
+    Advertise(SocketAddr),
     /// It has no part in a cluster.
     #[error(transparent)]
     Cluster(#[from] StartError),

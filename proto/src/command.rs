@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::{
-    ClusterId, Digest, Manifest, NodeId, ObjectKey, Precondition, Refusal, RepoName, RequestId,
-    Tag, Timestamp, UploadKey,
+    Actor, ClusterId, Digest, Manifest, NodeId, ObjectKey, PeerAddress, Precondition, Refusal,
+    RepoName, RequestId, Tag, Timestamp, UploadKey,
 };
 
 /// A change that a node proposes. Whether it happens, and as which events, `decide` says when it is
@@ -20,8 +20,8 @@ pub enum Command {
     },
     /// Admits a node; the index of this entry becomes its id.
     AdmitNode {
-        /// Where its peers reach it, as `host:port`.
-        peer_address: String,
+        /// Where its peers reach it.
+        peer_address: PeerAddress,
     },
     /// Removes a node from the cluster, for good: its id is never taken again.
     RemoveNode {
@@ -136,7 +136,7 @@ pub struct Stamped {
     /// The request's id; a repetition under the same id gets the first answer.
     pub request: RequestId,
     /// Who asked, as the journal shall name them.
-    pub actor: String,
+    pub actor: Actor,
     /// When the leader took it.
     pub when: Timestamp,
     /// The command.

@@ -1,6 +1,8 @@
 //! What has happened: the only source of the catalog's rows, kept in the journal.
 
-use crate::{ClusterId, Digest, Manifest, NodeId, ObjectKey, RepoName, Tag, UploadKey};
+use crate::{
+    ClusterId, Digest, Manifest, NodeId, ObjectKey, PeerAddress, RepoName, Tag, UploadKey,
+};
 
 /// One fact that became true. Rows derive from events alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +19,7 @@ pub enum Event {
         /// Its id.
         node: NodeId,
         /// Where its peers reach it.
-        peer_address: String,
+        peer_address: PeerAddress,
     },
     /// A node was removed, for good.
     NodeRemoved {

@@ -5,6 +5,7 @@
 //! [`Manifest::parse`], `TryFrom` a protobuf message); whoever holds the type need not check again.
 //! Nothing here does I/O.
 
+mod actor;
 mod command;
 mod convert;
 mod descriptor;
@@ -16,6 +17,7 @@ mod manifest;
 mod media_type;
 mod object_key;
 pub mod pb;
+mod peer_address;
 mod precondition;
 mod reference;
 mod refusal;
@@ -24,6 +26,7 @@ mod strict_json;
 mod tag;
 mod timestamp;
 
+pub use actor::{Actor, ActorError};
 pub use command::{Answer, Command, Outcome, Stamped};
 pub use convert::DecodeError;
 pub use descriptor::Descriptor;
@@ -33,6 +36,7 @@ pub use ids::{ClusterId, IdError, NodeId, RequestId, UploadKey};
 pub use manifest::{Link, Manifest, ManifestError};
 pub use media_type::{ManifestKind, MediaType, MediaTypeError};
 pub use object_key::{ObjectKey, ObjectKeyError};
+pub use peer_address::{PeerAddress, PeerAddressError};
 pub use precondition::Precondition;
 pub use reference::{Reference, ReferenceError};
 pub use refusal::Refusal;

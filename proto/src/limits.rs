@@ -84,8 +84,9 @@ pub const ANSWERS_EXPIRED_PER_APPLY: usize = 8;
 /// Longest peer address, in bytes (RFC 1035's 253 for the host, and the port).
 pub const ADDRESS_BYTES_MAX: usize = 260;
 
-/// Longest name of an actor in the journal, in bytes.
-pub const ACTOR_BYTES_MAX: usize = 255;
+/// Longest name of an actor in the journal, in bytes: room for the address of a node, which is how
+/// one that asks to be admitted is called.
+pub const ACTOR_BYTES_MAX: usize = 260;
 
 /// Most bytes of the head of a request, its target and headers: several times what a client with a
 /// long token sends.

@@ -11,13 +11,15 @@ use std::time::Duration;
 
 use openraft::ReadPolicy;
 use openraft::errors::{LinearizableReadError, RaftError};
+use proto::PeerAddress;
 use proto::pb::cluster as pb;
+use proto::pb::cluster::cluster_client::ClusterClient;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::ReadError;
 use crate::cluster::Inner;
 use crate::error::RETRY_AFTER;
-use crate::neighbours::{request, within};
+use crate::neighbours::not_leader;
 
 /// How long a round may take to get its index, and then this node to apply that far.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -33,7 +35,7 @@ pub(crate) enum ReadIndex {
     /// It leads, and a read must see this far.
     At(u64),
     /// It does not lead; the leader's address, when it is known.
-    NotLeader(Option<String>),
+    NotLeader(Option<PeerAddress>),
     /// It could not confirm that it leads.
     Unconfirmed,
 }
@@ -70,15 +72,15 @@ impl Inner {
         };
         let message =
             pb::ReadIndexRequest { cluster_id: self.identity.cluster.as_bytes().to_vec().into() };
-        let mut client = self.neighbours.at(&leader).ok()?;
-        match within(DEADLINE, client.read_index(request(message, DEADLINE))).await {
-            Ok(answer) => match answer.into_inner().result? {
+        let call = async |mut leader: ClusterClient<_>, request| leader.read_index(request).await;
+        match self.neighbours.ask(&leader, DEADLINE, message, call).await {
+            Ok(answer) => match answer.result? {
                 pb::read_index_response::Result::Ready(ready) => Some(ready.index),
                 pb::read_index_response::Result::NotLeader(_)
                 | pb::read_index_response::Result::Unavailable(_) => None,
             },
             Err(status) => {
-                tracing::debug!(%status, leader, "the leader gave no read index");
+                tracing::debug!(%status, %leader, "the leader gave no read index");
                 None
             }
         }
@@ -126,7 +128,7 @@ pub(crate) fn response(index: ReadIndex) -> pb::ReadIndexResponse {
     use pb::read_index_response::Result as Pb;
     let result = match index {
         ReadIndex::At(index) => Pb::Ready(pb::ReadIndex { index }),
-        ReadIndex::NotLeader(leader_address) => Pb::NotLeader(pb::NotLeader { leader_address }),
+        ReadIndex::NotLeader(leader) => Pb::NotLeader(not_leader(leader)),
         ReadIndex::Unconfirmed => Pb::Unavailable(pb::Unavailable {}),
     };
     pb::ReadIndexResponse { result: Some(result) }

@@ -8,7 +8,7 @@ use openraft::async_runtime::WatchReceiver as _;
 use openraft::{RaftMetrics, ServerState, SnapshotPolicy};
 use proto::limits::{PEER_MESSAGE_BYTES_MAX, SNAPSHOT_IDLE_MAX};
 use proto::pb::cluster::cluster_server::ClusterServer;
-use proto::{Answer, Command, NodeId, RequestId};
+use proto::{Actor, Answer, Command, NodeId, PeerAddress, RequestId};
 use storage::Kv;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -17,6 +17,7 @@ use tonic::service::Routes;
 use crate::catalog::StateMachine;
 use crate::founding::FOUNDER;
 use crate::identity::{Identity, was_removed};
+use crate::lanes::Lanes;
 use crate::log::LogStore;
 use crate::neighbours::Neighbours;
 use crate::peer::{Addresses, Network, PeerService};
@@ -65,7 +66,8 @@ impl Cluster {
         dial: Arc<dyn Dial>,
         clock: Clock,
     ) -> Result<Self, StartError> {
-        let neighbours = Neighbours::new(Arc::clone(&dial));
+        let lanes = Lanes::new(dial);
+        let neighbours = Neighbours::new(lanes.clone());
         let identity = identify(&config, &kv, &neighbours).await?;
         tracing::info!(cluster = %identity.cluster, node = identity.node, "this node");
 
@@ -73,7 +75,7 @@ impl Cluster {
         let staging = machine.staging();
         let log = LogStore::open(Arc::clone(&kv)).map_err(|e| StartError::Raft(e.to_string()))?;
         let addresses = Addresses::default();
-        let network = Network::new(dial, identity, addresses.clone());
+        let network = Network::new(lanes, identity, addresses.clone());
         let settings = Arc::new(settings(config.tuning)?);
         let raft = Raft::new(identity.node, settings, network, log, machine)
             .await
@@ -131,7 +133,7 @@ impl Cluster {
     pub async fn propose(
         &self,
         request: RequestId,
-        actor: &str,
+        actor: &Actor,
         command: Command,
     ) -> Result<Answer, ProposeError> {
         self.inner.propose(request, actor, command).await
@@ -194,7 +196,7 @@ impl Cluster {
     pub async fn remove(
         &self,
         request: RequestId,
-        actor: &str,
+        actor: &Actor,
         node: NodeId,
     ) -> Result<(), RemoveError> {
         self.inner.remove(request, actor, node).await
@@ -235,12 +237,12 @@ impl Inner {
     }
 
     /// Where the peers of `node` reach it.
-    pub(crate) fn address_of(&self, node: NodeId) -> Option<String> {
+    pub(crate) fn address_of(&self, node: NodeId) -> Option<PeerAddress> {
         self.membership().get_node(&node).map(|node| node.peer_address.clone())
     }
 
     /// Where the leader that this node knows is reached.
-    pub(crate) fn leader_address(&self) -> Option<String> {
+    pub(crate) fn leader_address(&self) -> Option<PeerAddress> {
         let leader = self.raft.metrics().borrow_watched().current_leader;
         leader.and_then(|leader| self.address_of(leader))
     }

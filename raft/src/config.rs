@@ -4,17 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::Timestamp;
+use proto::{PeerAddress, Timestamp};
 use tonic::transport::Channel;
 
 /// How this node takes part in a cluster.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where other nodes reach this one's peer listener, as `host:port`.
-    pub peer_address: String,
-    /// Peer addresses of a cluster to join. Empty: found a cluster. Only read while the node's
-    /// folder is new.
-    pub join: Vec<String>,
+    /// Where other nodes reach this one's peer listener.
+    pub peer_address: PeerAddress,
+    /// Peer addresses of a cluster to join. While the node's folder is new, none means that it
+    /// founds a cluster; later, a node that hears of no leader asks there too.
+    pub join: Vec<PeerAddress>,
     /// How many voters the cluster shall have; further nodes are learners. Odd: 1, 3 or 5.
     pub voters: usize,
     /// Raft's timing.
@@ -56,14 +56,14 @@ pub trait Dial: Send + Sync + 'static {
     /// when it broke.
     ///
     /// # Errors
-    /// When `address` is not a `host:port`.
-    fn dial(&self, address: &str) -> Result<Channel, DialError>;
+    /// When nothing can be reached at `address`, now or later.
+    fn dial(&self, address: &PeerAddress) -> Result<Channel, DialError>;
 }
 
-/// The address is not a `host:port`.
+/// Nothing can be reached at the address, now or later.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not an address of the form host:port")]
-pub struct DialError(pub String);
+#[error("{0} cannot be dialled")]
+pub struct DialError(pub PeerAddress);
 
 /// The wall clock, read by the leader when it takes a command.
 #[derive(Clone)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use openraft::errors::{InitializeError, RaftError};
-use proto::{Command, NodeId, UploadKey};
+use proto::{Actor, Command, NodeId, UploadKey};
 
 use crate::cluster::Inner;
 use crate::error::RETRY_AFTER;
@@ -35,7 +35,7 @@ impl Inner {
         let upload_key = UploadKey::from_bytes(random::bytes());
         let command = Command::FoundCluster { cluster: self.identity.cluster, upload_key };
         while !self.is_founded() {
-            match self.propose(request, "cluster", command.clone()).await {
+            match self.propose(request, &Actor::CLUSTER, command.clone()).await {
                 Ok(_) => return,
                 Err(ProposeError::Refused(refusal)) => {
                     tracing::error!(%refusal, "this cluster was founded by another");

@@ -9,11 +9,9 @@ use std::time::Duration;
 use futures::future::join_all;
 use openraft::RaftMetrics;
 use proto::NodeId;
-use proto::pb::cluster as pb;
 
 use crate::Handover;
 use crate::cluster::Inner;
-use crate::neighbours::{request, within};
 use crate::types::TypeConfig;
 
 /// How long all of it may take: then this node stops anyway, and an election follows.
@@ -82,9 +80,7 @@ impl Inner {
     /// Whether `node` answers and is not about to stop.
     async fn stays(&self, node: NodeId) -> bool {
         let Some(address) = self.address_of(node) else { return false };
-        let Ok(mut client) = self.neighbours.at(&address) else { return false };
-        let call = client.status(request(pb::StatusRequest {}, ANSWER_DEADLINE));
-        let answer = within(ANSWER_DEADLINE, call).await.map(tonic::Response::into_inner);
+        let answer = self.neighbours.status(&address, ANSWER_DEADLINE).await;
         answer.is_ok_and(|answer| answer.node_id == node && !answer.leaving)
     }
 

@@ -4,12 +4,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::select_all;
-use proto::ClusterId;
 use proto::pb::cluster as pb;
+use proto::pb::cluster::cluster_client::ClusterClient;
+use proto::pb::cluster::join_response::Result as Pb;
+use proto::{ClusterId, PeerAddress, RequestId};
 use tonic::Status;
 
 use crate::identity::Identity;
-use crate::neighbours::{Neighbours, request, within};
+use crate::neighbours::{Neighbours, follow, named_leader};
 use crate::{Config, StartError, random};
 
 /// How long a node looks for its cluster before it gives up: other nodes may be starting too.
@@ -46,7 +48,7 @@ pub(crate) async fn join(config: &Config, neighbours: &Neighbours) -> Result<Ide
     let admitted = tokio::time::timeout(PATIENCE, select_all(tries)).await;
     let identity = admitted.map(|(identity, _, _)| identity);
     identity.map_err(|_| StartError::Join {
-        addresses: config.join.join(", "),
+        addresses: config.join.iter().map(PeerAddress::as_str).collect::<Vec<_>>().join(", "),
         reason: last_reason.into_inner().unwrap_or_else(PoisonError::into_inner),
     })
 }
@@ -55,31 +57,29 @@ pub(crate) async fn join(config: &Config, neighbours: &Neighbours) -> Result<Ide
 async fn ask(
     config: &Config,
     neighbours: &Neighbours,
-    address: &str,
-    request_id: proto::RequestId,
+    address: &PeerAddress,
+    request_id: RequestId,
 ) -> Result<Identity, Status> {
-    let mut address = address.to_owned();
-    for _ in 0..2 {
+    let leader = |answer: &Option<Pb>| match answer {
+        Some(Pb::NotLeader(answer)) => named_leader(answer),
+        _ => None,
+    };
+    let ask = |address: PeerAddress| async move {
         let message = pb::JoinRequest {
-            peer_address: config.peer_address.clone(),
+            peer_address: config.peer_address.to_string(),
             request_id: request_id.as_bytes().to_vec().into(),
         };
-        let mut client = neighbours.at(&address)?;
-        let answer = within(DEADLINE, client.join(request(message, DEADLINE))).await?.into_inner();
-        match answer.result {
-            Some(pb::join_response::Result::Admitted(admitted)) => {
-                let cluster = ClusterId::try_from(admitted.cluster_id.as_ref());
-                let cluster = cluster.map_err(|error| Status::data_loss(error.to_string()))?;
-                return Ok(Identity { cluster, node: admitted.node_id });
-            }
-            Some(pb::join_response::Result::NotLeader(pb::NotLeader {
-                leader_address: Some(leader),
-            })) => address = leader,
-            Some(
-                pb::join_response::Result::NotLeader(_) | pb::join_response::Result::Unavailable(_),
-            )
-            | None => break,
+        let call = async |mut node: ClusterClient<_>, request| node.join(request).await;
+        neighbours.ask(&address, DEADLINE, message, call).await.map(|answer| answer.result)
+    };
+    match follow(address, leader, ask).await? {
+        Some(Pb::Admitted(admitted)) => {
+            let cluster = ClusterId::try_from(admitted.cluster_id.as_ref());
+            let cluster = cluster.map_err(|error| Status::data_loss(error.to_string()))?;
+            Ok(Identity { cluster, node: admitted.node_id })
+        }
+        Some(Pb::NotLeader(_) | Pb::Unavailable(_)) | None => {
+            Err(Status::unavailable("the cluster has no leader now"))
         }
     }
-    Err(Status::unavailable("the cluster has no leader now"))
 }

@@ -16,6 +16,7 @@ mod founding;
 mod handover;
 mod identity;
 mod join;
+mod lanes;
 mod log;
 mod membership;
 mod neighbours;

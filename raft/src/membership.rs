@@ -8,12 +8,13 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::{ChangeMembers, Instant as _};
-use proto::NodeId;
 use proto::pb::cluster as pb;
+use proto::pb::cluster::cluster_client::ClusterClient;
+use proto::{NodeId, PeerAddress};
 use tokio::time::Instant;
 
 use crate::cluster::Inner;
-use crate::neighbours::{request, within};
+use crate::neighbours::{follow, named_leader, not_leader};
 use crate::types::{PeerNode, TypeConfig};
 use crate::voters::{Change, Outlook};
 
@@ -32,7 +33,7 @@ pub(crate) enum Activation {
     /// It is a member, at the address that it gave.
     Member,
     /// This node does not lead; the leader's address, when it is known.
-    NotLeader(Option<String>),
+    NotLeader(Option<PeerAddress>),
     /// Not now, or perhaps done already: it should ask again.
     Unsettled,
     /// It was removed, for good, and must stop.
@@ -49,6 +50,7 @@ pub(crate) async fn run(inner: Arc<Inner>) {
         if inner.has_left(inner.identity.node) {
             return inner.go().await;
         }
+        inner.neighbours.lanes().keep(&inner.known_addresses());
         if inner.leads() {
             silences.observe(&inner);
             inner.settle(&silences).await;
@@ -107,6 +109,13 @@ impl Inner {
         node.is_some_and(|node| node.peer_address == self.config.peer_address)
     }
 
+    /// The addresses of all members, and those that this node was told to join at.
+    fn known_addresses(&self) -> BTreeSet<PeerAddress> {
+        let membership = self.membership();
+        let members = membership.nodes().map(|(_, node)| node.peer_address.clone());
+        self.config.join.iter().cloned().chain(members).collect()
+    }
+
     /// After how long without a word a node is taken for silent.
     fn silence_max(&self) -> Duration {
         self.config.tuning.election_max * 2
@@ -116,10 +125,8 @@ impl Inner {
     /// once, so that one that hangs holds up nobody.
     async fn ask_for_membership(&self) -> Standing {
         use pb::activate_response::Result as Pb;
-        let known = self.membership();
-        let known = known.nodes().map(|(_, node)| node.peer_address.clone());
-        let mut addresses: Vec<String> = self.config.join.iter().cloned().chain(known).collect();
-        addresses.retain(|address| *address != self.config.peer_address);
+        let mut addresses = self.known_addresses();
+        addresses.remove(&self.config.peer_address);
         let mut answers: FuturesUnordered<_> =
             addresses.iter().map(|address| self.ask_through(address)).collect();
         while let Some(answer) = answers.next().await {
@@ -133,41 +140,37 @@ impl Inner {
     }
 
     /// Asks the node at `address`, and the leader when it names one.
-    async fn ask_through(&self, address: &str) -> Option<pb::activate_response::Result> {
+    async fn ask_through(&self, address: &PeerAddress) -> Option<pb::activate_response::Result> {
         use pb::activate_response::Result as Pb;
-        let answer = self.ask_at(address).await;
-        match &answer {
-            Some(Pb::NotLeader(pb::NotLeader { leader_address: Some(leader) }))
-                if leader != address =>
-            {
-                self.ask_at(leader).await
-            }
-            _ => answer,
-        }
-    }
-
-    async fn ask_at(&self, address: &str) -> Option<pb::activate_response::Result> {
-        let message = pb::ActivateRequest {
-            cluster_id: self.identity.cluster.as_bytes().to_vec().into(),
-            node_id: self.identity.node,
-            peer_address: self.config.peer_address.clone(),
+        let leader = |answer: &Option<Pb>| match answer {
+            Some(Pb::NotLeader(answer)) => named_leader(answer),
+            _ => None,
         };
-        let mut client = self.neighbours.at(address).ok()?;
-        match within(DEADLINE, client.activate(request(message, DEADLINE))).await {
-            Ok(answer) => answer.into_inner().result,
+        let ask = |address: PeerAddress| async move {
+            let message = pb::ActivateRequest {
+                cluster_id: self.identity.cluster.as_bytes().to_vec().into(),
+                node_id: self.identity.node,
+                peer_address: self.config.peer_address.to_string(),
+            };
+            let call = async |mut node: ClusterClient<_>, request| node.activate(request).await;
+            let answer = self.neighbours.ask(&address, DEADLINE, message, call).await;
+            answer.map(|answer| answer.result)
+        };
+        match follow(address, leader, ask).await {
+            Ok(answer) => answer,
             Err(status) if self.is_member() => {
-                tracing::debug!(address, %status, "asking whether this node is still a member");
+                tracing::debug!(%address, %status, "asking whether this node is still a member");
                 None
             }
             Err(status) => {
-                tracing::info!(address, %status, "asking to be a member of the cluster");
+                tracing::info!(%address, %status, "asking to be a member of the cluster");
                 None
             }
         }
     }
 
     /// Makes `node` a member at `peer_address`, when this node leads.
-    pub(crate) async fn activate(&self, node: NodeId, peer_address: String) -> Activation {
+    pub(crate) async fn activate(&self, node: NodeId, peer_address: PeerAddress) -> Activation {
         if !self.leads() {
             return Activation::NotLeader(self.leader_address());
         }
@@ -269,7 +272,7 @@ pub(crate) fn response(activation: Activation) -> pb::ActivateResponse {
     use pb::activate_response::Result as Pb;
     let result = match activation {
         Activation::Member => Pb::Activated(pb::Activated {}),
-        Activation::NotLeader(leader_address) => Pb::NotLeader(pb::NotLeader { leader_address }),
+        Activation::NotLeader(leader) => Pb::NotLeader(not_leader(leader)),
         Activation::Unsettled => Pb::Unavailable(pb::Unavailable {}),
         Activation::Removed => Pb::Removed(pb::Removed {}),
     };

@@ -1,62 +1,94 @@
-//! The other nodes' cluster services: one connection to each, opened when it is first needed.
+//! Asking other nodes' cluster services.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use proto::PeerAddress;
 use proto::limits::PEER_MESSAGE_BYTES_MAX;
+use proto::pb::cluster as pb;
 use proto::pb::cluster::cluster_client::ClusterClient;
 use tonic::transport::Channel;
-use tonic::{Request, Status};
+use tonic::{Request, Response, Status};
 
-use crate::Dial;
+use crate::lanes::{Lane, Lanes};
 
-/// Connections to the cluster services of other nodes, by address. Clones share them.
+/// The other nodes, by address. Clones share their connections.
 #[derive(Clone)]
 pub(crate) struct Neighbours {
-    dial: Arc<dyn Dial>,
-    channels: Arc<Mutex<BTreeMap<String, Channel>>>,
+    lanes: Lanes,
 }
 
 impl Neighbours {
-    pub(crate) fn new(dial: Arc<dyn Dial>) -> Self {
-        Self { dial, channels: Arc::default() }
+    pub(crate) const fn new(lanes: Lanes) -> Self {
+        Self { lanes }
     }
 
-    /// A client of the node at `address`.
-    pub(crate) fn at(&self, address: &str) -> Result<ClusterClient<Channel>, Status> {
-        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        let channel = match channels.get(address) {
-            Some(channel) => channel.clone(),
-            None => {
-                let channel = self
-                    .dial
-                    .dial(address)
-                    .map_err(|error| Status::invalid_argument(error.to_string()))?;
-                channels.insert(address.to_owned(), channel.clone());
-                channel
-            }
-        };
-        Ok(ClusterClient::new(channel)
+    /// Sends `message` by `call` to the node at `address`, which knows until when it is waited for.
+    ///
+    /// # Errors
+    /// What went wrong. Unless nothing can be reached at the address, the message may have arrived:
+    /// past `deadline`, for one, the outcome is not known.
+    pub(crate) async fn ask<M, A, C, F>(
+        &self,
+        address: &PeerAddress,
+        deadline: Duration,
+        message: M,
+        call: C,
+    ) -> Result<A, Status>
+    where
+        C: FnOnce(ClusterClient<Channel>, Request<M>) -> F,
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let channel = self.lanes.channel(address, Lane::Requests);
+        let channel = channel.map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let client = ClusterClient::new(channel)
             .max_decoding_message_size(PEER_MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(PEER_MESSAGE_BYTES_MAX))
+            .max_encoding_message_size(PEER_MESSAGE_BYTES_MAX);
+        let mut request = Request::new(message);
+        request.set_timeout(deadline);
+        match tokio::time::timeout(deadline, call(client, request)).await {
+            Ok(answer) => answer.map(Response::into_inner),
+            Err(_) => Err(Status::deadline_exceeded(format!("no answer within {deadline:?}"))),
+        }
+    }
+
+    /// What the node at `address` says of itself.
+    pub(crate) async fn status(
+        &self,
+        address: &PeerAddress,
+        deadline: Duration,
+    ) -> Result<pb::StatusResponse, Status> {
+        let call = async |mut node: ClusterClient<_>, request| node.status(request).await;
+        self.ask(address, deadline, pb::StatusRequest {}, call).await
+    }
+
+    /// The connections to them.
+    pub(crate) const fn lanes(&self) -> &Lanes {
+        &self.lanes
     }
 }
 
-/// Waits for `call` no longer than `deadline`; past it, the outcome of the call is not known.
-pub(crate) async fn within<T>(
-    deadline: Duration,
-    call: impl Future<Output = Result<T, Status>>,
-) -> Result<T, Status> {
-    match tokio::time::timeout(deadline, call).await {
-        Ok(answer) => answer,
-        Err(_) => Err(Status::deadline_exceeded(format!("no answer within {deadline:?}"))),
+/// Asks the node at `address` by `ask`, and once more the one that `leader` says the answer names.
+pub(crate) async fn follow<A, F>(
+    address: &PeerAddress,
+    leader: impl Fn(&A) -> Option<PeerAddress>,
+    ask: impl Fn(PeerAddress) -> F,
+) -> Result<A, Status>
+where
+    F: Future<Output = Result<A, Status>>,
+{
+    let answer = ask(address.clone()).await?;
+    match leader(&answer) {
+        Some(leader) if leader != *address => ask(leader).await,
+        _ => Ok(answer),
     }
 }
 
-/// A request with `message`, of which the node that answers knows until when it is waited for.
-pub(crate) fn request<T>(message: T, deadline: Duration) -> Request<T> {
-    let mut request = Request::new(message);
-    request.set_timeout(deadline);
-    request
+/// The answer of a node that does not lead, and perhaps knows who does.
+pub(crate) fn not_leader(leader: Option<PeerAddress>) -> pb::NotLeader {
+    pb::NotLeader { leader_address: leader.as_ref().map(ToString::to_string) }
+}
+
+/// The leader that another node names; one that cannot be dialled is as good as none.
+pub(crate) fn named_leader(answer: &pb::NotLeader) -> Option<PeerAddress> {
+    answer.leader_address.as_ref().and_then(|address| address.parse().ok())
 }

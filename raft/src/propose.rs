@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use openraft::errors::{ClientWriteError, RaftError};
 use proto::pb::cluster as pb;
-use proto::{Answer, Command, Outcome, RequestId, Stamped};
+use proto::pb::cluster::cluster_client::ClusterClient;
+use proto::{Actor, Answer, Command, Outcome, PeerAddress, RequestId, Stamped};
 
 use crate::ProposeError;
 use crate::cluster::Inner;
 use crate::error::RETRY_AFTER;
-use crate::neighbours::{request, within};
+use crate::neighbours::not_leader;
 
 /// How long one attempt may take: longer than an election, so that most outcomes become known.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -20,7 +21,7 @@ pub(crate) enum Proposed {
     /// It is applied, with this outcome.
     Decided(Outcome),
     /// This node does not lead; the leader's address, when it is known. Nothing was appended.
-    NotLeader(Option<String>),
+    NotLeader(Option<PeerAddress>),
     /// Perhaps it was appended, perhaps not.
     Unknown,
 }
@@ -30,11 +31,11 @@ impl Inner {
     pub(crate) async fn propose_here(
         &self,
         request: RequestId,
-        actor: &str,
+        actor: &Actor,
         command: Command,
     ) -> Proposed {
         let when = self.clock.now();
-        let stamped = Stamped { request, actor: actor.to_owned(), when, command };
+        let stamped = Stamped { request, actor: actor.clone(), when, command };
         let Ok(written) = tokio::time::timeout(DEADLINE, self.raft.client_write(stamped)).await
         else {
             return Proposed::Unknown;
@@ -58,7 +59,7 @@ impl Inner {
     pub(crate) async fn propose(
         self: &Arc<Self>,
         request: RequestId,
-        actor: &str,
+        actor: &Actor,
         command: Command,
     ) -> Result<Answer, ProposeError> {
         match self.propose_here(request, actor, command.clone()).await {
@@ -73,42 +74,32 @@ impl Inner {
 
     async fn forward(
         &self,
-        leader: &str,
+        leader: &PeerAddress,
         request_id: RequestId,
-        actor: &str,
+        actor: &Actor,
         command: &Command,
     ) -> Result<Answer, ProposeError> {
+        use pb::propose_response::Result as Pb;
         let message = pb::ProposeRequest {
             cluster_id: self.identity.cluster.as_bytes().to_vec().into(),
             request_id: request_id.as_bytes().to_vec().into(),
-            actor: actor.to_owned(),
+            actor: actor.to_string(),
             command: Some(command.into()),
         };
-        let answer = match self.neighbours.at(leader) {
-            Ok(mut leader) => within(DEADLINE, leader.propose(request(message, DEADLINE))).await,
-            Err(status) => Err(status),
-        };
-        let answer = match answer {
-            Ok(answer) => answer.into_inner(),
-            Err(status) => {
-                // The request may have arrived before the connection broke.
-                tracing::warn!(%status, leader, request = %request_id, "the leader did not answer");
-                return Err(ProposeError::Unknown);
-            }
-        };
+        let call = async |mut leader: ClusterClient<_>, request| leader.propose(request).await;
+        let answer = self.neighbours.ask(leader, DEADLINE, message, call).await;
+        let answer = answer.map_err(|status| {
+            // The request may have arrived before the connection broke.
+            tracing::warn!(%status, %leader, request = %request_id, "the leader did not answer");
+            ProposeError::Unknown
+        })?;
         match answer.result {
-            Some(pb::propose_response::Result::Decided(decided)) => {
-                let outcome = decided.outcome.map(Outcome::try_from);
-                match outcome {
-                    Some(Ok(outcome)) => outcome.map_err(ProposeError::Refused),
-                    Some(Err(_)) | None => Err(ProposeError::Unknown),
-                }
-            }
-            Some(
-                pb::propose_response::Result::NotLeader(_)
-                | pb::propose_response::Result::Unavailable(_),
-            ) => Err(unavailable()),
-            Some(pb::propose_response::Result::Unknown(_)) | None => Err(ProposeError::Unknown),
+            Some(Pb::Decided(decided)) => match decided.outcome.map(Outcome::try_from) {
+                Some(Ok(outcome)) => outcome.map_err(ProposeError::Refused),
+                Some(Err(_)) | None => Err(ProposeError::Unknown),
+            },
+            Some(Pb::NotLeader(_) | Pb::Unavailable(_)) => Err(unavailable()),
+            Some(Pb::Unknown(_)) | None => Err(ProposeError::Unknown),
         }
     }
 }
@@ -122,7 +113,7 @@ pub(crate) fn response(proposed: Proposed) -> pb::ProposeResponse {
     use pb::propose_response::Result as Pb;
     let result = match proposed {
         Proposed::Decided(outcome) => Pb::Decided(pb::Decided { outcome: Some((&outcome).into()) }),
-        Proposed::NotLeader(leader_address) => Pb::NotLeader(pb::NotLeader { leader_address }),
+        Proposed::NotLeader(leader) => Pb::NotLeader(not_leader(leader)),
         Proposed::Unknown => Pb::Unknown(pb::Unknown {}),
     };
     pb::ProposeResponse { result: Some(result) }

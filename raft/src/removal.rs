@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use openraft::RaftMetrics;
 use proto::pb::cluster as pb;
-use proto::{Command, NodeId, Refusal, RequestId};
+use proto::pb::cluster::cluster_client::ClusterClient;
+use proto::{Actor, Command, NodeId, PeerAddress, Refusal, RequestId};
 
 use crate::catalog::has_left;
 use crate::cluster::Inner;
 use crate::error::RETRY_AFTER;
-use crate::neighbours::{request, within};
+use crate::neighbours::not_leader;
 use crate::propose::Proposed;
 use crate::types::TypeConfig;
 use crate::{RemoveError, View, identity};
@@ -31,7 +32,7 @@ pub(crate) enum Removal {
     /// Nothing happened: those that stay would be too few.
     WouldLoseQuorum(String),
     /// This node does not lead; the leader's address, when it is known.
-    NotLeader(Option<String>),
+    NotLeader(Option<PeerAddress>),
     /// Perhaps it is decided, perhaps not.
     Unknown,
 }
@@ -41,7 +42,7 @@ impl Inner {
     pub(crate) async fn remove(
         self: &Arc<Self>,
         request: RequestId,
-        actor: &str,
+        actor: &Actor,
         node: NodeId,
     ) -> Result<(), RemoveError> {
         match self.remove_here(request, actor, node).await {
@@ -60,7 +61,7 @@ impl Inner {
     pub(crate) async fn remove_here(
         &self,
         request: RequestId,
-        actor: &str,
+        actor: &Actor,
         node: NodeId,
     ) -> Removal {
         if !self.leads() {
@@ -92,25 +93,25 @@ impl Inner {
 
     async fn forward_removal(
         &self,
-        leader: &str,
+        leader: &PeerAddress,
         request_id: RequestId,
-        actor: &str,
+        actor: &Actor,
         node: NodeId,
     ) -> Result<(), RemoveError> {
         use pb::remove_response::Result as Pb;
         let message = pb::RemoveRequest {
             cluster_id: self.identity.cluster.as_bytes().to_vec().into(),
             request_id: request_id.as_bytes().to_vec().into(),
-            actor: actor.to_owned(),
+            actor: actor.to_string(),
             node_id: node,
         };
-        let mut client = self.neighbours.at(leader).map_err(|_| RemoveError::Unknown)?;
-        let answer = within(DEADLINE, client.remove(request(message, DEADLINE))).await;
+        let call = async |mut leader: ClusterClient<_>, request| leader.remove(request).await;
+        let answer = self.neighbours.ask(leader, DEADLINE, message, call).await;
         let answer = answer.map_err(|status| {
-            tracing::warn!(%status, leader, node, "the leader did not answer");
+            tracing::warn!(%status, %leader, node, "the leader did not answer");
             RemoveError::Unknown
         })?;
-        match answer.into_inner().result {
+        match answer.result {
             Some(Pb::Decided(_)) => Ok(()),
             Some(Pb::Refused(refusal)) => Err(match Refusal::try_from(refusal) {
                 Ok(refusal) => RemoveError::Refused(refusal),
@@ -157,7 +158,7 @@ pub(crate) fn response(removal: Removal) -> pb::RemoveResponse {
         Removal::Decided => Pb::Decided(pb::RemovalDecided {}),
         Removal::Refused(refusal) => Pb::Refused((&refusal).into()),
         Removal::WouldLoseQuorum(why) => Pb::WouldLoseQuorum(why),
-        Removal::NotLeader(leader_address) => Pb::NotLeader(pb::NotLeader { leader_address }),
+        Removal::NotLeader(leader) => Pb::NotLeader(not_leader(leader)),
         Removal::Unknown => Pb::Unknown(pb::Unknown {}),
     };
     pb::RemoveResponse { result: Some(result) }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use proto::limits::{ACTOR_BYTES_MAX, ADDRESS_BYTES_MAX};
 use proto::pb::cluster as pb;
 use proto::pb::cluster::cluster_server::Cluster;
-use proto::{Answer, Command, RequestId};
+use proto::{Actor, Answer, Command, RequestId};
 use tonic::{Request, Response, Status};
 
 use crate::cluster::Inner;
 use crate::membership::Activation;
+use crate::neighbours::not_leader;
 use crate::propose::Proposed;
 use crate::{barrier, membership, propose, removal};
 
@@ -44,12 +44,12 @@ impl Cluster for ClusterService {
     ) -> Result<Response<pb::ProposeResponse>, Status> {
         let request = request.into_inner();
         self.check_cluster(&request.cluster_id)?;
-        check_actor(&request.actor)?;
+        let actor = request.actor.parse().map_err(invalid)?;
         let id = RequestId::try_from(request.request_id.as_ref()).map_err(invalid)?;
         let command =
             request.command.ok_or_else(|| Status::invalid_argument("there is no command"))?;
         let command = Command::try_from(command).map_err(invalid)?;
-        let proposed = self.inner.propose_here(id, &request.actor, command).await;
+        let proposed = self.inner.propose_here(id, &actor, command).await;
         Ok(Response::new(propose::response(proposed)))
     }
 
@@ -67,22 +67,23 @@ impl Cluster for ClusterService {
     ) -> Result<Response<pb::JoinResponse>, Status> {
         use pb::join_response::Result as Pb;
         let request = request.into_inner();
-        check_address(&request.peer_address)?;
+        let peer_address = request.peer_address.parse().map_err(invalid)?;
         let id = RequestId::try_from(request.request_id.as_ref()).map_err(invalid)?;
         if !self.inner.is_founded() {
             // Not proposed, since the refusal would be the answer to this request id from then on.
             let unavailable = Pb::Unavailable(pb::Unavailable {});
             return Ok(Response::new(pb::JoinResponse { result: Some(unavailable) }));
         }
-        let command = Command::AdmitNode { peer_address: request.peer_address.clone() };
-        let result = match self.inner.propose_here(id, &request.peer_address, command).await {
+        let actor = Actor::from(&peer_address);
+        let command = Command::AdmitNode { peer_address };
+        let result = match self.inner.propose_here(id, &actor, command).await {
             Proposed::Decided(Ok(Answer::Admitted { node, cluster })) => {
                 Pb::Admitted(pb::Admission {
                     cluster_id: cluster.as_bytes().to_vec().into(),
                     node_id: node,
                 })
             }
-            Proposed::NotLeader(leader_address) => Pb::NotLeader(pb::NotLeader { leader_address }),
+            Proposed::NotLeader(leader) => Pb::NotLeader(not_leader(leader)),
             Proposed::Decided(_) | Proposed::Unknown => Pb::Unavailable(pb::Unavailable {}),
         };
         Ok(Response::new(pb::JoinResponse { result: Some(result) }))
@@ -94,7 +95,7 @@ impl Cluster for ClusterService {
     ) -> Result<Response<pb::ActivateResponse>, Status> {
         let request = request.into_inner();
         self.check_cluster(&request.cluster_id)?;
-        check_address(&request.peer_address)?;
+        let peer_address = request.peer_address.parse().map_err(invalid)?;
         if self.inner.has_left(request.node_id) {
             return Ok(Response::new(membership::response(Activation::Removed)));
         }
@@ -104,7 +105,7 @@ impl Cluster for ClusterService {
                 "node {node} is not admitted to this cluster, as far as this node knows"
             )));
         }
-        let activation = self.inner.activate(request.node_id, request.peer_address).await;
+        let activation = self.inner.activate(request.node_id, peer_address).await;
         Ok(Response::new(membership::response(activation)))
     }
 
@@ -114,9 +115,9 @@ impl Cluster for ClusterService {
     ) -> Result<Response<pb::RemoveResponse>, Status> {
         let request = request.into_inner();
         self.check_cluster(&request.cluster_id)?;
-        check_actor(&request.actor)?;
+        let actor = request.actor.parse().map_err(invalid)?;
         let id = RequestId::try_from(request.request_id.as_ref()).map_err(invalid)?;
-        let removal = self.inner.remove_here(id, &request.actor, request.node_id).await;
+        let removal = self.inner.remove_here(id, &actor, request.node_id).await;
         Ok(Response::new(removal::response(removal)))
     }
 
@@ -140,19 +141,4 @@ impl Cluster for ClusterService {
 
 fn invalid(error: impl std::fmt::Display) -> Status {
     Status::invalid_argument(error.to_string())
-}
-
-fn check_actor(actor: &str) -> Result<(), Status> {
-    if actor.len() <= ACTOR_BYTES_MAX {
-        return Ok(());
-    }
-    Err(Status::invalid_argument("the actor's name is too long"))
-}
-
-fn check_address(address: &str) -> Result<(), Status> {
-    let has_port = address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    if has_port && address.len() <= ADDRESS_BYTES_MAX {
-        return Ok(());
-    }
-    Err(Status::invalid_argument("the peer address is not of the form host:port"))
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use proto::{ClusterId, NodeId};
+use proto::{ClusterId, NodeId, PeerAddress};
 use serde::{Deserialize, Serialize};
 
 /// The part that a node plays.
@@ -87,7 +87,7 @@ pub struct Member {
     /// Its id.
     pub node: NodeId,
     /// Where its peers reach it.
-    pub peer_address: String,
+    pub peer_address: PeerAddress,
     /// Whether it votes.
     pub voter: bool,
 }

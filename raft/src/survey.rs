@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use proto::pb::cluster as pb;
 
 use crate::cluster::Inner;
-use crate::neighbours::{request, within};
 use crate::{Member, PeerStatus};
 
 /// How long a node may take to answer.
@@ -27,7 +25,7 @@ impl Inner {
     async fn ask(&self, member: Member) -> PeerStatus {
         let mut peer = PeerStatus {
             node: member.node,
-            peer_address: member.peer_address,
+            peer_address: member.peer_address.to_string(),
             voter: member.voter,
             reachable: false,
             role: None,
@@ -43,13 +41,7 @@ impl Inner {
             peer.applied = own.applied;
             return peer;
         }
-        let answer = match self.neighbours.at(&peer.peer_address) {
-            Ok(mut client) => {
-                within(DEADLINE, client.status(request(pb::StatusRequest {}, DEADLINE))).await
-            }
-            Err(status) => Err(status),
-        };
-        match answer.map(tonic::Response::into_inner) {
+        match self.neighbours.status(&member.peer_address, DEADLINE).await {
             Ok(answer) if answer.node_id == peer.node => {
                 peer.reachable = true;
                 peer.role = answer.role.parse().ok();

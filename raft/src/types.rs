@@ -7,7 +7,7 @@ use openraft::impls::{
     BoxedErrorSource, InlineBatch, OneshotResponder, TokioRuntime, leader_id_std,
 };
 use openraft::{OptionalSend, RaftTypeConfig};
-use proto::{NodeId, Outcome, Stamped};
+use proto::{NodeId, Outcome, PeerAddress, Stamped};
 
 use crate::catalog::StateMachine;
 
@@ -63,15 +63,15 @@ pub(crate) type SnapshotOf<D> = openraft::Snapshot<CommittedLeaderId, NodeId, Pe
 pub(crate) type Raft = openraft::Raft<TypeConfig, StateMachine>;
 
 /// A node as the membership knows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PeerNode {
-    /// Where its peers reach it, as `host:port`.
-    pub(crate) peer_address: String,
+    /// Where its peers reach it.
+    pub(crate) peer_address: PeerAddress,
 }
 
 impl fmt::Display for PeerNode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.peer_address)
+        self.peer_address.fmt(f)
     }
 }
 

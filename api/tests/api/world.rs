@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
-use proto::{Algorithm, Digest, ObjectKey, Timestamp};
+use proto::{Algorithm, Digest, ObjectKey, PeerAddress, Timestamp};
 use raft::{Clock, Cluster, Config, Dial, DialError, Tuning};
 use serde_json::{Value, json};
 use storage::Blobs as _;
@@ -43,8 +43,8 @@ pub(crate) struct World {
 struct Alone;
 
 impl Dial for Alone {
-    fn dial(&self, address: &str) -> Result<Channel, DialError> {
-        Err(DialError(address.to_owned()))
+    fn dial(&self, address: &PeerAddress) -> Result<Channel, DialError> {
+        Err(DialError(address.clone()))
     }
 }
 
@@ -65,8 +65,12 @@ impl World {
             election_max: Duration::from_millis(200),
             ..Tuning::default()
         };
-        let config =
-            Config { peer_address: "127.0.0.1:1".to_owned(), join: vec![], voters: 1, tuning };
+        let config = Config {
+            peer_address: "127.0.0.1:1".parse().unwrap(),
+            join: vec![],
+            voters: 1,
+            tuning,
+        };
         let kv = Arc::new(MemoryKv::new());
         let cluster = Cluster::start(config, kv, Arc::new(Alone), clock.clone()).await.unwrap();
         let blobs = FickleBlobs::default();

@@ -4,7 +4,6 @@
 //! `ROADSTEAD_<SECTION>_<KEY>`, in a TOML file, or not at all. Adding one takes a field and a line
 //! in [`Config::read`].
 
-mod address;
 mod error;
 mod number;
 mod setting;
@@ -14,9 +13,8 @@ mod storage;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use proto::limits;
+use proto::{PeerAddress, limits};
 
-pub use self::address::{HostPort, HostPortError};
 pub use self::error::ConfigError;
 pub use self::number::{Count, Milliseconds, Seconds, Voters};
 pub use self::setting::{Encryption, Endpoint, Filter, LogFormat, Redirect, StorageKind};
@@ -84,7 +82,7 @@ pub struct Peer {
     /// Where this node listens for other nodes.
     pub listen: SocketAddr,
     /// Where other nodes reach this one; unset: at `listen`.
-    pub advertise: Option<HostPort>,
+    pub advertise: Option<PeerAddress>,
 }
 
 /// Health and metrics.
@@ -97,9 +95,9 @@ pub struct Admin {
 /// The cluster.
 #[derive(Clone, Debug)]
 pub struct Cluster {
-    /// Peer addresses of a cluster to join, read while the data folder is new; none: found a
-    /// cluster.
-    pub join: Vec<HostPort>,
+    /// Peer addresses of a cluster to join, which a node asks also later when it hears of no leader;
+    /// none: found a cluster, while the data folder is new.
+    pub join: Vec<PeerAddress>,
     /// How many nodes shall vote; further ones are learners.
     pub voters: Voters,
 }

@@ -5,9 +5,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use proto::PeerAddress;
 use toml::Value;
-
-use super::HostPort;
 
 /// The value of a key.
 pub(super) trait Setting: Sized {
@@ -44,7 +43,7 @@ macro_rules! text_setting {
 }
 
 text_setting!(SocketAddr, "an IP address and a port, such as \"127.0.0.1:5000\"");
-text_setting!(HostPort, "a host and a port, such as \"node-1.example:5001\"");
+text_setting!(PeerAddress, "a host and a port, such as \"node-1.example:5001\"");
 text_setting!(StorageKind, "\"disk\" or \"s3\"");
 text_setting!(Endpoint, "a URL without a path, such as \"https://s3.example\"");
 text_setting!(Encryption, "\"none\", \"AES256\" or \"aws:kms\"");
@@ -92,12 +91,12 @@ impl Setting for PathBuf {
     }
 }
 
-impl Setting for Vec<HostPort> {
+impl Setting for Vec<PeerAddress> {
     const FORM: &'static str = "a list of addresses, such as [\"node-1.example:5001\"]; in \
          an environment variable separated by commas";
 
     fn from_toml(value: &Value) -> Option<Self> {
-        value.as_array()?.iter().map(HostPort::from_toml).collect()
+        value.as_array()?.iter().map(PeerAddress::from_toml).collect()
     }
 
     fn toml_of(text: &str) -> Value {
@@ -106,7 +105,7 @@ impl Setting for Vec<HostPort> {
     }
 
     fn to_toml(&self) -> Value {
-        Value::Array(self.iter().map(HostPort::to_toml).collect())
+        Value::Array(self.iter().map(PeerAddress::to_toml).collect())
     }
 }
 

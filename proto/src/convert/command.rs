@@ -8,7 +8,7 @@ impl From<&Stamped> for pb::Stamped {
     fn from(stamped: &Stamped) -> Self {
         Self {
             request_id: bytes(stamped.request.as_bytes()),
-            actor: stamped.actor.clone(),
+            actor: stamped.actor.to_string(),
             when_millis: stamped.when.as_millis(),
             command: Some((&stamped.command).into()),
         }
@@ -21,7 +21,7 @@ impl TryFrom<pb::Stamped> for Stamped {
     fn try_from(stamped: pb::Stamped) -> Result<Self, DecodeError> {
         Ok(Self {
             request: id("request id", &stamped.request_id)?,
-            actor: stamped.actor,
+            actor: parse("actor", &stamped.actor)?,
             when: Timestamp::from_millis(stamped.when_millis),
             command: stamped.command.ok_or_else(|| DecodeError::missing("command"))?.try_into()?,
         })
@@ -37,7 +37,7 @@ impl From<&Command> for pb::Command {
                 upload_key: bytes(upload_key.as_bytes()),
             }),
             Command::AdmitNode { peer_address } => {
-                Pb::AdmitNode(pb::AdmitNode { peer_address: peer_address.clone() })
+                Pb::AdmitNode(pb::AdmitNode { peer_address: peer_address.to_string() })
             }
             Command::RemoveNode { node } => Pb::RemoveNode(pb::RemoveNode { node_id: *node }),
             Command::LinkBlob { repository, digest, size, object, replaces, upload } => {
@@ -97,7 +97,9 @@ impl TryFrom<pb::Command> for Command {
                 cluster: id("cluster id", &c.cluster_id)?,
                 upload_key: upload_key(&c.upload_key)?,
             },
-            Pb::AdmitNode(c) => Self::AdmitNode { peer_address: c.peer_address },
+            Pb::AdmitNode(c) => {
+                Self::AdmitNode { peer_address: parse("peer address", &c.peer_address)? }
+            }
             Pb::RemoveNode(c) => Self::RemoveNode { node: c.node_id },
             Pb::LinkBlob(c) => Self::LinkBlob {
                 repository: parse("repository", &c.repository)?,

@@ -16,7 +16,7 @@ impl From<&Event> for pb::Event {
             }
             Event::NodeAdmitted { node, peer_address } => Pb::NodeAdmitted(pb::NodeAdmitted {
                 node_id: *node,
-                peer_address: peer_address.clone(),
+                peer_address: peer_address.to_string(),
             }),
             Event::NodeRemoved { node } => Pb::NodeRemoved(pb::NodeRemoved { node_id: *node }),
             Event::BlobLinked { repository, digest, size, object } => {
@@ -82,9 +82,10 @@ impl TryFrom<pb::Event> for Event {
                 cluster: id("cluster id", &e.cluster_id)?,
                 upload_key: upload_key(&e.upload_key)?,
             },
-            Pb::NodeAdmitted(e) => {
-                Self::NodeAdmitted { node: e.node_id, peer_address: e.peer_address }
-            }
+            Pb::NodeAdmitted(e) => Self::NodeAdmitted {
+                node: e.node_id,
+                peer_address: parse("peer address", &e.peer_address)?,
+            },
             Pb::NodeRemoved(e) => Self::NodeRemoved { node: e.node_id },
             Pb::BlobLinked(e) => Self::BlobLinked {
                 repository: parse("repository", &e.repository)?,

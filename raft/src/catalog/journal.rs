@@ -19,7 +19,7 @@ pub(crate) fn record(
     for (position, event) in (0u32..).zip(events) {
         let row = pb::JournalRow {
             request_id: entry.request.as_bytes().to_vec().into(),
-            actor: entry.actor.clone(),
+            actor: entry.actor.to_string(),
             when_millis: when.as_millis(),
             event: Some(event.into()),
         };

@@ -1,6 +1,6 @@
 //! The rules for nodes: who is admitted, and who is removed for good.
 
-use proto::{Answer, ClusterId, Event, NodeId, Refusal};
+use proto::{Answer, ClusterId, Event, NodeId, PeerAddress, Refusal};
 
 use super::View;
 use super::applied::Applied;
@@ -8,9 +8,9 @@ use super::decide::{Decision, NotDecided};
 use crate::ReadError;
 
 /// The index of the entry becomes the node's id: it was never used before and never will be again.
-pub(super) fn admit(cluster: ClusterId, index: u64, peer_address: &str) -> Decision {
+pub(super) fn admit(cluster: ClusterId, index: u64, peer_address: &PeerAddress) -> Decision {
     Decision {
-        events: vec![Event::NodeAdmitted { node: index, peer_address: peer_address.to_owned() }],
+        events: vec![Event::NodeAdmitted { node: index, peer_address: peer_address.clone() }],
         answer: Answer::Admitted { node: index, cluster },
     }
 }

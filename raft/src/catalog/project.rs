@@ -27,7 +27,7 @@ pub(crate) fn project(
             batch.put(keys.cluster(), row.encode_to_vec());
         }
         Event::NodeAdmitted { node, peer_address } => {
-            let row = pb::NodeAdmitted { node_id: *node, peer_address: peer_address.clone() };
+            let row = pb::NodeAdmitted { node_id: *node, peer_address: peer_address.to_string() };
             batch.put(keys.node(*node), row.encode_to_vec());
         }
         Event::NodeRemoved { node } => {

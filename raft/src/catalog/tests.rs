@@ -58,7 +58,7 @@ impl Catalog {
         self.index += 1;
         self.millis += 1;
         let when = Timestamp::from_millis(self.millis);
-        let stamped = Stamped { request, actor: "tester".to_owned(), when, command };
+        let stamped = Stamped { request, actor: "tester".parse().unwrap(), when, command };
         let entry = Entry { log_id: log_id(1, self.index), payload: EntryPayload::Normal(stamped) };
         self.machine.apply_entry(&entry).unwrap().outcome.unwrap()
     }
@@ -499,7 +499,7 @@ fn a_node_is_removed_once_and_only_while_another_votes() {
     assert!(has_left(&catalog.view(), 3).unwrap());
 
     // One that was admitted and never came.
-    let admitted = catalog.apply(Command::AdmitNode { peer_address: "n:1".to_owned() });
+    let admitted = catalog.apply(Command::AdmitNode { peer_address: "n:1".parse().unwrap() });
     let Ok(Answer::Admitted { node, .. }) = admitted else { panic!("{admitted:?}") };
     assert_eq!(catalog.apply(remove(node)), Ok(Answer::Done));
     assert!(!catalog.view().has_node(node).unwrap());
@@ -518,7 +518,7 @@ fn time_in_the_catalog_never_goes_back() {
 #[test]
 fn a_node_is_admitted_under_the_index_of_its_entry() {
     let mut catalog = Catalog::new();
-    let admit = Command::AdmitNode { peer_address: "host:1".to_owned() };
+    let admit = Command::AdmitNode { peer_address: "host:1".parse().unwrap() };
     let admitted = catalog.apply(admit);
     let cluster = ClusterId::from_bytes([7; 16]);
     assert_eq!(admitted, Ok(Answer::Admitted { node: catalog.index, cluster }));

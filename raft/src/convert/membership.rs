@@ -14,7 +14,7 @@ impl Wire for Membership {
 
     fn to_message(&self) -> pb::Membership {
         let configs = self.get_joint_config().iter();
-        let node = |node: &PeerNode| pb::Node { peer_address: node.peer_address.clone() };
+        let node = |node: &PeerNode| pb::Node { peer_address: node.peer_address.to_string() };
         pb::Membership {
             configs: configs
                 .map(|ids| pb::NodeSet { ids: ids.iter().copied().collect() })
@@ -26,10 +26,13 @@ impl Wire for Membership {
     fn from_message(message: pb::Membership) -> Result<Self, DecodeError> {
         let configs =
             message.configs.into_iter().map(|set| set.ids.into_iter().collect()).collect();
-        let node = |node: pb::Node| PeerNode { peer_address: node.peer_address };
-        let nodes: BTreeMap<NodeId, PeerNode> =
-            message.nodes.into_iter().map(|(id, peer)| (id, node(peer))).collect();
-        Self::new(configs, nodes).map_err(|e| DecodeError::new("membership", e))
+        let node = |(id, node): (NodeId, pb::Node)| {
+            let address = node.peer_address.parse();
+            let peer_address = address.map_err(|e| DecodeError::new("peer address", e))?;
+            Ok((id, PeerNode { peer_address }))
+        };
+        let nodes: Result<BTreeMap<_, _>, _> = message.nodes.into_iter().map(node).collect();
+        Self::new(configs, nodes?).map_err(|e| DecodeError::new("membership", e))
     }
 }
 
@@ -59,6 +62,17 @@ mod tests {
         assert!(
             Membership::from_message(pb::Membership { configs, nodes: BTreeMap::new() }).is_err()
         );
+    }
+
+    #[test]
+    fn a_node_that_cannot_be_dialled_is_refused() {
+        let node = |address: &str| (1, pb::Node { peer_address: address.to_owned() });
+        let configs = vec![pb::NodeSet { ids: vec![1] }];
+        for (address, is_one) in [("node-1:5001", true), ("node-1", false), ("", false)] {
+            let (configs, nodes) = (configs.clone(), [node(address)].into());
+            let read = Membership::from_message(pb::Membership { configs, nodes });
+            assert_eq!(read.is_ok(), is_one, "{address}: {read:?}");
+        }
     }
 
     #[test]

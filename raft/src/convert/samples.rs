@@ -7,8 +7,8 @@ use bytes::Bytes;
 use openraft::EntryPayload;
 use proptest::prelude::*;
 use proto::{
-    Algorithm, ClusterId, Command, Digest, Manifest, MediaType, ObjectKey, Precondition, RequestId,
-    Stamped, Timestamp, UploadKey,
+    Algorithm, ClusterId, Command, Digest, Manifest, MediaType, ObjectKey, PeerAddress,
+    Precondition, RequestId, Stamped, Timestamp, UploadKey,
 };
 
 use crate::types::{Entry, LogId, Membership, Payload, PeerNode, StoredMembership, Vote, log_id};
@@ -24,7 +24,7 @@ fn command_after(previous: Option<&Command>) -> Option<Command> {
             upload_key: UploadKey::from_bytes([2; 32]),
         },
         Some(Command::FoundCluster { .. }) => {
-            Command::AdmitNode { peer_address: "node-2.example:5001".into() }
+            Command::AdmitNode { peer_address: "node-2.example:5001".parse().unwrap() }
         }
         Some(Command::AdmitNode { .. }) => Command::RemoveNode { node: 7 },
         Some(Command::RemoveNode { .. }) => Command::LinkBlob {
@@ -88,6 +88,24 @@ fn manifest() -> Manifest {
         .unwrap()
 }
 
+/// A push of a manifest of about `bytes` bytes.
+pub(crate) fn push(bytes: usize) -> Command {
+    let config = Digest::of(Algorithm::Sha256, b"config");
+    let json = format!(
+        r#"{{"schemaVersion":2,"config":{{"mediaType":"a/b","digest":"{config}","size":6}},
+            "layers":[]{}}}"#,
+        " ".repeat(bytes)
+    );
+    let media_type = MediaType::OCI_MANIFEST.parse().unwrap();
+    Command::PutManifest {
+        repository: "library/alpine".parse().unwrap(),
+        manifest: Manifest::parse(media_type, Algorithm::Sha256, Bytes::from(json)).unwrap(),
+        tags: vec![],
+        preconditions: vec![],
+        sparse: true,
+    }
+}
+
 /// One of every kind of command, and those with preconditions, which came later.
 pub(crate) fn commands() -> impl Iterator<Item = Command> {
     std::iter::successors(command_after(None), |previous| command_after(Some(previous)))
@@ -125,7 +143,7 @@ fn conditional() -> [Command; 2] {
 pub(crate) fn stamped(command: Command) -> Stamped {
     Stamped {
         request: RequestId::from_bytes([5; 16]),
-        actor: "alice".into(),
+        actor: "alice".parse().unwrap(),
         when: Timestamp::from_millis(1_700_000_000_123),
         command,
     }
@@ -139,7 +157,9 @@ pub(crate) fn membership(configs: &[&[u64]], learners: &[u64]) -> Membership {
         .iter()
         .flatten()
         .chain(learners)
-        .map(|id| (*id, PeerNode { peer_address: format!("node-{id}.example:5001") }))
+        .map(|id| {
+            (*id, PeerNode { peer_address: format!("node-{id}.example:5001").parse().unwrap() })
+        })
         .collect();
     Membership::new(configs, nodes).unwrap()
 }
@@ -167,8 +187,9 @@ pub(crate) fn votes() -> impl Strategy<Value = Vote> {
 pub(crate) fn memberships() -> impl Strategy<Value = Membership> {
     let ids = || prop::collection::btree_set(any::<u64>(), 1..5);
     let configs = prop::collection::vec(ids(), 1..3);
-    let address = "[a-z0-9.]{0,20}:[0-9]{1,5}";
-    (configs, ids(), address).prop_map(|(configs, learners, peer_address)| {
+    let address = ("[a-z0-9]{1,20}", 1..=u16::MAX);
+    (configs, ids(), address).prop_map(|(configs, learners, (host, port))| {
+        let peer_address: PeerAddress = format!("{host}:{port}").parse().unwrap();
         let nodes: BTreeMap<u64, PeerNode> = configs
             .iter()
             .flatten()
@@ -191,10 +212,10 @@ pub(crate) fn stored_memberships() -> impl Strategy<Value = StoredMembership> {
 /// Any entry.
 pub(crate) fn entries() -> impl Strategy<Value = Entry> {
     let command = prop::sample::select(commands().collect::<Vec<_>>());
-    let stamp = (any::<[u8; 16]>(), ".{0,20}", any::<u64>());
+    let stamp = (any::<[u8; 16]>(), ".{1,20}", any::<u64>());
     let normal = (command, stamp).prop_map(|(command, (request, actor, when))| Stamped {
         request: RequestId::from_bytes(request),
-        actor,
+        actor: actor.parse().unwrap(),
         when: Timestamp::from_millis(when),
         command,
     });

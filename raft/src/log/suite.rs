@@ -9,7 +9,6 @@ use futures::TryStreamExt as _;
 use openraft::storage::{IOFlushed, RaftLogStorage as _, RaftLogStorageExt as _};
 use openraft::testing::log::{StoreBuilder, Suite};
 use openraft::{EntryPayload, RaftLogReader as _, StorageError};
-use proto::Command;
 use proto::limits::LOG_READ_BYTES_MAX;
 use storage::kv::{MemoryKv, RocksKv, Synced, Visitor};
 use storage::{Batch, Kv, KvError, KvRead, Space};
@@ -18,7 +17,7 @@ use tempfile::TempDir;
 use super::{LogStore, keys};
 use crate::catalog::StateMachine;
 use crate::convert::samples;
-use crate::types::{Entry, TypeConfig, Vote, log_id};
+use crate::types::{Entry, PeerNode, TypeConfig, Vote, log_id};
 
 struct InMemory;
 
@@ -36,6 +35,13 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for InRocks {
         let folder = TempDir::new().unwrap();
         let (log, machine) = stores(Arc::new(RocksKv::open(folder.path()).unwrap()));
         Ok((folder, log, machine))
+    }
+}
+
+/// The nodes of openraft's suite are nowhere.
+impl Default for PeerNode {
+    fn default() -> Self {
+        Self { peer_address: "nowhere:1".parse().unwrap() }
     }
 }
 
@@ -59,8 +65,7 @@ fn blank(index: u64) -> Entry {
 
 /// An entry of about `bytes` bytes.
 fn large(index: u64, bytes: usize) -> Entry {
-    let command = Command::AdmitNode { peer_address: "a".repeat(bytes) };
-    let payload = EntryPayload::Normal(samples::stamped(command));
+    let payload = EntryPayload::Normal(samples::stamped(samples::push(bytes)));
     Entry { log_id: log_id(1, index), payload }
 }
 

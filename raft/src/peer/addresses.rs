@@ -3,9 +3,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use proto::NodeId;
+use proto::{NodeId, PeerAddress};
 
-type Lookup = Box<dyn Fn(NodeId) -> Option<String> + Send + Sync>;
+type Lookup = Box<dyn Fn(NodeId) -> Option<PeerAddress> + Send + Sync>;
 
 /// The address of each node of the membership. Clones share it.
 #[derive(Clone, Default)]
@@ -16,13 +16,16 @@ pub(crate) struct Addresses {
 impl Addresses {
     /// Has `lookup` say where nodes are, from now on: the membership is known only once openraft
     /// runs, which needs its network first.
-    pub(crate) fn follow(&self, lookup: impl Fn(NodeId) -> Option<String> + Send + Sync + 'static) {
+    pub(crate) fn follow<L>(&self, lookup: L)
+    where
+        L: Fn(NodeId) -> Option<PeerAddress> + Send + Sync + 'static,
+    {
         // Only the first call counts, and there is one.
         let _ = self.lookup.set(Box::new(lookup));
     }
 
     /// Where `node` is; `None` when the membership does not have it.
-    pub(super) fn of(&self, node: NodeId) -> Option<String> {
+    pub(super) fn of(&self, node: NodeId) -> Option<PeerAddress> {
         self.lookup.get().and_then(|lookup| lookup(node))
     }
 }

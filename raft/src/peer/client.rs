@@ -3,7 +3,6 @@
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,20 +15,19 @@ use openraft::raft::{
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{OptionalSend, RaftNetworkFactory, RaftNetworkV2};
-use proto::NodeId;
 use proto::limits::PEER_MESSAGE_BYTES_MAX;
 use proto::pb::peer as pb;
 use proto::pb::peer::peer_client::PeerClient;
+use proto::{NodeId, PeerAddress};
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
 use super::addresses::Addresses;
-use super::lanes::{Lane, Lanes};
 use super::outgoing::send_snapshot;
 use super::rows::SnapshotSource;
-use crate::Dial;
 use crate::convert::Wire;
 use crate::identity::Identity;
+use crate::lanes::{Lane, Lanes};
 use crate::types::{PeerNode, SnapshotOf, TypeConfig, Vote};
 
 type RpcError = RPCError<TypeConfig>;
@@ -44,8 +42,8 @@ pub(crate) struct PeerNetwork<S> {
 
 impl<S> PeerNetwork<S> {
     /// The network of the node that `identity` names, in which nodes are where `addresses` says.
-    pub(crate) fn new(dial: Arc<dyn Dial>, identity: Identity, addresses: Addresses) -> Self {
-        Self { identity, lanes: Lanes::new(dial), addresses, snapshot: PhantomData }
+    pub(crate) fn new(lanes: Lanes, identity: Identity, addresses: Addresses) -> Self {
+        Self { identity, lanes, addresses, snapshot: PhantomData }
     }
 
     fn client(&self, target: NodeId, peer: &PeerNode, appends: Lane) -> Peer<S> {
@@ -83,7 +81,7 @@ pub(crate) struct Peer<S> {
     identity: Identity,
     target: NodeId,
     /// Where the other node was when this client was made.
-    first_address: String,
+    first_address: PeerAddress,
     addresses: Addresses,
     /// The lane of what this client appends: entries or heartbeats.
     appends: Lane,
@@ -150,7 +148,9 @@ impl<S: SnapshotSource> RaftNetworkV2<TypeConfig> for Peer<S> {
             pb::AppendEntriesRequest { envelope: self.envelope(), ..request.to_message() };
         let deadline = match self.appends {
             Lane::Heartbeats => option.soft_ttl(),
-            Lane::Entries | Lane::Votes | Lane::Snapshots => APPEND_PATIENCE.max(option.soft_ttl()),
+            Lane::Entries | Lane::Votes | Lane::Snapshots | Lane::Requests => {
+                APPEND_PATIENCE.max(option.soft_ttl())
+            }
         };
         let call = rpc.append_entries(message);
         let answer = self.answer(RPCTypes::AppendEntries, deadline, call).await?;

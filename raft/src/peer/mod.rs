@@ -8,7 +8,6 @@ mod addresses;
 mod client;
 mod consensus;
 mod incoming;
-mod lanes;
 mod outgoing;
 mod rows;
 mod server;

@@ -20,7 +20,7 @@ use openraft::{EntryPayload, RaftNetworkFactory as _, RaftNetworkV2 as _};
 use proto::pb::peer as pb;
 use proto::pb::peer::peer_client::PeerClient;
 use proto::pb::peer::snapshot_chunk::Chunk;
-use proto::{ClusterId, NodeId};
+use proto::{ClusterId, NodeId, PeerAddress};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
@@ -35,6 +35,7 @@ use super::rows::{Row, RowSum, SnapshotSink, SnapshotSource};
 use super::{Addresses, PeerService};
 use crate::convert::{SnapshotHeader, Wire as _, samples};
 use crate::identity::Identity;
+use crate::lanes::Lanes;
 use crate::presence::Presence;
 use crate::types::{
     Entry, LogId, PeerNode, SnapshotMeta, SnapshotOf, StoredMembership, TypeConfig, Vote, log_id,
@@ -149,9 +150,9 @@ impl SnapshotSource for FakeSource {
 struct PlainDial;
 
 impl Dial for PlainDial {
-    fn dial(&self, address: &str) -> Result<Channel, DialError> {
+    fn dial(&self, address: &PeerAddress) -> Result<Channel, DialError> {
         let endpoint = Endpoint::from_shared(format!("http://{address}"));
-        Ok(endpoint.map_err(|_| DialError(address.to_owned()))?.connect_lazy())
+        Ok(endpoint.map_err(|_| DialError(address.clone()))?.connect_lazy())
     }
 }
 
@@ -180,9 +181,17 @@ async fn serve_while(raft: FakeRaft, presence: Arc<Presence>) -> Served {
     Served { address, _server: server }
 }
 
-async fn client(address: impl ToString, from: Identity, to: NodeId) -> Peer<FakeSource> {
-    let node = PeerNode { peer_address: address.to_string() };
-    PeerNetwork::new(Arc::new(PlainDial), from, Addresses::default()).new_client(to, &node).await
+fn lanes() -> Lanes {
+    Lanes::new(Arc::new(PlainDial))
+}
+
+fn peer_address(address: SocketAddr) -> PeerAddress {
+    address.to_string().parse().unwrap()
+}
+
+async fn client(address: SocketAddr, from: Identity, to: NodeId) -> Peer<FakeSource> {
+    let node = PeerNode { peer_address: peer_address(address) };
+    PeerNetwork::new(lanes(), from, Addresses::default()).new_client(to, &node).await
 }
 
 fn option() -> RPCOption {
@@ -230,12 +239,12 @@ async fn entries_of_every_kind_arrive_as_they_were_sent() {
 #[tokio::test]
 async fn a_peer_is_called_where_it_is_now() {
     let addresses = Addresses::default();
-    let mut network = PeerNetwork::new(Arc::new(PlainDial), SENDER, addresses.clone());
-    let node = PeerNode { peer_address: "127.0.0.1:1".to_owned() };
+    let mut network = PeerNetwork::new(lanes(), SENDER, addresses.clone());
+    let node = PeerNode { peer_address: "127.0.0.1:1".parse().unwrap() };
     let mut peer: Peer<FakeSource> = network.new_client(2, &node).await;
     assert!(peer.append_entries(append(vec![]), option()).await.is_err());
     let served = serve(FakeRaft::default()).await;
-    addresses.follow(move |node| (node == 2).then(|| served.address.to_string()));
+    addresses.follow(move |node| (node == 2).then(|| peer_address(served.address)));
     peer.append_entries(append(vec![]), option()).await.unwrap();
 }
 
@@ -327,8 +336,8 @@ async fn openraft_backs_off_from_a_peer_that_is_gone_or_has_stopped() {
     let gone = listener.local_addr().unwrap();
     drop(listener);
     let stopped = serve(FakeRaft { has_stopped: true, ..FakeRaft::default() }).await;
-    for address in [gone.to_string(), stopped.address.to_string(), "not an address".to_owned()] {
-        let mut peer = client(&address, SENDER, 2).await;
+    for address in [gone, stopped.address] {
+        let mut peer = client(address, SENDER, 2).await;
         let error = peer.append_entries(append(vec![]), option()).await.unwrap_err();
         assert!(matches!(error, RPCError::Unreachable(_)), "{address}: {error:?}");
     }
@@ -362,7 +371,7 @@ fn envelope() -> Option<pb::Envelope> {
 }
 
 async fn raw(served: &Served) -> PeerClient<Channel> {
-    PeerClient::new(PlainDial.dial(&served.address.to_string()).unwrap())
+    PeerClient::new(PlainDial.dial(&peer_address(served.address)).unwrap())
 }
 
 #[tokio::test]

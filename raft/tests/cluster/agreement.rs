@@ -55,7 +55,7 @@ async fn a_node_that_returns_at_another_address_is_reached_by_the_leader_there_i
     let status = returned.cluster.status();
     assert_eq!((status.leader, status.term), (Some(before.node), before.term), "no election");
     let member = status.members.into_iter().find(|member| member.node == status.node).unwrap();
-    assert_eq!(member.peer_address, returned.address);
+    assert_eq!(member.peer_address.as_str(), returned.address);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use proto::{
-    Algorithm, Command, Digest, Manifest, MediaType, NodeId, ObjectKey, RepoName, RequestId, Tag,
-    Timestamp,
+    Actor, Algorithm, Command, Digest, Manifest, MediaType, NodeId, ObjectKey, PeerAddress,
+    RepoName, RequestId, Tag, Timestamp,
 };
 use raft::{
     Clock, Cluster, Config, Dial, DialError, ProposeError, ReadError, Role, StartError, Tuning,
@@ -60,9 +60,9 @@ async fn eventually<T>(what: &str, mut attempt: impl AsyncFnMut() -> Result<T, S
 struct Loopback;
 
 impl Dial for Loopback {
-    fn dial(&self, address: &str) -> Result<Channel, DialError> {
+    fn dial(&self, address: &PeerAddress) -> Result<Channel, DialError> {
         let endpoint = Endpoint::from_shared(format!("http://{address}"));
-        let endpoint = endpoint.map_err(|_| DialError(address.to_owned()))?;
+        let endpoint = endpoint.map_err(|_| DialError(address.clone()))?;
         Ok(endpoint.connect_timeout(Duration::from_millis(500)).connect_lazy())
     }
 }
@@ -92,8 +92,8 @@ impl Node {
     ) -> Result<Self, StartError> {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let join = join.iter().map(ToString::to_string).collect();
-        let peer_address = address.clone();
+        let join = join.iter().map(|address| address.parse().unwrap()).collect();
+        let peer_address = address.parse().unwrap();
         let config = Config { peer_address, join, voters: 3, tuning };
         let ticks = AtomicU64::new(1);
         let clock =
@@ -125,7 +125,7 @@ impl Node {
     async fn propose(&self, command: Command) {
         let request = RequestId::from_bytes(random());
         eventually("the proposal is decided", async || {
-            match self.cluster.propose(request, "tester", command.clone()).await {
+            match self.cluster.propose(request, &actor(), command.clone()).await {
                 Err(error @ (ProposeError::Unavailable { .. } | ProposeError::Unknown)) => {
                     Err(error.to_string())
                 }
@@ -143,6 +143,10 @@ impl Node {
         });
         view.await.tag(repository, tag).unwrap()
     }
+}
+
+fn actor() -> Actor {
+    "tester".parse().unwrap()
 }
 
 fn random() -> [u8; 16] {

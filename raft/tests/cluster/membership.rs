@@ -8,8 +8,8 @@ use proto::{NodeId, Refusal, RequestId};
 use raft::{Ended, RemoveError, Role, StartError};
 
 use super::{
-    Node, PATIENCE, QUICK, eventually, leader, link_config, memory, move_tag, random, repository,
-    tag, three_nodes, voters,
+    Node, PATIENCE, QUICK, actor, eventually, leader, link_config, memory, move_tag, random,
+    repository, tag, three_nodes, voters,
 };
 
 /// Three voters and a learner that has caught up.
@@ -26,7 +26,7 @@ async fn four_nodes() -> Vec<Node> {
 async fn remove(through: &Node, node: NodeId) -> Result<(), RemoveError> {
     let request = RequestId::from_bytes(random());
     eventually("there is an answer", async || {
-        match through.cluster.remove(request, "tester", node).await {
+        match through.cluster.remove(request, &actor(), node).await {
             Err(error @ (RemoveError::Unavailable { .. } | RemoveError::Unknown)) => {
                 Err(error.to_string())
             }

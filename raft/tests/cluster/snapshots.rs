@@ -53,7 +53,7 @@ async fn send(node: &Node, last: pb_raft::LogId, rows: Vec<pb::Row>) -> Status {
     let end = pb::SnapshotEnd { rows: rows.len() as u64, sha256: sum.finalize().to_vec().into() };
     let chunks = [Chunk::Header(header), Chunk::Rows(pb::SnapshotRows { rows }), Chunk::End(end)]
         .map(|chunk| pb::SnapshotChunk { chunk: Some(chunk) });
-    let mut peer = PeerClient::new(Loopback.dial(&node.address).unwrap());
+    let mut peer = PeerClient::new(Loopback.dial(&node.address.parse().unwrap()).unwrap());
     peer.install_snapshot(stream::iter(chunks)).await.unwrap_err()
 }
 

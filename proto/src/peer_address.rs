@@ -1,27 +1,27 @@
-//! Addresses by which nodes reach each other.
+//! Addresses at which nodes reach each other.
 
 use std::fmt;
 use std::str::FromStr;
 
-use proto::limits::ADDRESS_BYTES_MAX;
+use crate::limits::ADDRESS_BYTES_MAX;
 
 /// A host, as a name or an IP address, and a port: `node-1.example:5001`, `10.0.0.1:5001` or
 /// `[::1]:5001`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct HostPort(Box<str>);
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerAddress(Box<str>);
 
-impl HostPort {
+impl PeerAddress {
     /// The address as it was written.
     pub const fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl FromStr for HostPort {
-    type Err = HostPortError;
+impl FromStr for PeerAddress {
+    type Err = PeerAddressError;
 
-    fn from_str(text: &str) -> Result<Self, HostPortError> {
-        let (host, port) = text.rsplit_once(':').ok_or(HostPortError)?;
+    fn from_str(text: &str) -> Result<Self, PeerAddressError> {
+        let (host, port) = text.rsplit_once(':').ok_or(PeerAddressError)?;
         let is_ipv6 = |host: &str| {
             let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
             inner.is_some_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok())
@@ -31,7 +31,7 @@ impl FromStr for HostPort {
         if text.len() <= ADDRESS_BYTES_MAX && port_is_valid && (is_name(host) || is_ipv6(host)) {
             Ok(Self(text.into()))
         } else {
-            Err(HostPortError)
+            Err(PeerAddressError)
         }
     }
 }
@@ -46,13 +46,13 @@ fn is_name(host: &str) -> bool {
     })
 }
 
-impl fmt::Display for HostPort {
+impl fmt::Display for PeerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl fmt::Debug for HostPort {
+impl fmt::Debug for PeerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -60,17 +60,27 @@ impl fmt::Debug for HostPort {
 
 /// The text is not a host and a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an address is host:port, with a port between 1 and 65535")]
-pub struct HostPortError;
+#[error(
+    "an address is host:port, of at most {ADDRESS_BYTES_MAX} characters and with a port between 1 \
+     and 65535"
+)]
+pub struct PeerAddressError;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn an_address_has_a_bounded_length() {
+        let of = |length: usize| format!("{}:5001", "a".repeat(length - ":5001".len()));
+        assert!(of(ADDRESS_BYTES_MAX).parse::<PeerAddress>().is_ok());
+        assert!(of(ADDRESS_BYTES_MAX + 1).parse::<PeerAddress>().is_err());
+    }
+
+    #[test]
     fn an_address_is_a_host_and_a_port() {
         for valid in ["localhost:5001", "10.0.0.1:1", "node_1.example-net:65535", "[::1]:5001"] {
-            assert!(valid.parse::<HostPort>().is_ok(), "{valid}");
+            assert!(valid.parse::<PeerAddress>().is_ok(), "{valid}");
         }
         for wrong in [
             "",
@@ -90,7 +100,7 @@ mod tests {
             "a..b:1",
             "a/b:1",
         ] {
-            assert_eq!(wrong.parse::<HostPort>(), Err(HostPortError), "{wrong}");
+            assert_eq!(wrong.parse::<PeerAddress>(), Err(PeerAddressError), "{wrong}");
         }
     }
 }
