@@ -15,7 +15,8 @@ pub struct Config {
     /// Peer addresses of a cluster to join. While the node's folder is new, none means that it
     /// founds a cluster; later, a node that hears of no leader asks there too.
     pub join: Vec<PeerAddress>,
-    /// How many voters the cluster shall have; further nodes are learners. Odd: 1, 3 or 5.
+    /// How many voters the cluster shall have; further nodes are learners. Odd: 1, 3 or 5. What the
+    /// leader is told counts.
     pub voters: usize,
     /// Raft's timing.
     pub tuning: Tuning,

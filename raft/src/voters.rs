@@ -52,7 +52,7 @@ impl Outlook {
         if !forgotten.is_empty() {
             return Some(Change::Forget(forgotten));
         }
-        self.replacement().or_else(|| self.promotion())
+        self.demotion().or_else(|| self.replacement()).or_else(|| self.promotion())
     }
 
     /// The end of the vote of one removed node: of one that is silent first, since that costs
@@ -101,15 +101,34 @@ impl Outlook {
         learners.filter(|node| self.caught_up.contains(node) && !self.removed.contains(node))
     }
 
-    /// The voters without `node`, and with a learner in its place if one is ready.
+    /// The voters without `node`, and with a learner in its place if one is wanted and ready.
     fn without(&self, node: NodeId) -> BTreeSet<NodeId> {
-        let staying = self.voters().filter(|voter| *voter != node);
-        staying.chain(self.ready().take(1)).collect()
+        let mut voters: BTreeSet<NodeId> = self.voters().filter(|voter| *voter != node).collect();
+        if voters.len() < self.wanted {
+            voters.extend(self.ready().next());
+        }
+        voters
     }
 
     /// Whether the voters that answer are enough to agree, if these are all voters.
     fn has_quorum(&self, voters: &BTreeSet<NodeId>) -> bool {
         voters.intersection(&self.alive).count() > voters.len() / 2
+    }
+
+    /// One voter less, when there are more than wanted: a silent one before one that answers, of
+    /// these one that lags before one that has caught up, of these the youngest. Never the leader.
+    fn demotion(&self) -> Option<Change> {
+        let voters: BTreeSet<NodeId> = self.voters().collect();
+        if voters.len() <= self.wanted {
+            return None;
+        }
+        let others = voters.iter().copied().filter(|voter| *voter != self.own);
+        let (.., demoted) = others
+            .map(|node| (!self.alive.contains(&node), !self.caught_up.contains(&node), node))
+            .max()?;
+        let staying = self.without(demoted);
+        let can_agree = self.has_quorum(&voters) && self.has_quorum(&staying);
+        can_agree.then_some(Change::Voters(staying))
     }
 
     /// A learner in the place of one dead voter. The dead one stays a learner: it may come back.
@@ -139,6 +158,8 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
     use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
 
     use super::*;
     use crate::types::PeerNode;
@@ -203,8 +224,57 @@ mod tests {
         // The leader has no quorum: it is on the wrong side of a partition.
         assert_eq!(with_dead(outlook(&[&[1, 2, 3]], &[4]), &[2, 3]).next(), None);
         // Two of five: one after the other.
-        let five = outlook(&[&[1, 2, 3, 4, 5]], &[6, 7]);
+        let five = Outlook { wanted: 5, ..outlook(&[&[1, 2, 3, 4, 5]], &[6, 7]) };
         assert_eq!(with_dead(five, &[4, 5]).next(), voters([1, 2, 3, 5, 6]));
+    }
+
+    #[test]
+    fn voters_beyond_those_wanted_become_learners_one_at_a_time() {
+        let five = outlook(&[&[1, 2, 3, 4, 5]], &[]);
+        assert_eq!(five.next(), voters([1, 2, 3, 4]));
+        assert_eq!(outlook(&[&[1, 2, 3, 4]], &[5]).next(), voters([1, 2, 3]));
+        assert_eq!(outlook(&[&[1, 2, 3]], &[4, 5]).next(), None);
+        let one = Outlook { wanted: 1, own: 3, ..outlook(&[&[1, 2, 3]], &[]) };
+        assert_eq!(one.next(), voters([1, 3]), "the leader stays");
+
+        // A silent one goes before one that answers, and no learner takes its place.
+        assert_eq!(with_dead(outlook(&[&[1, 2, 3, 4]], &[5]), &[2]).next(), voters([1, 3, 4]));
+        let mut lagging = outlook(&[&[1, 2, 3, 4]], &[]);
+        lagging.caught_up.remove(&3);
+        assert_eq!(lagging.next(), voters([1, 2, 4]));
+
+        // Not without a quorum of those that vote now, nor of those that would vote then.
+        assert_eq!(with_dead(outlook(&[&[1, 2, 3, 4]], &[]), &[3, 4]).next(), None);
+        let one = Outlook { wanted: 1, ..with_dead(outlook(&[&[1, 2, 3]], &[]), &[2, 3]) };
+        assert_eq!(one.next(), None);
+    }
+
+    proptest! {
+        /// Whatever a leader knows: what it changes next, the nodes that answer can agree on, before
+        /// and after; and no change of one that answers comes before that of a silent one.
+        #[test]
+        fn surplus_voters_are_given_up_safely(
+            ids in prop::collection::btree_set(1..12_u64, 1..9),
+            silent in prop::collection::btree_set(1..12_u64, 0..9),
+            wanted in 1..6_usize,
+        ) {
+            let ids: Vec<NodeId> = ids.into_iter().collect();
+            let own = ids[0];
+            let mut silent: Vec<NodeId> = silent.into_iter().collect();
+            silent.retain(|node| *node != own && ids.contains(node));
+            let outlook = with_dead(outlook(&[&ids], &[]), &silent);
+            let outlook = Outlook { own, wanted, ..outlook };
+            let Some(Change::Voters(staying)) = outlook.demotion() else {
+                return Ok(());
+            };
+            let before: BTreeSet<NodeId> = ids.iter().copied().collect();
+            let gone: Vec<NodeId> = before.difference(&staying).copied().collect();
+            prop_assert_eq!(gone.len(), 1);
+            prop_assert!(staying.is_subset(&before) && staying.contains(&own));
+            prop_assert!(staying.len() >= wanted);
+            prop_assert!(outlook.has_quorum(&before) && outlook.has_quorum(&staying));
+            prop_assert!(silent.is_empty() || silent.contains(&gone[0]));
+        }
     }
 
     #[test]

@@ -98,7 +98,7 @@ pub struct Cluster {
     /// Peer addresses of a cluster to join, which a node asks also later when it hears of no leader;
     /// none: found a cluster, while the data folder is new.
     pub join: Vec<PeerAddress>,
-    /// How many nodes shall vote; further ones are learners.
+    /// How many nodes shall vote; further ones are learners. What the leader has counts.
     pub voters: Voters,
 }
 
