@@ -1,7 +1,7 @@
 //! The handle through which a node uses its cluster.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver as _;
@@ -23,6 +23,7 @@ use crate::neighbours::Neighbours;
 use crate::peer::{Addresses, Network, PeerService};
 use crate::presence::Presence;
 use crate::service::ClusterService;
+use crate::silences::Silences;
 use crate::types::{Membership, Raft, TypeConfig};
 use crate::{
     Clock, Config, Dial, Ended, Handover, Member, PeerStatus, ProposeError, ReadError, RemoveError,
@@ -48,6 +49,7 @@ pub(crate) struct Inner {
     pub(crate) readers: mpsc::Sender<barrier::Reader>,
     pub(crate) kv: Arc<dyn Kv>,
     pub(crate) presence: Arc<Presence>,
+    pub(crate) silences: Mutex<Silences>,
     /// Becomes true when this node learns that it was removed.
     pub(crate) removed: watch::Sender<bool>,
     has_recovered: AtomicBool,
@@ -100,6 +102,7 @@ impl Cluster {
             readers,
             kv,
             presence,
+            silences: Mutex::default(),
             removed: watch::Sender::new(false),
             has_recovered,
         });

@@ -27,6 +27,7 @@ mod propose;
 mod random;
 mod removal;
 mod service;
+mod silences;
 mod status;
 mod survey;
 mod types;

@@ -1,7 +1,7 @@
 //! Who belongs to the cluster and who votes: asked for by the node itself, settled by the leader.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::cluster::Inner;
 use crate::neighbours::{follow, named_leader, not_leader};
+use crate::silences::Silences;
 use crate::types::{PeerNode, TypeConfig};
 use crate::voters::{Change, Outlook};
 
@@ -44,7 +45,6 @@ pub(crate) enum Activation {
 pub(crate) async fn run(inner: Arc<Inner>) {
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut silences = Silences::default();
     loop {
         interval.tick().await;
         if inner.has_left(inner.identity.node) {
@@ -52,15 +52,14 @@ pub(crate) async fn run(inner: Arc<Inner>) {
         }
         inner.neighbours.lanes().keep(&inner.known_addresses());
         if inner.leads() {
-            silences.observe(&inner);
-            inner.settle(&silences).await;
+            inner.settle().await;
             if !inner.is_member() {
                 let address = inner.config.peer_address.clone();
                 inner.activate(inner.identity.node, address).await;
             }
             continue;
         }
-        silences = Silences::default();
+        inner.silences().forget();
         // A member asks too when it hears nothing: it may have been removed without having heard.
         if inner.is_member() && inner.presence.hears_a_leader(inner.silence_max()) {
             continue;
@@ -79,27 +78,6 @@ enum Standing {
     Removed,
     /// It is a member, or will be, or must ask again.
     Open,
-}
-
-/// Since when the leader has not heard of voters: counted anew by each leader, since one that has
-/// just been elected knows nothing yet.
-#[derive(Default)]
-struct Silences(BTreeMap<NodeId, Instant>);
-
-impl Silences {
-    fn observe(&mut self, inner: &Inner) {
-        let mut alive = inner.heard_from();
-        alive.insert(inner.identity.node);
-        let voters: BTreeSet<NodeId> = inner.membership().voter_ids().collect();
-        self.0.retain(|node, _| voters.contains(node) && !alive.contains(node));
-        for node in voters.difference(&alive) {
-            self.0.entry(*node).or_insert_with(Instant::now);
-        }
-    }
-
-    fn is_dead(&self, node: NodeId, patience: Duration) -> bool {
-        self.0.get(&node).is_some_and(|since| since.elapsed() >= patience)
-    }
 }
 
 impl Inner {
@@ -188,9 +166,8 @@ impl Inner {
     }
 
     /// Makes the next change that brings the membership closer to what it should be.
-    async fn settle(&self, silences: &Silences) {
-        let patience = self.config.tuning.replace_after;
-        let outlook = self.outlook(|node| silences.is_dead(node, patience));
+    async fn settle(&self) {
+        let outlook = self.outlook();
         let Some(change) = outlook.next() else { return };
         let members = &outlook.membership;
         match change {
@@ -209,9 +186,36 @@ impl Inner {
         }
     }
 
-    /// What this leader knows of the nodes, of which `is_dead` says who should be replaced.
-    pub(crate) fn outlook(&self, is_dead: impl Fn(NodeId) -> bool) -> Outlook {
+    /// What this leader has not heard, and for how long, as of now.
+    fn listen(&self) -> MutexGuard<'_, Silences> {
+        let term = self.metrics().current_term;
+        let voters = self.membership().voter_ids().collect();
+        let mut alive = self.heard_from();
+        alive.insert(self.identity.node);
+        let mut silences = self.silences();
+        silences.observe(Instant::now(), term, &voters, &alive);
+        silences
+    }
+
+    fn silences(&self) -> MutexGuard<'_, Silences> {
+        self.silences.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this leader has led for so long that a node of which it has not heard has had the
+    /// time to answer: a heartbeat goes out within an interval, and is answered within another.
+    pub(crate) fn has_listened(&self) -> bool {
+        self.listen().has_listened(Instant::now(), self.config.tuning.heartbeat * 2)
+    }
+
+    /// What this leader knows of the nodes.
+    pub(crate) fn outlook(&self) -> Outlook {
         let membership = self.membership();
+        let (patience, now) = (self.config.tuning.replace_after, Instant::now());
+        let dead = {
+            let silences = self.listen();
+            let voters = membership.voter_ids();
+            voters.filter(|node| silences.is_dead(*node, now, patience)).collect()
+        };
         let nodes: BTreeSet<NodeId> = membership.nodes().map(|(node, _)| *node).collect();
         let mut alive = self.heard_from();
         alive.insert(self.identity.node);
@@ -220,7 +224,7 @@ impl Inner {
             wanted: self.config.voters,
             alive,
             caught_up: self.caught_up(),
-            dead: nodes.iter().copied().filter(|node| is_dead(*node)).collect(),
+            dead,
             removed: nodes.into_iter().filter(|node| self.is_removed(*node)).collect(),
             membership,
         }

@@ -33,6 +33,9 @@ pub(crate) enum Removal {
     WouldLoseQuorum(String),
     /// This node does not lead; the leader's address, when it is known.
     NotLeader(Option<PeerAddress>),
+    /// This node leads, but has just begun to, and does not know yet which nodes answer. Nothing
+    /// happened.
+    Unavailable,
     /// Perhaps it is decided, perhaps not.
     Unknown,
 }
@@ -50,7 +53,7 @@ impl Inner {
             Removal::Refused(refusal) => Err(RemoveError::Refused(refusal)),
             Removal::WouldLoseQuorum(why) => Err(RemoveError::WouldLoseQuorum(why)),
             Removal::Unknown => Err(RemoveError::Unknown),
-            Removal::NotLeader(None) => Err(unavailable()),
+            Removal::NotLeader(None) | Removal::Unavailable => Err(unavailable()),
             Removal::NotLeader(Some(leader)) => {
                 self.forward_removal(&leader, request, actor, node).await
             }
@@ -67,10 +70,11 @@ impl Inner {
         if !self.leads() {
             return Removal::NotLeader(self.leader_address());
         }
+        let has_listened = self.has_listened();
         if !self.is_removed(node)
-            && let Err(why) = self.outlook(|_| false).check_removal(node)
+            && let Err(why) = self.outlook().check_removal(node)
         {
-            return Removal::WouldLoseQuorum(why);
+            return if has_listened { Removal::WouldLoseQuorum(why) } else { Removal::Unavailable };
         }
         match self.propose_here(request, actor, Command::RemoveNode { node }).await {
             Proposed::Decided(Ok(_)) => {}
@@ -118,7 +122,7 @@ impl Inner {
                 Err(_) => RemoveError::Unknown,
             }),
             Some(Pb::WouldLoseQuorum(why)) => Err(RemoveError::WouldLoseQuorum(why)),
-            Some(Pb::NotLeader(_)) => Err(unavailable()),
+            Some(Pb::NotLeader(_) | Pb::Unavailable(_)) => Err(unavailable()),
             Some(Pb::Unknown(_)) | None => Err(RemoveError::Unknown),
         }
     }
@@ -159,6 +163,7 @@ pub(crate) fn response(removal: Removal) -> pb::RemoveResponse {
         Removal::Refused(refusal) => Pb::Refused((&refusal).into()),
         Removal::WouldLoseQuorum(why) => Pb::WouldLoseQuorum(why),
         Removal::NotLeader(leader) => Pb::NotLeader(not_leader(leader)),
+        Removal::Unavailable => Pb::Unavailable(pb::Unavailable {}),
         Removal::Unknown => Pb::Unknown(pb::Unknown {}),
     };
     pb::RemoveResponse { result: Some(result) }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use proto::{NodeId, Refusal, RequestId};
-use raft::{Ended, RemoveError, Role, StartError};
+use raft::{Ended, Handover, RemoveError, Role, StartError};
 
 use super::{
     Node, PATIENCE, QUICK, actor, eventually, leader, link_config, memory, move_tag, random,
@@ -181,6 +181,18 @@ async fn what_would_lose_the_quorum_is_not_removed() {
     // The dead one may go; then nobody stands in the way.
     remove(through, ids[dead]).await.unwrap();
     remove(&nodes[0], ids[leaving]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_was_just_elected_refuses_no_removal_that_is_safe() {
+    let nodes = three_nodes().await;
+    let stopped = leader(&nodes);
+    let id = nodes[stopped].cluster.status().node;
+    let Handover::To(successor) = nodes[stopped].cluster.stop().await else {
+        panic!("no successor")
+    };
+    let successor = nodes.iter().find(|node| node.cluster.status().node == successor).unwrap();
+    assert_eq!(remove(successor, id).await, Ok(()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
