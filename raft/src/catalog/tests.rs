@@ -20,6 +20,7 @@ use proto::{
 use storage::kv::MemoryKv;
 use storage::{Batch, Kv, Space};
 
+mod golden;
 mod preconditions;
 mod sparse;
 

@@ -1,15 +1,20 @@
-//! The encodings at rest, held against files in `tests/golden` that may be added to, never edited:
-//! a log that any version wrote is read by all later ones.
+//! The encodings at rest and between nodes, held against files in `tests/golden` that may be added
+//! to, never edited: a log that any version wrote is read by all later ones, and nodes of two
+//! versions understand each other.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use openraft::EntryPayload;
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderError,
+    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+};
 use proto::Command;
 
-use super::{Wire, samples};
-use crate::types::{Entry, Payload, Vote, log_id};
+use super::{SnapshotHeader, Wire, samples};
+use crate::types::{Entry, Payload, SnapshotMeta, StoredMembership, TypeConfig, Vote, log_id};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
@@ -45,12 +50,19 @@ fn file(payload: &Payload) -> &'static str {
     }
 }
 
-fn check<T: Wire + PartialEq + std::fmt::Debug>(file: &str, value: &T) {
-    let bytes = value.encode();
+/// Not everything of openraft's can be compared, but all of it can be shown.
+fn check<T: Wire + std::fmt::Debug>(file: &str, value: &T) {
+    let golden = check_bytes(file, &value.encode());
+    let golden = T::decode(golden.into()).unwrap();
+    assert_eq!(format!("{golden:?}"), format!("{value:?}"), "{file}");
+}
+
+/// Holds `bytes` against what `file` holds, and answers that.
+pub(crate) fn check_bytes(file: &str, bytes: &[u8]) -> Vec<u8> {
     let golden = fs::read_to_string(folder().join(file))
-        .unwrap_or_else(|_| panic!("add tests/golden/{file}, which holds:\n{}", hex(&bytes)));
-    assert_eq!(hex(&bytes), golden, "the encoding changed: {file}");
-    assert_eq!(&T::decode(unhex(&golden).into()).unwrap(), value, "{file}");
+        .unwrap_or_else(|_| panic!("add tests/golden/{file}, which holds:\n{}", hex(bytes)));
+    assert_eq!(hex(bytes), golden, "the encoding changed: {file}");
+    unhex(&golden)
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -77,6 +89,60 @@ fn votes_and_log_ids_are_encoded_as_ever() {
     check("vote.hex", &Vote::new(3, 7));
     check("vote-of-leader.hex", &Vote::new_committed(3, 7));
     check("log-id.hex", &log_id(3, 1000));
+}
+
+#[test]
+fn stored_memberships_are_encoded_as_ever() {
+    let membership = samples::membership(&[&[1, 2, 3]], &[7]);
+    check("stored-membership.hex", &StoredMembership::new(Some(log_id(3, 9)), membership));
+}
+
+#[test]
+fn what_peers_ask_is_encoded_as_ever() {
+    let vote = Vote::new_committed(3, 7);
+    let entry = Entry { log_id: log_id(3, 1001), payload: EntryPayload::Blank };
+    let append = AppendEntriesRequest::<TypeConfig> {
+        vote,
+        prev_log_id: Some(log_id(3, 1000)),
+        entries: vec![entry],
+        leader_commit: Some(log_id(3, 999)),
+    };
+    check("peer-append.hex", &append);
+    let mut ask = VoteRequest::<TypeConfig>::new(Vote::new(4, 7), Some(log_id(3, 1000)));
+    ask.leadership_transfer = true;
+    check("peer-vote.hex", &ask);
+    let transfer = TransferLeaderRequest::<TypeConfig>::new(vote, 8, Some(log_id(3, 1000)));
+    check("peer-transfer.hex", &transfer);
+    let membership = samples::membership(&[&[1, 2, 3]], &[7]);
+    let last_membership = StoredMembership::new(Some(log_id(3, 9)), membership);
+    let meta = SnapshotMeta { last_log_id: Some(log_id(3, 1000)), last_membership };
+    check("peer-snapshot.hex", &SnapshotHeader { vote, meta });
+}
+
+#[test]
+fn what_peers_answer_is_encoded_as_ever() {
+    use AppendEntriesResponse as Append;
+    let (vote, own, other) = (Vote::new(4, 7), log_id(3, 1000), log_id(3, 999));
+    check("peer-append-success.hex", &Append::<TypeConfig>::Success);
+    check("peer-append-partly.hex", &Append::<TypeConfig>::PartialSuccess(Some(own)));
+    check("peer-append-conflict.hex", &Append::<TypeConfig>::Conflict);
+    check("peer-append-higher-vote.hex", &Append::<TypeConfig>::HigherVote(vote));
+    check("peer-vote-answer.hex", &VoteResponse::<TypeConfig>::new(vote, Some(own), true));
+    check("peer-snapshot-answer.hex", &SnapshotResponse::<TypeConfig>::new(vote));
+    let transfers: [(&str, TransferLeaderResponse<TypeConfig>); 3] = [
+        ("peer-transfer-accepted.hex", Ok(())),
+        (
+            "peer-transfer-vote-changed.hex",
+            Err(TransferLeaderError::VoteChanged { expected: Vote::new(3, 7), actual: vote }),
+        ),
+        (
+            "peer-transfer-not-flushed.hex",
+            Err(TransferLeaderError::LogNotFlushed { expected: Some(own), actual: Some(other) }),
+        ),
+    ];
+    for (file, answer) in transfers {
+        check(file, &answer);
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@
 
 mod entry;
 #[cfg(test)]
-mod golden;
+pub(crate) mod golden;
 mod membership;
 mod peer;
 #[cfg(test)]

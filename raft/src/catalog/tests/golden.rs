@@ -1,0 +1,218 @@
+//! What the catalog writes, held against files in `tests/golden` like the entries of the log: a
+//! store, or a snapshot, that any version wrote is read by all later ones.
+
+use proto::pb::catalog::Outcome as PbOutcome;
+
+use super::*;
+use crate::convert::golden::check_bytes;
+
+/// A catalog with a row of every kind. It never changes: a new kind of row, or a new way to write
+/// one, gets a history of its own.
+fn history() -> Catalog {
+    let mut catalog = Catalog::new();
+    catalog.enter(&[1, 2], &[3]);
+    catalog.apply(Command::AdmitNode { peer_address: "node-2:5001".parse().unwrap() }).unwrap();
+    catalog.apply(Command::RemoveNode { node: 2 }).unwrap();
+    catalog.link("team/app", b"config", 1).unwrap();
+    catalog.link("team/app", b"layer", 2).unwrap();
+    catalog.apply(Command::DiscardObject { object: ObjectKey::from_random(3) }).unwrap();
+    let image = image(&[b"config", b"layer"], Some(&digest(b"subject")));
+    catalog.put("team/app", &image, &["1"]).unwrap();
+    catalog
+}
+
+/// The file that holds the first row of a kind.
+const fn file(table: Table) -> &'static str {
+    match table {
+        Table::Applied => "row-applied.hex",
+        Table::Cluster => "row-cluster.hex",
+        Table::Node => "row-node.hex",
+        Table::RemovedNode => "row-removed-node.hex",
+        Table::Repository => "row-repository.hex",
+        Table::Blob => "row-blob.hex",
+        Table::Link => "row-link.hex",
+        Table::Holder => "row-holder.hex",
+        Table::Manifest => "row-manifest.hex",
+        Table::Tag => "row-tag.hex",
+        Table::TagOf => "row-tag-of.hex",
+        Table::NeededBy => "row-needed-by.hex",
+        Table::Referrer => "row-referrer.hex",
+        Table::Object => "row-object.hex",
+        Table::Orphan => "row-orphan.hex",
+        Table::Journal => "row-journal.hex",
+        Table::Answer => "row-answer.hex",
+        Table::AnswerAge => "row-answer-age.hex",
+    }
+}
+
+const TABLES: [Table; 18] = [
+    Table::Applied,
+    Table::Cluster,
+    Table::Node,
+    Table::RemovedNode,
+    Table::Repository,
+    Table::Blob,
+    Table::Link,
+    Table::Holder,
+    Table::Manifest,
+    Table::Tag,
+    Table::TagOf,
+    Table::NeededBy,
+    Table::Referrer,
+    Table::Object,
+    Table::Orphan,
+    Table::Journal,
+    Table::Answer,
+    Table::AnswerAge,
+];
+
+#[test]
+fn every_kind_of_row_is_encoded_as_ever() {
+    let catalog = history();
+    let view = catalog.view();
+    for table in TABLES {
+        let prefix = view.keys().all(table);
+        let mut first = None;
+        view.visit(&prefix, None, 1, |key, value| {
+            // The length of the key keeps it apart from the value.
+            let length = u32::try_from(key.len()).unwrap().to_be_bytes();
+            first = Some([&length, key, value].concat());
+        })
+        .unwrap();
+        check_bytes(file(table), &first.unwrap_or_else(|| panic!("{table:?} has no row")));
+    }
+    let beyond = [keys::prefix(0), vec![0xff]].concat();
+    catalog
+        .kv
+        .scan(Space::Catalog, &keys::prefix(0), &beyond, &mut |key, _| {
+            let table = keys::split(key).unwrap().1[0];
+            assert!(TABLES.iter().any(|known| *known as u8 == table), "{table} has no golden file");
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn every_kind_of_event_is_encoded_as_ever() {
+    for event in events() {
+        let file = match &event {
+            Event::ClusterFounded { .. } => "event-cluster-founded.hex",
+            Event::NodeAdmitted { .. } => "event-node-admitted.hex",
+            Event::NodeRemoved { .. } => "event-node-removed.hex",
+            Event::BlobLinked { .. } => "event-blob-linked.hex",
+            Event::UploadLinked { .. } => "event-upload-linked.hex",
+            Event::ObjectReplaced { .. } => "event-object-replaced.hex",
+            Event::ObjectOrphaned { .. } => "event-object-orphaned.hex",
+            Event::BlobUnlinked { .. } => "event-blob-unlinked.hex",
+            Event::ManifestPut { .. } => "event-manifest-put.hex",
+            Event::ManifestDeleted { .. } => "event-manifest-deleted.hex",
+            Event::TagMoved { .. } => "event-tag-moved.hex",
+            Event::TagDeleted { .. } => "event-tag-deleted.hex",
+        };
+        let golden = check_bytes(file, &event.encode());
+        assert_eq!(Event::decode(golden.into()), Ok(event), "{file}");
+    }
+}
+
+fn events() -> Vec<Event> {
+    let repository = || repo("team/app");
+    let object = ObjectKey::from_random;
+    let tag: Tag = "1".parse().unwrap();
+    let manifest = image(&[b"config", b"layer"], None);
+    let (of, size) = (digest(b"layer"), 5);
+    vec![
+        Event::ClusterFounded {
+            cluster: ClusterId::from_bytes([7; 16]),
+            upload_key: UploadKey::from_bytes([8; 32]),
+        },
+        Event::NodeAdmitted { node: 17, peer_address: "node-2:5001".parse().unwrap() },
+        Event::NodeRemoved { node: 17 },
+        Event::BlobLinked { repository: repository(), digest: of.clone(), size, object: object(1) },
+        Event::UploadLinked { upload: object(2), digest: of.clone() },
+        Event::ObjectReplaced { digest: of.clone(), size, from: object(1), to: object(3) },
+        Event::ObjectOrphaned { object: object(1) },
+        Event::BlobUnlinked { repository: repository(), digest: of.clone() },
+        Event::ManifestPut { repository: repository(), manifest: manifest.clone() },
+        Event::ManifestDeleted { repository: repository(), digest: of.clone() },
+        Event::TagMoved {
+            repository: repository(),
+            tag: tag.clone(),
+            from: Some(of.clone()),
+            to: manifest.digest().clone(),
+        },
+        Event::TagDeleted { repository: repository(), tag, digest: of },
+    ]
+}
+
+#[test]
+fn every_kind_of_answer_is_encoded_as_ever() {
+    for outcome in outcomes() {
+        let file = match &outcome {
+            Ok(answer) => answer_file(answer),
+            Err(refusal) => refusal_file(refusal),
+        };
+        let golden = check_bytes(file, &PbOutcome::from(&outcome).encode_to_vec());
+        let golden = PbOutcome::decode(golden.as_slice()).unwrap();
+        assert_eq!(Outcome::try_from(golden), Ok(outcome), "{file}");
+    }
+}
+
+const fn answer_file(answer: &Answer) -> &'static str {
+    match answer {
+        Answer::Done => "answer-done.hex",
+        Answer::Linked { .. } => "answer-linked.hex",
+        Answer::Sparse { .. } => "answer-sparse.hex",
+        Answer::Admitted { .. } => "answer-admitted.hex",
+    }
+}
+
+const fn refusal_file(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::NameUnknown(_) => "refusal-name-unknown.hex",
+        Refusal::BlobUnknown(_) => "refusal-blob-unknown.hex",
+        Refusal::ManifestUnknown(_) => "refusal-manifest-unknown.hex",
+        Refusal::ReferencesUnknown(_) => "refusal-references-unknown.hex",
+        Refusal::SizeMismatch { .. } => "refusal-size-mismatch.hex",
+        Refusal::InUse { .. } => "refusal-in-use.hex",
+        Refusal::TooManyTags(_) => "refusal-too-many-tags.hex",
+        Refusal::TypeConflict { .. } => "refusal-type-conflict.hex",
+        Refusal::PreconditionFailed { .. } => "refusal-precondition-failed.hex",
+        Refusal::UploadEnded(_) => "refusal-upload-ended.hex",
+        Refusal::AlreadyFounded(_) => "refusal-already-founded.hex",
+        Refusal::NotFounded => "refusal-not-founded.hex",
+        Refusal::NodeUnknown(_) => "refusal-node-unknown.hex",
+        Refusal::LastVoter(_) => "refusal-last-voter.hex",
+    }
+}
+
+fn outcomes() -> Vec<Outcome> {
+    let of = digest(b"layer");
+    let cluster = ClusterId::from_bytes([7; 16]);
+    let object = ObjectKey::from_random(1);
+    vec![
+        Ok(Answer::Done),
+        Ok(Answer::Linked { object }),
+        Ok(Answer::Sparse { missing: 2, example: of.clone() }),
+        Ok(Answer::Admitted { node: 17, cluster }),
+        Err(Refusal::NameUnknown(repo("team/app"))),
+        Err(Refusal::BlobUnknown(of.clone())),
+        Err(Refusal::ManifestUnknown(Reference::Tag("1".parse().unwrap()))),
+        Err(Refusal::ReferencesUnknown(vec![of.clone(), digest(b"config")])),
+        Err(Refusal::SizeMismatch { digest: of.clone(), declared: 6, actual: 5 }),
+        Err(Refusal::InUse { digest: of.clone(), by: digest(b"manifest") }),
+        Err(Refusal::TooManyTags(of.clone())),
+        Err(Refusal::TypeConflict {
+            digest: of.clone(),
+            stored: MediaType::OCI_MANIFEST.parse().unwrap(),
+        }),
+        Err(Refusal::PreconditionFailed {
+            reference: Reference::Tag("1".parse().unwrap()),
+            current: Some(of),
+        }),
+        Err(Refusal::UploadEnded(object)),
+        Err(Refusal::AlreadyFounded(cluster)),
+        Err(Refusal::NotFounded),
+        Err(Refusal::NodeUnknown(17)),
+        Err(Refusal::LastVoter(17)),
+    ]
+}
