@@ -1,5 +1,6 @@
 //! The handle through which a node uses its cluster.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -27,7 +28,7 @@ use crate::silences::Silences;
 use crate::types::{Membership, Raft, TypeConfig};
 use crate::{
     Clock, Config, Dial, Ended, Handover, Member, PeerStatus, ProposeError, ReadError, RemoveError,
-    Role, StartError, Status, Tuning, View, barrier, join, membership, random,
+    Role, StartError, Status, Tuning, View, barrier, join, membership, random, recovery,
 };
 
 /// A node's part in its cluster. Clones share it.
@@ -73,9 +74,10 @@ impl Cluster {
         let identity = identify(&config, &kv, &neighbours).await?;
         tracing::info!(cluster = %identity.cluster, node = identity.node, "this node");
 
-        let machine = StateMachine::open(Arc::clone(&kv)).map_err(unreadable)?;
+        let mut machine = StateMachine::open(Arc::clone(&kv)).map_err(unreadable)?;
         let staging = machine.staging();
-        let log = LogStore::open(Arc::clone(&kv)).map_err(|e| StartError::Raft(e.to_string()))?;
+        let mut log = LogStore::open(Arc::clone(&kv)).map_err(unusable)?;
+        recovery::recover(&mut log, &mut machine).await.map_err(unusable)?;
         let addresses = Addresses::default();
         let network = Network::new(lanes, identity, addresses.clone());
         let settings = Arc::new(settings(config.tuning)?);
@@ -349,6 +351,10 @@ fn settings(tuning: Tuning) -> Result<openraft::Config, StartError> {
         ..openraft::Config::default()
     };
     settings.validate().map_err(|error| StartError::Raft(error.to_string()))
+}
+
+fn unusable(error: io::Error) -> StartError {
+    StartError::Raft(error.to_string())
 }
 
 fn unreadable(error: ReadError) -> StartError {

@@ -25,6 +25,7 @@ mod peer;
 mod presence;
 mod propose;
 mod random;
+mod recovery;
 mod removal;
 mod service;
 mod silences;

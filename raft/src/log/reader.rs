@@ -135,7 +135,8 @@ impl RaftLogReader<TypeConfig> for LogReader {
         self.entries(from, to, LOG_READ_BYTES_MAX)
     }
 
-    /// Reads committed entries for applying. A node that is far behind applies in bounded memory.
+    /// Reads committed entries for applying, those that a node has to apply again when it starts
+    /// among them: one that is far behind applies in bounded memory.
     async fn entries_stream<RB>(
         &mut self,
         range: RB,
