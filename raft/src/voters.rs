@@ -37,8 +37,9 @@ pub(crate) enum Change {
 }
 
 impl Outlook {
-    /// The next change, if the membership is not as it should be. None is made that the nodes which
-    /// answer could not agree on, or that would leave them without a quorum.
+    /// The next change, if the membership is not as it should be. A change that was left half done
+    /// is finished first, whoever answers. None is begun of the voters that those which answer could
+    /// not agree on after it; when nobody was removed, nor one that they could not agree on before.
     pub(crate) fn next(&self) -> Option<Change> {
         if let [_, last] = self.membership.get_joint_config().as_slice() {
             return Some(Change::Voters(last.clone()));
@@ -148,8 +149,9 @@ impl Outlook {
         if (voters.len() + number).is_multiple_of(2) {
             number = number.saturating_sub(1);
         }
-        let promoted = self.ready().take(number);
-        (number > 0).then(|| Change::Voters(voters.into_iter().chain(promoted).collect()))
+        let promoted = voters.iter().copied().chain(self.ready().take(number)).collect();
+        let can_agree = self.has_quorum(&voters) && self.has_quorum(&promoted);
+        (number > 0 && can_agree).then_some(Change::Voters(promoted))
     }
 }
 
@@ -205,6 +207,8 @@ mod tests {
         assert_eq!(outlook(&[&[1, 2]], &[3, 4]).next(), voters([1, 2, 3]));
         let five = Outlook { wanted: 5, ..outlook(&[&[1]], &[2, 3, 4, 5]) };
         assert_eq!(five.next(), voters([1, 2, 3, 4, 5]));
+        let five = Outlook { wanted: 5, ..outlook(&[&[1, 2, 3]], &[4, 5]) };
+        assert_eq!(with_dead(five, &[2, 3]).next(), None, "three of the five would not answer");
     }
 
     #[test]
