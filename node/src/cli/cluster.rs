@@ -156,18 +156,14 @@ fn table(report: &ClusterReport) -> String {
 fn row(node: &PeerStatus, leader: Option<NodeId>) -> [String; 8] {
     let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |n| n.to_string());
     let role = match node.role {
-        Some(Role::Leader) => "leader",
-        Some(Role::Follower) => "follower",
-        Some(Role::Candidate) => "candidate",
-        Some(Role::Learner) => "learner",
-        Some(Role::Stopped) => "stopped",
-        None if node.voter => "voter",
-        None => "learner",
+        Some(role) => role.to_string(),
+        // One that does not answer plays no part that anybody knows of.
+        None => if node.voter { "voter" } else { "learner" }.to_owned(),
     };
     [
         node.node.to_string(),
         node.peer_address.clone(),
-        role.to_owned(),
+        role,
         if leader == Some(node.node) { "*" } else { "" }.to_owned(),
         number(node.term),
         number(node.applied),

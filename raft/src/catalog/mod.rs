@@ -28,5 +28,5 @@ mod view;
 pub use fingerprint::Fingerprint;
 pub(crate) use machine::StateMachine;
 pub(crate) use nodes::has_left;
-pub(crate) use snapshot::{CatalogSnapshot, StagedRows, Staging};
+pub(crate) use snapshot::{CatalogSnapshot, Row, StagedRows, Staging};
 pub use view::{Blob, View};

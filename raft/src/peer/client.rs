@@ -230,9 +230,9 @@ fn invalid(reason: impl fmt::Display) -> RpcError {
     NetworkError::from_string(format!("the peer's answer is not valid: {reason}")).into()
 }
 
-/// Openraft tries again at once after a [`NetworkError`], and waits a while after [`Unreachable`]:
-/// which is for peers that cannot be connected to, have stopped, or refuse this node, for none of
-/// these passes at once.
+/// Openraft waits a while after each [`Unreachable`], but after a [`NetworkError`] only when some
+/// ten have come in a row, and tries again at once before. So the former is for peers that cannot
+/// be connected to, have stopped, or refuse this node, since none of these passes at once.
 fn rpc_error(status: Status) -> RpcError {
     match status.code() {
         Code::Unavailable | Code::FailedPrecondition => Unreachable::new(&status).into(),

@@ -10,7 +10,8 @@ use proto::pb::peer::snapshot_chunk::Chunk;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::Status;
 
-use super::rows::{Row, RowSum, SnapshotSink};
+use super::rows::{RowSum, SnapshotSink};
+use crate::catalog::Row;
 use crate::offload::offload;
 
 /// Reads the header, which comes first.

@@ -17,7 +17,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use tonic::transport::Channel;
 
-use super::rows::{Row, RowSum, SnapshotSource};
+use super::rows::{RowSum, SnapshotSource};
+use crate::catalog::Row;
 use crate::convert::{SnapshotHeader, Wire as _};
 use crate::offload::offload;
 use crate::types::{SnapshotOf, TypeConfig, Vote};

@@ -6,11 +6,8 @@ use bytes::Bytes;
 use proto::pb::peer as pb;
 use sha2::{Digest as _, Sha256};
 
-use crate::catalog::{CatalogSnapshot, StagedRows};
+use crate::catalog::{CatalogSnapshot, Row, StagedRows};
 use crate::types::SnapshotMeta;
-
-/// A key and its value.
-pub(crate) type Row = (Bytes, Bytes);
 
 /// A frozen catalog, from which the rows of a snapshot are read.
 pub(crate) trait SnapshotSource: Send + 'static {

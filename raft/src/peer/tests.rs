@@ -31,8 +31,9 @@ use tonic::{Code, Response, Status};
 
 use super::client::{Peer, PeerNetwork};
 use super::consensus::Consensus;
-use super::rows::{Row, RowSum, SnapshotSink, SnapshotSource};
+use super::rows::{RowSum, SnapshotSink, SnapshotSource};
 use super::{Addresses, PeerService};
+use crate::catalog::Row;
 use crate::convert::{SnapshotHeader, Wire as _, samples};
 use crate::identity::Identity;
 use crate::lanes::Lanes;
