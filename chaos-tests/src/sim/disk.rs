@@ -1,10 +1,12 @@
 //! A node's disk for what it alone keeps: a [`Kv`] that forgets in a crash what was not synced,
 //! takes its time, runs full and breaks.
+//!
+//! Syncs go one after the other, as a write-ahead log's do: those that wait while one is under way
+//! share the next, and are answered in the order in which they came.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use raft::Fingerprint;
@@ -37,8 +39,22 @@ struct State {
     /// The longest that a sync takes, in milliseconds.
     sync_millis: u64,
     is_full: bool,
-    /// Whether the next use breaks it, for the process that uses it now.
-    breaks: bool,
+    /// Whether it is broken, for the process that uses it now.
+    condition: Condition,
+    /// Whoever waits for the next sync, in the order in which they came.
+    waiting: Vec<Synced>,
+    /// Whether a sync is under way.
+    is_syncing: bool,
+}
+
+/// How far a disk is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Condition {
+    Sound,
+    /// The next use fails.
+    Breaks,
+    /// A use has failed: so does every further one of the same process (see [`KvError`]).
+    Failed,
 }
 
 impl SimDisk {
@@ -57,7 +73,9 @@ impl SimDisk {
             dice,
             sync_millis,
             is_full: false,
-            breaks: false,
+            condition: Condition::Sound,
+            waiting: Vec::new(),
+            is_syncing: false,
         };
         Self { state: Arc::new(Mutex::new(state)), chronicle, same_state, node }
     }
@@ -71,7 +89,9 @@ impl SimDisk {
     pub(crate) fn open(&self) -> OpenDisk {
         let mut state = self.state();
         state.process += 1;
-        state.breaks = false;
+        state.condition = Condition::Sound;
+        state.waiting.clear();
+        state.is_syncing = false;
         for space in [Space::Log, Space::Catalog] {
             let unsynced = std::mem::take(&mut state.unsynced[space as usize]);
             let kept = usize::try_from(state.dice.number(0..=unsynced.len() as u64)).unwrap_or(0);
@@ -105,14 +125,19 @@ impl SimDisk {
 
     /// Breaks the disk for the process that uses it: every use fails until it is opened again.
     pub(crate) fn break_now(&self) {
-        self.state().breaks = true;
+        let mut state = self.state();
+        if state.condition == Condition::Sound {
+            state.condition = Condition::Breaks;
+        }
     }
 
-    /// Mends the disk: what broke it and was not noticed yet never happened.
+    /// Takes back what [`SimDisk::break_now`] did, if nobody has noticed: once a process was told
+    /// that the disk failed, it stays so for that process.
     pub(crate) fn mend(&self) {
         let mut state = self.state();
-        state.is_full = false;
-        state.breaks = false;
+        if state.condition == Condition::Breaks {
+            state.condition = Condition::Sound;
+        }
     }
 
     /// Sets the longest that a sync takes, in milliseconds.
@@ -132,10 +157,8 @@ pub(crate) struct OpenDisk {
 
 impl OpenDisk {
     fn usable(&self) -> Result<MutexGuard<'_, State>, KvError> {
-        let state = self.disk.state();
-        if state.process != self.process || state.breaks {
-            return Err(KvError::Failed("input/output error (simulated)".to_owned()));
-        }
+        let mut state = self.disk.state();
+        state.check(self.process)?;
         Ok(state)
     }
 
@@ -199,24 +222,20 @@ impl Kv for OpenDisk {
     }
 
     fn sync(&self, synced: Synced) {
-        let (disk, process) = (self.disk.clone(), self.process);
-        let (until, takes) = {
+        {
             let mut state = self.disk.state();
-            let longest = state.sync_millis;
-            (state.log_written, Duration::from_millis(state.dice.number(0..=longest)))
-        };
-        tokio::spawn(async move {
-            tokio::time::sleep(takes).await;
-            let mut state = disk.state();
-            let outcome = if state.process != process || state.breaks {
-                Err(KvError::Failed("input/output error (simulated)".to_owned()))
+            if state.process == self.process {
+                state.waiting.push(synced);
+                if state.is_syncing {
+                    return;
+                }
+                state.is_syncing = true;
             } else {
-                state.sync_log(until);
-                Ok(())
-            };
-            drop(state);
-            synced(outcome);
-        });
+                drop(state);
+                return synced(Err(failed()));
+            }
+        }
+        tokio::spawn(sync_all(self.disk.clone(), self.process));
     }
 
     fn flush(&self) -> Result<(), KvError> {
@@ -236,7 +255,53 @@ impl Kv for OpenDisk {
     }
 }
 
+/// Syncs for as long as somebody waits: each sync covers all that was written before it began.
+async fn sync_all(disk: SimDisk, process: u64) {
+    loop {
+        let (group, until, takes) = {
+            let mut state = disk.state();
+            if state.process != process {
+                return;
+            }
+            let group = std::mem::take(&mut state.waiting);
+            if group.is_empty() {
+                state.is_syncing = false;
+                return;
+            }
+            let longest = state.sync_millis;
+            (group, state.log_written, state.dice.millis(0..=longest))
+        };
+        tokio::time::sleep(takes).await;
+        let outcome = {
+            let mut state = disk.state();
+            state.check(process).map(|()| state.sync_log(until))
+        };
+        if group.len() > 1 {
+            disk.chronicle.count("syncs that were shared");
+        }
+        for synced in group {
+            synced(outcome.clone());
+        }
+    }
+}
+
+fn failed() -> KvError {
+    KvError::Failed("input/output error (simulated)".to_owned())
+}
+
 impl State {
+    /// Whether `process` may use the disk.
+    fn check(&mut self, process: u64) -> Result<(), KvError> {
+        if self.process != process {
+            return Err(failed());
+        }
+        if self.condition == Condition::Sound {
+            return Ok(());
+        }
+        self.condition = Condition::Failed;
+        Err(failed())
+    }
+
     /// Makes the log durable up to the `until`th batch that was ever written to it.
     fn sync_log(&mut self, until: u64) {
         let unsynced = &mut self.unsynced[Space::Log as usize];
@@ -271,5 +336,72 @@ impl KvRead for OpenDisk {
         to: &[u8],
     ) -> Result<Option<(Bytes, Bytes)>, KvError> {
         self.live.last(space, from, to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use super::*;
+    use crate::sim::invariants::SameState;
+
+    fn disk(sync_millis: u64) -> SimDisk {
+        let chronicle = Chronicle::default();
+        let same_state = SameState::new(chronicle.clone());
+        SimDisk::new("node-1".to_owned(), Dice::new(1, "disk"), sync_millis, chronicle, same_state)
+    }
+
+    fn entry(number: u8) -> Batch {
+        let mut batch = Batch::new();
+        batch.put([number], [number]);
+        batch
+    }
+
+    fn note(answers: &Arc<Mutex<Vec<u8>>>, number: u8) -> Synced {
+        let answers = Arc::clone(answers);
+        Box::new(move |outcome| {
+            outcome.unwrap();
+            answers.lock().unwrap().push(number);
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn syncs_are_answered_in_order_and_what_they_covered_survives() {
+        for sync_millis in [0, 1, 500] {
+            let (disk, answers) = (disk(sync_millis), Arc::default());
+            let open = disk.open();
+            for number in 0..20 {
+                open.write(Space::Log, entry(number)).unwrap();
+                open.sync(note(&answers, number));
+                let pause = disk.state().dice.millis(0..=20);
+                tokio::time::sleep(pause).await;
+            }
+            while answers.lock().unwrap().len() < 20 {
+                tokio::task::yield_now().await;
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+            assert_eq!(*answers.lock().unwrap(), (0..20).collect::<Vec<_>>());
+            let reopened = disk.open();
+            for number in 0..20 {
+                assert!(reopened.get(Space::Log, &[number]).unwrap().is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn a_disk_that_failed_stays_failed_until_it_is_opened_again() {
+        let disk = disk(0);
+        let open = disk.open();
+        disk.break_now();
+        disk.mend();
+        assert_eq!(open.write(Space::Log, entry(1)), Ok(()), "nobody noticed");
+        disk.break_now();
+        assert_eq!(open.write(Space::Log, entry(2)), Err(failed()));
+        disk.mend();
+        assert_eq!(open.write(Space::Log, entry(2)), Err(failed()), "failure is final");
+        let reopened = disk.open();
+        assert_eq!(reopened.write(Space::Log, entry(2)), Ok(()));
+        assert_eq!(open.write(Space::Log, entry(3)), Err(failed()), "of the process before");
     }
 }
