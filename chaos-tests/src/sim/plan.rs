@@ -58,7 +58,7 @@ impl Plan {
             clients: usize::try_from(dice.number(2..=5)).unwrap_or(2),
             tags: usize::try_from(dice.number(1..=6)).unwrap_or(1),
             heartbeat: dice.number(50..=200),
-            snapshot_every: *dice.pick(&[20, 50, 200, 10_000]),
+            snapshot_every: *dice.pick(&[10, 10, 20, 50, 200, 10_000]),
             latency: *dice.pick(&[2, 5, 20, 50]),
             sync: *dice.pick(&[1, 5, 20]),
             calm: dice.millis(1000..=5000),

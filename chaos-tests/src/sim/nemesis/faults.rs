@@ -1,0 +1,177 @@
+//! The faults that are under way, and what is wrong because of them all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Something that is wrong for a while. Machines have their indices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// A machine is down.
+    Down(usize),
+    /// Nothing gets from the first to the second machine of each pair.
+    Cut(BTreeSet<(usize, usize)>),
+    /// Messages take up to so many milliseconds.
+    SlowNetwork(u64),
+    /// Messages get lost.
+    LossyNetwork,
+    /// The disk of a machine takes up to so many milliseconds to sync.
+    SlowDisk(usize, u64),
+    /// The disk of a machine is full.
+    FullDisk(usize),
+    /// The object store does not answer.
+    ObjectsAway,
+    /// One in so many calls to the object store fails.
+    ObjectsFailing(u64),
+    /// The clock of a machine is so many milliseconds off.
+    WrongClock(usize, i64),
+}
+
+/// Names a fault, so that its end ends no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Token(u64);
+
+/// The faults that are under way, each until its own time.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    next: u64,
+    active: BTreeMap<Token, (Duration, Fault)>,
+}
+
+impl Faults {
+    /// Begins a fault that ends at `until`.
+    pub(crate) fn begin(&mut self, until: Duration, fault: Fault) -> Token {
+        let token = Token(self.next);
+        self.next += 1;
+        self.active.insert(token, (until, fault));
+        token
+    }
+
+    /// Ends the faults whose time has come by `now`. Answers whether there was one.
+    pub(crate) fn end_until(&mut self, now: Duration) -> bool {
+        let before = self.active.len();
+        self.active.retain(|_, (until, _)| *until > now);
+        self.active.len() < before
+    }
+
+    /// Ends all faults.
+    pub(crate) fn end_all(&mut self) {
+        self.active.clear();
+    }
+
+    /// What is wrong now.
+    pub(crate) fn conditions(&self) -> Conditions {
+        let mut conditions = Conditions::default();
+        for (_, fault) in self.active.values() {
+            conditions.add(fault);
+        }
+        conditions
+    }
+}
+
+/// What is wrong, whatever it comes from: where two faults are about the same thing, the worse one
+/// counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Conditions {
+    /// Machines that are down.
+    pub(crate) down: BTreeSet<usize>,
+    /// The ways that are cut.
+    pub(crate) cuts: BTreeSet<(usize, usize)>,
+    /// The longest that messages travel, in milliseconds, where that is not as planned.
+    pub(crate) latency: Option<u64>,
+    /// Whether messages get lost.
+    pub(crate) is_lossy: bool,
+    /// The longest that a disk takes to sync, in milliseconds, where that is not as planned.
+    pub(crate) sync: BTreeMap<usize, u64>,
+    /// Machines whose disks are full.
+    pub(crate) full: BTreeSet<usize>,
+    /// Whether the object store does not answer.
+    pub(crate) is_store_away: bool,
+    /// One in how many calls to the object store fails.
+    pub(crate) store_fails: Option<u64>,
+    /// By how many milliseconds clocks are off.
+    pub(crate) skew: BTreeMap<usize, i64>,
+}
+
+impl Conditions {
+    fn add(&mut self, fault: &Fault) {
+        match *fault {
+            Fault::Down(machine) => {
+                self.down.insert(machine);
+            }
+            Fault::Cut(ref ways) => self.cuts.extend(ways),
+            Fault::SlowNetwork(millis) => self.latency = self.latency.max(Some(millis)),
+            Fault::LossyNetwork => self.is_lossy = true,
+            Fault::SlowDisk(machine, millis) => {
+                let longest = self.sync.entry(machine).or_default();
+                *longest = millis.max(*longest);
+            }
+            Fault::FullDisk(machine) => {
+                self.full.insert(machine);
+            }
+            Fault::ObjectsAway => self.is_store_away = true,
+            Fault::ObjectsFailing(one_in) => {
+                let other = self.store_fails.unwrap_or(u64::MAX);
+                self.store_fails = Some(one_in.min(other));
+            }
+            // The younger one: tokens are in the order of their faults.
+            Fault::WrongClock(machine, millis) => {
+                self.skew.insert(machine, millis);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn the_end_of_a_fault_ends_no_other() {
+        let mut faults = Faults::default();
+        faults.begin(at(5), Fault::Cut(BTreeSet::from([(0, 1), (0, 2)])));
+        faults.begin(at(9), Fault::Cut(BTreeSet::from([(0, 1), (1, 0)])));
+        faults.begin(at(5), Fault::FullDisk(2));
+        faults.begin(at(9), Fault::SlowDisk(2, 700));
+        assert!(!faults.end_until(at(4)));
+        assert_eq!(faults.conditions().cuts, BTreeSet::from([(0, 1), (0, 2), (1, 0)]));
+        assert!(faults.end_until(at(5)));
+        let left = faults.conditions();
+        assert_eq!(left.cuts, BTreeSet::from([(0, 1), (1, 0)]));
+        assert_eq!((left.full, left.sync), (BTreeSet::new(), BTreeMap::from([(2, 700)])));
+        faults.end_all();
+        assert_eq!(faults.conditions(), Conditions::default());
+    }
+
+    #[test]
+    fn an_older_outage_does_not_start_a_machine_that_has_died_again() {
+        let mut faults = Faults::default();
+        faults.begin(at(3), Fault::Down(1));
+        faults.begin(at(8), Fault::Down(1));
+        faults.end_until(at(3));
+        assert!(faults.conditions().down.contains(&1));
+        faults.end_until(at(8));
+        assert!(faults.conditions().down.is_empty());
+    }
+
+    #[test]
+    fn of_two_faults_about_the_same_thing_the_worse_counts() {
+        let mut faults = Faults::default();
+        for fault in [
+            Fault::SlowNetwork(900),
+            Fault::SlowNetwork(100),
+            Fault::ObjectsFailing(2),
+            Fault::ObjectsFailing(20),
+            Fault::WrongClock(0, -7),
+            Fault::WrongClock(0, 3),
+        ] {
+            faults.begin(at(1), fault);
+        }
+        let conditions = faults.conditions();
+        assert_eq!((conditions.latency, conditions.store_fails), (Some(900), Some(2)));
+        assert_eq!(conditions.skew, BTreeMap::from([(0, 3)]));
+    }
+}

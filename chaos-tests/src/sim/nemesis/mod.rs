@@ -1,0 +1,267 @@
+//! What goes wrong, and when.
+
+mod faults;
+mod network;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use turmoil::Sim;
+
+use self::faults::{Conditions, Fault, Faults};
+use self::network::Network;
+use super::chronicle::Chronicle;
+use super::dice::Dice;
+use super::machine::Machine;
+use super::objects::SimObjects;
+use super::plan::Plan;
+
+/// An hour, in milliseconds: how wrong a clock can be.
+const HOUR: i64 = 60 * 60 * 1000;
+
+/// Breaks things and mends them again, each at its time.
+pub(crate) struct Nemesis {
+    plan: Plan,
+    dice: Dice,
+    chronicle: Chronicle,
+    next: Duration,
+    faults: Faults,
+    /// What is wrong in the world because of them.
+    wrong: Conditions,
+    network: Network,
+}
+
+impl Nemesis {
+    pub(crate) fn new(plan: &Plan, chronicle: Chronicle) -> Self {
+        let mut dice = Dice::new(plan.seed, "nemesis");
+        // The cluster gets a moment to form, not always enough.
+        let next = dice.millis(500..=5000);
+        let network = Network::new(plan.node_names(), plan.latency);
+        let (faults, wrong) = (Faults::default(), Conditions::default());
+        Self { plan: plan.clone(), dice, chronicle, next, faults, wrong, network }
+    }
+
+    /// Does what is to be done at the simulation's time.
+    pub(crate) fn act(&mut self, sim: &mut Sim<'_>, machines: &[Machine], objects: &SimObjects) {
+        let now = sim.elapsed();
+        let mut has_changed = self.faults.end_until(now);
+        if now >= self.next {
+            let calm = u64::try_from(self.plan.calm.as_millis()).unwrap_or(u64::MAX);
+            self.next = now + self.dice.millis(calm / 2..=calm * 3 / 2);
+            self.strike(now, machines);
+            has_changed = true;
+        }
+        if has_changed {
+            self.apply(sim, machines, objects);
+        }
+    }
+
+    /// Mends everything at once: from here on nothing is wrong.
+    pub(crate) fn end(&mut self, sim: &mut Sim<'_>, machines: &[Machine], objects: &SimObjects) {
+        self.chronicle.note("all faults end");
+        self.faults.end_all();
+        for machine in machines {
+            machine.disk.mend();
+        }
+        self.apply(sim, machines, objects);
+    }
+
+    /// Makes machine `number` alone go down or come back, when nothing else is wrong.
+    pub(crate) fn set_down(
+        &self,
+        number: usize,
+        is_down: bool,
+        sim: &mut Sim<'_>,
+        all: &[Machine],
+    ) {
+        if is_down {
+            self.kill(sim, &all[number]);
+        } else {
+            self.start(sim, &all[number]);
+        }
+    }
+
+    /// Makes the world as the faults that are under way want it.
+    fn apply(&mut self, sim: &mut Sim<'_>, machines: &[Machine], objects: &SimObjects) {
+        let wanted = self.faults.conditions();
+        let before = std::mem::replace(&mut self.wrong, wanted.clone());
+        for (number, machine) in machines.iter().enumerate() {
+            if wanted.down.contains(&number) {
+                self.kill(sim, machine);
+            } else {
+                self.start(sim, machine);
+            }
+            machine.disk.fill(wanted.full.contains(&number));
+            machine.disk.set_sync(wanted.sync.get(&number).copied().unwrap_or(self.plan.sync));
+            machine.skew(wanted.skew.get(&number).copied().unwrap_or(0));
+        }
+        self.network.apply(sim, &before, &wanted);
+        let is_whole = |conditions: &Conditions| {
+            conditions.cuts.is_empty() && conditions.latency.is_none() && !conditions.is_lossy
+        };
+        if is_whole(&wanted) && !is_whole(&before) {
+            self.chronicle.note("the network is whole");
+        }
+        objects.set_away(wanted.is_store_away);
+        objects.set_failing(wanted.store_fails.unwrap_or(0));
+    }
+
+    fn kill(&self, sim: &mut Sim<'_>, machine: &Machine) {
+        if sim.is_host_running(machine.name.as_str()) {
+            self.chronicle.note(format_args!("{} is killed", machine.name));
+            self.chronicle.count("faults: node killed");
+            machine.forget();
+            sim.crash(machine.name.as_str());
+        }
+    }
+
+    fn start(&self, sim: &mut Sim<'_>, machine: &Machine) {
+        if !sim.is_host_running(machine.name.as_str()) {
+            self.chronicle.note(format_args!("{} is started", machine.name));
+            sim.bounce(machine.name.as_str());
+        }
+    }
+
+    /// One more fault, of processes and the network more often than of what they need.
+    fn strike(&mut self, now: Duration, machines: &[Machine]) {
+        let until = now + self.dice.millis(100..=6000);
+        let number = self.victim(machines);
+        let fault = match self.dice.number(0..=99) {
+            0..=19 => Some(Fault::Down(number)),
+            20..=24 => {
+                self.kill_for_long(now, number, &machines[number]);
+                None
+            }
+            25..=29 => {
+                self.kill_all(now, machines.len());
+                None
+            }
+            30..=49 => Some(self.cut_off(number, machines)),
+            50..=59 => Some(self.trouble_network()),
+            60..=79 => self.trouble_disk(number, &machines[number]),
+            80..=92 => Some(self.trouble_objects()),
+            _ => Some(self.trouble_clock(number, &machines[number])),
+        };
+        if let Some(fault) = fault {
+            self.faults.begin(until, fault);
+        }
+    }
+
+    fn trouble_network(&mut self) -> Fault {
+        if self.dice.one_in(2) {
+            let slow = self.dice.number(100..=1000);
+            self.chronicle.note(format_args!("messages take up to {slow} ms"));
+            self.chronicle.count("faults: slow network");
+            Fault::SlowNetwork(slow)
+        } else {
+            self.chronicle.note("messages get lost");
+            self.chronicle.count("faults: lossy network");
+            Fault::LossyNetwork
+        }
+    }
+
+    /// A broken disk is mended by the restart of its node, which breaks with it.
+    fn trouble_disk(&mut self, number: usize, machine: &Machine) -> Option<Fault> {
+        let name = &machine.name;
+        match self.dice.number(0..=2) {
+            0 => {
+                let slow = self.dice.number(50..=1500);
+                self.chronicle.note(format_args!("the disk of {name} takes up to {slow} ms"));
+                self.chronicle.count("faults: slow disk");
+                Some(Fault::SlowDisk(number, slow))
+            }
+            1 => {
+                self.chronicle.note(format_args!("the disk of {name} is full"));
+                self.chronicle.count("faults: full disk");
+                Some(Fault::FullDisk(number))
+            }
+            _ => {
+                self.chronicle.note(format_args!("the disk of {name} breaks until a restart"));
+                self.chronicle.count("faults: broken disk");
+                machine.disk.break_now();
+                None
+            }
+        }
+    }
+
+    fn trouble_objects(&mut self) -> Fault {
+        if self.dice.one_in(2) {
+            self.chronicle.note("the object store is away");
+            self.chronicle.count("faults: object store away");
+            Fault::ObjectsAway
+        } else {
+            let one_in = self.dice.number(2..=20);
+            self.chronicle.note(format_args!("1 in {one_in} calls to the object store fails"));
+            self.chronicle.count("faults: object store failing");
+            Fault::ObjectsFailing(one_in)
+        }
+    }
+
+    fn trouble_clock(&mut self, number: usize, machine: &Machine) -> Fault {
+        let skew = self.dice.number(0..=2 * HOUR.unsigned_abs()).cast_signed() - HOUR;
+        self.chronicle.note(format_args!("the clock of {} is {skew} ms off", machine.name));
+        self.chronicle.count("faults: wrong clock");
+        Fault::WrongClock(number, skew)
+    }
+
+    /// A node to harm: the leader as often as all others together.
+    pub(crate) fn victim(&mut self, machines: &[Machine]) -> usize {
+        let leads = |machine: &Machine| {
+            machine.status().is_some_and(|status| status.role == raft::Role::Leader)
+        };
+        let any = self.dice.index(machines.len());
+        if self.dice.one_in(2) { machines.iter().position(leads).unwrap_or(any) } else { any }
+    }
+
+    /// Kills a machine for so long that the others have purged from their logs what it lacks, and
+    /// give its vote to another.
+    fn kill_for_long(&mut self, now: Duration, number: usize, machine: &Machine) {
+        self.chronicle.note(format_args!("{} will be away for long", machine.name));
+        self.chronicle.count("faults: long outage");
+        let until = now + self.dice.millis(8_000..=25_000);
+        self.faults.begin(until, Fault::Down(number));
+    }
+
+    fn kill_all(&mut self, now: Duration, machines: usize) {
+        self.chronicle.note("all nodes are killed");
+        self.chronicle.count("faults: all nodes killed");
+        for number in 0..machines {
+            let after = self.dice.millis(50..=2000);
+            self.faults.begin(now + after, Fault::Down(number));
+        }
+    }
+
+    /// Cuts a node, or a group of them, off from the others, in one direction or in both. One node
+    /// at least stays outside.
+    fn cut_off(&mut self, number: usize, machines: &[Machine]) -> Fault {
+        let is_group = self.dice.one_in(3);
+        let mut inside = BTreeSet::from([number]);
+        for other in 0..machines.len() {
+            if is_group && self.dice.one_in(2) && inside.len() + 1 < machines.len() {
+                inside.insert(other);
+            }
+        }
+        let way = self.dice.number(0..=3);
+        let mut ways = BTreeSet::new();
+        for one in &inside {
+            for other in (0..machines.len()).filter(|other| !inside.contains(other)) {
+                if way != 1 {
+                    ways.insert((*one, other));
+                }
+                if way != 0 {
+                    ways.insert((other, *one));
+                }
+            }
+        }
+        let names: Vec<&str> = inside.iter().map(|one| machines[*one].name.as_str()).collect();
+        let way = ["cannot send to", "cannot hear", "are cut off from", "are cut off from"]
+            [usize::try_from(way).unwrap_or(3)];
+        self.chronicle.note(format_args!("{} {way} the other nodes", names.join(", ")));
+        self.chronicle.count(match ways.len() {
+            0 => "faults: cut of nothing",
+            _ if way == "are cut off from" => "faults: network cut",
+            _ => "faults: network cut in one direction",
+        });
+        Fault::Cut(ways)
+    }
+}
