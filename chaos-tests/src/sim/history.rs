@@ -22,6 +22,8 @@ pub(crate) enum Action {
         /// What it names then.
         to: Value,
     },
+    /// This image was removed, and the tag with it if it named the image.
+    Removed(u64),
     /// It named this.
     Saw(Value),
     /// It named something, or nothing: what a list says.
@@ -37,9 +39,21 @@ impl Action {
         match self {
             Self::Set(to) => Some(to),
             Self::Swap { from, to } => (from == value).then_some(to),
+            Self::Removed(number) if value == Some(number) => Some(None),
+            Self::Removed(_) => Some(value),
             Self::Saw(seen) => (seen == value).then_some(value),
             Self::Listed(is_there) => (is_there == value.is_some()).then_some(value),
             Self::Differed(from) => (from != value).then_some(value),
+        }
+    }
+
+    /// Whether it is a change that may come to something else, or to nothing, because the tag
+    /// names `value`.
+    pub(crate) fn depends_on(self, value: Value) -> bool {
+        match self {
+            Self::Swap { from, .. } => from == value,
+            Self::Removed(_) => true,
+            Self::Set(_) | Self::Saw(_) | Self::Listed(_) | Self::Differed(_) => false,
         }
     }
 

@@ -2,145 +2,222 @@
 //! between its call and its answer, and each sees what the one before it left (Herlihy and Wing,
 //! "Linearizability", 1990; the search is that of Wing and Gong with the states that were tried
 //! remembered, as Lowe describes in "Testing for linearizability", 2017).
+//!
+//! Changes whose outcome is not known would make the search explode: each may come anywhere, or
+//! never. Three observations keep it small. What only looks, fits and may come next is taken at
+//! once: an order with it later is one with it now as well. A change of unknown outcome is only
+//! tried where what comes next needs it; otherwise the order is as good without. And of those that
+//! do the same, the one that was called first goes first.
 
 use std::collections::{BTreeSet, HashSet};
+use std::fmt;
 
 use super::history::{Action, Operation, Value};
+
+/// Most states that a search looks at: hundreds of times what the longest runs need.
+const STATES_MAX: usize = 200_000;
+
+/// Why operations are not known to fit one order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Misfit {
+    /// There is no order. The operations around the first answer that fits none.
+    NoOrder(Vec<String>),
+    /// There are too many orders to try all.
+    Undecided,
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoOrder(lines) => {
+                write!(f, "no order of these explains their answers:\n  {}", lines.join("\n  "))
+            }
+            Self::Undecided => write!(f, "undecided: no order among the first {STATES_MAX} tried"),
+        }
+    }
+}
 
 /// Checks the operations on one tag, which named nothing at first, in the order of their calls.
 ///
 /// # Errors
-/// The operations around the first answer that fits no order.
-pub(crate) fn check(operations: &[Operation]) -> Result<(), String> {
-    let operations = without_unseen(operations);
+/// When no order was found.
+pub(crate) fn check(operations: &[Operation]) -> Result<(), Misfit> {
+    let operations = with_unseen_alike(operations);
     let mut search = Search::new(&operations);
-    if search.run() {
+    if search.run()? {
         return Ok(());
     }
     // The answer at which the furthest order got stuck, with what came just before it.
     let from = search.furthest.saturating_sub(12);
     let to = (search.furthest + 6).min(operations.len());
-    let lines: Vec<String> = operations[from..to].iter().map(ToString::to_string).collect();
-    Err(format!("no order of these explains their answers:\n  {}", lines.join("\n  ")))
+    Err(Misfit::NoOrder(operations[from..to].iter().map(ToString::to_string).collect()))
 }
 
-/// A change of unknown outcome to an image that nobody saw is as good as none: without it there are
-/// less orders to try.
-fn without_unseen(operations: &[Operation]) -> Vec<Operation> {
+/// The image that stands for all those that nobody saw.
+const UNSEEN: u64 = u64::MAX;
+
+/// The operations, in which all changes of unknown outcome to images that nobody saw are to the
+/// same one; without them, where no list and no condition could need them.
+fn with_unseen_alike(operations: &[Operation]) -> Vec<Operation> {
     let seen: BTreeSet<Value> = operations
         .iter()
         .filter_map(|operation| match operation.action {
             Action::Saw(value) | Action::Swap { from: value, .. } => Some(value),
-            // What a condition missed, or a list, can be explained by it too.
+            Action::Removed(number) => Some(Some(number)),
             Action::Listed(_) | Action::Differed(_) | Action::Set(_) => None,
         })
         .collect();
-    let is_listed = operations
+    let is_needed = operations
         .iter()
         .any(|operation| matches!(operation.action, Action::Listed(true) | Action::Differed(_)));
-    let is_needed = |operation: &&Operation| {
-        operation.returned.is_some()
-            || is_listed
-            || match operation.action {
-                Action::Set(to) | Action::Swap { to, .. } => to.is_none() || seen.contains(&to),
-                Action::Saw(_) | Action::Listed(_) | Action::Differed(_) => true,
+    let alike = |operation: &Operation| {
+        let action = match operation.action {
+            _ if operation.returned.is_some() => return Some(operation.clone()),
+            Action::Set(to @ Some(_)) if !seen.contains(&to) => Action::Set(Some(UNSEEN)),
+            Action::Swap { from, to: to @ Some(_) } if !seen.contains(&to) => {
+                Action::Swap { from, to: Some(UNSEEN) }
             }
+            _ => return Some(operation.clone()),
+        };
+        is_needed.then(|| Operation { action, ..operation.clone() })
     };
-    operations.iter().filter(is_needed).cloned().collect()
+    operations.iter().filter_map(alike).collect()
 }
 
 struct Search<'a> {
     operations: &'a [Operation],
     /// Which are in the order so far, one bit each.
     taken: Vec<u64>,
+    /// How many of those that were answered are not in it.
+    missing: usize,
     value: Value,
-    /// The order so far: the operation, and the value before it.
-    order: Vec<(usize, Value)>,
     tried: HashSet<(Vec<u64>, Value)>,
     /// The most answers that an order explained.
     furthest: usize,
 }
 
+/// One change in the order, with what was taken at once after it, and what could follow.
+struct Step {
+    taken: Vec<usize>,
+    /// The value before.
+    before: Value,
+    choices: Vec<usize>,
+    next: usize,
+}
+
 impl<'a> Search<'a> {
     fn new(operations: &'a [Operation]) -> Self {
         let taken = vec![0; operations.len().div_ceil(64)];
-        let (order, tried) = (Vec::new(), HashSet::new());
-        Self { operations, taken, value: None, order, tried, furthest: 0 }
+        let missing = operations.iter().filter(|operation| operation.returned.is_some()).count();
+        Self { operations, taken, missing, value: None, tried: HashSet::new(), furthest: 0 }
     }
 
-    fn run(&mut self) -> bool {
-        let mut from = 0;
+    /// Whether there is an order.
+    fn run(&mut self) -> Result<bool, Misfit> {
+        let first = self.absorb();
+        let mut steps = vec![self.step(first, self.value, false)];
         loop {
-            if self.is_complete() {
-                return true;
+            if self.missing == 0 {
+                return Ok(true);
             }
-            match self.next(from) {
-                Some(next) => {
-                    self.take(next);
-                    from = 0;
-                }
-                None => match self.give_back() {
-                    Some(last) => from = last + 1,
-                    None => return false,
-                },
+            let Some(step) = steps.last_mut() else { return Ok(false) };
+            let Some(choice) = step.choices.get(step.next).copied() else {
+                let step = steps.pop();
+                self.give_back(step.as_ref());
+                continue;
+            };
+            step.next += 1;
+            let before = self.value;
+            self.value = self.operations[choice].action.apply(before).unwrap_or(before);
+            self.take(choice);
+            let mut taken = vec![choice];
+            taken.extend(self.absorb());
+            // Nobody knows of it and nothing has seen it: what comes next must.
+            let must_be_seen = self.operations[choice].returned.is_none() && taken.len() == 1;
+            let step = self.step(taken, before, must_be_seen);
+            let is_new = self.tried.insert((self.taken.clone(), self.value));
+            if self.tried.len() > STATES_MAX {
+                return Err(Misfit::Undecided);
+            }
+            if is_new {
+                steps.push(step);
+            } else {
+                self.give_back(Some(&step));
             }
         }
+    }
+
+    fn step(&self, taken: Vec<usize>, before: Value, must_be_seen: bool) -> Step {
+        Step { taken, before, choices: self.choices(must_be_seen), next: 0 }
     }
 
     fn is_taken(&self, index: usize) -> bool {
         self.taken[index / 64] >> (index % 64) & 1 == 1
     }
 
-    /// Whether all that was answered is in the order.
-    fn is_complete(&self) -> bool {
-        (0..self.operations.len())
-            .all(|index| self.is_taken(index) || self.operations[index].returned.is_none())
+    fn take(&mut self, index: usize) {
+        self.taken[index / 64] |= 1 << (index % 64);
+        if self.operations[index].returned.is_some() {
+            self.missing -= 1;
+            self.furthest = self.furthest.max(self.operations.len() - self.missing);
+        }
     }
 
-    /// The first operation from `from` that can come next and leads to a state that was not tried.
-    fn next(&mut self, from: usize) -> Option<usize> {
-        let left = |index: &usize| !self.is_taken(*index);
-        let (operations, first_answer) = (self.operations, {
-            let answers = (0..self.operations.len()).filter(left);
-            answers.filter_map(|index| self.operations[index].returned).min().unwrap_or(u64::MAX)
-        });
-        for (index, operation) in operations.iter().enumerate().skip(from) {
-            // What was called after another was answered comes after that one.
-            if operation.called > first_answer {
-                return None;
+    fn give_back(&mut self, step: Option<&Step>) {
+        let Some(step) = step else { return };
+        for index in &step.taken {
+            self.taken[index / 64] &= !(1 << (index % 64));
+            self.missing += usize::from(self.operations[*index].returned.is_some());
+        }
+        self.value = step.before;
+    }
+
+    /// Those that may come next: what was called after another was answered comes after that one.
+    fn enabled(&self) -> impl Iterator<Item = usize> + use<'_> {
+        let left = || (0..self.operations.len()).filter(|index| !self.is_taken(*index));
+        let answers = left().filter_map(|index| self.operations[index].returned);
+        let first_answer = answers.min().unwrap_or(u64::MAX);
+        left().take_while(move |index| self.operations[*index].called <= first_answer)
+    }
+
+    /// Takes all that only look and fit; answers which.
+    fn absorb(&mut self) -> Vec<usize> {
+        let mut absorbed = Vec::new();
+        loop {
+            let fits = |index: &usize| {
+                let action = self.operations[*index].action;
+                action.is_read() && action.apply(self.value).is_some()
+            };
+            let fitting: Vec<usize> = self.enabled().filter(fits).collect();
+            if fitting.is_empty() {
+                return absorbed;
             }
-            if self.is_taken(index) {
+            for index in fitting {
+                self.take(index);
+                absorbed.push(index);
+            }
+        }
+    }
+
+    /// The changes that may come next.
+    fn choices(&self, must_see: bool) -> Vec<usize> {
+        let mut unknown: Vec<Action> = Vec::new();
+        let mut choices = Vec::new();
+        for index in self.enabled() {
+            let Operation { action, returned, .. } = self.operations[index];
+            let Some(after) = action.apply(self.value) else { continue };
+            if action.is_read() || (must_see && !action.depends_on(self.value)) {
                 continue;
             }
-            let Some(value) = operation.action.apply(self.value) else { continue };
-            let mut taken = self.taken.clone();
-            taken[index / 64] |= 1 << (index % 64);
-            if self.tried.insert((taken, value)) {
-                return Some(index);
+            if returned.is_none() {
+                if after == self.value || unknown.contains(&action) {
+                    continue;
+                }
+                unknown.push(action);
             }
+            choices.push(index);
         }
-        None
-    }
-
-    fn take(&mut self, index: usize) {
-        self.order.push((index, self.value));
-        self.taken[index / 64] |= 1 << (index % 64);
-        // It was looked at before it was taken.
-        self.value = self.operations[index].action.apply(self.value).unwrap_or(self.value);
-        self.furthest = self.furthest.max(self.order.len());
-    }
-
-    /// Takes the last operation out of the order again. A read is never the reason that an order
-    /// cannot go on, so what came before it goes too.
-    fn give_back(&mut self) -> Option<usize> {
-        loop {
-            let (index, value) = self.order.pop()?;
-            self.taken[index / 64] &= !(1 << (index % 64));
-            self.value = value;
-            if !self.operations[index].action.is_read() {
-                return Some(index);
-            }
-        }
+        choices
     }
 }
 
@@ -152,7 +229,7 @@ mod tests {
         Operation { by: "client".to_owned(), action, called, returned: returned.into() }
     }
 
-    use Action::{Differed, Listed, Saw, Set, Swap};
+    use Action::{Differed, Listed, Removed, Saw, Set, Swap};
 
     #[test]
     fn one_after_the_other_fits() {
@@ -216,5 +293,78 @@ mod tests {
             operation(Swap { from: Some(1), to: Some(3) }, 4, 7),
         ];
         assert!(check(&swapped_twice).is_err());
+    }
+
+    #[test]
+    fn an_image_is_removed_with_the_tags_that_name_it_and_no_others() {
+        let pushed = [operation(Set(Some(1)), 1, 2), operation(Removed(1), 3, 4)];
+        assert_eq!(check(&[&pushed[..], &[operation(Saw(None), 5, 6)]].concat()), Ok(()));
+        assert!(check(&[&pushed[..], &[operation(Saw(Some(1)), 5, 6)]].concat()).is_err());
+        let moved = [
+            operation(Set(Some(1)), 1, 2),
+            operation(Set(Some(2)), 3, 4),
+            operation(Removed(1), 5, 6),
+        ];
+        assert_eq!(check(&[&moved[..], &[operation(Saw(Some(2)), 7, 8)]].concat()), Ok(()));
+        assert!(check(&[&moved[..], &[operation(Saw(None), 7, 8)]].concat()).is_err());
+    }
+
+    /// `count` changes whose outcome is not known, each followed by `look`.
+    fn doubtful(count: u64, change: impl Fn(u64) -> Action, look: Action) -> Vec<Operation> {
+        (0..count)
+            .flat_map(|number| {
+                let at = number * 10;
+                [operation(change(number), at, None), operation(look, at + 1, at + 2)]
+            })
+            .collect()
+    }
+
+    #[test]
+    fn many_changes_that_nobody_saw_are_decided_at_once() {
+        let unseen = |number| Set(Some(number));
+        let end = operation(Saw(Some(99)), 500, 501);
+        for (look, fits) in [(Saw(None), true), (Listed(true), true), (Differed(None), true)] {
+            let mut history = doubtful(16, unseen, look);
+            assert_eq!(check(&history).is_ok(), fits, "{look:?}");
+            history.push(end.clone());
+            assert!(matches!(check(&history), Err(Misfit::NoOrder(_))), "{look:?}");
+        }
+        // Alternately there and not there: each change explains one look, and there is none left.
+        let mut history = Vec::new();
+        for number in 0..16 {
+            let at = number * 10;
+            history.push(operation(Set(Some(number)), at, None));
+            history.push(operation(Set(None), at + 1, None));
+            history.push(operation(Listed(true), at + 2, at + 3));
+            history.push(operation(Listed(false), at + 4, at + 5));
+        }
+        assert_eq!(check(&history), Ok(()));
+        history.push(operation(Listed(true), 500, 501));
+        assert!(matches!(check(&history), Err(Misfit::NoOrder(_))));
+    }
+
+    #[test]
+    fn many_changes_that_may_come_late_are_decided_at_once() {
+        // All are called first, and seen in another order.
+        let mut history: Vec<Operation> =
+            (0..16).map(|number| operation(Set(Some(number)), number, None)).collect();
+        for number in 0..16 {
+            let at = 100 + number * 10;
+            history.push(operation(Saw(Some(15 - number)), at, at + 1));
+        }
+        assert_eq!(check(&history), Ok(()));
+        // One is seen again, after others.
+        history.push(operation(Saw(Some(15)), 900, 901));
+        assert!(matches!(check(&history), Err(Misfit::NoOrder(_))));
+    }
+
+    #[test]
+    fn many_at_once_are_decided_or_called_undecided() {
+        let mut history: Vec<Operation> =
+            (0..16).map(|number| operation(Set(Some(number)), number, 1000 + number)).collect();
+        history.push(operation(Saw(Some(3)), 2000, 2001));
+        assert_eq!(check(&history), Ok(()));
+        history.push(operation(Saw(Some(4)), 2002, 2003));
+        assert!(check(&history).is_err());
     }
 }
