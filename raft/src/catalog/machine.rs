@@ -78,6 +78,8 @@ impl StateMachine {
         batch: &mut Batch,
     ) -> Result<Outcome, ReadError> {
         if let Some(first) = self.view.answer(&command.request)? {
+            let request = command.request;
+            tracing::debug!(index, %request, "a repeated request gets its first answer");
             return Ok(first);
         }
         let when = applied.when;
@@ -154,6 +156,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         self.view = View::of(Arc::<dyn Kv>::clone(&self.kv), generation);
         self.applied = applied;
         self.answers = Answers::default();
+        let index = self.applied.last.map(|last| last.index);
+        tracing::info!(index, "a snapshot has taken the place of the catalog");
         Ok(())
     }
 
