@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use proto::{Algorithm, Digest, MediaType};
 
-/// An image of a config and two layers.
+/// An image of a config and layers.
 #[derive(Clone, Debug)]
 pub struct Image {
     blobs: Vec<(Digest, Bytes)>,
@@ -14,13 +14,34 @@ pub struct Image {
 impl Image {
     /// The image with this number. The first layer is the same in all of them, as a base image is.
     pub fn numbered(number: u64) -> Self {
+        Self::of(number, vec![layer(0, 16 * 1024), layer(number + 1, 4 * 1024)], "")
+    }
+
+    /// The artifact with this number, which refers to the manifest `subject` of so many bytes, as a
+    /// signature does.
+    pub fn signature(number: u64, subject: &Digest, size: usize) -> Self {
+        let subject = format!(
+            r#""artifactType":"{}","subject":{{"mediaType":"{}","digest":"{subject}","size":{size}}},"#,
+            Self::SIGNATURE_TYPE,
+            MediaType::OCI_MANIFEST,
+        );
+        Self::of(number, vec![layer(number + 1, 512)], &subject)
+    }
+
+    /// The type of artifact that signatures have.
+    pub const SIGNATURE_TYPE: &str = "application/vnd.example.signature";
+
+    fn of(number: u64, layers: Vec<Bytes>, fields: &str) -> Self {
         let config = format!(r#"{{"architecture":"amd64","os":"linux","number":{number}}}"#);
-        let contents = [Bytes::from(config), layer(0, 16 * 1024), layer(number + 1, 4 * 1024)];
-        let blobs: Vec<(Digest, Bytes)> =
-            contents.map(|content| (Digest::of(Algorithm::Sha256, &content), content)).into();
+        let contents = [vec![Bytes::from(config)], layers].concat();
+        let blobs: Vec<(Digest, Bytes)> = contents
+            .into_iter()
+            .map(|content| (Digest::of(Algorithm::Sha256, &content), content))
+            .collect();
+        let kinds = ["config.v1+json"].into_iter().chain(std::iter::repeat("layer.v1.tar"));
         let descriptors: Vec<String> = blobs
             .iter()
-            .zip(["config.v1+json", "layer.v1.tar", "layer.v1.tar"])
+            .zip(kinds)
             .map(|((digest, content), kind)| {
                 let media_type = format!("application/vnd.oci.image.{kind}");
                 format!(
@@ -30,7 +51,7 @@ impl Image {
             })
             .collect();
         let manifest = format!(
-            r#"{{"schemaVersion":2,"mediaType":"{}","config":{},"layers":[{}],{}}}"#,
+            r#"{{"schemaVersion":2,"mediaType":"{}",{fields}"config":{},"layers":[{}],{}}}"#,
             MediaType::OCI_MANIFEST,
             descriptors[0],
             descriptors[1..].join(","),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
-use chaos_tests::sim::{self, Plan, Report};
+use chaos_tests::sim::{self, Plan, Report, Witness};
 use serde_json::json;
 use tracing::Subscriber;
 use tracing_subscriber::filter::LevelFilter;
@@ -20,9 +20,9 @@ use super::One;
 use crate::interpose;
 
 /// Exit code of a run in which an invariant was violated.
-const VIOLATED: u8 = 1;
+pub(super) const VIOLATED: u8 = 1;
 /// Exit code of a run in which too little happened.
-const IDLE: u8 = 2;
+pub(super) const IDLE: u8 = 2;
 
 /// Runs a seed and prints what became of it.
 pub(super) fn run(one: One, trace: bool, json: bool) -> Result<ExitCode> {
@@ -149,7 +149,7 @@ fn log(trace: bool) {
             .with_writer(io::stdout)
             .with_filter(LevelFilter::TRACE)
     });
-    tracing_subscriber::registry().with(Attentive).with(written).init();
+    tracing_subscriber::registry().with(Attentive).with(Witness).with(written).init();
 }
 
 /// A layer to which everything matters and which does nothing.

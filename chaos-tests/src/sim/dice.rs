@@ -18,6 +18,11 @@ impl Dice {
         Self(fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ hash))
     }
 
+    /// Further dice, for one of several that do the same.
+    pub(crate) fn fork(&mut self) -> Self {
+        Self(self.0.fork())
+    }
+
     /// True in one of `of` cases.
     pub(crate) fn one_in(&mut self, of: u64) -> bool {
         self.0.u64(0..of) == 0

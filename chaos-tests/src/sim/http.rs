@@ -1,12 +1,14 @@
-//! Requests of a client in the simulated network: a connection each, with a deadline.
+//! Requests of a client in the simulated network, with a deadline.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::http1;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::timeout;
 use turmoil::net::TcpStream;
 
 use super::plan::API_PORT;
@@ -27,29 +29,78 @@ impl Lost {
 
 /// Sends `request`, of which the URI is a path, to `node` and waits for the whole answer.
 pub(crate) async fn send(node: &str, request: Request<Bytes>) -> Result<Response<Bytes>, Lost> {
-    let answer = tokio::time::timeout(PATIENCE, exchange(node, request));
-    answer.await.map_err(|_| Lost(format!("{node} did not answer within {PATIENCE:?}")))?
+    Talk::with(node).ask(request).await
 }
 
-async fn exchange(node: &str, mut request: Request<Bytes>) -> Result<Response<Bytes>, Lost> {
-    let stream = TcpStream::connect((node, API_PORT)).await.map_err(Lost::to)?;
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(Lost::to)?;
-    let host = format!("{node}:{API_PORT}").parse().map_err(Lost::to)?;
-    request.headers_mut().insert(http::header::HOST, host);
-    let talking = async {
-        let response = sender.send_request(request.map(Full::new)).await.map_err(Lost::to)?;
-        let (head, body) = response.into_parts();
-        let body = body.collect().await.map_err(Lost::to)?.to_bytes();
-        Ok(Response::from_parts(head, body))
+/// Sends `request` to `node`, but of its body only the first `length` bytes, and leaves without
+/// waiting for an answer.
+pub(crate) async fn leave(node: &str, request: &Request<Bytes>, length: usize) {
+    let sending = async {
+        let mut stream = TcpStream::connect((node, API_PORT)).await?;
+        let body = &request.body()[..length.min(request.body().len())];
+        stream.write_all(&[head(node, request).as_bytes(), body].concat()).await?;
+        stream.flush().await
     };
-    tokio::pin!(connection, talking);
-    tokio::select! {
-        biased;
-        answer = talking.as_mut() => answer,
-        ended = connection.as_mut() => {
-            ended.map_err(Lost::to)?;
-            talking.await
-        }
+    // Whoever leaves does not care.
+    let _ = timeout(PATIENCE, sending).await;
+}
+
+/// The head of a request as it is sent.
+fn head(node: &str, request: &Request<Bytes>) -> String {
+    let mut head = format!("{} {} HTTP/1.1\r\n", request.method(), request.uri());
+    head.push_str(&format!("host: {node}:{API_PORT}\r\n"));
+    head.push_str(&format!("content-length: {}\r\n", request.body().len()));
+    for (name, value) in request.headers() {
+        head.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap_or_default()));
     }
+    head + "\r\n"
+}
+
+/// A connection to a node, made when it is needed and kept while it works.
+pub(crate) struct Talk {
+    node: String,
+    sender: Option<SendRequest<Full<Bytes>>>,
+}
+
+impl Talk {
+    pub(crate) fn with(node: &str) -> Self {
+        Self { node: node.to_owned(), sender: None }
+    }
+
+    /// Sends `request`, of which the URI is a path, and waits for the whole answer.
+    pub(crate) async fn ask(&mut self, request: Request<Bytes>) -> Result<Response<Bytes>, Lost> {
+        // A connection on which a request failed is not used again.
+        let sender = self.sender.take();
+        let (answer, sender) = timeout(PATIENCE, exchange(&self.node, sender, request))
+            .await
+            .map_err(|_| Lost(format!("{} did not answer within {PATIENCE:?}", self.node)))??;
+        let closes = answer.headers().get(header::CONNECTION).is_some_and(|value| value == "close");
+        self.sender = (!closes).then_some(sender);
+        Ok(answer)
+    }
+}
+
+async fn exchange(
+    node: &str,
+    sender: Option<SendRequest<Full<Bytes>>>,
+    mut request: Request<Bytes>,
+) -> Result<(Response<Bytes>, SendRequest<Full<Bytes>>), Lost> {
+    let mut sender = match sender {
+        Some(sender) if !sender.is_closed() => sender,
+        _ => connect(node).await?,
+    };
+    let host = HeaderValue::try_from(format!("{node}:{API_PORT}")).map_err(Lost::to)?;
+    request.headers_mut().insert(header::HOST, host);
+    let response = sender.send_request(request.map(Full::new)).await.map_err(Lost::to)?;
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.map_err(Lost::to)?.to_bytes();
+    Ok((Response::from_parts(head, body), sender))
+}
+
+async fn connect(node: &str) -> Result<SendRequest<Full<Bytes>>, Lost> {
+    let stream = TcpStream::connect((node, API_PORT)).await.map_err(Lost::to)?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(Lost::to)?;
+    // It ends with its sender; what it fails with, the request fails with too.
+    tokio::spawn(connection);
+    Ok(sender)
 }

@@ -7,27 +7,33 @@
 //!
 //! ```text
 //! seed -> Plan -> Machine (disk, node::Node::start) x N ----+
-//!              -> Client (push, pull, move, delete) x M ----+--> History, Timeline, Coverage
+//!              -> Docker (push, pull, move, delete) x M ----+--> History, Ledger, Chronicle
 //!              -> Nemesis (kill, cut, fill, skew) ----------+
-//!                         after every tick: invariants::Watch
-//!                         at the end:       invariants::audit
+//!                         after every tick: invariants
+//!                         at the end:       audit
 //! ```
 
+mod audit;
 mod chronicle;
-mod client;
+mod coverage;
 mod dice;
 mod disk;
+mod docker;
 mod history;
 mod http;
 mod invariants;
+mod ledger;
 mod linearizable;
 mod machine;
 mod nemesis;
 mod objects;
 mod plan;
 mod run;
+mod witness;
 mod world;
 
 pub use chronicle::{Chronicle, Violation};
+pub use coverage::never_happened;
 pub use plan::Plan;
 pub use run::{Report, run};
+pub use witness::Witness;

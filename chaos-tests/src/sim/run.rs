@@ -1,6 +1,6 @@
 //! One run: work under faults, healing, audit.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -8,16 +8,18 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Result, anyhow};
 use turmoil::Sim;
 
+use super::audit::{audit, pull_anywhere, push_through_each};
 use super::chronicle::{Chronicle, Violation};
-use super::client::{Client, client_name};
+use super::coverage::idle;
 use super::dice::Dice;
 use super::disk::SimDisk;
-use super::history::History;
-use super::invariants::{OneLeader, SameState, audit_tags, check_tags, has_healed};
+use super::docker::{Docker, Records, client_name};
+use super::invariants::{OneLeader, SameState, check_resumed, check_tags, has_healed};
 use super::machine::Machine;
 use super::nemesis::Nemesis;
 use super::objects::SimObjects;
 use super::plan::Plan;
+use super::witness;
 use super::world::EPOCH_MILLIS;
 
 /// How far time moves at once.
@@ -26,8 +28,16 @@ const TICK: Duration = Duration::from_millis(1);
 /// that may be split, and the transfer of a catalog.
 const HEALING_MAX: Duration = Duration::from_secs(15);
 /// How long an audit may take.
-const AUDIT_MAX: Duration = Duration::from_secs(120);
-/// Bytes that may be on their way on a connection.
+const AUDIT_MAX: Duration = Duration::from_secs(600);
+/// How long the pushes may be tried with which it is tried whether writes go on.
+const PUSHES_MAX: Duration = Duration::from_secs(120);
+/// How many items are pulled while a node is down.
+const PULLS: usize = 20;
+/// The longest that a message travels in an audit, which is about what is there and not about how
+/// long it takes.
+const AUDIT_LATENCY: Duration = Duration::from_millis(2);
+/// Segments that may be on their way on a connection, each of as many bytes as were written at
+/// once: turmoil panics at one more.
 const TCP_CAPACITY: usize = 1024;
 
 /// What became of a run.
@@ -68,7 +78,9 @@ struct Simulation<'a> {
     nemesis: Nemesis,
     one_leader: OneLeader,
     same_state: SameState,
-    history: History,
+    records: Records,
+    /// The number of the next client.
+    next_client: usize,
     chronicle: Chronicle,
 }
 
@@ -76,7 +88,7 @@ impl Simulation<'_> {
     fn new(plan: &Plan) -> Result<Self> {
         let chronicle = Chronicle::default();
         let same_state = SameState::new(chronicle.clone());
-        let history = History::new(chronicle.clone());
+        let records = Records::new(chronicle.clone());
         let objects = SimObjects::new(Dice::new(plan.seed, "objects"), chronicle.clone());
         let mut sim = turmoil::Builder::new()
             .rng_seed(plan.seed)
@@ -103,8 +115,7 @@ impl Simulation<'_> {
             let name = client_name(number);
             let dice = Dice::new(plan.seed, &name);
             let nodes = plan.node_names();
-            let client =
-                Client::new(number, nodes, plan.tags, dice, history.clone(), chronicle.clone());
+            let client = Docker::new(number, nodes, plan.tags, dice, records.clone());
             let working = plan.working;
             sim.client(name, async move {
                 client.work(working).await;
@@ -119,7 +130,8 @@ impl Simulation<'_> {
             machines,
             objects,
             same_state,
-            history,
+            records,
+            next_client: plan.clients,
             chronicle,
         })
     }
@@ -131,13 +143,15 @@ impl Simulation<'_> {
         }
         let mut healed_in = None;
         if self.goes_on() {
+            self.nemesis.end(&mut self.sim, &self.machines, &self.objects);
             healed_in = self.heal(&on_tick)?;
         }
         if healed_in.is_some() && self.goes_on() {
-            self.audit(&on_tick)?;
+            self.finish(&on_tick)?;
         }
-        check_tags(&self.history, &self.chronicle);
-        let coverage = self.chronicle.coverage();
+        check_tags(&self.records.history, &self.chronicle);
+        let mut coverage = self.chronicle.coverage();
+        coverage.extend(witness::seen());
         Ok(Report {
             plan: self.plan,
             violation: self.chronicle.violation(),
@@ -166,7 +180,6 @@ impl Simulation<'_> {
 
     /// Ends all faults and waits until the cluster has healed. Answers how long that took.
     fn heal(&mut self, on_tick: &impl Fn(Duration)) -> Result<Option<Duration>> {
-        self.nemesis.end(&mut self.sim, &self.machines, &self.objects);
         let start = self.sim.elapsed();
         loop {
             self.step(on_tick)?;
@@ -179,7 +192,7 @@ impl Simulation<'_> {
                 .iter()
                 .map(|machine| (machine.name.clone(), machine.status()))
                 .collect();
-            match has_healed(&statuses) {
+            match has_healed(&statuses, self.plan.voters) {
                 Ok(()) => {
                     self.chronicle.note(format_args!("healed after {took:?}"));
                     return Ok(Some(took));
@@ -194,46 +207,89 @@ impl Simulation<'_> {
         }
     }
 
-    fn audit(&mut self, on_tick: &impl Fn(Duration)) -> Result<()> {
-        let is_done = Rc::new(Cell::new(false));
-        let audit = audit_tags(
-            self.plan.node_names(),
-            self.plan.tags,
-            HEALING_MAX,
-            self.history.clone(),
-            self.chronicle.clone(),
-        );
-        let done = Rc::clone(&is_done);
-        self.sim.client("auditor", async move {
-            audit.await;
-            done.set(true);
-            Ok(())
-        });
-        let start = self.sim.elapsed();
-        while !is_done.get() && self.goes_on() {
-            self.step(on_tick)?;
-            if self.sim.elapsed() - start > AUDIT_MAX {
-                self.chronicle.violated("I19 healed", "an audit takes too long");
+    /// What follows when the cluster has healed: writes go on through every node, and also while one
+    /// is down; then everything is looked for.
+    fn finish(&mut self, on_tick: &impl Fn(Duration)) -> Result<()> {
+        let nodes = self.plan.node_names();
+        self.push_through(nodes.clone(), "after everything has healed", on_tick)?;
+        if self.goes_on() {
+            self.lose_one(on_tick)?;
+        }
+        if self.goes_on() && self.heal(on_tick)?.is_some() {
+            self.sim.set_max_message_latency(AUDIT_LATENCY);
+            let audit = audit(nodes, self.plan.tags, HEALING_MAX, self.records.clone());
+            self.accompany("auditor", AUDIT_MAX, audit, on_tick)?;
+        }
+        Ok(())
+    }
+
+    /// Kills a node, the leader as often as not: the others take pushes and serve pulls.
+    fn lose_one(&mut self, on_tick: &impl Fn(Duration)) -> Result<()> {
+        let victim = self.nemesis.victim(&self.machines);
+        self.nemesis.set_down(victim, true, &mut self.sim, &self.machines);
+        let mut others = self.plan.node_names();
+        others.remove(victim);
+        let pulls = pull_anywhere(others.clone(), PULLS, self.records.clone());
+        let failed = self.accompany("puller", PUSHES_MAX, pulls, on_tick)?;
+        if failed.is_some_and(|failed| failed > 0) {
+            let evidence = format!("{failed:?} pulls by digest failed through each of {others:?}");
+            self.chronicle.violated("I20 one node may be down", evidence);
+        }
+        if self.goes_on() {
+            self.push_through(others, "with one node down", on_tick)?;
+        }
+        self.nemesis.set_down(victim, false, &mut self.sim, &self.machines);
+        Ok(())
+    }
+
+    /// Checks that each of `nodes` takes a push within the time that healing may take.
+    fn push_through(
+        &mut self,
+        nodes: Vec<String>,
+        when: &'static str,
+        on_tick: &impl Fn(Duration),
+    ) -> Result<()> {
+        let dice = Dice::new(self.plan.seed, when);
+        let first_client = self.next_client;
+        self.next_client += nodes.len();
+        let records = self.records.clone();
+        let pushes = push_through_each(nodes, first_client, PUSHES_MAX, dice, records);
+        let name = format!("pusher-{first_client}");
+        let Some(attempts) = self.accompany(&name, PUSHES_MAX * 2, pushes, on_tick)? else {
+            return Ok(());
+        };
+        match check_resumed(&attempts, HEALING_MAX) {
+            Ok(took) => self.chronicle.note(format_args!("pushes go on {when}, after {took:?}")),
+            Err(late) => {
+                self.chronicle.violated("I19 writes resume", format_args!("{when}: {late}"));
             }
         }
         Ok(())
     }
-}
 
-/// What did not happen in a run that shows nothing without it.
-fn idle(coverage: &BTreeMap<&'static str, u64>) -> Option<&'static str> {
-    let happened = |what: &str| coverage.get(what).copied().unwrap_or(0) > 0;
-    if !happened("leaders") {
-        return Some("no node ever led");
+    /// Steps until a client has done `work`, and answers what came of it; `None` when something was
+    /// violated before.
+    fn accompany<T: 'static>(
+        &mut self,
+        name: &str,
+        most: Duration,
+        work: impl Future<Output = T> + 'static,
+        on_tick: &impl Fn(Duration),
+    ) -> Result<Option<T>> {
+        let result = Rc::new(RefCell::new(None));
+        let done = Rc::clone(&result);
+        self.sim.client(name, async move {
+            let outcome = work.await;
+            *done.borrow_mut() = Some(outcome);
+            Ok(())
+        });
+        let start = self.sim.elapsed();
+        while result.borrow().is_none() && self.goes_on() {
+            self.step(on_tick)?;
+            if self.sim.elapsed() - start > most {
+                self.chronicle.violated("I19 healed", format_args!("{name} takes over {most:?}"));
+            }
+        }
+        Ok(result.take())
     }
-    if !happened("manifests acknowledged") {
-        return Some("no push was ever acknowledged");
-    }
-    if !happened("tags read") {
-        return Some("no tag was ever read");
-    }
-    if !coverage.keys().any(|what| what.starts_with("faults: ")) {
-        return Some("nothing ever went wrong");
-    }
-    None
 }

@@ -1,15 +1,29 @@
 //! What must always hold, one file each, and what must hold once everything has healed.
 //!
-//! Some are checked by whoever is nearest: [`SameState`] by the disks with each batch, the bytes
-//! and answers of single requests by the clients. The others are checked after each tick, or in the
-//! audit.
+//! Some are checked by whoever is nearest: [`SameState`] by the disks with each batch, the answers
+//! to single requests by the clients. The others are checked after each tick, or in the audit. Each
+//! has a test that shows it fail.
 
+mod acknowledged;
+mod complete;
+mod deleted;
 mod healed;
+mod lists;
 mod one_leader;
+mod refused;
+mod resumed;
 mod same_state;
+mod sessions;
 mod tags;
 
+pub(crate) use acknowledged::is_lost;
+pub(crate) use complete::missing_parts;
+pub(crate) use deleted::is_undead;
 pub(crate) use healed::has_healed;
+pub(crate) use lists::Page;
 pub(crate) use one_leader::OneLeader;
+pub(crate) use refused::is_unasked;
+pub(crate) use resumed::{Attempt, check_resumed};
 pub(crate) use same_state::SameState;
-pub(crate) use tags::{audit_tags, check_tags};
+pub(crate) use sessions::Session;
+pub(crate) use tags::check_tags;

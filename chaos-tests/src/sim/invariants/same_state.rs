@@ -37,3 +37,20 @@ impl SameState {
         seen.last_key_value().map(|(index, (fingerprint, _))| (*index, *fingerprint))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_catalog_that_differs_at_an_equal_index_is_found() {
+        let chronicle = Chronicle::default();
+        let watch = SameState::new(chronicle.clone());
+        watch.observe("a", 1, 7);
+        watch.observe("b", 1, 7);
+        watch.observe("b", 2, 8);
+        assert_eq!(chronicle.violation(), None);
+        watch.observe("a", 2, 9);
+        assert!(chronicle.violation().is_some());
+    }
+}

@@ -1,0 +1,100 @@
+//! What must have happened: in each run, so that it shows something; and in many runs together, so
+//! that nothing that can go wrong is left out.
+
+use std::collections::BTreeMap;
+
+use super::docker::Ask;
+
+/// What must have happened in a sweep, beside answers to each kind of request.
+const MUST_HAPPEN: [&str; 34] = [
+    "faults: node killed",
+    "faults: long outage",
+    "faults: all nodes killed",
+    "faults: network cut",
+    "faults: network cut in one direction",
+    "faults: slow network",
+    "faults: lossy network",
+    "faults: slow disk",
+    "faults: full disk",
+    "faults: broken disk",
+    "faults: object store away",
+    "faults: object store failing",
+    "faults: wrong clock",
+    "nodes that ended by themselves",
+    "crashes that lost unsynced writes",
+    "syncs that were shared",
+    "calls to the object store that failed",
+    "elections",
+    "snapshots installed",
+    "repeated requests answered from memory",
+    "answers: 503",
+    "answers: none",
+    "changes of unknown outcome",
+    "requests: broken off in the middle of a chunk",
+    "requests: broken off before the answer",
+    "requests: uploads resumed",
+    "requests: finished twice",
+    "requests: two hands in one upload",
+    "requests: finished and cancelled at once",
+    "lists: further pages",
+    "manifests deleted",
+    "blobs deleted",
+    "blobs mounted",
+    "nodes audited",
+];
+
+/// What did not happen in a run that shows nothing without it.
+pub(crate) fn idle(coverage: &BTreeMap<&'static str, u64>) -> Option<&'static str> {
+    let happened = |what: &str| coverage.get(what).copied().unwrap_or(0) > 0;
+    if !happened("leaders") {
+        return Some("no node ever led");
+    }
+    if !happened("manifests acknowledged") {
+        return Some("no push was ever acknowledged");
+    }
+    if !happened("tags read") {
+        return Some("no tag was ever read");
+    }
+    if !coverage.keys().any(|what| what.starts_with("faults: ")) {
+        return Some("nothing ever went wrong");
+    }
+    None
+}
+
+/// What never happened in many runs together, though it should.
+pub fn never_happened(coverage: &BTreeMap<String, u64>) -> Vec<&'static str> {
+    let answers = Ask::ALL.into_iter().map(Ask::name);
+    let expected = MUST_HAPPEN.into_iter().chain(answers);
+    expected.filter(|what| coverage.get(*what).copied().unwrap_or(0) == 0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_happened_is_named() {
+        let mut coverage: BTreeMap<String, u64> =
+            never_happened(&BTreeMap::new()).into_iter().map(|what| (what.to_owned(), 1)).collect();
+        assert_eq!(coverage.len(), MUST_HAPPEN.len() + Ask::ALL.len());
+        assert_eq!(never_happened(&coverage), Vec::<&str>::new());
+        coverage.remove("snapshots installed");
+        coverage.insert("elections".to_owned(), 0);
+        assert_eq!(never_happened(&coverage), ["elections", "snapshots installed"]);
+    }
+
+    #[test]
+    fn a_run_in_which_nothing_happens_is_idle() {
+        let mut coverage = BTreeMap::new();
+        for (what, missing) in [
+            ("leaders", Some("no push was ever acknowledged")),
+            ("manifests acknowledged", Some("no tag was ever read")),
+            ("tags read", Some("nothing ever went wrong")),
+            ("faults: node killed", None),
+        ] {
+            assert!(idle(&coverage).is_some());
+            coverage.insert(what, 1);
+            assert_eq!(idle(&coverage), missing);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Blobs that are there: asked for, pulled in whole and in part, mounted and deleted.
+
+use http::{HeaderValue, Method, StatusCode, header};
+use proto::Digest;
+
+use super::{APP, Ask, Docker, MIRROR, SCRATCH, request};
+use crate::sim::ledger::{Deed, Item, Source};
+
+impl Docker {
+    /// Whether the repository has a blob, when a node says so.
+    pub(super) async fn has_blob(&mut self, repository: &'static str, digest: &Digest) -> bool {
+        let item = Item::blob(repository, digest);
+        let head = request(Method::HEAD, &item.path());
+        let answer = self.ask_for(Ask::HeadBlob, &item, head).await;
+        answer.is_some_and(|answer| answer.status() == StatusCode::OK)
+    }
+
+    /// A blob that was acknowledged is there through every node: the ledger knows.
+    pub(super) async fn expect_blob(&mut self, repository: &'static str, digest: &Digest) {
+        self.has_blob(repository, digest).await;
+    }
+
+    /// Pulls a blob, or a part of it, and compares all bytes.
+    pub(super) async fn pull_blob(&mut self, repository: &'static str, digest: &Digest) {
+        let Some(content) = self.records.ledger.content(digest) else { return };
+        let item = Item::blob(repository, digest);
+        let mut get = request(Method::GET, &item.path());
+        let mut expected = content.clone();
+        let mut ask = Ask::GetBlob;
+        if self.dice.one_in(3) {
+            let from = self.dice.index(content.len());
+            let to = from + self.dice.index(content.len() - from);
+            if let Ok(range) = HeaderValue::try_from(format!("bytes={from}-{to}")) {
+                get.headers_mut().insert(header::RANGE, range);
+                expected = content.slice(from..=to);
+                ask = Ask::GetRange;
+            }
+        }
+        let Some(answer) = self.ask_for(ask, &item, get).await else { return };
+        if answer.status().is_success() {
+            self.records.chronicle.count("blobs pulled");
+            if *answer.response.body() != expected {
+                let found = answer.response.body().len();
+                let evidence = format!(
+                    "{}: {item}: {found} bytes of {ask:?} are not the {} that were pushed",
+                    answer.by,
+                    expected.len()
+                );
+                self.records.chronicle.violated("I5 no wrong byte", evidence);
+            }
+        }
+    }
+
+    /// Mounts a blob from one repository into another, which has it then, if the first has it.
+    pub(super) async fn mount(&mut self) {
+        let Some(number) = self.some_image() else { return };
+        let image = self.image(number);
+        let (digest, _) = self.dice.pick(image.blobs()).clone();
+        // Also from one that has only what was put there for a while, or not at all.
+        let from = *self.dice.pick(&[APP, APP, SCRATCH]);
+        let path = format!("/v2/{MIRROR}/blobs/uploads/?mount={digest}&from={from}");
+        let (source, target) = (Item::blob(from, &digest), Item::blob(MIRROR, &digest));
+        let ticket = self.records.ledger.begin(target, Deed::Put, &self.name);
+        let post = request(Method::POST, &path);
+        let answer = self
+            .ask(Ask::Mount, post, move |ledger, called| {
+                ledger.may(&source, called, Source::Confirmed).into()
+            })
+            .await;
+        match answer.map(|answer| answer.status()) {
+            Some(StatusCode::CREATED) => {
+                self.records.ledger.done(&ticket);
+                self.records.chronicle.count("blobs mounted");
+                self.pull_blob(MIRROR, &digest).await;
+            }
+            Some(_) => self.records.ledger.refused(&ticket),
+            None => {}
+        }
+    }
+
+    /// Deletes a blob.
+    pub(super) async fn delete_blob(&mut self, repository: &'static str, digest: &Digest) {
+        let item = Item::blob(repository, digest);
+        let ticket = self.records.ledger.begin(item, Deed::Delete, &self.name);
+        if let Some((_, true)) = self.ask_to_delete(Ask::DeleteBlob, &ticket).await {
+            self.records.chronicle.count("blobs deleted");
+            self.has_blob(repository, digest).await;
+        }
+    }
+
+    /// An image that this client has pushed.
+    pub(super) fn some_image(&mut self) -> Option<u64> {
+        (!self.own.is_empty()).then(|| *self.dice.pick(&self.own))
+    }
+}

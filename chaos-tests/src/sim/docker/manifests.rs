@@ -1,0 +1,298 @@
+//! Manifests and tags: put, moved under a condition, pulled, signed and deleted.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use proto::{Digest, MediaType};
+
+use super::upload::with_body;
+use super::{
+    APP, Action, Ask, Docker, Image, SCRATCH, Situation, Source, TRIES, Value, condition,
+    image_number, request, tag_name,
+};
+use crate::sim::http::leave;
+use crate::sim::ledger::{Deed, Item};
+
+/// How many images there are that everybody puts and deletes.
+const SCRATCH_IMAGES: u64 = 3;
+
+impl Docker {
+    /// Pushes a new image and points `tag` to it; sometimes other tags too, or none.
+    pub(super) async fn push(&mut self, tag: &str) {
+        let Some(number) = self.push_content().await else { return };
+        match self.dice.number(0..=9) {
+            0..=5 => {
+                self.put_under_tag(tag, number, None).await;
+            }
+            6..=7 => self.put_by_digest(APP, &Image::numbered(number), number, &[]).await,
+            _ => {
+                let mut tags = vec![tag.to_owned(), self.tag(), self.tag()];
+                tags.sort_unstable();
+                tags.dedup();
+                self.put_by_digest(APP, &Image::numbered(number), number, &tags).await;
+            }
+        }
+    }
+
+    /// Looks where `tag` points, and points it to a new image if it still does then.
+    pub(super) async fn move_on_condition(&mut self, tag: &str) {
+        let Some(before) = self.look(tag).await else { return };
+        let Some(number) = self.push_content().await else { return };
+        self.put_under_tag(tag, number, Some(before)).await;
+    }
+
+    /// Pushes the blobs of a new image, whose number this answers.
+    pub(super) async fn push_content(&mut self) -> Option<u64> {
+        let number = self.fresh_number();
+        let image = self.image(number);
+        self.push_blobs(APP, &image).await.then_some(number)
+    }
+
+    pub(super) async fn push_blobs(&mut self, repository: &'static str, image: &Image) -> bool {
+        for (digest, content) in image.blobs() {
+            if !Box::pin(self.push_blob(repository, digest, content)).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Points `tag` to the image `number`, whose blobs are there, on the condition that it names
+    /// `before`, if that is given; answers whether it is acknowledged.
+    pub(super) async fn put_under_tag(
+        &mut self,
+        tag: &str,
+        number: u64,
+        before: Option<Value>,
+    ) -> bool {
+        let image = self.image(number);
+        let item = Item::manifest(APP, &image.digest());
+        let to = Some(number);
+        let action = before.map_or(Action::Set(to), |from| Action::Swap { from, to });
+        let ask = if before.is_some() { Ask::PutManifestIf } else { Ask::PutManifest };
+        for _ in 0..TRIES {
+            let mut put = put_manifest(&format!("/v2/{APP}/manifests/{tag}"), &image);
+            if let Some(before) = before {
+                let (name, value) = condition(before);
+                put.headers_mut().insert(name, value);
+            }
+            let ticket = self.records.ledger.begin(item.clone(), Deed::Put, &self.name);
+            let (name, called) = (self.name.clone(), ticket.called);
+            let history = self.records.history.clone();
+            let unknown = move || history.unknown(tag, &name, called, action);
+            if self.dice.one_in(12) {
+                let node = self.node();
+                self.records.chronicle.count("requests: broken off before the answer");
+                leave(&node, &put, usize::MAX).await;
+                unknown();
+                continue;
+            }
+            let is_complete = Self::completeness(APP, &image);
+            let Some(answer) = self.ask(ask, put, is_complete).await else {
+                unknown();
+                self.pause(50..=1000).await;
+                continue;
+            };
+            if answer.status() == StatusCode::CREATED {
+                self.records.ledger.done(&ticket);
+                self.records.chronicle.count("manifests acknowledged");
+                self.own.push(number);
+                self.records.history.answered(tag, &answer.by, called, action);
+                return true;
+            }
+            self.records.ledger.refused(&ticket);
+            if let (StatusCode::PRECONDITION_FAILED, Some(before)) = (answer.status(), before) {
+                // Unless an earlier try, of which the answer was lost, is what changed it.
+                let differed = Action::Differed(before);
+                self.records.history.answered(tag, &answer.by, called, differed);
+            }
+            return false;
+        }
+        false
+    }
+
+    /// Puts the manifest of `image`, which tags may name, under its digest.
+    pub(super) async fn put_by_digest(
+        &mut self,
+        repository: &'static str,
+        image: &Image,
+        number: u64,
+        tags: &[String],
+    ) {
+        let item = Item::manifest(repository, &image.digest());
+        let query: Vec<String> = tags.iter().map(|tag| format!("tag={tag}")).collect();
+        let path = format!("{}?{}", item.path(), query.join("&"));
+        for _ in 0..TRIES {
+            let ticket = self.records.ledger.begin(item.clone(), Deed::Put, &self.name);
+            let is_complete = Self::completeness(repository, image);
+            let put = put_manifest(&path, image);
+            let answer = self.ask(Ask::PutManifest, put, is_complete).await;
+            let action = Action::Set(Some(number));
+            let history = self.records.history.clone();
+            match answer {
+                Some(answer) if answer.status() == StatusCode::CREATED => {
+                    self.records.ledger.done(&ticket);
+                    self.records.chronicle.count("manifests acknowledged");
+                    for tag in tags {
+                        history.answered(tag, &answer.by, ticket.called, action);
+                    }
+                    if repository == APP && Image::number_of(image.manifest()) == Some(number) {
+                        self.own.push(number);
+                    }
+                    self.get_manifest(&item).await;
+                    return;
+                }
+                Some(_) => return self.records.ledger.refused(&ticket),
+                None => {
+                    for tag in tags {
+                        history.unknown(tag, &self.name, ticket.called, action);
+                    }
+                }
+            }
+            self.pause(50..=1000).await;
+        }
+    }
+
+    /// What `tag` names, when a node says it.
+    async fn look(&mut self, tag: &str) -> Option<Value> {
+        let get = request(Method::GET, &format!("/v2/{APP}/manifests/{tag}"));
+        // What the tag may name only its history can tell.
+        let answer = self.ask(Ask::GetManifest, get, |_, _| Situation::Unsure).await?;
+        let history = self.records.history.clone();
+        if answer.status() == StatusCode::NOT_FOUND {
+            history.answered(tag, &answer.by, answer.called, Action::Saw(None));
+            return Some(None);
+        }
+        let number = image_number(&self.records.chronicle, &answer.by, &answer.response)?;
+        history.answered(tag, &answer.by, answer.called, Action::Saw(Some(number)));
+        self.records.chronicle.count("tags read");
+        let item = Item::manifest(APP, &Image::numbered(number).digest());
+        self.records.ledger.look(&item, &answer.by, answer.called, true, Source::Confirmed);
+        Some(Some(number))
+    }
+
+    /// Pulls what `tag` names, with all blobs, each through any node.
+    pub(super) async fn pull(&mut self, tag: &str) {
+        let Some(Some(number)) = self.look(tag).await else { return };
+        let blobs: Vec<Digest> =
+            Image::numbered(number).blobs().iter().map(|(digest, _)| digest.clone()).collect();
+        for digest in blobs {
+            self.pull_blob(APP, &digest).await;
+        }
+    }
+
+    /// Pulls a manifest by its digest and compares all bytes.
+    async fn get_manifest(&mut self, item: &Item) {
+        let get = request(Method::GET, &item.path());
+        let Some(answer) = self.ask_for(Ask::GetManifest, item, get).await else { return };
+        let expected = self.records.ledger.content(&item.digest);
+        if answer.status() == StatusCode::OK && expected.as_ref() != Some(answer.response.body()) {
+            let evidence = format!("{}: {item} is not what was pushed", answer.by);
+            self.records.chronicle.violated("I5 no wrong byte", evidence);
+        }
+    }
+
+    /// Pushes an artifact that refers to an image of this client.
+    pub(super) async fn sign(&mut self) {
+        let Some(subject) = self.some_image() else { return };
+        let subject = self.image(subject);
+        let number = self.fresh_number();
+        let signature = Image::signature(number, &subject.digest(), subject.manifest().len());
+        self.know(&signature);
+        self.records.ledger.refer(APP, &subject.digest(), &signature.digest());
+        if self.push_blobs(APP, &signature).await {
+            self.put_by_digest(APP, &signature, number, &[]).await;
+        }
+    }
+
+    /// Deletes `tag`.
+    pub(super) async fn delete_tag(&mut self, tag: &str) {
+        let delete = request(Method::DELETE, &format!("/v2/{APP}/manifests/{tag}"));
+        let called = self.records.history.call();
+        let answer = self.ask(Ask::DeleteTag, delete, |_, _| Situation::Unsure).await;
+        let (history, action) = (self.records.history.clone(), Action::Set(None));
+        match answer {
+            Some(answer) if answer.status() == StatusCode::ACCEPTED => {
+                self.records.chronicle.count("tags deleted");
+                history.answered(tag, &answer.by, called, action);
+            }
+            Some(answer) => history.answered(tag, &answer.by, called, Action::Listed(false)),
+            None => history.unknown(tag, &self.name, called, action),
+        }
+    }
+
+    /// Deletes an image that this client has pushed, with the tags that name it, and then what only
+    /// this image had.
+    pub(super) async fn delete_image(&mut self) {
+        let Some(number) = self.some_image() else { return };
+        let image = self.image(number);
+        if !self.delete_manifest(APP, &image.digest(), Some(number)).await {
+            return;
+        }
+        self.own.retain(|own| *own != number);
+        for (position, (digest, _)) in image.blobs().iter().enumerate() {
+            // The base layer is everybody's.
+            if position != 1 {
+                self.delete_blob(APP, digest).await;
+            }
+        }
+    }
+
+    /// Deletes a manifest; answers whether that is acknowledged. Tags that may name it, as image
+    /// `number`, go with it.
+    async fn delete_manifest(
+        &mut self,
+        repository: &'static str,
+        digest: &Digest,
+        number: Option<u64>,
+    ) -> bool {
+        let item = Item::manifest(repository, digest);
+        let ticket = self.records.ledger.begin(item.clone(), Deed::Delete, &self.name);
+        let answer = self.ask_to_delete(Ask::DeleteManifest, &ticket).await;
+        if let Some(action) = number.map(Action::Removed) {
+            let history = &self.records.history;
+            for tag in (1..=self.tags).map(tag_name) {
+                match &answer {
+                    Some((by, true)) => history.answered(&tag, by, ticket.called, action),
+                    Some((_, false)) => {}
+                    None => history.unknown(&tag, &self.name, ticket.called, action),
+                }
+            }
+        }
+        let is_done = answer.is_some_and(|(_, is_done)| is_done);
+        if is_done {
+            self.records.chronicle.count("manifests deleted");
+            self.get_manifest(&item).await;
+        }
+        is_done
+    }
+
+    /// Puts one of the images that everybody has into the repository where everybody deletes them
+    /// again, or deletes a part of one.
+    pub(super) async fn scratch(&mut self) {
+        let number = self.dice.number(1..=SCRATCH_IMAGES);
+        let image = self.image(number);
+        match self.dice.number(0..=9) {
+            0..=4 => {
+                if self.push_blobs(SCRATCH, &image).await {
+                    self.put_by_digest(SCRATCH, &image, number, &[]).await;
+                }
+            }
+            // Perhaps what somebody else has pushed is still there.
+            5..=6 => self.put_by_digest(SCRATCH, &image, number, &[]).await,
+            7 => {
+                self.delete_manifest(SCRATCH, &image.digest(), None).await;
+            }
+            _ => {
+                let (digest, _) = self.dice.pick(image.blobs()).clone();
+                self.delete_blob(SCRATCH, &digest).await;
+            }
+        }
+    }
+}
+
+pub(super) fn put_manifest(path: &str, image: &Image) -> Request<Bytes> {
+    let mut put = with_body(request(Method::PUT, path), image.manifest().clone());
+    let media_type = HeaderValue::from_static(MediaType::OCI_MANIFEST);
+    put.headers_mut().insert(header::CONTENT_TYPE, media_type);
+    put
+}

@@ -1,0 +1,324 @@
+//! A client that works as docker, CI jobs and clean-up scripts do: it pushes in chunks, pulls,
+//! moves tags under a condition, signs, mounts, deletes and lists, each request through any node,
+//! leaves in the middle, and tries again elsewhere when a node does not help.
+
+mod blobs;
+mod lists;
+mod manifests;
+mod statuses;
+mod trouble;
+mod upload;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use proto::Digest;
+
+pub(crate) use self::lists::{page_path, read_page};
+use self::statuses::allowed;
+pub(crate) use self::statuses::{Ask, Situation};
+use super::chronicle::Chronicle;
+use super::dice::Dice;
+use super::history::{Action, History, Value};
+use super::http::{Lost, send};
+use super::ledger::{Item, Ledger, Source, Ticket};
+use crate::Image;
+
+/// The repository in which tags are moved. Only who has pushed something deletes it here.
+pub(crate) const APP: &str = "team/app";
+/// The repository in which everybody puts the same few images, and deletes them again.
+pub(crate) const SCRATCH: &str = "team/scratch";
+/// The repository into which blobs of the first are mounted.
+pub(crate) const MIRROR: &str = "team/mirror";
+/// All repositories.
+pub(crate) const REPOSITORIES: [&str; 3] = [APP, MIRROR, SCRATCH];
+/// How often a step of a push is tried, each time through another node.
+const TRIES: usize = 4;
+/// Images have numbers of this many for each client.
+const NUMBERS: u64 = 1_000_000;
+
+/// What all clients write down.
+#[derive(Clone)]
+pub(crate) struct Records {
+    pub(crate) history: History,
+    pub(crate) ledger: Ledger,
+    pub(crate) chronicle: Chronicle,
+}
+
+impl Records {
+    pub(crate) fn new(chronicle: Chronicle) -> Self {
+        let (history, ledger) = (History::new(chronicle.clone()), Ledger::new(chronicle.clone()));
+        Self { history, ledger, chronicle }
+    }
+
+    /// Checks the answer to `ask` against what it may be; answers whether it says something,
+    /// other than to try again.
+    pub(crate) fn check(
+        &self,
+        by: &str,
+        ask: Ask,
+        situation: Situation,
+        answer: &Response<Bytes>,
+    ) -> bool {
+        let status = answer.status();
+        let text = || String::from_utf8_lossy(answer.body()).into_owned();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            self.chronicle.count("answers: 503");
+            if !answer.headers().contains_key(header::RETRY_AFTER) {
+                let evidence = format!("{by}: {ask:?}: 503 without Retry-After: {}", text());
+                self.chronicle.violated("I16 no 5xx but 503", evidence);
+            }
+            return false;
+        }
+        if status.is_server_error() {
+            let evidence = format!("{by}: {ask:?}: {status}: {}", text());
+            self.chronicle.violated("I16 no 5xx but 503", evidence);
+            return false;
+        }
+        if !allowed(ask, situation).contains(&status.as_u16()) {
+            let evidence =
+                format!("{by}: {ask:?} of what is {situation:?} got {status}: {}", text());
+            self.chronicle.violated("I16 every answer is one that the situation allows", evidence);
+        }
+        self.chronicle.count(ask.name());
+        true
+    }
+}
+
+/// An answer that says something, and when it was asked for.
+struct Answer {
+    by: String,
+    called: u64,
+    response: Response<Bytes>,
+}
+
+impl Answer {
+    fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+}
+
+/// A client.
+pub(crate) struct Docker {
+    name: String,
+    nodes: Vec<String>,
+    tags: usize,
+    dice: Dice,
+    records: Records,
+    next_image: u64,
+    /// The images that it has pushed.
+    own: Vec<u64>,
+}
+
+impl Docker {
+    /// Client `number`, which works through `nodes` on `tags` tags.
+    pub(crate) fn new(
+        number: usize,
+        nodes: Vec<String>,
+        tags: usize,
+        dice: Dice,
+        records: Records,
+    ) -> Self {
+        let next_image = (number as u64 + 1) * NUMBERS;
+        let name = client_name(number);
+        Self { name, nodes, tags, dice, records, next_image, own: Vec::new() }
+    }
+
+    /// Works for `time`.
+    pub(crate) async fn work(mut self, time: Duration) {
+        let end = tokio::time::Instant::now() + time;
+        while tokio::time::Instant::now() < end {
+            self.act().await;
+            self.pause(0..=100).await;
+        }
+    }
+
+    /// Pushes a new image and points `tag` to it; answers whether it is acknowledged.
+    pub(crate) async fn push_once(&mut self, tag: &str) -> bool {
+        let Some(number) = self.push_content().await else { return false };
+        self.put_under_tag(tag, number, None).await
+    }
+
+    async fn act(&mut self) {
+        let tag = self.tag();
+        match self.dice.number(0..=99) {
+            0..=22 => self.push(&tag).await,
+            23..=32 => self.move_on_condition(&tag).await,
+            33..=52 => self.pull(&tag).await,
+            53..=58 => self.list_tags().await,
+            59..=61 => self.list_referrers().await,
+            62..=63 => self.list_repositories().await,
+            64..=68 => self.delete_tag(&tag).await,
+            69..=72 => self.delete_image().await,
+            73..=84 => self.scratch().await,
+            85..=88 => self.mount().await,
+            89 => self.finish_and_cancel_at_once().await,
+            90..=93 => self.sign().await,
+            94..=96 => self.push_with_two_hands().await,
+            97 => self.push_what_lacks_a_blob().await,
+            98 => self.push_with_wrong_digest().await,
+            _ => self.cancel_upload().await,
+        }
+    }
+
+    fn tag(&mut self) -> String {
+        tag_name(self.dice.index(self.tags) + 1)
+    }
+
+    fn node(&mut self) -> String {
+        self.dice.pick(&self.nodes).clone()
+    }
+
+    async fn pause(&mut self, millis: std::ops::RangeInclusive<u64>) {
+        let pause = self.dice.millis(millis);
+        tokio::time::sleep(pause).await;
+    }
+
+    /// Sends a request through any node. `situation` is asked when the answer has come, with the
+    /// time at which the request was sent.
+    async fn ask(
+        &mut self,
+        ask: Ask,
+        request: Request<Bytes>,
+        situation: impl FnOnce(&Ledger, u64) -> Situation,
+    ) -> Option<Answer> {
+        let node = self.node();
+        let by = format!("{} through {node}", self.name);
+        let called = self.records.history.call();
+        match send(&node, request).await {
+            Ok(response) => {
+                let situation = situation(&self.records.ledger, called);
+                let says = self.records.check(&by, ask, situation, &response);
+                says.then_some(Answer { by, called, response })
+            }
+            Err(Lost { .. }) => {
+                self.records.chronicle.count("answers: none");
+                None
+            }
+        }
+    }
+
+    /// Asks for `item`, and writes down whether it is there. Content by digest may come from a node
+    /// that has lost its cluster.
+    async fn ask_for(&mut self, ask: Ask, item: &Item, request: Request<Bytes>) -> Option<Answer> {
+        let about = item.clone();
+        let answer = self
+            .ask(ask, request, move |ledger, called| {
+                ledger.may(&about, called, Source::Digest).into()
+            })
+            .await?;
+        let is_there = answer.status() != StatusCode::NOT_FOUND;
+        self.records.ledger.look(item, &answer.by, answer.called, is_there, Source::Digest);
+        Some(answer)
+    }
+
+    /// Asks to delete the item of `ticket`, and writes down what became of it; answers whether it
+    /// is gone, when a node says so.
+    async fn ask_to_delete(&mut self, ask: Ask, ticket: &Ticket) -> Option<(String, bool)> {
+        let delete = request(Method::DELETE, &ticket.item.path());
+        let before = |ledger: &Ledger, _| ledger.may_before(ticket).into();
+        let answer = self.ask(ask, delete, before).await?;
+        let ledger = &self.records.ledger;
+        let is_done = answer.status() == StatusCode::ACCEPTED;
+        if is_done {
+            ledger.done(ticket);
+        } else {
+            ledger.refused(ticket);
+            let is_there = answer.status() != StatusCode::NOT_FOUND;
+            let (by, source) = (&answer.by, Source::Confirmed);
+            ledger.look(&ticket.item, by, answer.called, is_there, source);
+        }
+        Some((answer.by, is_done))
+    }
+
+    /// The image of that number, whose contents the ledger gets to know.
+    fn image(&self, number: u64) -> Image {
+        let image = Image::numbered(number);
+        self.know(&image);
+        image
+    }
+
+    fn know(&self, image: &Image) {
+        self.records.ledger.keep(&image.digest(), image.manifest());
+        for (digest, content) in image.blobs() {
+            self.records.ledger.keep(digest, content);
+        }
+    }
+
+    fn fresh_number(&mut self) -> u64 {
+        self.next_image += 1;
+        self.next_image
+    }
+
+    /// What is known of all blobs of `image` together.
+    fn completeness(
+        repository: &'static str,
+        image: &Image,
+    ) -> impl FnOnce(&Ledger, u64) -> Situation + use<> {
+        let blobs: Vec<Digest> = image.blobs().iter().map(|(digest, _)| digest.clone()).collect();
+        move |ledger, called| {
+            let mut all = Situation::There;
+            for digest in &blobs {
+                match ledger.may(&Item::blob(repository, digest), called, Source::Confirmed).into()
+                {
+                    Situation::There => {}
+                    Situation::Absent => return Situation::Absent,
+                    Situation::Unsure => all = Situation::Unsure,
+                }
+            }
+            all
+        }
+    }
+}
+
+/// The name of client `number` in the simulated network.
+pub(crate) fn client_name(number: usize) -> String {
+    format!("client-{}", number + 1)
+}
+
+/// The name of tag `number`, counted from 1.
+pub(crate) fn tag_name(number: usize) -> String {
+    format!("tag-{number}")
+}
+
+/// A request without a body.
+pub(crate) fn request(method: Method, path: &str) -> Request<Bytes> {
+    // A Location may be a URL of the node that gave it; its path counts, on any node.
+    let path = path.find("/v2/").map_or(path, |start| &path[start..]);
+    let mut request = Request::new(Bytes::new());
+    *request.method_mut() = method;
+    *request.uri_mut() = path.parse().unwrap_or_default();
+    request
+}
+
+fn location(response: &Response<Bytes>) -> String {
+    let location = response.headers().get(header::LOCATION);
+    location.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+}
+
+/// The number of the image whose manifest was answered, of which all bytes must be right.
+pub(crate) fn image_number(
+    chronicle: &Chronicle,
+    by: &str,
+    response: &Response<Bytes>,
+) -> Option<u64> {
+    let number = Image::number_of(response.body());
+    let image = number.map(Image::numbered);
+    if image.is_some_and(|image| image.manifest() == response.body()) {
+        return number;
+    }
+    let text = String::from_utf8_lossy(response.body());
+    chronicle.violated("I5 no wrong byte", format_args!("{by} was served as a manifest: {text}"));
+    None
+}
+
+/// The header that makes a change conditional on what a tag names.
+fn condition(before: Value) -> (header::HeaderName, header::HeaderValue) {
+    let Some(number) = before else {
+        return (header::IF_NONE_MATCH, header::HeaderValue::from_static("*"));
+    };
+    let entity_tag = format!("\"{}\"", Image::numbered(number).digest());
+    let value = header::HeaderValue::try_from(entity_tag);
+    (header::IF_MATCH, value.unwrap_or(header::HeaderValue::from_static("\"\"")))
+}

@@ -1,0 +1,188 @@
+//! Which answers each request may get in each situation: everything else is a violation. Beside
+//! these, a node may always be unable to help: 503 with `Retry-After`.
+
+use crate::sim::ledger::May;
+
+/// What a client asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Ask {
+    HeadBlob,
+    GetBlob,
+    GetRange,
+    Begin,
+    PostWhole,
+    Mount,
+    Append,
+    Show,
+    Finish,
+    FinishWrongly,
+    Cancel,
+    DeleteBlob,
+    GetManifest,
+    PutManifest,
+    PutManifestIf,
+    DeleteManifest,
+    DeleteTag,
+    ListTags,
+    ListReferrers,
+    ListRepositories,
+}
+
+impl Ask {
+    /// All of them.
+    pub(crate) const ALL: [Self; 20] = [
+        Self::HeadBlob,
+        Self::GetBlob,
+        Self::GetRange,
+        Self::Begin,
+        Self::PostWhole,
+        Self::Mount,
+        Self::Append,
+        Self::Show,
+        Self::Finish,
+        Self::FinishWrongly,
+        Self::Cancel,
+        Self::DeleteBlob,
+        Self::GetManifest,
+        Self::PutManifest,
+        Self::PutManifestIf,
+        Self::DeleteManifest,
+        Self::DeleteTag,
+        Self::ListTags,
+        Self::ListReferrers,
+        Self::ListRepositories,
+    ];
+
+    /// As what answers to it are counted that are none of "not now".
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::HeadBlob => "answers: blob described",
+            Self::GetBlob => "answers: blob pulled",
+            Self::GetRange => "answers: part of a blob pulled",
+            Self::Begin => "answers: upload begun",
+            Self::PostWhole => "answers: blob pushed at once",
+            Self::Mount => "answers: blob mounted",
+            Self::Append => "answers: chunk appended",
+            Self::Show => "answers: upload shown",
+            Self::Finish => "answers: upload finished",
+            Self::FinishWrongly => "answers: upload with a wrong digest",
+            Self::Cancel => "answers: upload cancelled",
+            Self::DeleteBlob => "answers: blob deleted",
+            Self::GetManifest => "answers: manifest pulled",
+            Self::PutManifest => "answers: manifest put",
+            Self::PutManifestIf => "answers: manifest put on a condition",
+            Self::DeleteManifest => "answers: manifest deleted",
+            Self::DeleteTag => "answers: tag deleted",
+            Self::ListTags => "answers: tags listed",
+            Self::ListReferrers => "answers: referrers listed",
+            Self::ListRepositories => "answers: repositories listed",
+        }
+    }
+}
+
+/// What is known of what a request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Situation {
+    /// It is there: the item; what a manifest names; the upload, as its client knows it.
+    There,
+    /// It is not.
+    Absent,
+    /// It may be there, or not; for an upload, it may have more than its client knows.
+    Unsure,
+}
+
+impl From<May> for Situation {
+    fn from(may: May) -> Self {
+        match may {
+            May::BeThere => Self::There,
+            May::BeAbsent => Self::Absent,
+            May::BeEither => Self::Unsure,
+        }
+    }
+}
+
+/// The answers to a request.
+pub(crate) const fn allowed(ask: Ask, situation: Situation) -> &'static [u16] {
+    use Situation::{Absent, There, Unsure};
+    match (ask, situation) {
+        (Ask::HeadBlob | Ask::GetBlob | Ask::GetManifest, There) => &[200],
+        (Ask::HeadBlob | Ask::GetBlob | Ask::GetManifest, Unsure) => &[200, 404],
+        (Ask::GetRange, There) => &[206],
+        (Ask::GetRange, Unsure) => &[206, 404],
+
+        (Ask::Begin, _) => &[202],
+        (Ask::PostWhole, _) => &[201],
+        // What cannot be mounted begins an upload.
+        (Ask::Mount, There) => &[201],
+        (Ask::Mount, Absent) => &[202],
+        (Ask::Mount, Unsure) => &[201, 202],
+
+        (Ask::Append, There) => &[202],
+        (Ask::Append, Unsure) => &[202, 416],
+        // A node that is behind may take a chunk of an upload that has ended, to no effect.
+        (Ask::Append, Absent) => &[202, 404, 416],
+        (Ask::Show | Ask::Cancel, There | Unsure) => &[204],
+        (Ask::Finish, There) => &[201],
+        // The same request may have come before, and its blob been deleted since.
+        (Ask::Finish, Unsure) => &[201, 404, 416],
+        (Ask::FinishWrongly, There) => &[400],
+        (Ask::FinishWrongly, Unsure) => &[400, 404, 416],
+
+        // What another manifest needs stays.
+        (Ask::DeleteBlob, There) => &[202, 409],
+        (Ask::DeleteBlob, Unsure) => &[202, 404, 409],
+        (Ask::DeleteManifest | Ask::DeleteTag, There) => &[202],
+        (Ask::DeleteManifest | Ask::DeleteTag, Unsure) => &[202, 404],
+
+        (Ask::PutManifest, There) => &[201],
+        (Ask::PutManifest, Unsure) => &[201, 404],
+        (Ask::PutManifestIf, There) => &[201, 412],
+        (Ask::PutManifestIf, Unsure) => &[201, 404, 412],
+        (Ask::PutManifestIf, Absent) => &[404, 412],
+
+        (
+            Ask::HeadBlob
+            | Ask::GetBlob
+            | Ask::GetManifest
+            | Ask::GetRange
+            | Ask::Show
+            | Ask::Cancel
+            | Ask::Finish
+            | Ask::FinishWrongly
+            | Ask::DeleteBlob
+            | Ask::DeleteManifest
+            | Ask::DeleteTag
+            | Ask::PutManifest,
+            Absent,
+        ) => &[404],
+
+        // Until somebody has pushed to it, there is no repository.
+        (Ask::ListTags, There) => &[200],
+        (Ask::ListTags, Unsure | Absent) => &[200, 404],
+        (Ask::ListReferrers | Ask::ListRepositories, _) => &[200],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_request_has_answers_in_every_situation_and_a_name_of_its_own() {
+        for ask in Ask::ALL {
+            for situation in [Situation::There, Situation::Absent, Situation::Unsure] {
+                let statuses = allowed(ask, situation);
+                assert!(!statuses.is_empty(), "{ask:?} {situation:?}");
+                assert!(statuses.iter().all(|status| *status < 500), "{ask:?} {situation:?}");
+            }
+            // An upload of which little is known is there all the same.
+            let is_of_upload = matches!(ask, Ask::Append | Ask::Show | Ask::Cancel);
+            for sure in [Situation::There, Situation::Absent] {
+                let unsure = allowed(ask, Situation::Unsure);
+                let is_among = |status: &u16| unsure.contains(status) || is_of_upload;
+                assert!(allowed(ask, sure).iter().all(is_among), "{ask:?} {sure:?}");
+            }
+            assert_eq!(Ask::ALL.iter().filter(|other| other.name() == ask.name()).count(), 1);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What clients should not do, and do: two of them in one upload, wrong digests, manifests before
+//! their blobs, uploads that nobody wants any more.
+
+use bytes::Bytes;
+use http::{Method, Response, StatusCode};
+use proto::{Algorithm, Digest};
+
+use super::manifests::put_manifest;
+use super::upload::{Upload, with_body};
+use super::{APP, Ask, Docker, Image, Situation, location, request};
+use crate::image::layer;
+use crate::sim::http::{Lost, send};
+use crate::sim::ledger::{Deed, Item};
+
+/// Bytes of what two hands push.
+const LENGTH: usize = 3000;
+
+impl Docker {
+    /// Two hands send different bytes to the same place of one upload, through different nodes. Not
+    /// more than one is told that they are kept, and what the upload becomes has its bytes.
+    pub(super) async fn push_with_two_hands(&mut self) {
+        let Some(upload) = self.begin_upload(APP).await else { return };
+        let contents = [layer(self.fresh_number(), LENGTH), layer(self.fresh_number(), LENGTH)];
+        let nodes = [self.node(), self.node()];
+        let [one, other] = [0, 1].map(|hand| {
+            let append = request(Method::PATCH, &upload.location);
+            send(&nodes[hand], with_body(append, contents[hand].clone()))
+        });
+        let answers: [_; 2] = futures::future::join(one, other).await.into();
+        let mut kept = Vec::new();
+        for (hand, answer) in answers.into_iter().enumerate() {
+            let Ok(response) = answer else { continue };
+            let by = format!("{} through {}", self.name, nodes[hand]);
+            if self.records.check(&by, Ask::Append, Situation::Unsure, &response)
+                && response.status() == StatusCode::ACCEPTED
+            {
+                kept.push((hand, location(&response)));
+            }
+        }
+        self.records.chronicle.count("requests: two hands in one upload");
+        match kept.as_slice() {
+            [(hand, location)] => {
+                let content = &contents[*hand];
+                let digest = Digest::of(Algorithm::Sha256, content);
+                self.records.ledger.keep(&digest, content);
+                let upload = Upload { location: location.clone(), ..upload };
+                self.finish_as(&upload, &digest).await;
+            }
+            [] => {}
+            both => {
+                let evidence = format!("{}: {} hands were told so", self.name, both.len());
+                self.records.chronicle.violated("I15 uploads never mix bytes", evidence);
+            }
+        }
+    }
+
+    /// Ends an upload that is complete.
+    async fn finish_as(&mut self, upload: &Upload, digest: &Digest) {
+        let item = Item::blob(upload.repository, digest);
+        let ticket = self.records.ledger.begin(item, Deed::Put, &self.name);
+        let finish = request(Method::PUT, &format!("{}&digest={digest}", upload.location));
+        let answer = self.ask(Ask::Finish, finish, |_, _| Situation::There).await;
+        match answer.map(|answer| answer.status()) {
+            Some(StatusCode::CREATED) => {
+                self.records.ledger.done(&ticket);
+                self.pull_blob(upload.repository, digest).await;
+            }
+            Some(_) => self.records.ledger.refused(&ticket),
+            None => {}
+        }
+    }
+
+    /// Ends an upload with the digest of something else, which must not appear.
+    pub(super) async fn push_with_wrong_digest(&mut self) {
+        let Some(mut upload) = self.begin_upload(APP).await else { return };
+        let (content, other) = (layer(self.fresh_number(), 64), layer(self.fresh_number(), 64));
+        if !self.append(&mut upload, content).await {
+            return;
+        }
+        let digest = Digest::of(Algorithm::Sha256, &other);
+        let item = Item::blob(APP, &digest);
+        let ticket = self.records.ledger.begin(item, Deed::Put, &self.name);
+        let finish = request(Method::PUT, &format!("{}&digest={digest}", upload.location));
+        let answer = self.ask(Ask::FinishWrongly, finish, |_, _| Situation::There).await;
+        // Whatever became of it, these bytes never came.
+        self.records.ledger.refused(&ticket);
+        self.has_blob(APP, &digest).await;
+        if answer.is_some() {
+            let show = request(Method::GET, &upload.location);
+            self.ask(Ask::Show, show, |_, _| Situation::Absent).await;
+        }
+    }
+
+    /// Puts a manifest of which a blob was never pushed: it is refused, and its tag does not move.
+    pub(super) async fn push_what_lacks_a_blob(&mut self) {
+        let image = Image::numbered(self.fresh_number());
+        let (digest, content) = image.blobs()[1].clone();
+        self.records.ledger.keep(&digest, &content);
+        if !self.push_blob(APP, &digest, &content).await {
+            return;
+        }
+        let item = Item::manifest(APP, &image.digest());
+        let ticket = self.records.ledger.begin(item.clone(), Deed::Put, &self.name);
+        let put = put_manifest(&format!("/v2/{APP}/manifests/{}", self.tag()), &image);
+        let is_complete = Self::completeness(APP, &image);
+        self.ask(Ask::PutManifest, put, is_complete).await;
+        // Whatever became of it, it cannot be done.
+        self.records.ledger.refused(&ticket);
+        let get = request(Method::GET, &item.path());
+        self.ask_for(Ask::GetManifest, &item, get).await;
+    }
+
+    /// Ends an upload with one hand and gives it up with the other: one of them comes too late.
+    pub(super) async fn finish_and_cancel_at_once(&mut self) {
+        let Some(mut upload) = self.begin_upload(APP).await else { return };
+        let content = layer(self.fresh_number(), 256);
+        let digest = Digest::of(Algorithm::Sha256, &content);
+        self.records.ledger.keep(&digest, &content);
+        if !self.append(&mut upload, content).await {
+            return;
+        }
+        let item = Item::blob(APP, &digest);
+        let ticket = self.records.ledger.begin(item, Deed::Put, &self.name);
+        let finish = request(Method::PUT, &format!("{}&digest={digest}", upload.location));
+        let cancel = request(Method::DELETE, &upload.location);
+        let nodes = [self.node(), self.node()];
+        let (finished, cancelled) =
+            futures::future::join(send(&nodes[0], finish), send(&nodes[1], cancel)).await;
+        self.records.chronicle.count("requests: finished and cancelled at once");
+        let status = |answer: Result<Response<Bytes>, Lost>| answer.ok().map(|a| a.status());
+        let (finished, cancelled) = (status(finished), status(cancelled));
+        match finished {
+            Some(StatusCode::CREATED) => self.records.ledger.done(&ticket),
+            Some(status) if status.is_client_error() => self.records.ledger.refused(&ticket),
+            Some(_) | None => {}
+        }
+        if (finished, cancelled) == (Some(StatusCode::CREATED), Some(StatusCode::NO_CONTENT)) {
+            let evidence = format!("{}: {digest} was finished and cancelled", self.name);
+            self.records.chronicle.violated("I15 an upload ends once", evidence);
+        }
+        self.pull_blob(APP, &digest).await;
+    }
+
+    /// Begins an upload and gives it up: it takes nothing more, and becomes nothing.
+    pub(super) async fn cancel_upload(&mut self) {
+        let Some(mut upload) = self.begin_upload(APP).await else { return };
+        let content = layer(self.fresh_number(), 256);
+        self.append(&mut upload, content.clone()).await;
+        let situation = upload.situation();
+        let cancel = request(Method::DELETE, &upload.location);
+        let Some(_) = self.ask(Ask::Cancel, cancel, move |_, _| situation).await else { return };
+        let append = with_body(request(Method::PATCH, &upload.location), content.clone());
+        self.ask(Ask::Append, append, |_, _| Situation::Absent).await;
+        let show = request(Method::GET, &upload.location);
+        self.ask(Ask::Show, show, |_, _| Situation::Absent).await;
+    }
+}

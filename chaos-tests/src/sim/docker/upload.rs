@@ -1,0 +1,264 @@
+//! Uploads of blobs: at once, or in chunks through several nodes, resumed where they broke off.
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use proto::Digest;
+
+use super::{Answer, Ask, Docker, SCRATCH, Situation, TRIES, location, request};
+use crate::sim::http::leave;
+use crate::sim::invariants::Session;
+use crate::sim::ledger::{Deed, Item, Ledger, May};
+
+/// How often a chunk is sent, or a step repeated, before the upload is given up.
+const STEPS_MAX: usize = 12;
+
+/// An upload under way, as its client knows it.
+pub(super) struct Upload {
+    pub(super) repository: &'static str,
+    /// Where it goes on.
+    pub(super) location: String,
+    /// How far it can be.
+    pub(super) session: Session,
+}
+
+impl Upload {
+    pub(super) fn situation(&self) -> Situation {
+        if self.session.is_certain() { Situation::There } else { Situation::Unsure }
+    }
+}
+
+impl Docker {
+    /// Pushes a blob, unless it is there; answers whether it is acknowledged.
+    pub(super) async fn push_blob(
+        &mut self,
+        repository: &'static str,
+        digest: &Digest,
+        content: &Bytes,
+    ) -> bool {
+        for _ in 0..TRIES {
+            if self.has_blob(repository, digest).await {
+                return true;
+            }
+            let is_pushed = match self.dice.number(0..=9) {
+                0..=1 => self.post_whole(repository, digest, content).await,
+                _ => self.upload(repository, digest, content).await.is_some(),
+            };
+            if is_pushed {
+                self.expect_blob(repository, digest).await;
+                return true;
+            }
+            self.pause(50..=1000).await;
+        }
+        self.records.chronicle.count("pushes that were given up");
+        false
+    }
+
+    /// Pushes a blob with one request.
+    async fn post_whole(
+        &mut self,
+        repository: &'static str,
+        digest: &Digest,
+        content: &Bytes,
+    ) -> bool {
+        let path = format!("/v2/{repository}/blobs/uploads/?digest={digest}");
+        let post = with_body(request(Method::POST, &path), content.clone());
+        let ticket =
+            self.records.ledger.begin(Item::blob(repository, digest), Deed::Put, &self.name);
+        let answer = self.ask(Ask::PostWhole, post, |_, _| Situation::There).await;
+        if answer.is_some_and(|answer| answer.status() == StatusCode::CREATED) {
+            self.records.ledger.done(&ticket);
+            return true;
+        }
+        false
+    }
+
+    /// Pushes a blob in chunks.
+    async fn upload(
+        &mut self,
+        repository: &'static str,
+        digest: &Digest,
+        content: &Bytes,
+    ) -> Option<()> {
+        let mut upload = self.begin_upload(repository).await?;
+        // The last chunk may ride on the request that ends the upload. One byte and none look alike
+        // to who asks how far it is.
+        let rest = if self.dice.one_in(4) { self.dice.index(content.len()) } else { content.len() };
+        let rest = if rest == 1 { 0 } else { rest };
+        for _ in 0..STEPS_MAX {
+            let at = index(upload.session.acknowledged());
+            if at >= rest {
+                return self.finish(&mut upload, digest, content).await;
+            }
+            let left = rest - at;
+            let length = if self.dice.one_in(2) { left } else { self.dice.index(left + 1).max(2) };
+            let end = at + length.min(left);
+            if !self.append(&mut upload, content.slice(at..end)).await {
+                self.resume(&mut upload).await?;
+            }
+        }
+        None
+    }
+
+    pub(super) async fn begin_upload(&mut self, repository: &'static str) -> Option<Upload> {
+        let path = format!("/v2/{repository}/blobs/uploads/");
+        let begin = request(Method::POST, &path);
+        let begun = self.ask(Ask::Begin, begin, |_, _| Situation::There).await?;
+        let location = location(&begun.response);
+        Some(Upload { repository, location, session: Session::default() })
+    }
+
+    /// Sends the next chunk of an upload; answers whether it is acknowledged. Now and then the
+    /// connection breaks in the middle.
+    pub(super) async fn append(&mut self, upload: &mut Upload, chunk: Bytes) -> bool {
+        let length = chunk.len();
+        let end = upload.session.acknowledged() + length as u64;
+        let mut append = with_body(request(Method::PATCH, &upload.location), chunk);
+        if self.dice.one_in(2) {
+            let range = format!("{}-{}", upload.session.acknowledged(), end - 1);
+            if let Ok(range) = range.parse() {
+                append.headers_mut().insert(header::CONTENT_RANGE, range);
+            }
+        }
+        if self.dice.one_in(10) {
+            let (node, sent) = (self.node(), self.dice.index(length + 1));
+            if sent == length {
+                upload.session.doubt(end);
+            }
+            self.records.chronicle.count("requests: broken off in the middle of a chunk");
+            leave(&node, &append, sent).await;
+            return false;
+        }
+        let situation = upload.situation();
+        let appended = self.ask(Ask::Append, append, move |_, _| situation).await;
+        match appended {
+            Some(answer) if answer.status() == StatusCode::ACCEPTED => {
+                upload.location = location(&answer.response);
+                let extent = extent(&answer.response);
+                let outcome = upload.session.acknowledge(end, extent);
+                self.check_session(&answer, outcome);
+                true
+            }
+            // Out of step: nothing of it was kept.
+            Some(_) => false,
+            None => {
+                upload.session.doubt(end);
+                false
+            }
+        }
+    }
+
+    /// Asks how far an upload is, and goes on from there.
+    pub(super) async fn resume(&mut self, upload: &mut Upload) -> Option<()> {
+        for _ in 0..TRIES {
+            self.pause(20..=500).await;
+            let situation = upload.situation();
+            let show = request(Method::GET, &upload.location);
+            let Some(answer) = self.ask(Ask::Show, show, move |_, _| situation).await else {
+                continue;
+            };
+            if answer.status() != StatusCode::NO_CONTENT {
+                return None;
+            }
+            self.records.chronicle.count("requests: uploads resumed");
+            upload.location = location(&answer.response);
+            let outcome = upload.session.stand_at(extent(&answer.response));
+            self.check_session(&answer, outcome);
+            return Some(());
+        }
+        None
+    }
+
+    /// Ends an upload with what is missing of `content`, and now and then ends it again.
+    async fn finish(
+        &mut self,
+        upload: &mut Upload,
+        digest: &Digest,
+        content: &Bytes,
+    ) -> Option<()> {
+        let item = Item::blob(upload.repository, digest);
+        for _ in 0..TRIES {
+            let rest = content.slice(index(upload.session.acknowledged()).min(content.len())..);
+            let path = format!("{}&digest={digest}", upload.location);
+            let finish = with_body(request(Method::PUT, &path), rest);
+            if self.dice.one_in(12) {
+                let node = self.node();
+                self.records.chronicle.count("requests: broken off before the answer");
+                self.records.ledger.begin(item.clone(), Deed::Put, &self.name);
+                leave(&node, &finish, usize::MAX).await;
+                upload.session.doubt(content.len() as u64);
+            }
+            let ticket = self.records.ledger.begin(item.clone(), Deed::Put, &self.name);
+            // A request that ends it may have come before, so that nothing is left of the upload;
+            // or somebody deletes the blob as soon as it is there.
+            let situation = match upload.repository {
+                SCRATCH => Situation::Unsure,
+                _ => upload.situation(),
+            };
+            let answer = self.ask(Ask::Finish, finish.clone(), move |_, _| situation).await;
+            match answer.map(|answer| answer.status()) {
+                Some(StatusCode::CREATED) => {
+                    self.records.ledger.done(&ticket);
+                    self.records.chronicle.count("blobs acknowledged");
+                    if self.dice.one_in(6) {
+                        self.finish_again(&item, finish).await;
+                    }
+                    return Some(());
+                }
+                Some(StatusCode::RANGE_NOT_SATISFIABLE) => {
+                    self.records.ledger.refused(&ticket);
+                    self.resume(upload).await?;
+                }
+                Some(_) => {
+                    self.records.ledger.refused(&ticket);
+                    return None;
+                }
+                // The same request once more, through another node.
+                None => upload.session.doubt(content.len() as u64),
+            }
+            self.pause(20..=500).await;
+        }
+        None
+    }
+
+    /// Repeats the request that has ended an upload: the answer is the same, as long as nobody may
+    /// have deleted the blob.
+    async fn finish_again(&mut self, item: &Item, finish: Request<Bytes>) {
+        self.records.chronicle.count("requests: finished twice");
+        let ticket = self.records.ledger.begin(item.clone(), Deed::Put, &self.name);
+        let before = |ledger: &Ledger, _| match ledger.may_before(&ticket) {
+            May::BeThere => Situation::There,
+            May::BeAbsent | May::BeEither => Situation::Unsure,
+        };
+        let answer = self.ask(Ask::Finish, finish, before).await;
+        match answer.map(|answer| answer.status()) {
+            Some(StatusCode::CREATED) => self.records.ledger.done(&ticket),
+            Some(_) => self.records.ledger.refused(&ticket),
+            None => {}
+        }
+    }
+
+    pub(super) fn check_session(&self, answer: &Answer, outcome: Result<(), String>) {
+        if let Err(reason) = outcome {
+            let evidence = format!("{}: {reason}", answer.by);
+            self.records.chronicle.violated("I15 uploads never mix bytes", evidence);
+        }
+    }
+}
+
+/// How many bytes an upload has, from `Range`: for one byte and for none it is the same, so chunks
+/// have two at least.
+fn extent(response: &Response<Bytes>) -> u64 {
+    let range = response.headers().get(header::RANGE).and_then(|range| range.to_str().ok());
+    let last = range.and_then(|range| range.strip_prefix("0-")?.parse::<u64>().ok());
+    last.filter(|last| *last > 0).map_or(0, |last| last + 1)
+}
+
+pub(super) fn with_body(mut request: Request<Bytes>, body: Bytes) -> Request<Bytes> {
+    *request.body_mut() = body;
+    request
+}
+
+/// An offset in content that is in memory.
+fn index(offset: u64) -> usize {
+    usize::try_from(offset).unwrap_or(usize::MAX)
+}

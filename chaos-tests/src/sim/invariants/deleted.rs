@@ -1,0 +1,58 @@
+//! I13: what was deleted is gone, through every node, until somebody puts it there again.
+
+use crate::sim::ledger::{Change, Deed, Look, Outcome};
+
+/// The acknowledged delete that makes it a violation that `look` found the item, if there is one:
+/// no request can have put it there after that.
+pub(crate) fn is_undead<'a>(changes: &'a [Change], look: &Look) -> Option<&'a Change> {
+    if !look.is_there {
+        return None;
+    }
+    changes.iter().find(|delete| {
+        let Outcome::Done(returned) = delete.outcome else { return false };
+        delete.deed == Deed::Delete
+            && returned < look.called
+            && !changes.iter().any(|put| can_explain(put, delete, look))
+    })
+}
+
+/// Whether `put` can have taken effect after `delete` and before `look` was answered.
+fn can_explain(put: &Change, delete: &Change, look: &Look) -> bool {
+    put.deed == Deed::Put
+        && put.called < look.returned
+        && match put.outcome {
+            Outcome::Unknown => true,
+            Outcome::Done(returned) => returned > delete.called,
+            Outcome::Refused => false,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::invariants::acknowledged::tests::{change, look};
+
+    use Deed::{Delete, Put};
+    use Outcome::{Done, Refused, Unknown};
+
+    #[test]
+    fn what_was_deleted_and_is_still_there_is_found() {
+        let deleted = [change(Put, 1, Done(2)), change(Delete, 3, Done(4))];
+        assert!(is_undead(&deleted, &look(5, 6, true)).is_some());
+        assert!(is_undead(&deleted, &look(5, 6, false)).is_none());
+        let refused = [deleted[0].clone(), deleted[1].clone(), change(Put, 5, Refused)];
+        assert!(is_undead(&refused, &look(7, 8, true)).is_some());
+    }
+
+    #[test]
+    fn what_may_have_been_put_there_again_is_not() {
+        let again = [change(Delete, 1, Done(2)), change(Put, 3, Done(4))];
+        assert!(is_undead(&again, &look(5, 6, true)).is_none());
+        let late = [change(Put, 1, Unknown), change(Delete, 2, Done(3))];
+        assert!(is_undead(&late, &look(5, 6, true)).is_none());
+        let at_once = [change(Put, 1, Done(4)), change(Delete, 2, Done(3))];
+        assert!(is_undead(&at_once, &look(5, 6, true)).is_none());
+        let during_the_look = [change(Put, 1, Done(2)), change(Delete, 4, Done(6))];
+        assert!(is_undead(&during_the_look, &look(5, 7, true)).is_none());
+    }
+}

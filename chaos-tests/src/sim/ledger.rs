@@ -1,0 +1,293 @@
+//! What clients put into repositories and took out again, by digest: every request with when it was
+//! sent and what became of it, and what must be there or must not be because of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use proto::Digest;
+
+use super::chronicle::Chronicle;
+use super::invariants::{is_lost, is_unasked, is_undead};
+
+/// What a digest names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Blob,
+    Manifest,
+}
+
+/// Content of a repository.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Item {
+    pub(crate) repository: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) digest: Digest,
+}
+
+impl Item {
+    pub(crate) fn blob(repository: &'static str, digest: &Digest) -> Self {
+        Self { repository, kind: Kind::Blob, digest: digest.clone() }
+    }
+
+    pub(crate) fn manifest(repository: &'static str, digest: &Digest) -> Self {
+        Self { repository, kind: Kind::Manifest, digest: digest.clone() }
+    }
+
+    /// The path at which it is.
+    pub(crate) fn path(&self) -> String {
+        let kind = match self.kind {
+            Kind::Blob => "blobs",
+            Kind::Manifest => "manifests",
+        };
+        format!("/v2/{}/{kind}/{}", self.repository, self.digest)
+    }
+}
+
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.path())
+    }
+}
+
+/// What a request is to do with an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deed {
+    Put,
+    Delete,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// There is no answer, or one that does not say it: it may still happen.
+    Unknown,
+    /// It was answered at this time that it is done.
+    Done(u64),
+    /// It was refused, and had no effect.
+    Refused,
+}
+
+/// A request that is to change an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) by: String,
+    pub(crate) deed: Deed,
+    /// When it was sent, in the order of everything that happened.
+    pub(crate) called: u64,
+    pub(crate) outcome: Outcome,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { by, deed, called, outcome } = self;
+        write!(f, "[{called}] {by}: {deed:?} {outcome:?}")
+    }
+}
+
+/// Somebody looked whether an item is there.
+#[derive(Clone, Debug)]
+pub(crate) struct Look {
+    pub(crate) called: u64,
+    pub(crate) returned: u64,
+    pub(crate) is_there: bool,
+}
+
+/// How much an answer that something is there is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A node that has lost its cluster serves content by digest from what it has: it may be
+    /// deleted elsewhere.
+    Digest,
+    /// The cluster has confirmed it, or nothing is wrong: so it is everywhere.
+    Confirmed,
+    /// The end, when nothing is wrong and nobody works.
+    Audit,
+}
+
+/// What can be the case with an item, from what is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum May {
+    BeThere,
+    BeAbsent,
+    BeEither,
+}
+
+/// A request that is under way.
+pub(crate) struct Ticket {
+    /// What it is about.
+    pub(crate) item: Item,
+    index: usize,
+    /// When it was sent.
+    pub(crate) called: u64,
+}
+
+/// All changes of all items. Clones are the same ledger.
+#[derive(Clone)]
+pub(crate) struct Ledger {
+    pages: Arc<Mutex<Pages>>,
+    chronicle: Chronicle,
+}
+
+#[derive(Default)]
+struct Pages {
+    changes: BTreeMap<Item, Vec<Change>>,
+    contents: BTreeMap<Digest, Bytes>,
+    /// The manifests that were to refer to another, by that.
+    referrers: BTreeMap<(&'static str, Digest), BTreeSet<Digest>>,
+}
+
+impl Ledger {
+    pub(crate) fn new(chronicle: Chronicle) -> Self {
+        Self { pages: Arc::default(), chronicle }
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers what a digest stands for.
+    pub(crate) fn keep(&self, digest: &Digest, content: &Bytes) {
+        self.pages().contents.entry(digest.clone()).or_insert_with(|| content.clone());
+    }
+
+    /// The bytes that have this digest.
+    pub(crate) fn content(&self, digest: &Digest) -> Option<Bytes> {
+        self.pages().contents.get(digest).cloned()
+    }
+
+    /// Remembers that somebody will push `manifest`, which refers to `subject`.
+    pub(crate) fn refer(&self, repository: &'static str, subject: &Digest, manifest: &Digest) {
+        let mut pages = self.pages();
+        let referrers = pages.referrers.entry((repository, subject.clone())).or_default();
+        referrers.insert(manifest.clone());
+    }
+
+    /// What was ever to refer to what, by repository and subject.
+    pub(crate) fn referrers(&self) -> BTreeMap<(&'static str, Digest), BTreeSet<Digest>> {
+        self.pages().referrers.clone()
+    }
+
+    /// All items that anybody ever tried to put somewhere.
+    pub(crate) fn items(&self) -> Vec<Item> {
+        self.pages().changes.keys().cloned().collect()
+    }
+
+    /// Whether something was acknowledged in `repository` before `called`.
+    pub(crate) fn has_pushed(&self, repository: &str, called: u64) -> bool {
+        let is_put = |change: &Change| {
+            change.deed == Deed::Put
+                && matches!(change.outcome, Outcome::Done(returned) if returned < called)
+        };
+        let pages = self.pages();
+        let mut items = pages.changes.iter().filter(|(item, _)| item.repository == repository);
+        items.any(|(_, changes)| changes.iter().any(is_put))
+    }
+
+    /// Whether something may have been put into `repository`.
+    pub(crate) fn may_have_pushed(&self, repository: &str) -> bool {
+        let is_put =
+            |change: &Change| change.deed == Deed::Put && change.outcome != Outcome::Refused;
+        let pages = self.pages();
+        let mut items = pages.changes.iter().filter(|(item, _)| item.repository == repository);
+        items.any(|(_, changes)| changes.iter().any(is_put))
+    }
+
+    /// Writes down that a request is sent.
+    pub(crate) fn begin(&self, item: Item, deed: Deed, by: &str) -> Ticket {
+        let called = self.chronicle.next();
+        let change = Change { by: by.to_owned(), deed, called, outcome: Outcome::Unknown };
+        let mut pages = self.pages();
+        let changes = pages.changes.entry(item.clone()).or_default();
+        changes.push(change);
+        Ticket { index: changes.len() - 1, item, called }
+    }
+
+    /// Writes down that the request is done.
+    pub(crate) fn done(&self, ticket: &Ticket) {
+        self.end(ticket, Outcome::Done(self.chronicle.next()));
+    }
+
+    /// Writes down that the request was refused.
+    pub(crate) fn refused(&self, ticket: &Ticket) {
+        self.end(ticket, Outcome::Refused);
+    }
+
+    fn end(&self, ticket: &Ticket, outcome: Outcome) {
+        if let Some(changes) = self.pages().changes.get_mut(&ticket.item)
+            && let Some(change) = changes.get_mut(ticket.index)
+        {
+            tracing::debug!(target: "ledger", item = %ticket.item, %change, ?outcome);
+            change.outcome = outcome;
+        }
+    }
+
+    fn changes(&self, item: &Item) -> Vec<Change> {
+        self.pages().changes.get(item).cloned().unwrap_or_default()
+    }
+
+    /// What can have been the case with `item` at some time since `called`, for an answer from
+    /// `source`.
+    pub(crate) fn may(&self, item: &Item, called: u64, source: Source) -> May {
+        self.judge(&self.changes(item), called, source)
+    }
+
+    /// What can have been the case with the item of a request apart from what the request itself
+    /// did.
+    pub(crate) fn may_before(&self, ticket: &Ticket) -> May {
+        let mut changes = self.changes(&ticket.item);
+        changes.remove(ticket.index);
+        self.judge(&changes, ticket.called, Source::Confirmed)
+    }
+
+    fn judge(&self, changes: &[Change], called: u64, source: Source) -> May {
+        let look = |is_there| {
+            let returned = self.chronicle.next();
+            Look { called, returned, is_there }
+        };
+        let is_known_to_be_absent = {
+            let look = look(true);
+            let is_undead = source != Source::Digest && is_undead(changes, &look).is_some();
+            is_unasked(changes, &look) || is_undead
+        };
+        match (is_lost(changes, &look(false)).is_some(), is_known_to_be_absent) {
+            (true, _) => May::BeThere,
+            (false, true) => May::BeAbsent,
+            (false, false) => May::BeEither,
+        }
+    }
+
+    /// Checks that what `by` was told about `item`, having asked at `called`, can be so.
+    pub(crate) fn look(&self, item: &Item, by: &str, called: u64, is_there: bool, source: Source) {
+        let changes = self.changes(item);
+        let look = Look { called, returned: self.chronicle.next(), is_there };
+        let violated = |invariant, cause: &Change| {
+            let seen = if is_there { "there" } else { "not there" };
+            let lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
+            let evidence = format!(
+                "{by}, asked at {called}: {item} is {seen}, after {cause}; all of it:\n  {}",
+                lines.join("\n  ")
+            );
+            self.chronicle.violated(invariant, evidence);
+        };
+        if let Some(put) = is_lost(&changes, &look) {
+            violated(
+                match (item.kind, source) {
+                    (Kind::Blob, Source::Digest) => "I8 acknowledged blobs are everywhere",
+                    _ => "I1 nothing acknowledged is lost",
+                },
+                put,
+            );
+        }
+        if is_unasked(&changes, &look) {
+            let evidence = format!("{by}: {item} is there, which nobody has put and been told so");
+            self.chronicle.violated("I16 what is refused has no effect", evidence);
+        }
+        if source != Source::Digest
+            && let Some(delete) = is_undead(&changes, &look)
+        {
+            violated("I13 a delete shows everywhere", delete);
+        }
+    }
+}
