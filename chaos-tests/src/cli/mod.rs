@@ -1,5 +1,6 @@
 //! The command line.
 
+mod child;
 mod meta;
 mod run;
 mod sweep;
