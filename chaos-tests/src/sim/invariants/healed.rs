@@ -46,13 +46,14 @@ pub(crate) fn has_healed(
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
-    use proto::{ClusterId, NodeId};
+    use proto::{ClusterId, NodeId, PeerAddress};
     use raft::Member;
 
     use super::*;
 
     fn healed() -> Vec<(String, Option<Status>)> {
-        let member = |node| Member { node, peer_address: String::new(), voter: node <= 3 };
+        let peer_address: PeerAddress = "node:5001".parse().unwrap();
+        let member = |node| Member { node, peer_address: peer_address.clone(), voter: node <= 3 };
         let status = |node: NodeId| Status {
             cluster: ClusterId::from_bytes([1; 16]),
             node,
