@@ -42,10 +42,12 @@ midway_push() {
     forget_local_images
 }
 
-# Reads all of what $1 pushed from $2. crane would look into the configuration of an artifact, which has none.
+# Reads all of what $1 pushed from $2. crane would look into the configuration of an artifact, which has none, and unpack
+# what ctr calls compressed and is not.
 midway_reads() {
     case "$1" in
     oras) oras_pull_midway "$2" ;;
+    ctr) skopeo_pull_midway "$2" ;;
     *) crane validate --insecure --remote "$2" ;;
     esac
 }
@@ -94,7 +96,8 @@ ends_well() {
 # What $1 pulled has digest $2, as a node sees it.
 midway_digest_is() {
     local node
-    node="$(others "$(cat "$WORK/killed")" | head -n 1)"
+    # Not `head`, which would end `others` by a signal when it is faster.
+    node="$(others "$(cat "$WORK/killed")" | sed -n 1p)"
     expect_equal "$2" "$(crane digest --insecure "$(api "$node")/midway/$1:1")" "digest of what $1 pulled"
 }
 

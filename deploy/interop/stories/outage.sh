@@ -105,7 +105,7 @@ pulls_were_right() {
     local others
     others="$(cat "$WORK"/outage.pulls.* | cut -d ' ' -f 2- | grep -vxE '200 whole|503|(200|000) broken' || true)"
     expect_equal "other answers: $others" 'other answers: ' pulls
-    cat "$WORK"/outage.pulls.* | grep -qE ' (503|200 broken)$'
+    grep -qE ' (503|200 broken)$' "$WORK"/outage.pulls.*
 }
 
 outage_ledger_reads() { ledger_reads_with_crane "$WORK/outage.ledger" "${NODES[@]}"; }
