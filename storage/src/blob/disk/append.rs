@@ -9,12 +9,15 @@ use proto::ObjectKey;
 use tempfile::NamedTempFile;
 use tokio::task::JoinHandle;
 
-use super::error::{blocking, failure, joined};
+use super::arriving::Arriving;
+use super::end::End;
+use super::error::{failure, joined};
 use super::folder::Folder;
-use super::parts::{self, Part};
+use super::parts;
+use super::threads::Threads;
 use super::writeback::Writeback;
 use crate::blob::body::begun;
-use crate::blob::{BlobsError, ByteStream};
+use crate::blob::{BlobsError, ByteStream, Position};
 
 /// Bytes that are gathered before they are written: few switches between threads, and little memory
 /// for a transfer, which holds this much twice.
@@ -24,41 +27,40 @@ const GATHER_BYTES: usize = 1024 * 1024;
 pub(super) async fn append(
     folder: &Arc<Folder>,
     object: ObjectKey,
-    offset: u64,
+    at: Position,
     parts_max: usize,
     body: ByteStream,
-) -> Result<u64, BlobsError> {
-    let place = Arc::clone(folder);
-    let (previous, count) = blocking(move || last_before(&place, object, offset)).await?;
-    let Some(body) = begun(body).await? else { return Ok(offset) };
+) -> Result<Position, BlobsError> {
+    let end = folder.blocking(move |folder| end_at(folder, object, at)).await?;
+    let Some(body) = begun(body).await? else { return Ok(end.position()) };
     // Decided on what the store has, whatever clients were told.
-    if count >= parts_max {
+    if end.count >= parts_max {
         return Err(BlobsError::TooManyParts);
     }
-    let place = Arc::clone(folder);
-    let file = blocking(move || place.temporary().map_err(failure)).await?;
-    let (file, length) = receive(file, body).await?;
-    let place = Arc::clone(folder);
-    blocking(move || {
+    let file = folder.blocking(|folder| folder.temporary().map_err(failure)).await?;
+    let arriving = Arriving::new(file, &folder.threads);
+    let (arriving, length) = receive(arriving, body, &folder.threads).await?;
+    let publish = move |folder: &Folder| {
+        let file = arriving.take().map_err(failure)?;
         file.as_file().sync_data().map_err(failure)?;
-        if parts::publish(&place, object, previous.as_ref(), file).map_err(failure)? {
-            return Ok(offset + length);
+        match parts::publish(folder, object, end, file, length).map_err(failure)? {
+            Some(end) => Ok(end.position()),
+            None => Err(BlobsError::Offset {
+                extent: End::of(folder, object).map_err(failure)?.position().extent,
+            }),
         }
-        Err(BlobsError::Offset { extent: parts::extent(&place, object).map_err(failure)? })
-    })
-    .await
+    };
+    folder.blocking(publish).await
 }
 
-/// The last part of `object`, which must end at `offset`, or none when it must have no parts; and
-/// how many there are.
-fn last_before(
-    folder: &Folder,
-    object: ObjectKey,
-    offset: u64,
-) -> Result<(Option<Part>, usize), BlobsError> {
-    let (last, count) = parts::last(folder, object).map_err(failure)?;
-    match last.as_ref().map_or(0, |part| part.end) {
-        extent if extent == offset => Ok((last, count)),
+/// The end of `object`, which must be at `at`.
+fn end_at(folder: &Folder, object: ObjectKey, at: Position) -> Result<End, BlobsError> {
+    if let Some(end) = End::told(folder, object, at).map_err(failure)? {
+        return Ok(end);
+    }
+    let end = End::of(folder, object).map_err(failure)?;
+    match end.position().extent {
+        extent if extent == at.extent => Ok(end),
         extent => Err(BlobsError::Offset { extent }),
     }
 }
@@ -67,42 +69,49 @@ fn last_before(
 /// the body, by hashing it for example, works beside the disk; and a slow body keeps no thread
 /// waiting.
 async fn receive(
-    file: NamedTempFile,
+    arriving: Arriving,
     mut body: ByteStream,
-) -> Result<(NamedTempFile, u64), BlobsError> {
+    threads: &Threads,
+) -> Result<(Arriving, u64), BlobsError> {
     let mut length = 0;
-    let mut writing = Writing::Idle(file);
+    let mut writing = Writing::Idle(arriving);
     let mut writeback = Writeback::default();
     loop {
         let piece = gather(&mut body).await.map_err(BlobsError::Body)?;
-        let file = writing.finish().await?;
+        let mut arriving = writing.finish().await?;
         if piece.is_empty() {
             writeback.finish().await?;
-            return Ok((file, length));
+            return Ok((arriving, length));
         }
-        writeback.keep_up(file.as_file(), length).await?;
+        let file = arriving.file().map_err(failure)?.as_file();
+        writeback.keep_up(file, length, threads).await?;
         length += piece.iter().map(|frame| frame.len() as u64).sum::<u64>();
-        writing = Writing::start(file, piece);
+        writing = Writing::start(arriving, piece, threads).await?;
     }
 }
 
 /// A file, or the write that has it. Dropped half way, the file is removed when the write ends.
 enum Writing {
-    Idle(NamedTempFile),
-    Busy(JoinHandle<io::Result<NamedTempFile>>),
+    Idle(Arriving),
+    Busy(JoinHandle<io::Result<Arriving>>),
 }
 
 impl Writing {
-    fn start(mut file: NamedTempFile, piece: Vec<Bytes>) -> Self {
-        Self::Busy(tokio::task::spawn_blocking(move || {
-            write(&mut file, &piece)?;
-            Ok(file)
-        }))
+    async fn start(
+        mut arriving: Arriving,
+        piece: Vec<Bytes>,
+        threads: &Threads,
+    ) -> Result<Self, BlobsError> {
+        let write = threads.start(move || {
+            write(arriving.file()?, &piece)?;
+            Ok(arriving)
+        });
+        Ok(Self::Busy(write.await?))
     }
 
-    async fn finish(self) -> Result<NamedTempFile, BlobsError> {
+    async fn finish(self) -> Result<Arriving, BlobsError> {
         match self {
-            Self::Idle(file) => Ok(file),
+            Self::Idle(arriving) => Ok(arriving),
             Self::Busy(write) => joined(write).await,
         }
     }

@@ -40,19 +40,12 @@ pub(super) fn failure(error: io::Error) -> BlobsError {
     }
 }
 
-/// Runs `work` on a thread that may block.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, BlobsError> + Send + 'static,
-) -> Result<T, BlobsError> {
-    tokio::task::spawn_blocking(work).await.map_err(not_run).flatten()
-}
-
 /// What came of `task`, which reads or writes on a thread that may block.
 pub(super) async fn joined<T>(task: JoinHandle<io::Result<T>>) -> Result<T, BlobsError> {
     task.await.map_err(not_run)?.map_err(failure)
 }
 
-/// A task panicked, or the process is shutting down.
-fn not_run(error: JoinError) -> BlobsError {
+/// What it means that work ended without an outcome: it panicked, or the process is shutting down.
+pub(super) fn not_run(error: JoinError) -> BlobsError {
     BlobsError::Unavailable(io::Error::other(error))
 }

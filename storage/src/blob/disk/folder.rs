@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use proto::limits::UPLOAD_LIFETIME;
@@ -12,6 +13,8 @@ use tempfile::NamedTempFile;
 
 use super::error::OpenError;
 use super::stale;
+use super::threads::{THREADS_MAX, Threads};
+use crate::blob::BlobsError;
 
 /// The file that marks a folder as an object store.
 const MARKER: &str = "roadstead-blobs";
@@ -26,6 +29,8 @@ const FORMAT: &str = "1";
 #[derive(Debug)]
 pub(super) struct Folder {
     root: PathBuf,
+    /// Those that work on it.
+    pub(super) threads: Threads,
 }
 
 impl Folder {
@@ -33,7 +38,7 @@ impl Folder {
     pub(super) fn open(root: &Path) -> Result<Self, OpenError> {
         let cannot = |error| OpenError::Io { folder: root.into(), error };
         fs::create_dir_all(root).map_err(cannot)?;
-        let folder = Self { root: root.into() };
+        let folder = Self { root: root.into(), threads: Threads::new(THREADS_MAX) };
         let found = match folder.marker().map_err(cannot)? {
             Some(found) => found,
             None if folder.is_foreign().map_err(cannot)? => {
@@ -47,6 +52,15 @@ impl Folder {
         folder.make_folders().map_err(cannot)?;
         stale::remove_abandoned(&folder, UPLOAD_LIFETIME).map_err(cannot)?;
         Ok(folder)
+    }
+
+    /// Does `work` in the folder, on a thread that may block.
+    pub(super) async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, BlobsError> + Send + 'static,
+    ) -> Result<T, BlobsError> {
+        let folder = Arc::clone(self);
+        self.threads.run(move || work(&folder)).await
     }
 
     /// The folder of the parts of `object`.

@@ -20,6 +20,8 @@
 //! no object. Such parts are found by listing the folders, as all that nobody needs any more is.
 
 mod append;
+mod arriving;
+mod end;
 mod error;
 mod folder;
 mod parts;
@@ -27,6 +29,7 @@ mod read;
 mod stale;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod writeback;
 
 use std::ops::Range;
@@ -40,7 +43,8 @@ use futures::stream::BoxStream;
 use proto::limits::UPLOAD_PARTS_MAX;
 use proto::{ClusterId, ObjectKey};
 
-use self::error::{blocking, failure};
+use self::end::End;
+use self::error::failure;
 use self::folder::Folder;
 use super::{Blobs, BlobsError, ByteStream, ClaimError, Position, Stale};
 
@@ -72,8 +76,7 @@ impl DiskBlobs {
 #[async_trait]
 impl Blobs for DiskBlobs {
     async fn claim(&self, cluster: ClusterId, may_bind: bool) -> Result<(), ClaimError> {
-        let folder = Arc::clone(&self.folder);
-        let owner = blocking(move || {
+        let owner = self.folder.blocking(move |folder| {
             let owner = folder.owner().map_err(failure)?;
             if owner.is_some() || !may_bind {
                 return Ok(owner);
@@ -94,19 +97,19 @@ impl Blobs for DiskBlobs {
         at: Position,
         body: ByteStream,
     ) -> Result<Position, BlobsError> {
-        let end = append::append(&self.folder, upload, at.extent, self.parts_max, body).await?;
-        Ok(Position::at(end))
+        append::append(&self.folder, upload, at, self.parts_max, body).await
     }
 
     async fn position(&self, upload: ObjectKey) -> Result<Position, BlobsError> {
-        self.extent(upload).await.map(Position::at)
+        let end = move |folder: &Folder| End::durable(folder, upload).map_err(failure);
+        Ok(self.folder.blocking(end).await?.position())
     }
 
     /// The parts of an upload are the object: there is nothing to do.
     async fn seal(&self, upload: ObjectKey, at: Position) -> Result<ObjectKey, BlobsError> {
-        match self.extent(upload).await? {
-            extent if extent == at.extent => Ok(upload),
-            extent => Err(BlobsError::Offset { extent }),
+        match self.position(upload).await? {
+            now if now.extent == at.extent => Ok(upload),
+            now => Err(BlobsError::Offset { extent: now.extent }),
         }
     }
 
@@ -124,8 +127,8 @@ impl Blobs for DiskBlobs {
     }
 
     async fn extent(&self, object: ObjectKey) -> Result<u64, BlobsError> {
-        let folder = Arc::clone(&self.folder);
-        blocking(move || parts::extent(&folder, object).map_err(failure)).await
+        let end = move |folder: &Folder| End::of(folder, object).map_err(failure);
+        Ok(self.folder.blocking(end).await?.position().extent)
     }
 
     async fn read(&self, object: ObjectKey, range: Range<u64>) -> Result<ByteStream, BlobsError> {
@@ -133,16 +136,15 @@ impl Blobs for DiskBlobs {
     }
 
     async fn delete(&self, object: ObjectKey) -> Result<(), BlobsError> {
-        let folder = Arc::clone(&self.folder);
-        blocking(move || parts::delete(&folder, object).map_err(failure)).await
+        let delete = move |folder: &Folder| parts::delete(folder, object).map_err(failure);
+        self.folder.blocking(delete).await
+    }
+
+    async fn probe(&self) -> Result<(), BlobsError> {
+        self.folder.blocking(|folder| folder.probe().map_err(failure)).await
     }
 
     fn stale(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>> {
         stale::stale(&self.folder, age).boxed()
-    }
-
-    async fn probe(&self) -> Result<(), BlobsError> {
-        let folder = Arc::clone(&self.folder);
-        blocking(move || folder.probe().map_err(failure)).await
     }
 }

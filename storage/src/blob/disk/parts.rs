@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use proto::ObjectKey;
 use tempfile::NamedTempFile;
 
+use super::end::End;
 use super::folder::{Folder, remove, sync_folder};
 
 /// A durable part, of at least one byte.
@@ -36,42 +37,32 @@ pub(super) fn parts(
     })
 }
 
-/// The last part of `object`, if there is an object, and how many there are.
-pub(super) fn last(folder: &Folder, object: ObjectKey) -> io::Result<(Option<Part>, usize)> {
-    parts(folder, object, 0).try_fold((None, 0), |(_, count), part| Ok((Some(part?), count + 1)))
-}
-
-/// Where `object` ends, in bytes, durably; 0 when there is none.
-pub(super) fn extent(folder: &Folder, object: ObjectKey) -> io::Result<u64> {
-    let (Some(last), _) = last(folder, object)? else { return Ok(0) };
-    // Whoever renamed the last part to its place may have died before it synced the folder.
-    sync_folder(&folder.shard(object))?;
-    Ok(last.end)
-}
-
-/// Makes a synced `file` the part of `object` that follows `previous`, or the first. Answers
-/// whether it is: not when the place was taken, or when the object was deleted meanwhile.
+/// Makes a synced `file` of `length` bytes the part of `object` that follows `end`. Answers the new
+/// end; `None` when the place was taken, or when the object was deleted meanwhile.
 pub(super) fn publish(
     folder: &Folder,
     object: ObjectKey,
-    previous: Option<&Part>,
+    end: End,
     file: NamedTempFile,
-) -> io::Result<bool> {
-    let path = folder.part(object, previous.map_or(0, |part| part.end));
+    length: u64,
+) -> io::Result<Option<End>> {
+    let start = end.position().extent;
+    let path = folder.part(object, start);
     match file.persist_noclobber(&path) {
         Ok(_) => {}
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
         Err(error) => return Err(error.error),
     }
-    if let Some(previous) = previous
+    if let Some(previous) = end.last
         && !previous.path.try_exists()?
     {
         // A delete has looked behind the previous part before this one was there: see `delete`.
         remove(&path)?;
-        return Ok(false);
+        return Ok(None);
     }
     sync_folder(&folder.shard(object))?;
-    Ok(true)
+    let last = Part { path, start, end: start + length };
+    Ok(Some(End { last: Some(last), count: end.count + 1 }))
 }
 
 /// Removes all parts of `object`.
@@ -114,7 +105,8 @@ fn delete_strays(folder: &Folder, object: ObjectKey) -> io::Result<()> {
     if is_changed { sync_folder(&shard) } else { Ok(()) }
 }
 
-fn part(folder: &Folder, object: ObjectKey, start: u64) -> io::Result<Option<Part>> {
+/// The part of `object` that starts at `start`, if there is one.
+pub(super) fn part(folder: &Folder, object: ObjectKey, start: u64) -> io::Result<Option<Part>> {
     let path = folder.part(object, start);
     match fs::metadata(&path) {
         // An empty file is what a broken file system leaves of a part.

@@ -12,9 +12,10 @@ use futures::{StreamExt as _, stream};
 use proto::ObjectKey;
 use tokio::sync::mpsc;
 
-use super::error::{blocking, failure};
+use super::error::failure;
 use super::folder::Folder;
 use super::parts::{Part, parts};
+use super::threads::Threads;
 use crate::blob::{BlobsError, ByteStream};
 
 /// Bytes of one frame: large enough that switching threads costs nothing beside copying.
@@ -32,10 +33,9 @@ pub(super) async fn read(
     if range.is_empty() {
         return Ok(stream::empty().boxed());
     }
-    let folder = Arc::clone(folder);
-    let source = blocking(move || Source::find(&folder, object, range)).await?;
+    let source = folder.blocking(move |folder| Source::find(folder, object, range)).await?;
     let (frames, received) = mpsc::channel(FRAMES_AHEAD);
-    tokio::spawn(send(source, frames));
+    tokio::spawn(send(source, frames, folder.threads.clone()));
     let received = stream::unfold(received, async |mut received| {
         received.recv().await.map(|frame| (frame, received))
     });
@@ -44,17 +44,16 @@ pub(super) async fn read(
 
 /// Sends all of `source`, then closes the channel. Threads are taken only while there is room for
 /// frames, so a reader that is slow keeps none waiting.
-async fn send(mut source: Source, frames: mpsc::Sender<io::Result<Bytes>>) {
+async fn send(mut source: Source, frames: mpsc::Sender<io::Result<Bytes>>, threads: Threads) {
     // No permit: nobody reads any more.
     while let Ok(permit) = frames.clone().reserve_owned().await {
-        let burst = tokio::task::spawn_blocking(move || source.send_burst(permit));
-        match burst.await {
+        match threads.run(move || Ok(source.send_burst(permit))).await {
             Ok(Some(rest)) => source = rest,
             Ok(None) => return,
-            Err(panic) => {
+            Err(error) => {
                 // A closed channel reads as the end; say that it is not. It fails only when nobody
                 // reads.
-                let _ = frames.send(Err(io::Error::other(panic))).await;
+                let _ = frames.send(Err(io::Error::other(error))).await;
                 return;
             }
         }

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use proto::ObjectKey;
 
-use super::error::{blocking, failure};
+use super::error::failure;
 use super::folder::{Folder, remove};
 use super::parts::owner;
 use crate::blob::{BlobsError, Stale};
@@ -24,12 +24,14 @@ pub(super) fn stale(
 ) -> impl Stream<Item = Result<Stale, BlobsError>> + Send + use<> {
     let folder = Arc::clone(folder);
     let found = async move {
-        let place = Arc::clone(&folder);
-        let cutoff = blocking(move || remove_abandoned(&place, age).map_err(failure)).await?;
+        let remove = move |folder: &Folder| remove_abandoned(folder, age).map_err(failure);
+        let cutoff = folder.blocking(remove).await?;
         // Nothing is as old as that.
         let shards = cutoff.map(|cutoff| folder.shards().map(move |shard| (shard, cutoff)));
-        let shards = stream::iter(shards.into_iter().flatten())
-            .then(|(shard, cutoff)| blocking(move || resting(&shard, cutoff).map_err(failure)));
+        let shards = stream::iter(shards.into_iter().flatten()).then(move |(shard, cutoff)| {
+            let folder = Arc::clone(&folder);
+            async move { folder.blocking(move |_| resting(&shard, cutoff).map_err(failure)).await }
+        });
         let objects = shards.map_ok(|objects| stream::iter(objects.into_iter().map(Ok)));
         Ok(objects.try_flatten().map_ok(Stale::Object))
     };

@@ -6,6 +6,7 @@ use std::io;
 use tokio::task::JoinHandle;
 
 use super::error::{failure, joined};
+use super::threads::Threads;
 use crate::blob::BlobsError;
 
 /// Bytes between the starts of two syncs: few enough that the disk is never idle, many enough that
@@ -22,14 +23,19 @@ pub(super) struct Writeback {
 impl Writeback {
     /// Starts a sync of the `written` bytes of `file` when enough came since the last, unless that
     /// still runs.
-    pub(super) async fn keep_up(&mut self, file: &File, written: u64) -> Result<(), BlobsError> {
+    pub(super) async fn keep_up(
+        &mut self,
+        file: &File,
+        written: u64,
+        threads: &Threads,
+    ) -> Result<(), BlobsError> {
         let is_due = written - self.started_at >= SYNC_BYTES;
         let is_busy = self.running.as_ref().is_some_and(|sync| !sync.is_finished());
         if is_due && !is_busy {
             self.finish().await?;
             self.started_at = written;
             let file = file.try_clone().map_err(failure)?;
-            self.running = Some(tokio::task::spawn_blocking(move || file.sync_data()));
+            self.running = Some(threads.start(move || file.sync_data()).await?);
         }
         Ok(())
     }
