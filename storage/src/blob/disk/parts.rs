@@ -1,9 +1,9 @@
 //! The parts of an object: finding, publishing and deleting them.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use proto::ObjectKey;
 use tempfile::NamedTempFile;
@@ -50,7 +50,11 @@ pub(super) fn publish(
     let path = folder.part(object, start);
     match file.persist_noclobber(&path) {
         Ok(_) => {}
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
+            if !replace_empty(folder, &path, error.file)? {
+                return Ok(None);
+            }
+        }
         Err(error) => return Err(error.error),
     }
     if let Some(previous) = end.last
@@ -65,6 +69,35 @@ pub(super) fn publish(
     Ok(Some(End { last: Some(last), count: end.count + 1 }))
 }
 
+/// Puts `file` in the place of an empty file at `path`, which a broken file system left of a part:
+/// it is none, and nothing else could ever be published there. Answers whether it did.
+///
+/// The place is never free meanwhile, and one writer at a time has the lock that looking and
+/// replacing takes; so a part that was published there stays. A lock that a crash leaves goes with
+/// other temporary files.
+fn replace_empty(folder: &Folder, path: &Path, file: NamedTempFile) -> io::Result<bool> {
+    let is_empty = || match fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.len() == 0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    };
+    let Some(name) = path.file_name().filter(|_| matches!(is_empty(), Ok(true))) else {
+        return Ok(false);
+    };
+    let lock = folder.tmp().join(name);
+    match File::options().write(true).create_new(true).open(&lock) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+        Err(error) => return Err(error),
+    }
+    let replaced = match is_empty() {
+        Ok(true) => file.persist(path).map(|_| true).map_err(|error| error.error),
+        outcome => outcome,
+    };
+    remove(&lock)?;
+    replaced
+}
+
 /// Removes all parts of `object`.
 ///
 /// An append that is under way may publish a part behind one that is removed here. It looks
@@ -72,15 +105,17 @@ pub(super) fn publish(
 /// is looked at after the removal: whichever comes second finds the part and removes it.
 pub(super) fn delete(folder: &Folder, object: ObjectKey) -> io::Result<()> {
     let mut doomed = parts(folder, object, 0).collect::<io::Result<Vec<_>>>()?;
-    if doomed.is_empty() {
+    let Some(end) = doomed.last().map(|part| part.end) else {
         return delete_strays(folder, object);
-    }
+    };
     while let Some(part) = doomed.pop() {
         remove(&part.path)?;
         for late in parts(folder, object, part.end) {
             doomed.push(late?);
         }
     }
+    // An empty file is no part, and would be in the way.
+    remove(&folder.part(object, end))?;
     sync_folder(&folder.shard(object))
 }
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, future, stream};
 use proto::limits::UPLOAD_PARTS_MAX;
 use tempfile::{TempDir, tempdir};
 
@@ -159,6 +159,29 @@ async fn an_object_is_as_old_as_its_newest_part_and_strays_are_found_like_one() 
     assert_eq!(stale().await.unwrap(), [Stale::Object(resting)]);
     assert_eq!(blobs.extent(growing).await.unwrap(), 2);
     assert_eq!(blobs.stale(Duration::MAX).try_collect::<Vec<_>>().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn an_empty_file_in_the_place_of_a_part_is_in_nobodys_way() {
+    let dir = tempdir().unwrap();
+    let blobs = DiskBlobs::open(dir.path()).unwrap();
+    let shard = blobs.folder.shard(OBJECT);
+    for before in ["", "abc"] {
+        let start = blobs.append(OBJECT, Position::START, body(before)).await.unwrap();
+        File::create(blobs.folder.part(OBJECT, start.extent)).unwrap();
+        assert_eq!(blobs.position(OBJECT).await.unwrap(), start);
+        let racers = [1, 2, 3].map(|n| blobs.append(OBJECT, start, body(&"x".repeat(n))));
+        let ends = future::join_all(racers).await.into_iter().filter_map(Result::ok);
+        let [end] = ends.collect::<Vec<_>>().try_into().expect("one wins");
+        assert_eq!(blobs.position(OBJECT).await.unwrap(), end);
+        File::create(blobs.folder.part(OBJECT, end.extent)).unwrap();
+        blobs.delete(OBJECT).await.unwrap();
+        assert_eq!(fs::read_dir(&shard).unwrap().count(), 0);
+    }
+    File::create(blobs.folder.part(OBJECT, 0)).unwrap();
+    blobs.abandon(OBJECT).await.unwrap();
+    assert_eq!(fs::read_dir(&shard).unwrap().count(), 0);
+    until_tmp_is_empty(&dir).await;
 }
 
 #[tokio::test]
