@@ -36,7 +36,7 @@ pub const TAGS_PER_DELETION_MAX: usize = 10_000;
 /// Most digests that one precondition of a change may list.
 pub const PRECONDITION_DIGESTS_MAX: usize = 64;
 
-/// Largest blob, in bytes: what ten thousand parts of a multipart upload may hold on S3 (5 TiB).
+/// Largest blob, in bytes: 5 TiB, beyond any layer, so that no upload is without end.
 pub const BLOB_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024 * 1024;
 
 /// Most parts (acknowledged chunks) that one upload may have: S3's limit, held on every store.
@@ -111,7 +111,8 @@ pub const PACE_PATIENCE: Duration = Duration::from_secs(60);
 pub const PACE_BYTES: usize = 64 * 1024;
 
 /// Transfers at once, unless the operator sets another number: at 4 MiB for each, 2 GiB of memory
-/// when all of them are as slow and as large as they may be.
+/// when all of them are as slow and as large as they may be. Parts of uploads to S3 come on top, out
+/// of a budget that all transfers share: see `storage/src/blob/s3/sizes.rs`.
 pub const TRANSFERS_DEFAULT: usize = 512;
 
 /// Transfers at once of one client address, unless the operator sets another number: a quarter of

@@ -29,7 +29,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 pub(super) enum Patience {
     /// For a little.
     Question,
-    /// For a part of at most 12 MiB, also over a slow line.
+    /// For a part, also over a slow line.
     Part,
     /// For a page of a list, which some stores gather slowly.
     Page,

@@ -11,17 +11,12 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::bucket::{Bucket, Condition, Multipart};
+use super::budget::{Budget, Part};
 use super::client::Patience;
 use super::cursor::Segment;
 use super::fresh;
-use super::sizes::part_bytes;
+use super::sizes::PARTS_IN_FLIGHT;
 use crate::blob::{BlobsError, ByteStream};
-
-/// Parts that are on their way at once; one more is being filled meanwhile.
-const PARTS_IN_FLIGHT: usize = 2;
-
-/// What is set aside for the first part of a body, in bytes.
-const FIRST_BYTES: usize = 64 * 1024;
 
 /// A body that was received whole, and is in the bucket but for its last piece. What it has written
 /// is removed when it is dropped.
@@ -32,7 +27,9 @@ pub(super) struct Draft {
     /// The object that is being written, unless it has no part yet.
     open: Option<Open>,
     /// What comes after that.
-    rest: Vec<u8>,
+    rest: Part,
+    /// The object whose index names the segments.
+    index: Option<ObjectKey>,
 }
 
 /// An object that is being written in parts.
@@ -46,54 +43,54 @@ struct Open {
 }
 
 impl Draft {
-    /// Receives `head` and then `body`, to its end. An object has at most `parts_max` parts.
+    /// Receives `body` to its end, after `head`. An object has at most `parts_max` parts.
     pub(super) async fn receive(
         bucket: Arc<Bucket>,
+        budget: &Budget,
         parts_max: u16,
-        head: Bytes,
+        head: Part,
         body: ByteStream,
     ) -> Result<Self, BlobsError> {
-        let mut draft = Self { bucket, segments: Vec::new(), open: None, rest: Vec::new() };
-        let mut body = Frames { body, next: head };
-        loop {
-            let size = part_bytes(draft.open.as_ref().map_or(0, |open| open.length));
-            // Most bodies are short; one that has filled a part will probably fill the next.
-            let start = if draft.open.is_some() { size } else { FIRST_BYTES };
-            let (part, is_last) = body.fill(Vec::with_capacity(start), size).await?;
-            if is_last {
-                draft.rest = part;
-                return Ok(draft);
-            }
-            draft.add(part).await?;
+        let mut draft = Self { bucket, segments: Vec::new(), open: None, rest: head, index: None };
+        let mut body = Frames { body, next: Bytes::new() };
+        while !body.fill(&mut draft.rest, budget).await? {
+            draft.add().await?;
             if draft.open.as_ref().is_some_and(|open| open.count >= parts_max) {
                 draft.complete().await?;
             }
         }
+        Ok(draft)
     }
 
     /// Writes the last piece: what is answered then holds the whole body.
     pub(super) async fn finish(&mut self) -> Result<&[Segment], BlobsError> {
-        let rest = mem::take(&mut self.rest);
         if self.open.is_some() {
-            self.add(rest).await?;
+            self.add().await?;
             self.complete().await?;
-        } else if !rest.is_empty() {
-            let key = fresh()?;
+        } else if self.rest.len() > 0 {
+            let (key, rest) = (fresh()?, mem::take(&mut self.rest));
             // Noted before it is written: an attempt that seems to fail may have an effect.
             self.segments.push(Segment { key, length: rest.len() as u64 });
             let name = self.bucket.keys.object(key);
+            let rest = rest.into_bytes();
             self.bucket.put(&name, rest, Condition::Always, Patience::Part).await?;
         }
         Ok(&self.segments)
     }
 
+    /// Notes that an index of `object` will name what was written.
+    pub(super) fn note_index(&mut self, object: ObjectKey) {
+        self.index = Some(object);
+    }
+
     /// Leaves what was written to whoever names it now.
     pub(super) fn keep(&mut self) -> Vec<Segment> {
+        self.index = None;
         mem::take(&mut self.segments)
     }
 
-    /// Sends a part on its way.
-    async fn add(&mut self, part: Vec<u8>) -> Result<(), BlobsError> {
+    /// Sends what was received on its way, as a part.
+    async fn add(&mut self) -> Result<(), BlobsError> {
         let open = match &mut self.open {
             Some(open) => open,
             None => {
@@ -110,11 +107,12 @@ impl Draft {
         while open.in_flight.len() >= PARTS_IN_FLIGHT {
             open.arrive().await?;
         }
+        let part = mem::take(&mut self.rest);
         open.length += part.len() as u64;
         open.count += 1;
         let (bucket, multipart, number) =
             (Arc::clone(&self.bucket), open.multipart.clone(), i32::from(open.count));
-        let part = Bytes::from(part);
+        let part = part.into_bytes();
         open.in_flight.spawn(async move { bucket.add(&multipart, number, part).await });
         Ok(())
     }
@@ -147,25 +145,37 @@ impl Open {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        let (open, segments) = (self.open.take(), mem::take(&mut self.segments));
+        let (open, index) = (self.open.take(), self.index.take());
+        let segments = mem::take(&mut self.segments);
         if open.is_none() && segments.is_empty() {
             return;
         }
         if let Ok(runtime) = Handle::try_current() {
             let bucket = Arc::clone(&self.bucket);
-            runtime.spawn(async move { remove(&bucket, open, &segments).await });
+            runtime.spawn(async move { remove(&bucket, open, index, &segments).await });
         }
     }
 }
 
-/// Removes what nothing names. What cannot be removed now only takes space until it is swept.
-async fn remove(bucket: &Bucket, open: Option<Open>, segments: &[Segment]) {
+/// Removes what nobody needs. What cannot be removed now only takes space until it is swept.
+async fn remove(
+    bucket: &Bucket,
+    open: Option<Open>,
+    index: Option<ObjectKey>,
+    segments: &[Segment],
+) {
     if let Some(mut open) = open {
         open.in_flight.shutdown().await;
         if let Err(error) = bucket.abort(&open.multipart).await {
             tracing::warn!(object = %open.multipart.key, %error, "parts could not be removed");
         }
         remove_object(bucket, open.multipart.key).await;
+    }
+    if let Some(object) = index
+        && let Err(error) = bucket.delete(&bucket.keys.index(object)).await
+    {
+        tracing::warn!(%object, %error, "an unneeded index could not be removed");
+        return;
     }
     for segment in segments {
         remove_object(bucket, segment.key).await;
@@ -186,30 +196,20 @@ struct Frames {
 }
 
 impl Frames {
-    /// The next `size` bytes, in `part`, and whether the body ends with them: only then there may
-    /// be fewer.
-    async fn fill(
-        &mut self,
-        mut part: Vec<u8>,
-        size: usize,
-    ) -> Result<(Vec<u8>, bool), BlobsError> {
+    /// Fills `part`. Answers whether the body ends with it: only then it may have bytes left.
+    async fn fill(&mut self, part: &mut Part, budget: &Budget) -> Result<bool, BlobsError> {
         loop {
             while self.next.is_empty() {
                 match self.body.next().await.transpose().map_err(BlobsError::Body)? {
                     Some(frame) => self.next = frame,
-                    None => return Ok((part, true)),
+                    None => return Ok(true),
                 }
             }
-            let wanted = size - part.len();
-            if wanted == 0 {
-                return Ok((part, false));
+            if part.left() == 0 {
+                return Ok(false);
             }
-            let frame = self.next.split_to(self.next.len().min(wanted));
-            if part.capacity() - part.len() < frame.len() {
-                // Twice as much each time, but never more than a part.
-                part.reserve_exact(wanted.min(part.len().max(frame.len())));
-            }
-            part.extend_from_slice(&frame);
+            let frame = self.next.split_to(self.next.len().min(part.left()));
+            part.extend(&frame, budget).await?;
         }
     }
 }

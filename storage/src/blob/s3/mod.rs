@@ -20,6 +20,7 @@
 //! What nobody needs is found by listing: `stale` says why nothing else is.
 
 mod bucket;
+mod budget;
 mod client;
 mod cursor;
 mod draft;
@@ -47,6 +48,7 @@ use proto::{ClusterId, ObjectKey};
 use tokio::sync::OnceCell;
 
 use self::bucket::Bucket;
+use self::budget::Budget;
 use self::client::Patience;
 use self::error::failure;
 use self::publish::Publisher;
@@ -69,6 +71,7 @@ pub struct S3Blobs {
 struct Store {
     bucket: Arc<Bucket>,
     publisher: Publisher,
+    budget: Budget,
     parts_max: u16,
     upload_parts_max: usize,
     presigned_for: Duration,

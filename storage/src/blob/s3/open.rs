@@ -8,9 +8,11 @@ use proto::ClusterId;
 use tokio::sync::OnceCell;
 
 use super::bucket::{Bucket, Condition};
+use super::budget::Budget;
 use super::client::Patience;
 use super::error::{Failed, reason, status};
 use super::publish::Publisher;
+use super::sizes::PARTS_IN_MEMORY;
 use super::{S3Blobs, S3OpenError, S3Settings, Store};
 use crate::blob::{BlobsError, ClaimError};
 
@@ -43,6 +45,7 @@ impl S3Blobs {
         let store = Store {
             bucket,
             publisher: Publisher::default(),
+            budget: Budget::new(PARTS_IN_MEMORY),
             parts_max: settings.parts_max,
             upload_parts_max: settings.upload_parts_max,
             presigned_for: settings.presigned_for,

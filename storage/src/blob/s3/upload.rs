@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use proto::ObjectKey;
 
 use super::bucket::{Condition, Found};
+use super::budget::Part;
 use super::client::Patience;
 use super::cursor::{Cursor, Segment, encode_index, length};
 use super::draft::Draft;
@@ -46,15 +46,14 @@ impl Store {
         let tail = segments.pop_if(|last| may_replace && last.length < SEGMENT_MIN);
         replaced.extend(tail);
         let head = match tail {
-            Some(tail) => match self.bucket.get(&self.bucket.keys.object(tail.key)).await? {
-                Some(found) if found.bytes.len() as u64 == tail.length => found.bytes,
+            Some(tail) => match self.read_back(tail).await? {
+                Some(head) => head,
                 // The upload has ended meanwhile.
-                _ => return self.refuse(upload, at).await,
+                None => return self.refuse(upload, at).await,
             },
-            None => Bytes::new(),
+            None => Part::default(),
         };
-        let bucket = Arc::clone(&self.bucket);
-        let draft = Draft::receive(bucket, self.parts_max, head, body).await?;
+        let draft = self.receive(head, body).await?;
         let store = Arc::clone(self);
         let cursor = Cursor { tip: fresh_tip()?, segments, replaced };
         // The body is whole: from here on it is added, whether or not the caller waits for it.
@@ -65,6 +64,19 @@ impl Store {
             Ok(Err(error)) => Err(error),
             Err(error) => Err(BlobsError::Unavailable(error.into())),
         }
+    }
+
+    /// The bytes of `tail`, which is small; `None` when they are gone.
+    async fn read_back(&self, tail: Segment) -> Result<Option<Part>, BlobsError> {
+        let head = Part::with_room_for(tail.length, &self.budget).await?;
+        let found = self.bucket.get(&self.bucket.keys.object(tail.key)).await?;
+        let found = found.filter(|found| found.bytes.len() as u64 == tail.length);
+        Ok(found.map(|found| head.filled(found.bytes.into())))
+    }
+
+    async fn receive(&self, head: Part, body: ByteStream) -> Result<Draft, BlobsError> {
+        let bucket = Arc::clone(&self.bucket);
+        Draft::receive(bucket, &self.budget, self.parts_max, head, body).await
     }
 
     /// Adds what `draft` holds to `cursor`, and makes that the upload's, if `before` still is.
@@ -105,21 +117,28 @@ impl Store {
         if now != Position::START {
             return Err(BlobsError::Offset { extent: now.extent });
         }
-        let bucket = Arc::clone(&self.bucket);
-        let mut draft = Draft::receive(bucket, self.parts_max, Bytes::new(), body).await?;
+        let mut draft = self.receive(Part::default(), body).await?;
         let store = Arc::clone(self);
         let sealing = async move {
             let segments = draft.finish().await?.to_vec();
             if segments.is_empty() {
-                return Ok((upload, 0));
+                return Ok((draft, upload, 0));
             }
             let extent = length(&segments);
             let cursor = Cursor { tip: fresh_tip()?, segments, replaced: Vec::new() };
+            if cursor.segments.len() > 1 {
+                draft.note_index(cursor.object());
+            }
             let object = store.seal_cursor(&cursor).await?;
-            draft.keep();
-            Ok((object, extent))
+            Ok((draft, object, extent))
         };
-        tokio::spawn(sealing).await.map_err(|error| BlobsError::Unavailable(error.into()))?
+        let sealed: Result<_, BlobsError> =
+            tokio::spawn(sealing).await.map_err(|error| BlobsError::Unavailable(error.into()))?;
+        // Whoever takes the object has the draft. When the caller is gone nobody has, and the
+        // draft goes with all that it has written.
+        let (mut draft, object, extent) = sealed?;
+        draft.keep();
+        Ok((object, extent))
     }
 
     /// See [`crate::Blobs::seal`].

@@ -1,0 +1,220 @@
+//! The object store on S3, when what is between it and us does not behave.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test panics")]
+
+#[path = "support/fake_s3.rs"]
+mod fake_s3;
+
+use std::fs;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, future, stream};
+use proto::ObjectKey;
+use storage::blob::{S3Blobs, S3Settings};
+use storage::{Blobs, BlobsError};
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+
+use fake_s3::{EMPTY_LIST, FakeS3, Request};
+
+const OBJECT: ObjectKey = ObjectKey::from_random(7);
+
+/// A proxy that does not find the store answers as if everything were gone, but for the code.
+#[tokio::test]
+async fn a_404_that_is_not_the_stores_is_an_outage_and_says_of_nothing_that_it_is_gone() {
+    for page in ["<html><body>no such route</body></html>", ""] {
+        let server = FakeS3::start(move |request, _| {
+            if request.is_list() {
+                return EMPTY_LIST.into();
+            }
+            let head = format!("HTTP/1.1 404 Not Found\r\ncontent-length: {}\r\n\r\n", page.len());
+            let body = if request.method == "HEAD" { "" } else { page };
+            [head.as_bytes(), body.as_bytes()].concat()
+        })
+        .await;
+        let blobs = S3Blobs::open(&server.settings()).await.unwrap();
+        let outcomes = [
+            blobs.extent(OBJECT).await.map(|_| ()),
+            blobs.read(OBJECT, 0..1).await.map(drop),
+            blobs.position(OBJECT).await.map(|_| ()),
+            blobs.presign(OBJECT, 1).await.map(|_| ()),
+            blobs.delete(OBJECT).await,
+            blobs.abandon(OBJECT).await,
+        ];
+        for outcome in outcomes {
+            assert!(matches!(outcome, Err(BlobsError::Unavailable(_))), "{outcome:?}");
+        }
+    }
+}
+
+/// Whether an object is there, the answer to a HEAD alone does not tell.
+#[tokio::test]
+async fn what_a_store_itself_does_not_find_is_gone() {
+    let server = FakeS3::start(|request, _| match &*request.method {
+        "HEAD" => b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".into(),
+        _ if request.is_list() => EMPTY_LIST.into(),
+        _ => no_such_key(),
+    })
+    .await;
+    let blobs = S3Blobs::open(&server.settings()).await.unwrap();
+    assert_eq!(blobs.extent(OBJECT).await.unwrap(), 0);
+    let missing = blobs.presign(OBJECT, 1).await;
+    assert!(matches!(missing, Err(BlobsError::Missing(OBJECT))), "{missing:?}");
+}
+
+/// A long read over a line that breaks now and then is not lost, as long as something comes.
+#[tokio::test]
+async fn a_read_goes_on_however_often_it_breaks_and_over_a_short_outage() {
+    const LENGTH: usize = 20_000;
+    const PIECE: usize = 1000;
+    let content: Vec<u8> = (0..=250).cycle().take(LENGTH).collect();
+    let whole = content.clone();
+    let server = FakeS3::start(move |request, before| {
+        if request.is_list() {
+            return EMPTY_LIST.into();
+        }
+        // More failures in a row than a request is repeated.
+        if (5..12).contains(&before) {
+            return UNAVAILABLE.into();
+        }
+        let range = request.header("range").and_then(|range| range.strip_prefix("bytes="));
+        let (start, end) = range.and_then(|range| range.split_once('-')).unwrap();
+        let [start, end] = [start, end].map(|at| at.parse::<usize>().unwrap());
+        assert!(start == 0 || request.header("if-match") == Some("\"tag\""));
+        let length = end + 1 - start;
+        let head = format!(
+            "HTTP/1.1 206 Partial Content\r\ncontent-length: {length}\r\netag: \"tag\"\r\n\
+             content-range: bytes {start}-{end}/{LENGTH}\r\n\r\n"
+        );
+        [head.as_bytes(), &content[start..start + length.min(PIECE)]].concat()
+    })
+    .await;
+    let blobs = S3Blobs::open(&server.settings()).await.unwrap();
+    let read = blobs.read(OBJECT, 0..LENGTH as u64).await.unwrap();
+    let read = read.try_collect::<Vec<Bytes>>().await.expect("goes on").concat();
+    assert!(read == whole);
+}
+
+/// An outage's worth of failures leaves each later request as many attempts as the first.
+#[tokio::test]
+async fn what_has_failed_uses_up_no_attempts_of_what_comes_later() {
+    let server = FakeS3::start(|_, _| UNAVAILABLE.into()).await;
+    let blobs = S3Blobs::open(&server.settings()).await.unwrap();
+    let asked = (0..60).map(|key| blobs.position(ObjectKey::from_random(key)));
+    assert!(future::join_all(asked).await.iter().all(Result::is_err));
+    let before = server.requests().len();
+    blobs.position(OBJECT).await.unwrap_err();
+    assert_eq!(server.requests().len() - before, 5);
+}
+
+/// Whoever leaves while the end of a body is written takes the object with him: nobody else knows
+/// of it.
+#[tokio::test]
+async fn an_object_whose_caller_is_gone_is_removed() {
+    let server = FakeS3::start(|request, _| match &*request.method {
+        "PUT" => b"HTTP/1.1 200 OK\r\netag: \"tag\"\r\ncontent-length: 0\r\n\r\n".into(),
+        "DELETE" => b"HTTP/1.1 204 No Content\r\n\r\n".into(),
+        _ if request.is_list() => EMPTY_LIST.into(),
+        _ => no_such_key(),
+    })
+    .await;
+    let blobs = S3Blobs::open(&server.settings()).await.unwrap();
+    let (ends, has_ended) = oneshot::channel();
+    let frames = [Bytes::from_static(b"some bytes"), Bytes::new()];
+    let mut ends = Some(ends);
+    let body = stream::iter(frames).inspect(move |frame| {
+        if frame.is_empty() {
+            ends.take().unwrap().send(()).unwrap();
+        }
+    });
+    let put = blobs.put(OBJECT, body.map(Ok).boxed());
+    let outcome = future::select(put, has_ended).await;
+    assert!(matches!(outcome, future::Either::Right(_)), "the end is still to be written");
+    drop(outcome);
+    let removed = async {
+        loop {
+            let requests = server.requests();
+            let written = requests.iter().find(|request| request.method == "PUT");
+            let is_removed = |put: &Request| {
+                let path = |request: &Request| request.target.split('?').next().map(str::to_owned);
+                let mut deleted = requests.iter().filter(|request| request.method == "DELETE");
+                deleted.any(|delete| path(delete) == path(put))
+            };
+            if written.is_some_and(is_removed) {
+                return;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(60), removed).await.expect("it is removed");
+}
+
+/// Where credentials come from that nobody sets: each case in a process with its own environment.
+#[tokio::test]
+async fn credentials_come_from_the_environment_or_a_profile() {
+    let server = FakeS3::start(|request, _| match &*request.method {
+        "HEAD" => b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n".into(),
+        _ => EMPTY_LIST.into(),
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let profiles = dir.path().join("credentials");
+    let profile = "[default]\naws_access_key_id = profiled\naws_secret_access_key = secret\n";
+    fs::write(&profiles, profile).unwrap();
+    let profiles = profiles.to_str().unwrap();
+    let variables = [("AWS_ACCESS_KEY_ID", "variable"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+    let said = open_in_a_process(&server, &variables).await;
+    assert!(said.contains("X-Amz-Credential=variable%2F"), "{said}");
+    let said = open_in_a_process(&server, &[("AWS_SHARED_CREDENTIALS_FILE", profiles)]).await;
+    assert!(said.contains("X-Amz-Credential=profiled%2F"), "{said}");
+    let said = open_in_a_process(&server, &[]).await;
+    assert!(said.contains("there are no credentials for the bucket bucket"), "{said}");
+}
+
+#[tokio::test]
+async fn credentials_that_cannot_be_fetched_now_do_not_end_a_node() {
+    let server = FakeS3::start(|_, _| UNAVAILABLE.into()).await;
+    let role = format!("{}/role", server.endpoint);
+    let said = open_in_a_process(&server, &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &role)]).await;
+    assert!(said.contains("opened"), "{said}");
+    assert!(server.requests().iter().any(|request| request.target == "/role"));
+}
+
+/// What [`opens_with_what_the_environment_says`] says in a process with these variables.
+async fn open_in_a_process(server: &FakeS3, variables: &[(&str, &str)]) -> String {
+    let mut child = tokio::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "opens_with_what_the_environment_says", "--ignored", "--nocapture"]);
+    child.env_clear().env("HOME", "/nonexistent").env("AWS_EC2_METADATA_DISABLED", "true");
+    child.env(ENDPOINT, &server.endpoint).envs(variables.iter().copied());
+    let output = child.output().await.unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Tells a process that [`open_in_a_process`] started where the store is.
+const ENDPOINT: &str = "ROADSTEAD_TEST_ENDPOINT";
+
+#[tokio::test]
+#[ignore = "is run by others, in an environment of their own"]
+#[expect(clippy::print_stdout, reason = "that is how it tells")]
+async fn opens_with_what_the_environment_says() {
+    let Ok(endpoint) = std::env::var(ENDPOINT) else { return };
+    let settings = S3Settings {
+        endpoint: Some(endpoint),
+        region: Some("test".to_owned()),
+        path_style: true,
+        ..S3Settings::new("bucket")
+    };
+    match S3Blobs::open(&settings).await {
+        Err(refused) => println!("{refused}"),
+        Ok(blobs) => println!("opened, {:?}", blobs.presign(OBJECT, 10).await),
+    }
+}
+
+const UNAVAILABLE: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+
+fn no_such_key() -> Vec<u8> {
+    let body = "<Error><Code>NoSuchKey</Code><Message>gone</Message></Error>";
+    let length = body.len();
+    format!("HTTP/1.1 404 Not Found\r\ncontent-length: {length}\r\n\r\n{body}").into()
+}
