@@ -1,6 +1,7 @@
 //! One bucket, and the few things that are asked of it.
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
     ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, ServerSideEncryption,
@@ -95,6 +96,20 @@ impl Bucket {
     pub(super) async fn head(&self, key: &str) -> Result<Option<u64>, BlobsError> {
         match self.client.head_object().bucket(&self.name).key(key).send().await {
             Ok(answer) => Ok(answer.content_length.and_then(|length| u64::try_from(length).ok())),
+            // An answer to a HEAD does not say who gave it: perhaps a proxy.
+            Err(error) if status(&error) == Some(404) => self.length_told_by_a_read(key).await,
+            Err(error) => Err(failure(&error)),
+        }
+    }
+
+    /// What [`Bucket::head`] asks, of a request whose refusal says what is not there.
+    async fn length_told_by_a_read(&self, key: &str) -> Result<Option<u64>, BlobsError> {
+        let first = self.client.get_object().bucket(&self.name).key(key).range("bytes=0-0");
+        match first.send().await {
+            Ok(answer) => {
+                let range = answer.content_range.unwrap_or_default();
+                Ok(range.rsplit('/').next().and_then(|length| length.parse().ok()))
+            }
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(failure(&error)),
         }
@@ -232,7 +247,8 @@ impl Bucket {
             .send()
             .await;
         match aborted {
-            Err(error) if status(&error) != Some(404) => Err(failure(&error)),
+            // It was completed, or ended before.
+            Err(error) if error.code() != Some("NoSuchUpload") => Err(failure(&error)),
             _ => Ok(()),
         }
     }

@@ -26,7 +26,7 @@ pub enum S3OpenError {
     )]
     NoCredentials(String),
     /// The store does not let us in.
-    #[error("{place} refuses these credentials for the bucket {bucket}: {reason}")]
+    #[error("these credentials do not do for the bucket {bucket} at {place}: {reason}")]
     Denied {
         /// The bucket.
         bucket: String,
@@ -55,9 +55,11 @@ pub(super) fn status<E>(error: &Failed<E>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }
 
-/// Whether the key is not there, in a bucket that is. An answer to a HEAD has no code.
+/// Whether the key is not there, in a bucket that is. A store says so with its code: any other 404
+/// may come from a proxy that does not find the store. (The SDK calls one without a body
+/// `NotFound`, which is what a HEAD gets.)
 pub(super) fn is_absent<E: ProvideErrorMetadata>(error: &Failed<E>) -> bool {
-    status(error) == Some(404) && matches!(error.code(), None | Some("NoSuchKey" | "NotFound"))
+    status(error) == Some(404) && error.code() == Some("NoSuchKey")
 }
 
 /// What `error` means when the store was to read or write.
