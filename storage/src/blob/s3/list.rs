@@ -91,7 +91,8 @@ impl Bucket {
                 _ => Next::End,
             };
             let uploads = page.uploads.unwrap_or_default().into_iter();
-            let uploads = uploads.filter(|upload| upload.initiated.map(moment) <= Some(cutoff));
+            let is_old = |begun| moment(begun) <= cutoff;
+            let uploads = uploads.filter(|upload| upload.initiated.is_some_and(is_old));
             let uploads = uploads.filter_map(|upload| {
                 Some(Multipart { key: Keys::key_of(&upload.key?)?, id: upload.upload_id? })
             });
