@@ -119,7 +119,9 @@ pub trait Blobs: Send + Sync + 'static {
     /// When the store fails; then some of it may be left.
     async fn abandon(&self, upload: ObjectKey) -> Result<(), BlobsError>;
 
-    /// How many bytes of `object` are there; 0 when there is no such object.
+    /// How many bytes of `object` are there; 0 when there is no such object. Of an object of very
+    /// many pieces a store may look at some only: one that lost others of them is then found to be
+    /// whole, until it is read.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,24 +1,32 @@
 //! One bucket, and the few things that are asked of it.
 
+use std::io;
+
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
     ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, ServerSideEncryption,
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use proto::ObjectKey;
+use tokio::time::timeout;
 
 use super::S3Settings;
 use super::client::{Patience, client};
 use super::error::{failure, is_absent, status};
 use super::keys::Keys;
+use super::sizes::SEGMENT_MIN;
 use crate::blob::BlobsError;
 use crate::blob::s3::Encryption;
 
 /// What every byte on its way to the store is checked with: all stores know it, and processors
 /// compute it fast.
 const CHECKSUM: ChecksumAlgorithm = ChecksumAlgorithm::Crc32C;
+
+/// Largest object that is read whole, in bytes: a segment that is read back has fewer than 5 MiB,
+/// and the longest cursor, of ten thousand segments, some 600 KiB.
+const SMALL_MAX: u64 = SEGMENT_MIN;
 
 /// A bucket.
 #[derive(Debug)]
@@ -86,10 +94,20 @@ impl Bucket {
             Err(error) => return Err(failure(&error)),
         };
         let etag = answer.e_tag.unwrap_or_default();
-        let bytes = tokio::time::timeout(super::READ_IDLE_MAX, answer.body.collect()).await;
-        let bytes = bytes.map_err(|late| BlobsError::Unavailable(late.into()))?;
-        let bytes = bytes.map_err(|broken| BlobsError::Unavailable(broken.into()))?;
-        Ok(Some(Found { bytes: bytes.into_bytes(), etag }))
+        let mut body = answer.body;
+        let mut bytes = BytesMut::new();
+        let broken = |error| Err(BlobsError::Unavailable(error));
+        loop {
+            match timeout(super::READ_IDLE_MAX, body.try_next()).await {
+                Ok(Ok(Some(frame))) => bytes.extend_from_slice(&frame),
+                Ok(Ok(None)) => return Ok(Some(Found { bytes: bytes.freeze(), etag })),
+                Ok(Err(error)) => return broken(error.into()),
+                Err(late) => return broken(late.into()),
+            }
+            if bytes.len() as u64 > SMALL_MAX {
+                return broken(io::Error::other(format!("{key} is larger than anything like it")));
+            }
+        }
     }
 
     /// How many bytes the object under `key` has; `None` when there is none.

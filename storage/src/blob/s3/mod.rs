@@ -28,6 +28,7 @@ mod error;
 mod keys;
 mod list;
 mod open;
+mod piece;
 mod publish;
 mod read;
 mod settings;

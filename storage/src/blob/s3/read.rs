@@ -1,27 +1,23 @@
-//! Reading: a stream that goes on where the store broke it off.
+//! Reading objects, of one piece or of several, and removing them.
 
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use aws_sdk_s3::error::ProvideErrorMetadata as _;
-use aws_sdk_s3::primitives::ByteStream as Body;
-use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use proto::ObjectKey;
-use tokio::time::timeout;
 
-use super::bucket::Bucket;
+use super::Store;
 use super::cursor::{Segment, decode_index, length};
-use super::error::{failure, is_absent, status};
-use super::{READ_IDLE_MAX, Store};
+use super::piece::Piece;
 use crate::blob::{BlobsError, ByteStream};
 
-/// How often a read goes on after it was broken off.
-const RESUMPTIONS: u32 = 8;
 /// Segments that are asked after or removed at once.
 const AT_ONCE: usize = 8;
+/// Segments that are asked after to tell whether an object is there: of ten thousand all would take
+/// longer than whoever asks waits.
+const PROBES: usize = 64;
 
 impl Store {
     /// See [`crate::Blobs::read`].
@@ -74,22 +70,23 @@ impl Store {
         Ok(frames.boxed())
     }
 
-    /// See [`crate::Blobs::extent`]. An object with an index ends where its first missing segment
-    /// would begin.
+    /// See [`crate::Blobs::extent`]. An object with an index ends where the first segment begins
+    /// that is found missing, of those that are asked after.
     pub(super) async fn extent(&self, object: ObjectKey) -> Result<u64, BlobsError> {
         if let Some(length) = self.bucket.head(&self.bucket.keys.object(object)).await? {
             return Ok(length);
         }
         let Some(segments) = self.index(object).await? else { return Ok(0) };
-        let found =
-            stream::iter(segments.clone())
-                .map(|segment| async move {
-                    self.bucket.head(&self.bucket.keys.object(segment.key)).await
-                })
-                .buffered(AT_ONCE);
-        let found: Vec<Option<u64>> = found.try_collect().await?;
-        let whole = segments.iter().zip(found).take_while(|(s, found)| *found == Some(s.length));
-        Ok(whole.map(|(segment, _)| segment.length).sum())
+        let asked: Vec<_> = probes(segments.len()).map(|at| (at, segments[at])).collect();
+        let lost = stream::iter(asked)
+            .map(|(at, segment)| async move {
+                let found = self.bucket.head(&self.bucket.keys.object(segment.key)).await?;
+                Ok::<_, BlobsError>((found != Some(segment.length)).then_some(at))
+            })
+            .buffered(AT_ONCE);
+        let lost: Vec<Option<usize>> = lost.try_collect().await?;
+        let whole = lost.into_iter().flatten().next().unwrap_or(segments.len());
+        Ok(length(&segments[..whole]))
     }
 
     /// See [`crate::Blobs::delete`]. The pieces of an object with an index stay: an upload that was
@@ -147,87 +144,26 @@ fn within(segments: &[Segment], range: Range<u64>) -> VecDeque<Next> {
     pieces
 }
 
-/// A range of one object of the bucket that is being read.
-struct Piece {
-    bucket: Arc<Bucket>,
-    key: ObjectKey,
-    left: Range<u64>,
-    etag: String,
-    body: Body,
-    resumptions: u32,
+/// Which of `count` segments are asked after: the first, the last, and some evenly between.
+fn probes(count: usize) -> impl Iterator<Item = usize> {
+    let most = count.min(PROBES);
+    (0..most).map(move |nth| nth * (count - 1) / (most - 1).max(1))
 }
 
-impl Piece {
-    async fn open(
-        bucket: &Arc<Bucket>,
-        key: ObjectKey,
-        range: Range<u64>,
-    ) -> Result<Self, BlobsError> {
-        let (body, etag) = get(bucket, key, &range, None).await?;
-        let bucket = Arc::clone(bucket);
-        Ok(Self { bucket, key, left: range, etag, body, resumptions: 0 })
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// The next bytes; none at the end of the range.
-    async fn next(&mut self) -> io::Result<Option<Bytes>> {
-        while !self.left.is_empty() {
-            let broken = match timeout(READ_IDLE_MAX, self.body.next()).await {
-                Ok(Some(Ok(frame))) if frame.is_empty() => continue,
-                Ok(Some(Ok(frame))) if frame.len() as u64 <= self.left.end - self.left.start => {
-                    self.left.start += frame.len() as u64;
-                    return Ok(Some(frame));
-                }
-                Ok(Some(Ok(_))) => "it sent more than it was asked for".to_owned(),
-                Ok(Some(Err(error))) => error.to_string(),
-                Ok(None) => "it ended early".to_owned(),
-                Err(_) => "nothing came for too long".to_owned(),
-            };
-            self.resume(broken).await?;
+    #[test]
+    fn of_many_segments_some_are_asked_after_and_of_few_all() {
+        for count in [0, 1, 2, 3, PROBES] {
+            assert!(probes(count).eq(0..count), "{count}");
         }
-        Ok(None)
-    }
-
-    async fn resume(&mut self, broken: String) -> io::Result<()> {
-        self.resumptions += 1;
-        let object = self.key;
-        if self.resumptions > RESUMPTIONS {
-            return Err(io::Error::other(format!("reading {object} kept breaking off: {broken}")));
+        for count in [PROBES + 1, 1000, 10_000] {
+            let asked: Vec<_> = probes(count).collect();
+            assert_eq!((asked.len(), asked[0], asked[PROBES - 1]), (PROBES, 0, count - 1));
+            let most = count.div_ceil(PROBES - 1);
+            assert!(asked.windows(2).all(|pair| (1..=most).contains(&(pair[1] - pair[0]))));
         }
-        tracing::debug!(%object, at = self.left.start, broken, "a read goes on");
-        let got = get(&self.bucket, object, &self.left, Some(&self.etag)).await;
-        (self.body, self.etag) = got.map_err(io::Error::other)?;
-        Ok(())
     }
-}
-
-/// Asks for `range`, of the object as `etag` names it.
-async fn get(
-    bucket: &Bucket,
-    key: ObjectKey,
-    range: &Range<u64>,
-    etag: Option<&str>,
-) -> Result<(Body, String), BlobsError> {
-    let answer = bucket
-        .client
-        .get_object()
-        .bucket(&bucket.name)
-        .key(bucket.keys.object(key))
-        .range(format!("bytes={}-{}", range.start, range.end - 1))
-        .set_if_match(etag.map(str::to_owned))
-        .send()
-        .await;
-    let answer = match answer {
-        Ok(answer) => answer,
-        // Out of range, or another object than it was.
-        Err(error) if is_absent(&error) || matches!(status(&error), Some(412 | 416)) => {
-            tracing::debug!(object = %key, code = error.code(), "not there");
-            return Err(BlobsError::Missing(key));
-        }
-        Err(error) => return Err(failure(&error)),
-    };
-    // The store answers with less when the object is shorter.
-    if answer.content_length.map(i64::cast_unsigned) != Some(range.end - range.start) {
-        return Err(BlobsError::Missing(key));
-    }
-    Ok((answer.body, answer.e_tag.unwrap_or_default()))
 }
