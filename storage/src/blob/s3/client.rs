@@ -5,7 +5,9 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::interceptors::InterceptorContext;
-use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction, RetryConfig};
+use aws_sdk_s3::config::retry::{
+    ClassifyRetry, RetryAction, RetryConfig, RetryPartition, TokenBucket,
+};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, Config, Credentials, StalledStreamProtectionConfig};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
@@ -91,6 +93,7 @@ pub(super) async fn client(settings: &S3Settings) -> Client {
                 .with_initial_backoff(PAUSE)
                 .with_max_backoff(PAUSE_MAX),
         )
+        .retry_partition(retries())
         .retry_classifier(TooManyRequests)
         // Attempts have deadlines of their own, and so has each frame of what is read.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
@@ -101,6 +104,13 @@ pub(super) async fn client(settings: &S3Settings) -> Client {
         config = config.endpoint_url(endpoint);
     }
     Client::from_conf(config.build())
+}
+
+/// What repeating costs: nothing. The SDK's own quota, shared by all clients of the process, is won
+/// back by successes only, so that an outage would use it up, and every failure after it be final
+/// at once. Attempts, pauses and deadlines bound how much is repeated.
+fn retries() -> RetryPartition {
+    RetryPartition::custom("roadstead").token_bucket(TokenBucket::unlimited()).build()
 }
 
 /// Repeats what was refused with 429, which the SDK does only for codes that it knows.
