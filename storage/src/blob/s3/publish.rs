@@ -44,8 +44,7 @@ impl Publisher {
         if self.is_conditional(bucket).await? {
             replace(bucket, &key, cursor, before).await
         } else {
-            let lock = usize::from(upload.to_string().as_bytes()[0]) % LOCKS;
-            let _turn = self.locks[lock].lock().await;
+            let _turn = self.locks[lock_of(upload)].lock().await;
             look_and_replace(bucket, &key, cursor, before).await
         }
     }
@@ -54,6 +53,11 @@ impl Publisher {
     pub(super) async fn is_conditional(&self, bucket: &Bucket) -> Result<bool, BlobsError> {
         self.conditional.get_or_try_init(|| find_out(bucket)).await.copied()
     }
+}
+
+/// The lock of `upload`: keys are random, so that the first digits tell uploads apart.
+fn lock_of(upload: ObjectKey) -> usize {
+    usize::from_str_radix(&upload.shard(), 16).unwrap_or_default() % LOCKS
 }
 
 /// Writes where both conditions must hold, and where each must not.
@@ -130,5 +134,18 @@ fn is_cursor(now: Option<&Found>, cursor: &Cursor) -> Result<bool, BlobsError> {
     match now {
         Some(found) => Ok(Cursor::decode(&found.bytes)?.tip == cursor.tip),
         None => Ok(false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn uploads_are_spread_over_all_locks() {
+        let uploads = (0..256).map(|first| ObjectKey::from_random(first << 120));
+        assert_eq!(uploads.map(lock_of).collect::<BTreeSet<_>>(), (0..LOCKS).collect());
     }
 }
