@@ -1,20 +1,22 @@
 //! Opening: finding out what is wrong with a bucket before anybody relies on it, and whose it is.
 
+use std::error::Error as _;
 use std::str;
 use std::sync::{Arc, OnceLock};
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
 use proto::ClusterId;
 use tokio::sync::OnceCell;
 
 use super::bucket::{Bucket, Condition};
-use super::budget::Budget;
 use super::client::Patience;
 use super::error::{Failed, reason, status};
+use super::budget::Budget;
 use super::publish::Publisher;
-use super::sizes::PARTS_IN_MEMORY;
 use super::{S3Blobs, S3OpenError, S3Settings, Store};
 use crate::blob::{BlobsError, ClaimError};
+use super::sizes::PARTS_IN_MEMORY;
 
 /// Objects that are looked at to tell whether a store is new.
 const LOOK: i32 = 10;
@@ -45,9 +47,9 @@ impl S3Blobs {
         let store = Store {
             bucket,
             publisher: Publisher::default(),
-            budget: Budget::new(PARTS_IN_MEMORY),
             parts_max: settings.parts_max,
             upload_parts_max: settings.upload_parts_max,
+            budget: Budget::new(PARTS_IN_MEMORY),
             presigned_for: settings.presigned_for,
             unclaimed: OnceLock::new(),
             claimed: OnceCell::new(),
@@ -73,15 +75,18 @@ where
     let bucket = bucket.to_owned();
     let SdkError::ServiceError(_) = error else {
         let reason = reason(error);
-        // The chain of credentials has no error type that is public.
-        if reason.contains("credential") {
-            return Some(S3OpenError::NoCredentials(bucket));
-        }
-        return matches!(error, SdkError::ConstructionFailure(_)).then_some(S3OpenError::Refused {
-            bucket,
-            place,
-            reason,
-        });
+        return match credentials_error(error) {
+            Some(CredentialsError::CredentialsNotLoaded(_)) => {
+                Some(S3OpenError::NoCredentials(bucket))
+            }
+            Some(CredentialsError::InvalidConfiguration(_)) => {
+                Some(S3OpenError::Denied { bucket, place, reason })
+            }
+            // Whoever gives credentials out may only be down.
+            Some(_) => None,
+            None => matches!(error, SdkError::ConstructionFailure(_))
+                .then_some(S3OpenError::Refused { bucket, place, reason }),
+        };
     };
     match (status(error), error.code()) {
         (_, Some("NoSuchBucket")) => Some(S3OpenError::NoBucket { bucket, place }),
@@ -90,6 +95,21 @@ where
         (Some(300..500), _) => Some(S3OpenError::Refused { bucket, place, reason: reason(error) }),
         _ => None,
     }
+}
+
+/// Why there were no credentials to sign a request with, if that is why it failed.
+fn credentials_error<E>(error: &Failed<E>) -> Option<&CredentialsError>
+where
+    E: std::error::Error + 'static,
+{
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(found) = cause.downcast_ref() {
+            return Some(found);
+        }
+        source = cause.source();
+    }
+    None
 }
 
 impl Store {
