@@ -9,11 +9,12 @@ use std::io;
 use std::time::Duration;
 
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_s3::types::ServerSideEncryption;
 use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::{SinkExt as _, StreamExt as _, TryStreamExt as _, stream};
 use proto::{ClusterId, ObjectKey};
-use storage::blob::{ClaimError, Position, S3Blobs, S3OpenError, S3Settings, Stale};
+use storage::blob::{ClaimError, Encryption, Position, S3Blobs, S3OpenError, S3Settings, Stale};
 use storage::conformance::blobs::{self, Races};
 use storage::{Blobs, BlobsError, ByteStream};
 use tokio::time::timeout;
@@ -30,6 +31,28 @@ async fn minio_does_all_that_an_object_store_must() {
 #[tokio::test]
 async fn garage_does_all_that_an_object_store_must() {
     suite("garage", Races::LastCounts).await;
+}
+
+#[tokio::test]
+async fn everything_is_encrypted_as_the_operator_says() {
+    let server = S3Server::start("minio").await;
+    let settings = S3Settings { encryption: Encryption::Aes256, ..server.settings("encrypted") };
+    let blobs = S3Blobs::open(&settings).await.unwrap();
+    let upload = ObjectKey::from_random(1);
+    let at = blobs.append(upload, Position::START, zeros(20)).await.unwrap();
+    let at = blobs.append(upload, at, zeros(1)).await.unwrap();
+    let object = blobs.seal(upload, at).await.unwrap();
+    let client = client(&settings);
+    let names = left(&settings).await;
+    // Two segments, an index and a cursor.
+    assert_eq!(names.len(), 4, "{names:?}");
+    for name in names {
+        let head = client.head_object().bucket(&settings.bucket).key(&name).send().await.unwrap();
+        assert_eq!(head.server_side_encryption(), Some(&ServerSideEncryption::Aes256), "{name}");
+    }
+    let read = blobs.read(object, 0..at.extent).await.unwrap();
+    let read = read.try_collect::<Vec<Bytes>>().await.unwrap().concat();
+    assert!(read.len() as u64 == at.extent && read.iter().all(|byte| *byte == 0));
 }
 
 async fn suite(kind: &'static str, races: Races) {

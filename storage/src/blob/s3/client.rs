@@ -129,3 +129,35 @@ impl ClassifyRetry for TooManyRequests {
         "too many requests"
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use aws_sdk_s3::presigning::PresigningConfig;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_bucket_stands_in_the_host_or_in_the_path() {
+        let credentials = S3Credentials { access_key: "key".into(), secret_key: "secret".into() };
+        for (endpoint, path_style, expected) in [
+            (Some("https://s3.example"), false, "https://images.s3.example/objects/1?"),
+            (Some("https://s3.example"), true, "https://s3.example/images/objects/1?"),
+            (None, false, "https://images.s3.eu-central-1.amazonaws.com/objects/1?"),
+            (None, true, "https://s3.eu-central-1.amazonaws.com/images/objects/1?"),
+        ] {
+            let settings = S3Settings {
+                endpoint: endpoint.map(str::to_owned),
+                region: Some("eu-central-1".to_owned()),
+                path_style,
+                credentials: Some(credentials.clone()),
+                ..S3Settings::new("images")
+            };
+            let request = client(&settings).await.get_object().bucket("images").key("objects/1");
+            let lifetime = PresigningConfig::expires_in(Duration::from_secs(300)).unwrap();
+            let url = request.presigned(lifetime).await.unwrap().uri().to_owned();
+            assert!(url.starts_with(expected), "{url}");
+        }
+    }
+}

@@ -49,8 +49,8 @@ use proto::{ClusterId, ObjectKey};
 use tokio::sync::OnceCell;
 
 use self::bucket::Bucket;
-use self::budget::Budget;
 use self::client::Patience;
+use self::budget::Budget;
 use self::error::failure;
 use self::publish::Publisher;
 use super::{Blobs, BlobsError, ByteStream, ClaimError, Position, Stale, Tip};
@@ -72,8 +72,8 @@ pub struct S3Blobs {
 struct Store {
     bucket: Arc<Bucket>,
     publisher: Publisher,
-    budget: Budget,
     parts_max: u16,
+    budget: Budget,
     upload_parts_max: usize,
     presigned_for: Duration,
     /// The cluster that the store must be found to belong to before it is used, when it could not
