@@ -20,12 +20,12 @@ impl Image {
     /// The artifact with this number, which refers to the manifest `subject` of so many bytes, as a
     /// signature does.
     pub fn signature(number: u64, subject: &Digest, size: usize) -> Self {
-        let subject = format!(
-            r#""artifactType":"{}","subject":{{"mediaType":"{}","digest":"{subject}","size":{size}}},"#,
-            Self::SIGNATURE_TYPE,
-            MediaType::OCI_MANIFEST,
-        );
-        Self::of(number, vec![layer(number + 1, 512)], &subject)
+        let media_type = MediaType::OCI_MANIFEST;
+        let subject =
+            format!(r#"{{"mediaType":"{media_type}","digest":"{subject}","size":{size}}}"#);
+        let kind = Self::SIGNATURE_TYPE;
+        let fields = format!(r#""artifactType":"{kind}","subject":{subject},"#);
+        Self::of(number, vec![layer(number + 1, 512)], &fields)
     }
 
     /// The type of artifact that signatures have.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::docker::Ask;
 
 /// What must have happened in a sweep, beside answers to each kind of request.
-const MUST_HAPPEN: [&str; 34] = [
+const MUST_HAPPEN: [&str; 35] = [
     "faults: node killed",
     "faults: long outage",
     "faults: all nodes killed",
@@ -36,6 +36,7 @@ const MUST_HAPPEN: [&str; 34] = [
     "requests: finished twice",
     "requests: two hands in one upload",
     "requests: finished and cancelled at once",
+    "requests: put and deleted at once",
     "lists: further pages",
     "manifests deleted",
     "blobs deleted",

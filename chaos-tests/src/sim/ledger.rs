@@ -109,9 +109,9 @@ pub(crate) enum Source {
 /// What can be the case with an item, from what is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum May {
-    BeThere,
-    BeAbsent,
-    BeEither,
+    There,
+    Absent,
+    Either,
 }
 
 /// A request that is under way.
@@ -252,9 +252,9 @@ impl Ledger {
             is_unasked(changes, &look) || is_undead
         };
         match (is_lost(changes, &look(false)).is_some(), is_known_to_be_absent) {
-            (true, _) => May::BeThere,
-            (false, true) => May::BeAbsent,
-            (false, false) => May::BeEither,
+            (true, _) => May::There,
+            (false, true) => May::Absent,
+            (false, false) => May::Either,
         }
     }
 

@@ -207,8 +207,8 @@ impl Simulation<'_> {
         }
     }
 
-    /// What follows when the cluster has healed: writes go on through every node, and also while one
-    /// is down; then everything is looked for.
+    /// What follows when the cluster has healed: writes go on through every node, and also while
+    /// one is down; then everything is looked for.
     fn finish(&mut self, on_tick: &impl Fn(Duration)) -> Result<()> {
         let nodes = self.plan.node_names();
         self.push_through(nodes.clone(), "after everything has healed", on_tick)?;

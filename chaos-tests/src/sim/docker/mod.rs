@@ -151,7 +151,8 @@ impl Docker {
             62..=63 => self.list_repositories().await,
             64..=68 => self.delete_tag(&tag).await,
             69..=72 => self.delete_image().await,
-            73..=84 => self.scratch().await,
+            73..=82 => self.scratch().await,
+            83..=84 => self.put_and_delete_at_once().await,
             85..=88 => self.mount().await,
             89 => self.finish_and_cancel_at_once().await,
             90..=93 => self.sign().await,
@@ -175,6 +176,20 @@ impl Docker {
         tokio::time::sleep(pause).await;
     }
 
+    /// Sends a request through any node.
+    async fn send(&mut self, request: Request<Bytes>) -> Option<Answer> {
+        let node = self.node();
+        let by = format!("{} through {node}", self.name);
+        let called = self.records.history.call();
+        match send(&node, request).await {
+            Ok(response) => Some(Answer { by, called, response }),
+            Err(Lost { .. }) => {
+                self.records.chronicle.count("answers: none");
+                None
+            }
+        }
+    }
+
     /// Sends a request through any node. `situation` is asked when the answer has come, with the
     /// time at which the request was sent.
     async fn ask(
@@ -183,34 +198,24 @@ impl Docker {
         request: Request<Bytes>,
         situation: impl FnOnce(&Ledger, u64) -> Situation,
     ) -> Option<Answer> {
-        let node = self.node();
-        let by = format!("{} through {node}", self.name);
-        let called = self.records.history.call();
-        match send(&node, request).await {
-            Ok(response) => {
-                let situation = situation(&self.records.ledger, called);
-                let says = self.records.check(&by, ask, situation, &response);
-                says.then_some(Answer { by, called, response })
-            }
-            Err(Lost { .. }) => {
-                self.records.chronicle.count("answers: none");
-                None
-            }
-        }
+        let answer = self.send(request).await?;
+        let situation = situation(&self.records.ledger, answer.called);
+        let says = self.records.check(&answer.by, ask, situation, &answer.response);
+        says.then_some(answer)
     }
 
     /// Asks for `item`, and writes down whether it is there. Content by digest may come from a node
     /// that has lost its cluster.
     async fn ask_for(&mut self, ask: Ask, item: &Item, request: Request<Bytes>) -> Option<Answer> {
-        let about = item.clone();
-        let answer = self
-            .ask(ask, request, move |ledger, called| {
-                ledger.may(&about, called, Source::Digest).into()
-            })
-            .await?;
-        let is_there = answer.status() != StatusCode::NOT_FOUND;
-        self.records.ledger.look(item, &answer.by, answer.called, is_there, Source::Digest);
-        Some(answer)
+        let answer = self.send(request).await?;
+        let Records { ledger, .. } = &self.records;
+        let situation = ledger.may(item, answer.called, Source::Digest).into();
+        if !answer.status().is_server_error() {
+            let is_there = answer.status() != StatusCode::NOT_FOUND;
+            ledger.look(item, &answer.by, answer.called, is_there, Source::Digest);
+        }
+        let says = self.records.check(&answer.by, ask, situation, &answer.response);
+        says.then_some(answer)
     }
 
     /// Asks to delete the item of `ticket`, and writes down what became of it; answers whether it

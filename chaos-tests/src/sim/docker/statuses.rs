@@ -94,9 +94,9 @@ pub(crate) enum Situation {
 impl From<May> for Situation {
     fn from(may: May) -> Self {
         match may {
-            May::BeThere => Self::There,
-            May::BeAbsent => Self::Absent,
-            May::BeEither => Self::Unsure,
+            May::There => Self::There,
+            May::Absent => Self::Absent,
+            May::Either => Self::Unsure,
         }
     }
 }

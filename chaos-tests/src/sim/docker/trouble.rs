@@ -7,10 +7,10 @@ use proto::{Algorithm, Digest};
 
 use super::manifests::put_manifest;
 use super::upload::{Upload, with_body};
-use super::{APP, Ask, Docker, Image, Situation, location, request};
+use super::{APP, Ask, Docker, Image, SCRATCH, Situation, location, request};
 use crate::image::layer;
 use crate::sim::http::{Lost, send};
-use crate::sim::ledger::{Deed, Item};
+use crate::sim::ledger::{Deed, Item, Ticket};
 
 /// Bytes of what two hands push.
 const LENGTH: usize = 3000;
@@ -127,18 +127,69 @@ impl Docker {
         let (finished, cancelled) =
             futures::future::join(send(&nodes[0], finish), send(&nodes[1], cancel)).await;
         self.records.chronicle.count("requests: finished and cancelled at once");
-        let status = |answer: Result<Response<Bytes>, Lost>| answer.ok().map(|a| a.status());
-        let (finished, cancelled) = (status(finished), status(cancelled));
-        match finished {
-            Some(StatusCode::CREATED) => self.records.ledger.done(&ticket),
-            Some(status) if status.is_client_error() => self.records.ledger.refused(&ticket),
-            Some(_) | None => {}
-        }
-        if (finished, cancelled) == (Some(StatusCode::CREATED), Some(StatusCode::NO_CONTENT)) {
+        let is_finished = self.settle(&ticket, Ask::Finish, &nodes[0], finished);
+        let is_cancelled = cancelled.is_ok_and(|answer| answer.status() == StatusCode::NO_CONTENT);
+        if is_finished && is_cancelled {
             let evidence = format!("{}: {digest} was finished and cancelled", self.name);
             self.records.chronicle.violated("I15 an upload ends once", evidence);
         }
         self.pull_blob(APP, &digest).await;
+    }
+
+    /// Puts a manifest with one hand and deletes a blob that it names with the other: one of them
+    /// comes too late.
+    pub(super) async fn put_and_delete_at_once(&mut self) {
+        let image = self.image_of_scratch();
+        if !self.push_blobs(SCRATCH, &image).await {
+            return;
+        }
+        let manifest = Item::manifest(SCRATCH, &image.digest());
+        let blob = Item::blob(SCRATCH, &image.blobs()[2].0);
+        let ledger = self.records.ledger.clone();
+        let put = ledger.begin(manifest.clone(), Deed::Put, &self.name);
+        let delete = ledger.begin(blob.clone(), Deed::Delete, &self.name);
+        let nodes = [self.node(), self.node()];
+        let (put_answer, delete_answer) = futures::future::join(
+            send(&nodes[0], put_manifest(&manifest.path(), &image)),
+            send(&nodes[1], request(Method::DELETE, &blob.path())),
+        )
+        .await;
+        self.records.chronicle.count("requests: put and deleted at once");
+        let is_put = self.settle(&put, Ask::PutManifest, &nodes[0], put_answer);
+        let is_deleted = self.settle(&delete, Ask::DeleteBlob, &nodes[1], delete_answer);
+        if is_put && is_deleted {
+            let evidence = format!("{manifest} was put, and {blob} deleted, which it names");
+            self.records.chronicle.violated("I4 manifests are complete", evidence);
+        }
+    }
+
+    /// An image that nobody else pushes, so that what is done to it stays.
+    fn image_of_scratch(&mut self) -> Image {
+        let number = self.fresh_number();
+        self.image(number)
+    }
+
+    /// Writes down what became of a request that was sent beside another; answers whether it is
+    /// done.
+    fn settle(
+        &self,
+        ticket: &Ticket,
+        ask: Ask,
+        node: &str,
+        answer: Result<Response<Bytes>, Lost>,
+    ) -> bool {
+        let by = format!("{} through {node}", self.name);
+        let Ok(response) = answer else { return false };
+        if !self.records.check(&by, ask, Situation::Unsure, &response) {
+            return false;
+        }
+        let is_done = response.status().is_success();
+        if is_done {
+            self.records.ledger.done(ticket);
+        } else {
+            self.records.ledger.refused(ticket);
+        }
+        is_done
     }
 
     /// Begins an upload and gives it up: it takes nothing more, and becomes nothing.

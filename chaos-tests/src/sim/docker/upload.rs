@@ -226,8 +226,8 @@ impl Docker {
         self.records.chronicle.count("requests: finished twice");
         let ticket = self.records.ledger.begin(item.clone(), Deed::Put, &self.name);
         let before = |ledger: &Ledger, _| match ledger.may_before(&ticket) {
-            May::BeThere => Situation::There,
-            May::BeAbsent | May::BeEither => Situation::Unsure,
+            May::There => Situation::There,
+            May::Absent | May::Either => Situation::Unsure,
         };
         let answer = self.ask(Ask::Finish, finish, before).await;
         match answer.map(|answer| answer.status()) {
