@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use openraft::ReadPolicy;
 use openraft::errors::{LinearizableReadError, RaftError};
-use proto::PeerAddress;
 use proto::pb::cluster as pb;
 use proto::pb::cluster::cluster_client::ClusterClient;
+use proto::{Mutant, PeerAddress};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::ReadError;
@@ -43,9 +43,14 @@ pub(crate) enum ReadIndex {
 /// Runs rounds for the readers that arrive, one after another, until `readers` closes.
 pub(crate) async fn run(inner: Arc<Inner>, mut readers: mpsc::Receiver<Reader>) {
     let mut round = Vec::new();
+    let mut before = None;
     while readers.recv_many(&mut round, READERS_MAX).await > 0 {
         let readers = std::mem::take(&mut round);
-        let index = inner.read_index().await;
+        let mut index = inner.read_index().await;
+        if Mutant::ReadIndexReused.is_active() {
+            index = index.or(before);
+            before = index;
+        }
         let inner = Arc::clone(&inner);
         // The next round need not wait until this node has applied what this one asks for.
         tokio::spawn(async move {

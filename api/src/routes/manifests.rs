@@ -7,8 +7,8 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use proto::limits::{MANIFEST_BYTES_MAX, TAGS_PER_PUSH_MAX};
 use proto::{
-    Algorithm, Answer, Command, Digest, Manifest, ManifestError, MediaType, MediaTypeError,
-    Reference, RepoName, Tag,
+    Algorithm, Answer, Command, Digest, Manifest, ManifestError, MediaType, MediaTypeError, Mutant,
+    Reference, Refusal, RepoName, Tag,
 };
 
 use super::CONTENT_DIGEST;
@@ -74,6 +74,9 @@ pub(super) async fn put(
         Reference::Tag(_) => Algorithm::Sha256,
     };
     let manifest = Manifest::parse(media_type, algorithm, content)?;
+    if Mutant::ReferencesCheckedEarly.is_active() {
+        check_early(registry, &repository, &manifest).await?;
+    }
     let (digest, subject) = (manifest.digest().clone(), manifest.subject().cloned());
     let mut response = pushed(&repository, &reference, &digest, subject.as_ref(), &tags);
     let sparse = registry.options.sparse;
@@ -86,6 +89,21 @@ pub(super) async fn put(
         warn(response.headers_mut(), &text);
     }
     Ok(response)
+}
+
+/// What only a decision can check: see [`Mutant::ReferencesCheckedEarly`].
+async fn check_early(
+    registry: &Registry,
+    repository: &RepoName,
+    manifest: &Manifest,
+) -> Result<(), Error> {
+    let view = registry.view().await?;
+    for link in manifest.blobs() {
+        if view.blob(repository, &link.digest)?.is_none() {
+            return Err(Error::Refused(Refusal::ReferencesUnknown(vec![link.digest.clone()])));
+        }
+    }
+    Ok(())
 }
 
 /// Deletes a manifest with all its tags, or one tag (distribution-spec, "Content Management"), when

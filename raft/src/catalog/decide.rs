@@ -1,11 +1,11 @@
 //! The rules: what a command changes, or why it may not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use proto::limits::TAGS_PER_DELETION_MAX;
 use proto::{
-    Answer, ClusterId, Command, Digest, Event, Link, Manifest, ObjectKey, Precondition, Reference,
-    Refusal, RepoName, Stamped, Tag,
+    Answer, ClusterId, Command, Digest, Event, Link, Manifest, Mutant, ObjectKey, Precondition,
+    Reference, Refusal, RepoName, Stamped, Tag,
 };
 
 use super::{View, nodes};
@@ -68,8 +68,11 @@ pub(crate) fn decide(view: &View, index: u64, entry: &Stamped) -> Result<Decisio
             Ok(decision)
         }
         Command::MountBlob { repository, from, digest } => {
-            let blob =
-                view.blob(from, digest)?.ok_or_else(|| Refusal::BlobUnknown(digest.clone()))?;
+            let found = match Mutant::MountUnchecked.is_active() {
+                true => view.blob_anywhere(digest)?,
+                false => view.blob(from, digest)?,
+            };
+            let blob = found.ok_or_else(|| Refusal::BlobUnknown(digest.clone()))?;
             link_blob(view, repository, digest, blob.size, blob.object, None)
         }
         Command::UnlinkBlob { repository, digest } => unlink_blob(view, repository, digest),
@@ -140,6 +143,9 @@ fn end_upload(
 
 /// Refuses what was given up, or is another blob than `digest`.
 fn check_free(view: &View, object: ObjectKey, digest: &Digest) -> Result<(), NotDecided> {
+    if Mutant::EndedUploadLinked.is_active() {
+        return Ok(());
+    }
     if view.is_orphan(object)? || view.blob_of(object)?.is_some_and(|held| held != *digest) {
         return Err(Refusal::UploadEnded(object).into());
     }
@@ -218,7 +224,10 @@ fn put_manifest(
         }
         Some(_) => {}
         None => {
-            let missing = missing_links(view, repository, manifest)?;
+            let mut missing = missing_links(view, repository, manifest)?;
+            if Mutant::ReferencesCheckedEarly.is_active() {
+                missing.clear();
+            }
             if let Some(example) = missing.first() {
                 if !sparse {
                     let missing = missing.into_iter().collect();
@@ -231,7 +240,11 @@ fn put_manifest(
             events.push(Event::ManifestPut { repository, manifest });
         }
     }
-    for tag in tags.iter().collect::<BTreeSet<_>>() {
+    let mut ordered: Vec<_> = tags.iter().collect::<BTreeSet<_>>().into_iter().collect();
+    if Mutant::MapOrderInDecide.is_active() {
+        ordered = tags.iter().collect::<HashSet<_>>().into_iter().collect();
+    }
+    for tag in ordered {
         let from = view.tag(repository, tag)?;
         if from.as_ref() != Some(digest) {
             let (repository, tag, to) = (repository.clone(), tag.clone(), digest.clone());

@@ -8,7 +8,7 @@ use futures::{Stream, StreamExt as _};
 use openraft::entry::RaftEntry as _;
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder as _};
-use proto::{Outcome, Stamped};
+use proto::{Mutant, Outcome, Stamped, Timestamp};
 use storage::{Batch, Kv, Space};
 
 use super::applied::Applied;
@@ -60,10 +60,18 @@ impl StateMachine {
                 None
             }
             EntryPayload::Normal(command) => {
-                applied.pass(command.when);
+                applied.pass(match Mutant::WallClockInDecide.is_active() {
+                    true => wall_clock(),
+                    false => command.when,
+                });
                 Some(self.apply_command(entry.index(), command, &applied, &mut batch)?)
             }
         };
+        if Mutant::AppliedBeforeRows.is_active() {
+            let mut early = Batch::new();
+            early.put(self.view.keys().applied(), applied.encode());
+            self.kv.write(Space::Catalog, early)?;
+        }
         batch.put(self.view.keys().applied(), applied.encode());
         self.kv.write(Space::Catalog, batch)?;
         self.applied = applied;
@@ -77,7 +85,9 @@ impl StateMachine {
         applied: &Applied,
         batch: &mut Batch,
     ) -> Result<Outcome, ReadError> {
-        if let Some(first) = self.view.answer(&command.request)? {
+        if let Some(first) = self.view.answer(&command.request)?
+            && !Mutant::RequestsRepeated.is_active()
+        {
             let request = command.request;
             tracing::debug!(index, %request, "a repeated request gets its first answer");
             return Ok(first);
@@ -154,7 +164,10 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         let old = self.view.keys().generation();
         let generation = offload(move || staged.make_current(old)).await?;
         self.view = View::of(Arc::<dyn Kv>::clone(&self.kv), generation);
-        self.applied = applied;
+        let before = std::mem::replace(&mut self.applied, applied);
+        if Mutant::MembershipNotInstalled.is_active() {
+            self.applied.membership = before.membership;
+        }
         self.answers = Answers::default();
         let index = self.applied.last.map(|last| last.index);
         tracing::info!(index, "a snapshot has taken the place of the catalog");
@@ -169,6 +182,13 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         }
         self.get_snapshot_builder().await.build_snapshot().await.map(Some)
     }
+}
+
+/// What a state machine must never ask for: see [`Mutant::WallClockInDecide`].
+#[expect(clippy::disallowed_methods, reason = "a fault that is put in on purpose")]
+fn wall_clock() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Timestamp::default().plus(since.unwrap_or_default())
 }
 
 fn copy(from: &mut FrozenRows, to: &mut StagedRows) -> io::Result<()> {

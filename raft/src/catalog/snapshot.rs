@@ -12,10 +12,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use openraft::RaftSnapshotBuilder;
+use proto::Mutant;
 use storage::{Batch, Kv, KvError, KvRead, Space};
 
 use super::applied::Applied;
-use super::keys::{self, Generation};
+use super::keys::{self, Generation, Table};
 use super::{View, machine};
 use crate::offload::offload;
 use crate::types::{SnapshotOf, TypeConfig};
@@ -53,6 +54,10 @@ impl FrozenRows {
         let skip = self.prefix.len();
         self.rows
             .scan(Space::Catalog, &self.next, &end, &mut |key, value| {
+                let is_answer = key.get(skip) == Some(&(Table::Answer as u8));
+                if is_answer && Mutant::SnapshotWithoutAnswers.is_active() {
+                    return ControlFlow::Continue(());
+                }
                 bytes += key.len() + value.len();
                 rows.push((Bytes::copy_from_slice(&key[skip..]), Bytes::copy_from_slice(value)));
                 if bytes < bytes_max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
@@ -164,7 +169,9 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     /// Makes what the view shows durable, which is what allows openraft to purge the log up to it.
     async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<CatalogSnapshot>> {
         let kv = Arc::clone(&self.kv);
-        offload(move || kv.flush().map_err(machine::broken)).await?;
+        if !Mutant::PurgedBeyondDurable.is_active() {
+            offload(move || kv.flush().map_err(machine::broken)).await?;
+        }
         let meta = Applied::read(&self.view).map_err(machine::broken)?.meta();
         let snapshot = CatalogSnapshot::Frozen(FrozenRows::new(&self.view));
         Ok(SnapshotOf { meta, snapshot })

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use openraft::OptionalSend;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
+use proto::Mutant;
 use storage::{Batch, Kv, KvError, Space};
 use tokio::sync::oneshot;
 
@@ -62,6 +63,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     /// # Durability
     /// The vote is durable when this returns, and with it all that was written before.
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        if Mutant::VoteNotPersisted.is_active() {
+            return Ok(());
+        }
         let mut batch = Batch::new();
         batch.put(keys::VOTE, vote.encode());
         self.write(batch)?;
@@ -103,6 +107,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             batch.put(keys::entry(entry.log_id.index), entry.encode());
         }
         self.write(batch)?;
+        if Mutant::AckBeforeFsync.is_active() {
+            flushed.io_completed(Ok(()));
+            return Ok(());
+        }
         self.kv.sync(Box::new(move |synced| flushed.io_completed(synced.map_err(io_error))));
         Ok(())
     }

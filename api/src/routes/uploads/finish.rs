@@ -4,7 +4,7 @@
 use axum::body::Body;
 use axum::response::Response;
 use http::request::Parts;
-use proto::{Algorithm, Digest, Hasher, ObjectKey, Refusal};
+use proto::{Algorithm, Digest, Hasher, Mutant, ObjectKey, Refusal};
 use storage::BlobsError;
 use storage::blob::Position;
 
@@ -38,7 +38,8 @@ pub(crate) async fn finish(
         }
         outcome => outcome?,
     };
-    if actual != digest {
+    let is_spared = whole.size < 100 && Mutant::SmallDigestUnchecked.is_active();
+    if actual != digest && !is_spared {
         if whole.is_repeated {
             return Err(out_of_step(registry, session).await?);
         }

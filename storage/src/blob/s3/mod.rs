@@ -49,8 +49,8 @@ use proto::{ClusterId, ObjectKey};
 use tokio::sync::OnceCell;
 
 use self::bucket::Bucket;
-use self::client::Patience;
 use self::budget::Budget;
+use self::client::Patience;
 use self::error::failure;
 use self::publish::Publisher;
 use super::{Blobs, BlobsError, ByteStream, ClaimError, Position, Stale, Tip};

@@ -10,13 +10,13 @@ use proto::ClusterId;
 use tokio::sync::OnceCell;
 
 use super::bucket::{Bucket, Condition};
+use super::budget::Budget;
 use super::client::Patience;
 use super::error::{Failed, reason, status};
-use super::budget::Budget;
 use super::publish::Publisher;
+use super::sizes::PARTS_IN_MEMORY;
 use super::{S3Blobs, S3OpenError, S3Settings, Store};
 use crate::blob::{BlobsError, ClaimError};
-use super::sizes::PARTS_IN_MEMORY;
 
 /// Objects that are looked at to tell whether a store is new.
 const LOOK: i32 = 10;

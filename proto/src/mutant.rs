@@ -1,0 +1,115 @@
+//! Faults that the program can be built with, so that its tests can be tested: whoever looks for
+//! bugs should find these.
+//!
+//! Without the feature `mutants`, which only the simulation has, none of them is part of the
+//! program: [`Mutant::is_active`] is a constant then.
+
+/// A fault, as its site in the program says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Mutant {
+    /// A vote is given and not written down.
+    VoteNotPersisted = 1,
+    /// Entries are acknowledged before they are synced.
+    AckBeforeFsync,
+    /// A read does not ask the leader how far it must see.
+    ReadWithoutBarrier,
+    /// A read goes back to the index of the round before, when no leader confirms another.
+    ReadIndexReused,
+    /// What a manifest names is looked for before it is proposed, and not when it is decided.
+    ReferencesCheckedEarly,
+    /// A snapshot lacks the answers that were given.
+    SnapshotWithoutAnswers,
+    /// A snapshot leaves the membership as it was.
+    MembershipNotInstalled,
+    /// A request that comes again is decided again.
+    RequestsRepeated,
+    /// That an entry is applied is written before its rows.
+    AppliedBeforeRows,
+    /// The log is purged up to where the catalog is not durable.
+    PurgedBeyondDurable,
+    /// A blob is mounted from a repository that does not have it.
+    MountUnchecked,
+    /// An upload that was given up can still become a blob.
+    EndedUploadLinked,
+    /// A chunk is taken wherever its upload stands.
+    ChunkAnywhere,
+    /// The digest of a small blob is not compared.
+    SmallDigestUnchecked,
+    /// Each node puts its own time into what it decides.
+    WallClockInDecide,
+    /// What is decided has the order of a hash map.
+    MapOrderInDecide,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: [Self; 16] = [
+        Self::VoteNotPersisted,
+        Self::AckBeforeFsync,
+        Self::ReadWithoutBarrier,
+        Self::ReadIndexReused,
+        Self::ReferencesCheckedEarly,
+        Self::SnapshotWithoutAnswers,
+        Self::MembershipNotInstalled,
+        Self::RequestsRepeated,
+        Self::AppliedBeforeRows,
+        Self::PurgedBeyondDurable,
+        Self::MountUnchecked,
+        Self::EndedUploadLinked,
+        Self::ChunkAnywhere,
+        Self::SmallDigestUnchecked,
+        Self::WallClockInDecide,
+        Self::MapOrderInDecide,
+    ];
+
+    /// Whether the program has this fault.
+    #[cfg(not(feature = "mutants"))]
+    #[inline]
+    pub const fn is_active(self) -> bool {
+        false
+    }
+
+    /// Whether the program has this fault.
+    #[cfg(feature = "mutants")]
+    pub fn is_active(self) -> bool {
+        active::is(self)
+    }
+
+    /// Gives the program this fault, in place of any other, from here on.
+    #[cfg(feature = "mutants")]
+    pub fn activate(self) {
+        active::set(self);
+    }
+}
+
+#[cfg(feature = "mutants")]
+mod active {
+    use std::sync::atomic::{AtomicU8, Ordering};
+
+    use super::Mutant;
+
+    /// The mutant that is active, as a number; 0 for none.
+    static ACTIVE: AtomicU8 = AtomicU8::new(0);
+
+    pub(super) fn is(mutant: Mutant) -> bool {
+        ACTIVE.load(Ordering::Relaxed) == mutant as u8
+    }
+
+    pub(super) fn set(mutant: Mutant) {
+        ACTIVE.store(mutant as u8, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_fault_is_active_unless_somebody_wants_it() {
+        for (position, mutant) in Mutant::ALL.into_iter().enumerate() {
+            assert_eq!(mutant as usize, position + 1, "{mutant:?}");
+            assert!(!mutant.is_active(), "{mutant:?}");
+        }
+    }
+}
