@@ -45,6 +45,11 @@ chaos: prerequisites ## Simulates 50 clusters that fail, each from a seed, and t
 	@for seed in 1 2 3; do "$(chaos)" meta --seed "$$seed"; done
 	@"$(chaos)" sweep --count 50 --jobs 2 $(ARGS)
 
+.PHONY: mutants
+mutants: prerequisites ## Puts faults into the program, one after the other: the simulation must find each.
+	@cargo build --workspace --bin chaos-tests --features chaos-tests/mutants
+	@"$(chaos)" mutants --jobs 2 $(ARGS)
+
 .PHONY: interop
 interop: build ## Plays the story of a cluster with the clients that people use, on an engine of its own.
 	@tools/prerequisites interop $(if $(findstring s3,$(ARGS)),s3)

@@ -2,6 +2,8 @@
 
 mod child;
 mod meta;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod run;
 mod sweep;
 
@@ -30,6 +32,10 @@ enum Command {
         /// Write the result as JSON.
         #[arg(long, conflicts_with = "trace")]
         json: bool,
+        /// Put a fault into the program.
+        #[cfg(feature = "mutants")]
+        #[arg(long)]
+        mutant: Option<String>,
     },
     /// Runs one seed, and tells what happened in it, in order.
     Explain {
@@ -43,6 +49,22 @@ enum Command {
         from: u64,
         /// How many seeds.
         #[arg(long, default_value_t = 50)]
+        count: u64,
+        /// How many run at a time.
+        #[arg(long, default_value_t = NonZeroUsize::MIN)]
+        jobs: NonZeroUsize,
+        /// For how many simulated seconds clients work and things go wrong.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
+    /// Puts faults into the program, one after the other, and runs seeds until each is found.
+    #[cfg(feature = "mutants")]
+    Mutants {
+        /// One fault instead of all.
+        #[arg(long)]
+        mutant: Option<String>,
+        /// How many seeds may pass until a fault is found.
+        #[arg(long, default_value_t = 200)]
         count: u64,
         /// How many run at a time.
         #[arg(long, default_value_t = NonZeroUsize::MIN)]
@@ -71,7 +93,16 @@ struct One {
 
 pub(crate) fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        #[cfg(not(feature = "mutants"))]
         Command::Run { one, trace, json } => run::run(one, trace, json),
+        #[cfg(feature = "mutants")]
+        Command::Run { one, trace, json, mutant } => {
+            mutants::activate(mutant.as_deref()).and_then(|()| run::run(one, trace, json))
+        }
+        #[cfg(feature = "mutants")]
+        Command::Mutants { mutant, count, jobs, seconds } => {
+            mutants::hunt_all(mutant.as_deref(), count, jobs, seconds)
+        }
         Command::Explain { one } => run::explain(one),
         Command::Sweep { from, count, jobs, seconds } => sweep::sweep(from, count, jobs, seconds),
         Command::Meta { one } => meta::meta(one),
