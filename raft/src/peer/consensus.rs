@@ -43,7 +43,7 @@ pub(crate) trait Consensus: Clone + Send + Sync + 'static {
     ) -> Result<TransferLeaderResponse<TypeConfig>, Fatal<TypeConfig>>;
 
     /// The last entry that this node knows to be committed.
-    fn committed(&self) -> Option<LogId>;
+    fn local_committed(&self) -> Option<LogId>;
 
     /// Begins to stage a snapshot.
     fn stage(&self) -> Self::Staged;
@@ -101,7 +101,7 @@ impl Consensus for RaftConsensus {
         self.raft.handle_transfer_leader(request).await
     }
 
-    fn committed(&self) -> Option<LogId> {
+    fn local_committed(&self) -> Option<LogId> {
         self.raft.metrics().borrow_watched().local_committed
     }
 

@@ -88,7 +88,7 @@ impl<C: Consensus> PeerService<C> {
     /// Refuses positions that cannot be in the same log as what this node knows to be committed.
     /// Openraft takes it for granted that no leader claims them.
     fn check_committed(&self, claims: impl IntoIterator<Item = LogId>) -> Result<(), Status> {
-        let Some(committed) = self.consensus.committed() else { return Ok(()) };
+        let Some(committed) = self.consensus.local_committed() else { return Ok(()) };
         let contradicts = |claim: &LogId| {
             claim.index <= committed.index && claim.leader_id.term > committed.leader_id.term
         };

@@ -115,7 +115,7 @@ impl Consensus for FakeRaft {
         Ok(Err(TransferLeaderError::LogNotFlushed { expected, actual: None }))
     }
 
-    fn committed(&self) -> Option<LogId> {
+    fn local_committed(&self) -> Option<LogId> {
         self.committed
     }
 
