@@ -111,8 +111,8 @@ pub const PACE_PATIENCE: Duration = Duration::from_secs(60);
 pub const PACE_BYTES: usize = 64 * 1024;
 
 /// Transfers at once, unless the operator sets another number: at 4 MiB for each, 2 GiB of memory
-/// when all of them are as slow and as large as they may be. Parts of uploads to S3 come on top, out
-/// of a budget that all transfers share: see `storage/src/blob/s3/sizes.rs`.
+/// when all of them are as slow and as large as they may be. Parts of uploads to S3 come on top,
+/// out of a budget that all transfers share: see `storage/src/blob/s3/sizes.rs`.
 pub const TRANSFERS_DEFAULT: usize = 512;
 
 /// Transfers at once of one client address, unless the operator sets another number: a quarter of

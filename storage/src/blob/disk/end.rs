@@ -36,8 +36,8 @@ impl End {
     }
 
     /// The end of `object`, if it is where `at` says: its tip tells of the last part, so that two
-    /// looks are enough. Parts are removed from the last to the first, so what is before one that is
-    /// there is there too.
+    /// looks are enough. Parts are removed from the last to the first, so what comes before one
+    /// that is there is there too.
     pub(super) fn told(
         folder: &Folder,
         object: ObjectKey,

@@ -69,8 +69,8 @@ impl Piece {
         Ok(None)
     }
 
-    /// Asks for what is left, after a break or another. That may fail as well: a store that was away
-    /// for a moment is given some.
+    /// Asks for what is left, after a break or another. That may fail as well: a store that is away
+    /// is given a moment.
     async fn resume(&mut self, mut broken: String) -> io::Result<()> {
         let object = self.key;
         loop {
