@@ -29,8 +29,8 @@ pub const MANIFEST_KEYS_MAX: usize = 50_000;
 /// Most tags that one push may set at once.
 pub const TAGS_PER_PUSH_MAX: usize = 64;
 
-/// Most tags that the deletion of one manifest deletes with it: keeps one decision well under an
-/// election timeout. A manifest may have more, which are then deleted before it.
+/// Most tags that the deletion of one manifest deletes with it: keeps one decision, of some 100 ms,
+/// well under an election timeout. A manifest may have more, which are then deleted before it.
 pub const TAGS_PER_DELETION_MAX: usize = 10_000;
 
 /// Most digests that one precondition of a change may list.
