@@ -240,7 +240,7 @@ impl Inner {
     }
 
     pub(crate) fn membership(&self) -> Membership {
-        self.metrics().membership_config.membership().clone()
+        self.raft.metrics().borrow_watched().membership_config.membership().clone()
     }
 
     /// Where the peers of `node` reach it.

@@ -38,8 +38,8 @@ pub(crate) enum Change {
 
 impl Outlook {
     /// The next change, if the membership is not as it should be. A change that was left half done
-    /// is finished first, whoever answers. None is begun of the voters that those which answer could
-    /// not agree on after it; when nobody was removed, nor one that they could not agree on before.
+    /// is finished first, whoever answers. None of the voters is begun that would leave those which
+    /// answer without a quorum, and beside removals none that they cannot agree on now.
     pub(crate) fn next(&self) -> Option<Change> {
         if let [_, last] = self.membership.get_joint_config().as_slice() {
             return Some(Change::Voters(last.clone()));
@@ -254,8 +254,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a leader knows: what it changes next, the nodes that answer can agree on, before
-        /// and after; and no change of one that answers comes before that of a silent one.
+        /// Whoever answers: the nodes that do can agree before and after, and none of them gives
+        /// up its vote before a silent one.
         #[test]
         fn surplus_voters_are_given_up_safely(
             ids in prop::collection::btree_set(1..12_u64, 1..9),

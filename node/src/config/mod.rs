@@ -95,8 +95,8 @@ pub struct Admin {
 /// The cluster.
 #[derive(Clone, Debug)]
 pub struct Cluster {
-    /// Peer addresses of a cluster to join, which a node asks also later when it hears of no leader;
-    /// none: found a cluster, while the data folder is new.
+    /// Peer addresses of a cluster to join, at which a node asks also later when it hears of no
+    /// leader; none: found a cluster, while the data folder is new.
     pub join: Vec<PeerAddress>,
     /// How many nodes shall vote; further ones are learners. What the leader has counts.
     pub voters: Voters,

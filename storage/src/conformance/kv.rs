@@ -63,8 +63,9 @@ pub fn reopening<K: Kv>(open: impl Fn() -> K) {
     }
 }
 
-/// Checks what a store keeps when the machine crashes. `fresh` gives a new, empty store, and `crash`
-/// the store as it is found after a crash at this moment, which lost as much as the engine may lose.
+/// Checks what a store keeps when the machine crashes. `fresh` gives a new, empty store, and
+/// `crash` the store as it is found after a crash at this moment, which lost as much as the engine
+/// may lose.
 ///
 /// # Panics
 /// When the engine breaks a promise.
