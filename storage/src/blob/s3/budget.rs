@@ -1,32 +1,69 @@
 //! The memory that uploads take on their way.
 
 use std::io;
-use std::sync::Arc;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::sizes::{FREE_BYTES, PART_BYTES};
+use super::sizes::{FREE_BYTES, PART_BYTES, PARTS_IN_FLIGHT};
 use crate::blob::BlobsError;
 
 /// What is set aside for the first bytes of a part.
 const FIRST_BYTES: usize = 64 * 1024;
 
+/// Buffers that are kept for the next part: all that one transfer needs. An allocator that got each
+/// of them anew would hold twice as many, since they are freed on other threads.
+const SPARE_MAX: usize = PARTS_IN_FLIGHT + 1;
+
 /// How many parts may be in memory at once, of all uploads of a node together.
 #[derive(Clone, Debug)]
-pub(super) struct Budget(Arc<Semaphore>);
+pub(super) struct Budget {
+    rooms: Arc<Semaphore>,
+    spare: Arc<Mutex<Vec<Vec<u8>>>>,
+}
 
 impl Budget {
     /// Room for so many parts.
     pub(super) fn new(parts: usize) -> Self {
-        Self(Arc::new(Semaphore::new(parts)))
+        Self { rooms: Arc::new(Semaphore::new(parts)), spare: Arc::default() }
     }
 
     /// Waits until there is room for a part. Whoever waits holds back its client; whoever holds
     /// room needs no more of it to end, so that it will be free again.
-    async fn room(&self) -> Result<OwnedSemaphorePermit, BlobsError> {
-        let room = Arc::clone(&self.0).acquire_owned().await;
-        room.map_err(|closed| BlobsError::Unavailable(io::Error::other(closed)))
+    async fn room(&self) -> Result<Room, BlobsError> {
+        let permit = Arc::clone(&self.rooms).acquire_owned().await;
+        let permit = permit.map_err(|closed| BlobsError::Unavailable(io::Error::other(closed)))?;
+        Ok(Room { _permit: permit, budget: self.clone() })
+    }
+
+    fn spare(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Room for one part.
+#[derive(Debug)]
+struct Room {
+    _permit: OwnedSemaphorePermit,
+    budget: Budget,
+}
+
+impl Room {
+    /// An empty buffer for a whole part.
+    fn buffer(&self) -> Vec<u8> {
+        let spare = self.budget.spare().pop();
+        spare.unwrap_or_else(|| Vec::with_capacity(PART_BYTES))
+    }
+
+    /// Keeps `buffer` for the next part.
+    fn keep(&self, mut buffer: Vec<u8>) {
+        let mut spare = self.budget.spare();
+        if buffer.capacity() == PART_BYTES && spare.len() < SPARE_MAX {
+            buffer.clear();
+            spare.push(buffer);
+        }
     }
 }
 
@@ -35,7 +72,7 @@ impl Budget {
 #[derive(Debug, Default)]
 pub(super) struct Part {
     bytes: Vec<u8>,
-    room: Option<OwnedSemaphorePermit>,
+    room: Option<Room>,
 }
 
 impl Part {
@@ -47,8 +84,9 @@ impl Part {
     }
 
     /// The same part, with `bytes` in the place of its own.
-    pub(super) fn filled(self, bytes: Vec<u8>) -> Self {
-        Self { bytes, ..self }
+    pub(super) fn filled(mut self, bytes: Vec<u8>) -> Self {
+        self.bytes = bytes;
+        self
     }
 
     /// How many bytes it has.
@@ -64,15 +102,18 @@ impl Part {
     /// Adds `frame`, for which it must have bytes left.
     pub(super) async fn extend(&mut self, frame: &[u8], budget: &Budget) -> Result<(), BlobsError> {
         let length = self.bytes.len() + frame.len();
-        if length > FREE_BYTES && self.room.is_none() {
-            self.room = Some(budget.room().await?);
-        }
-        if length > self.bytes.capacity() {
-            // Twice as much each time, and at last all that it may need.
-            let wanted = match length {
-                ..=FREE_BYTES => (2 * length).clamp(FIRST_BYTES, FREE_BYTES),
-                _ => PART_BYTES,
+        if length > FREE_BYTES && self.bytes.capacity() < PART_BYTES {
+            let room = match self.room.take() {
+                Some(room) => room,
+                None => budget.room().await?,
             };
+            let mut buffer = room.buffer();
+            buffer.extend_from_slice(&self.bytes);
+            self.bytes = buffer;
+            self.room = Some(room);
+        } else if length > self.bytes.capacity() {
+            // Twice as much each time.
+            let wanted = (2 * length).clamp(FIRST_BYTES, FREE_BYTES);
             self.bytes.reserve_exact(wanted - self.bytes.len());
         }
         self.bytes.extend_from_slice(frame);
@@ -82,6 +123,14 @@ impl Part {
     /// Its bytes, which give the room back when the last that has them drops them.
     pub(super) fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self)
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if let Some(room) = &self.room {
+            room.keep(mem::take(&mut self.bytes));
+        }
     }
 }
 
@@ -128,6 +177,21 @@ mod tests {
             assert!(part.bytes.capacity() <= PART_BYTES);
         }
         assert_eq!(part.len(), PART_BYTES);
+    }
+
+    #[tokio::test]
+    async fn a_part_has_the_buffer_of_one_before_it() {
+        let budget = Budget::new(2);
+        let mut first = Part::default();
+        first.extend(&vec![1; FREE_BYTES + 1], &budget).await.unwrap();
+        let buffer = first.bytes.as_ptr();
+        drop(first.into_bytes());
+        let mut second = Part::default();
+        second.extend(&vec![2; FREE_BYTES], &budget).await.unwrap();
+        second.extend(&[3], &budget).await.unwrap();
+        assert_eq!(second.bytes.as_ptr(), buffer);
+        assert!(second.bytes[..FREE_BYTES].iter().all(|byte| *byte == 2));
+        assert_eq!((second.len(), second.bytes[FREE_BYTES]), (FREE_BYTES + 1, 3));
     }
 
     #[tokio::test]
