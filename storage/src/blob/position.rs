@@ -3,8 +3,9 @@
 use std::fmt;
 
 /// Which bytes an upload has: a store that cannot promise that one of several appends wins makes a
-/// new tip with each, so that two histories of the same length can be told apart. A hash of the
-/// bytes belongs to the tip that they had.
+/// new tip with each, so that two histories of the same length can be told apart. A store that has
+/// one history only may note there how it finds its end. A hash of the bytes belongs to the tip
+/// that they had.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tip([u8; 16]);
 

@@ -7,12 +7,14 @@
 //!
 //! No needed bytes can slip through, whatever happens meanwhile. What is older than the cutoff was
 //! named before the look began, or never will be: what writes bytes names them before `age` has
-//! passed. An upload's bytes are named by its cursor until it is settled or abandoned, and cursors
-//! only ever add names. So a cursor that is found names them; and one that is gone when cursors are
-//! read was settled, before which the index of what it became was written: indexes are read after
-//! cursors, so that index is found, unless it was deleted, and the bytes are not needed. Bytes that
-//! are an object of one piece may be named by nothing; then they are looked for in the catalog by
-//! their own key, as all that is found here.
+//! passed since it began, which is when S3 says that an object of several parts was written. An
+//! upload's bytes are named by its cursor until it is settled or abandoned: each cursor names all
+//! that the one before it did, unless another history won, and then nobody needs what the loser
+//! wrote. So a cursor that is found names them; and one that is gone when cursors are read was
+//! settled, before which the index of what it became was written: indexes are read after cursors,
+//! so that index is found, unless it was deleted, and the bytes are not needed. Bytes that are an
+//! object of one piece may be named by nothing; then they are looked for in the catalog by their
+//! own key, as all that is found here.
 //!
 //! For the same reason the index of an object is deleted alone: which of its pieces another index
 //! names, or the catalog by their own key, is known here only. What was not named any more comes up
