@@ -117,11 +117,11 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         Ok((self.applied.last, self.applied.membership.clone()))
     }
 
-    /// Writes one batch for each entry, and answers it at once: whoever waits for the first need not
-    /// wait for the last, and the rules for each read what the one before it left from the store,
-    /// and nowhere else. One batch for several would save nothing. The catalog's batches are not
-    /// synced, and cost as much alone as sixteen at a time: some 8 of the 50 microseconds that an
-    /// entry takes.
+    /// Writes one batch for each entry, and answers it at once: whoever waits for the first need
+    /// not wait for the last, and the rules for each read what the one before it left from the
+    /// store, and nowhere else. One batch for several would save nothing. The catalog's batches are
+    /// not synced, and cost as much alone as sixteen at a time: some 8 of the 50 microseconds that
+    /// an entry takes.
     async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
     where
         S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
