@@ -49,8 +49,8 @@ pub const UPLOAD_CHUNK_BYTES_MIN: u64 = 5 * 1024 * 1024;
 /// How long an upload may stay open after its last acknowledged chunk.
 pub const UPLOAD_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// By how much clocks, and an upload that is being ended, may exceed [`UPLOAD_LIFETIME`] before what
-/// was left is freed.
+/// How much longer than [`UPLOAD_LIFETIME`] what was left stays: for clocks that differ, and for
+/// uploads that are being ended.
 pub const UPLOAD_LIFETIME_MARGIN: Duration = Duration::from_secs(60 * 60);
 
 /// Most entries of one page of a list.

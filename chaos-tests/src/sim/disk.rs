@@ -29,8 +29,11 @@ pub(crate) struct SimDisk {
 struct State {
     /// What survives a crash for sure.
     durable: MemoryKv,
-    /// Batches after that, in order, by space: a crash keeps some of the first of them.
-    unsynced: [VecDeque<Batch>; 2],
+    /// Batches of the log after that, in order: a crash keeps some of the first of them.
+    unsynced_log: VecDeque<Batch>,
+    /// Those of the catalog, each with what `log_written` was when it came: a crash keeps none
+    /// without the batches of the log before it.
+    unsynced_catalog: VecDeque<(u64, Batch)>,
     /// How many batches were ever written to the log.
     log_written: u64,
     /// Which process uses the disk: what an earlier one asked for has no effect any more.
@@ -67,7 +70,8 @@ impl SimDisk {
     ) -> Self {
         let state = State {
             durable: MemoryKv::new(),
-            unsynced: Default::default(),
+            unsynced_log: VecDeque::new(),
+            unsynced_catalog: VecDeque::new(),
             log_written: 0,
             process: 0,
             dice,
@@ -92,16 +96,8 @@ impl SimDisk {
         state.condition = Condition::Sound;
         state.waiting.clear();
         state.is_syncing = false;
-        for space in [Space::Log, Space::Catalog] {
-            let unsynced = std::mem::take(&mut state.unsynced[space as usize]);
-            let kept = usize::try_from(state.dice.number(0..=unsynced.len() as u64)).unwrap_or(0);
-            if kept < unsynced.len() {
-                self.chronicle.count("crashes that lost unsynced writes");
-            }
-            for batch in unsynced.into_iter().take(kept) {
-                // Memory takes everything.
-                let _ = state.durable.write(space, batch);
-            }
+        if state.crash() {
+            self.chronicle.count("crashes that lost unsynced writes");
         }
         let live = state.durable.fork();
         let mut fingerprint = Fingerprint::default();
@@ -207,10 +203,16 @@ impl Kv for OpenDisk {
         if state.is_full {
             return Err(KvError::Full("no space left on device (simulated)".to_owned()));
         }
-        if space == Space::Log {
-            state.log_written += 1;
+        match space {
+            Space::Log => {
+                state.log_written += 1;
+                state.unsynced_log.push_back(batch.clone());
+            }
+            Space::Catalog => {
+                let after = state.log_written;
+                state.unsynced_catalog.push_back((after, batch.clone()));
+            }
         }
-        state.unsynced[space as usize].push_back(batch.clone());
         drop(state);
         if space == Space::Log {
             return self.live.write(space, batch);
@@ -243,8 +245,11 @@ impl Kv for OpenDisk {
         if state.is_full {
             return Err(KvError::Full("no space left on device (simulated)".to_owned()));
         }
-        let batches = std::mem::take(&mut state.unsynced[Space::Catalog as usize]);
-        for batch in batches {
+        let batches = std::mem::take(&mut state.unsynced_catalog);
+        if let Some((after, _)) = batches.back() {
+            state.sync_log(*after);
+        }
+        for (_, batch) in batches {
             state.durable.write(Space::Catalog, batch)?;
         }
         Ok(())
@@ -302,15 +307,38 @@ impl State {
         Err(failed())
     }
 
+    /// How many batches of the log are durable or lost.
+    fn log_settled(&self) -> u64 {
+        self.log_written - self.unsynced_log.len() as u64
+    }
+
     /// Makes the log durable up to the `until`th batch that was ever written to it.
     fn sync_log(&mut self, until: u64) {
-        let unsynced = &mut self.unsynced[Space::Log as usize];
-        let first = self.log_written - unsynced.len() as u64;
-        for _ in first..until {
-            if let Some(batch) = unsynced.pop_front() {
+        for _ in self.log_settled()..until {
+            if let Some(batch) = self.unsynced_log.pop_front() {
+                // Memory takes everything.
                 let _ = self.durable.write(Space::Log, batch);
             }
         }
+    }
+
+    /// Loses some of what was not synced. Answers whether anything was lost.
+    fn crash(&mut self) -> bool {
+        let kept = self.dice.number(0..=self.unsynced_log.len() as u64);
+        let log_kept = self.log_settled() + kept;
+        self.sync_log(log_kept);
+        let kept = self.dice.number(0..=self.unsynced_catalog.len() as u64);
+        let is_kept = |after: u64, number: u64| number < kept && after <= log_kept;
+        let catalog = std::mem::take(&mut self.unsynced_catalog);
+        let lost = catalog.len();
+        let kept = (0..).zip(catalog).take_while(|(number, (after, _))| is_kept(*after, *number));
+        let kept: Vec<Batch> = kept.map(|(_, (_, batch))| batch).collect();
+        let lost = lost - kept.len() + self.unsynced_log.len();
+        for batch in kept {
+            let _ = self.durable.write(Space::Catalog, batch);
+        }
+        self.unsynced_log.clear();
+        lost > 0
     }
 }
 
@@ -386,6 +414,19 @@ mod tests {
             for number in 0..20 {
                 assert!(reopened.get(Space::Log, &[number]).unwrap().is_some());
             }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_crash_keeps_what_it_must_and_nothing_of_the_catalog_before_its_log() {
+        for seed in 0..50 {
+            let fresh = || {
+                let chronicle = Chronicle::default();
+                let same_state = SameState::new(chronicle.clone());
+                let dice = Dice::new(seed, "disk");
+                SimDisk::new("node-1".to_owned(), dice, 0, chronicle, same_state).open()
+            };
+            storage::conformance::kv::crashing(fresh, |open: OpenDisk| open.disk.open());
         }
     }
 
