@@ -1,6 +1,7 @@
 # The ways to use this repository; `make` alone lists them.
 #
-# Everything but `image` builds with Cargo's dev profile, so that RocksDB and the other dependencies compile once.
+# Everything but `image` builds with Cargo's dev profile and names the whole workspace, so that RocksDB and the other
+# dependencies compile once: Cargo gives them other features for other selections of packages.
 # CARGO_TARGET_DIR is respected. ARGS go to the playground: make run ARGS='--port 6000'.
 
 SHELL := bash
@@ -23,7 +24,7 @@ run: build ## Builds, then runs a cluster of three nodes on this machine until C
 
 .PHONY: build
 build: prerequisites ## Builds the roadstead program.
-	@cargo build --package node --bin roadstead
+	@cargo build --workspace --bin roadstead
 
 .PHONY: test
 test: prerequisites ## Runs all tests; the first time it builds two S3 servers to test against.
@@ -35,7 +36,7 @@ check: prerequisites ## Checks format, lints, layout, documentation, and the dep
 	@tools/prerequisites lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo test --package node --test tidy --quiet
+	cargo test --workspace --test tidy --quiet
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
 	@tools/check-dependencies
 
