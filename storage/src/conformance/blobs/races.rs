@@ -1,6 +1,7 @@
 //! Several appends at once, through two handles.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _, future, stream};
@@ -90,7 +91,8 @@ async fn of_racing_appends_one_counts(
 }
 
 /// When an upload is abandoned while parts are added, abandoning it again finds all that is left:
-/// the upload either starts with its first byte or is not there.
+/// the upload either starts with its first byte or is not there. Where the last append counts, one
+/// that was under way brings the upload back; whoever abandons it then goes on until none is.
 async fn appends_racing_with_the_end_leave_nothing(
     one: &dyn Blobs,
     other: &dyn Blobs,
@@ -100,6 +102,7 @@ async fn appends_racing_with_the_end_leave_nothing(
         let mut upload = Trial::new(one);
         upload.add(&["abc"]).await;
         let (key, start) = (upload.key, upload.at);
+        let has_ended = AtomicBool::new(false);
         let appending = async {
             let mut at = start;
             while let Ok(end) = one.append(key, at, body(&["def"])).await {
@@ -107,13 +110,14 @@ async fn appends_racing_with_the_end_leave_nothing(
                 // Engines that need not wait would never let the end begin.
                 tokio::task::yield_now().await;
             }
+            has_ended.store(true, Ordering::Relaxed);
             at.extent
         };
         let abandoning = async {
             tokio::task::yield_now().await;
             other.abandon(key).await.unwrap();
-            if races == Races::LastCounts {
-                // An append may have brought it back.
+            // An append may have brought it back, any number of times.
+            while races == Races::LastCounts && !has_ended.load(Ordering::Relaxed) {
                 other.abandon(key).await.unwrap();
             }
         };
