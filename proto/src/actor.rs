@@ -5,7 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::PeerAddress;
-use crate::limits::{ACTOR_BYTES_MAX, ADDRESS_BYTES_MAX};
+use crate::access::AccountName;
+use crate::limits::{ACCESS_NAME_BYTES_MAX, ACTOR_BYTES_MAX, ADDRESS_BYTES_MAX};
 
 /// Who asked for a change, as the journal names them: a text that is not empty and has at most
 /// [`ACTOR_BYTES_MAX`] bytes.
@@ -13,7 +14,7 @@ use crate::limits::{ACTOR_BYTES_MAX, ADDRESS_BYTES_MAX};
 pub struct Actor(Cow<'static, str>);
 
 impl Actor {
-    /// A client, while there are no accounts.
+    /// A client of whom nothing is known.
     pub const ANONYMOUS: Self = Self(Cow::Borrowed("anonymous"));
     /// The cluster itself.
     pub const CLUSTER: Self = Self(Cow::Borrowed("cluster"));
@@ -40,6 +41,14 @@ impl From<&PeerAddress> for Actor {
     fn from(address: &PeerAddress) -> Self {
         const { assert!(ADDRESS_BYTES_MAX <= ACTOR_BYTES_MAX, "an address can name an actor") };
         Self(Cow::Owned(address.to_string()))
+    }
+}
+
+/// An account is named by its name.
+impl From<&AccountName> for Actor {
+    fn from(name: &AccountName) -> Self {
+        const { assert!(ACCESS_NAME_BYTES_MAX <= ACTOR_BYTES_MAX, "a name can name an actor") };
+        Self(Cow::Owned(name.to_string()))
     }
 }
 

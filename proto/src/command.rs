@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::access::AccessCommand;
 use crate::{
     Actor, ClusterId, Digest, Manifest, NodeId, ObjectKey, PeerAddress, Precondition, Refusal,
     RepoName, RequestId, Tag, Timestamp, UploadKey,
@@ -72,6 +73,8 @@ pub enum Command {
         preconditions: Vec<Precondition>,
         /// Whether the repository may lack what the manifest names.
         sparse: bool,
+        /// Which changes of tags whoever pushes may make.
+        tagging: Tagging,
     },
     /// Deletes a manifest and every tag that names it.
     DeleteManifest {
@@ -89,11 +92,28 @@ pub enum Command {
         /// What must hold of the tag.
         preconditions: Vec<Precondition>,
     },
+    /// Changes who may do what.
+    Access(AccessCommand),
     /// Gives up an object that holds no blob, so that it never will and its bytes can be removed.
     DiscardObject {
         /// The object.
         object: ObjectKey,
     },
+}
+
+/// Which changes of tags whoever pushes may make. What a tag names is known only when the push is
+/// decided, so it is decided there too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tagging {
+    /// Whether they may set a tag that does not exist.
+    pub may_create: bool,
+    /// Whether they may point a tag that exists to another manifest.
+    pub may_move: bool,
+}
+
+impl Tagging {
+    /// Every change.
+    pub const ANY: Self = Self { may_create: true, may_move: true };
 }
 
 impl fmt::Display for Command {
@@ -120,6 +140,7 @@ impl fmt::Display for Command {
                 write!(f, "delete {repository}:{tag}")?;
                 write_preconditions(f, preconditions)
             }
+            Self::Access(command) => write!(f, "{command}"),
             Self::DiscardObject { object } => write!(f, "discard object {object}"),
         }
     }

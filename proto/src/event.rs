@@ -1,5 +1,6 @@
 //! What has happened: the only source of the catalog's rows, kept in the journal.
 
+use crate::access::AccessChange;
 use crate::{
     ClusterId, Digest, Manifest, NodeId, ObjectKey, PeerAddress, RepoName, Tag, UploadKey,
 };
@@ -91,6 +92,14 @@ pub enum Event {
         from: Option<Digest>,
         /// What it names now.
         to: Digest,
+    },
+    /// Something about who may do what is another way than before.
+    AccessChanged {
+        /// The log index at which it changed: whoever keeps what they read of access knows by it
+        /// that they must read it again.
+        version: u64,
+        /// What changed.
+        change: AccessChange,
     },
     /// A tag is gone.
     TagDeleted {

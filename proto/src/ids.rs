@@ -31,22 +31,24 @@ macro_rules! id {
         }
 
         impl TryFrom<&[u8]> for $name {
-            type Error = IdError;
+            type Error = $crate::IdError;
 
-            fn try_from(bytes: &[u8]) -> Result<Self, IdError> {
-                bytes.try_into().map(Self).map_err(|_| IdError)
+            fn try_from(bytes: &[u8]) -> Result<Self, $crate::IdError> {
+                bytes.try_into().map(Self).map_err(|_| $crate::IdError)
             }
         }
 
         impl FromStr for $name {
-            type Err = IdError;
+            type Err = $crate::IdError;
 
-            fn from_str(text: &str) -> Result<Self, IdError> {
+            fn from_str(text: &str) -> Result<Self, $crate::IdError> {
                 let is_hex = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
                 if text.len() != 32 || !is_hex {
-                    return Err(IdError);
+                    return Err($crate::IdError);
                 }
-                u128::from_str_radix(text, 16).map(|id| Self(id.to_be_bytes())).map_err(|_| IdError)
+                u128::from_str_radix(text, 16)
+                    .map(|id| Self(id.to_be_bytes()))
+                    .map_err(|_| $crate::IdError)
             }
         }
 
@@ -63,6 +65,7 @@ macro_rules! id {
         }
     };
 }
+pub(crate) use id;
 
 id! {
     /// A cluster's id, made at random when it is founded. By it, nodes of others are refused.

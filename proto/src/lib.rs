@@ -5,6 +5,7 @@
 //! [`Manifest::parse`], `TryFrom` a protobuf message); whoever holds the type need not check again.
 //! Nothing here does I/O.
 
+pub mod access;
 mod actor;
 mod command;
 mod convert;
@@ -28,7 +29,7 @@ mod tag;
 mod timestamp;
 
 pub use actor::{Actor, ActorError};
-pub use command::{Answer, Command, Outcome, Stamped};
+pub use command::{Answer, Command, Outcome, Stamped, Tagging};
 pub use convert::DecodeError;
 pub use descriptor::Descriptor;
 pub use digest::{Algorithm, Digest, DigestError, Hasher};

@@ -125,3 +125,33 @@ pub const CONNECTIONS_DEFAULT: usize = 8192;
 
 /// Connections at once from one client address, unless the operator sets another number.
 pub const CONNECTIONS_PER_CLIENT_DEFAULT: usize = 1024;
+
+/// Longest name of an account, group or role, in bytes: room for a mail address.
+pub const ACCESS_NAME_BYTES_MAX: usize = 128;
+
+/// Longest hash of a password, in bytes: twice what Argon2id writes with its longest salts.
+pub const PASSWORD_HASH_BYTES_MAX: usize = 256;
+
+/// Most groups that an account is a member of.
+pub const ACCOUNT_GROUPS_MAX: usize = 64;
+
+/// Most access keys of one account: they go with it in one decision.
+pub const KEYS_PER_ACCOUNT_MAX: usize = 100;
+
+/// Longest description of an access key, in bytes.
+pub const KEY_DESCRIPTION_BYTES_MAX: usize = 255;
+
+/// Most parts of the scope of one access key.
+pub const KEY_SCOPES_MAX: usize = 64;
+
+/// Most roles beside those that every cluster has: each node keeps them in memory.
+pub const ROLES_MAX: usize = 1_000;
+
+/// Most grants: each node keeps them in memory.
+pub const GRANTS_MAX: usize = 10_000;
+
+/// How long a key signs tokens until another takes its place.
+pub const TOKEN_KEY_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// How many keys are kept to check tokens with: the one that signs, and the one before.
+pub const TOKEN_KEYS_KEPT: usize = 2;

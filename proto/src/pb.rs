@@ -10,6 +10,14 @@
     reason = "generated"
 )]
 
+/// Accounts, keys, roles and grants.
+pub mod access {
+    pub mod v1 {
+        tonic::include_proto!("roadstead.access.v1");
+    }
+    pub use v1::*;
+}
+
 /// The catalog's commands, events and answers.
 pub mod catalog {
     pub mod v1 {

@@ -1,5 +1,6 @@
 //! Why `decide` refuses a command.
 
+use crate::access::AccessRefusal;
 use crate::limits::TAGS_PER_DELETION_MAX;
 use crate::{ClusterId, Digest, MediaType, NodeId, ObjectKey, Reference, RepoName};
 
@@ -61,6 +62,9 @@ pub enum Refusal {
     /// The object holds a blob already, or was given up.
     #[error("upload {0} has ended; begin a new one")]
     UploadEnded(ObjectKey),
+    /// Access is against it, or it would be against access.
+    #[error(transparent)]
+    Access(#[from] AccessRefusal),
     /// The cluster has its identity already.
     #[error("this is cluster {0} already")]
     AlreadyFounded(ClusterId),

@@ -12,6 +12,7 @@ use proto::{
 };
 
 use super::CONTENT_DIGEST;
+use crate::access::tagging;
 use crate::condition::{check_delete, etag, is_unchanged, preconditions};
 use crate::error::Error;
 use crate::extract::{Query, accepts, content_length, text};
@@ -79,8 +80,14 @@ pub(super) async fn put(
     }
     let (digest, subject) = (manifest.digest().clone(), manifest.subject().cloned());
     let mut response = pushed(&repository, &reference, &digest, subject.as_ref(), &tags);
-    let sparse = registry.options.sparse;
-    let put = Command::PutManifest { repository, manifest, tags, preconditions, sparse };
+    let put = Command::PutManifest {
+        tagging: tagging(&registry.caller, &repository),
+        repository,
+        manifest,
+        tags,
+        preconditions,
+        sparse: registry.options.sparse,
+    };
     if let Answer::Sparse { missing, example } = registry.propose_once(put).await? {
         let text = format!(
             "the repository lacks {missing} of what this manifest names, such as {example}: a pull \

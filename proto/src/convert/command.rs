@@ -2,7 +2,7 @@
 
 use super::{DecodeError, bytes, id, parse, parse_all, upload_key};
 use crate::pb::catalog as pb;
-use crate::{Command, ObjectKey, Precondition, Stamped, Timestamp};
+use crate::{Command, ObjectKey, Precondition, Stamped, Tagging, Timestamp};
 
 impl From<&Stamped> for pb::Stamped {
     fn from(stamped: &Stamped) -> Self {
@@ -59,13 +59,15 @@ impl From<&Command> for pb::Command {
                 repository: repository.to_string(),
                 digest: digest.to_string(),
             }),
-            Command::PutManifest { repository, manifest, tags, preconditions, sparse } => {
+            Command::PutManifest { repository, manifest, tags, preconditions, sparse, tagging } => {
                 Pb::PutManifest(pb::PutManifest {
                     repository: repository.to_string(),
                     manifest: Some(manifest.into()),
                     tags: tags.iter().map(ToString::to_string).collect(),
                     preconditions: preconditions.iter().map(Into::into).collect(),
                     sparse: *sparse,
+                    tags_stay: !tagging.may_move,
+                    no_new_tags: !tagging.may_create,
                 })
             }
             Command::DeleteManifest { repository, digest } => {
@@ -79,6 +81,7 @@ impl From<&Command> for pb::Command {
                 tag: tag.to_string(),
                 preconditions: preconditions.iter().map(Into::into).collect(),
             }),
+            Command::Access(command) => Pb::Access(command.into()),
             Command::DiscardObject { object } => {
                 Pb::DiscardObject(pb::DiscardObject { object: object.to_string() })
             }
@@ -124,6 +127,7 @@ impl TryFrom<pb::Command> for Command {
                 tags: parse_all("tag", &c.tags)?,
                 preconditions: preconditions(c.preconditions)?,
                 sparse: c.sparse,
+                tagging: Tagging { may_create: !c.no_new_tags, may_move: !c.tags_stay },
             },
             Pb::DeleteManifest(c) => Self::DeleteManifest {
                 repository: parse("repository", &c.repository)?,
@@ -134,6 +138,7 @@ impl TryFrom<pb::Command> for Command {
                 tag: parse("tag", &c.tag)?,
                 preconditions: preconditions(c.preconditions)?,
             },
+            Pb::Access(command) => Self::Access(command.try_into()?),
             Pb::DiscardObject(c) => Self::DiscardObject { object: parse("object", &c.object)? },
         })
     }

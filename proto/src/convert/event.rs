@@ -42,6 +42,10 @@ impl From<&Event> for pb::Event {
             Event::ObjectOrphaned { object } => {
                 Pb::ObjectOrphaned(pb::ObjectOrphaned { object: object.to_string() })
             }
+            Event::AccessChanged { version, change } => Pb::AccessChanged(pb::AccessChanged {
+                version: *version,
+                change: Some(change.into()),
+            }),
             Event::BlobUnlinked { repository, digest } => Pb::BlobUnlinked(pb::BlobUnlinked {
                 repository: repository.to_string(),
                 digest: digest.to_string(),
@@ -104,6 +108,10 @@ impl TryFrom<pb::Event> for Event {
                 to: parse("object", &e.to)?,
             },
             Pb::ObjectOrphaned(e) => Self::ObjectOrphaned { object: parse("object", &e.object)? },
+            Pb::AccessChanged(e) => Self::AccessChanged {
+                version: e.version,
+                change: e.change.ok_or_else(|| DecodeError::missing("change"))?.try_into()?,
+            },
             Pb::BlobUnlinked(e) => Self::BlobUnlinked {
                 repository: parse("repository", &e.repository)?,
                 digest: parse("digest", &e.digest)?,

@@ -1,6 +1,8 @@
 //! Between the domain types and their protobuf messages: `From` writes, `TryFrom` checks all that
 //! is read.
 
+mod access;
+mod access_refusal;
 mod command;
 mod event;
 mod manifest;

@@ -107,6 +107,7 @@ impl From<&Refusal> for pb::Refusal {
             Refusal::AlreadyFounded(cluster) => {
                 Pb::AlreadyFounded(pb::AlreadyFounded { cluster_id: bytes(cluster.as_bytes()) })
             }
+            Refusal::Access(refusal) => Pb::Access(refusal.into()),
             Refusal::NotFounded => Pb::NotFounded(pb::NotFounded {}),
             Refusal::NodeUnknown(node) => Pb::NodeUnknown(pb::NodeUnknown { node_id: *node }),
             Refusal::LastVoter(node) => Pb::LastVoter(pb::LastVoter { node_id: *node }),
@@ -144,6 +145,7 @@ impl TryFrom<pb::Refusal> for Refusal {
             },
             Pb::UploadEnded(r) => Self::UploadEnded(parse("object", &r.object)?),
             Pb::AlreadyFounded(r) => Self::AlreadyFounded(id("cluster id", &r.cluster_id)?),
+            Pb::Access(r) => Self::Access(r.try_into()?),
             Pb::NotFounded(_) => Self::NotFounded,
             Pb::NodeUnknown(r) => Self::NodeUnknown(r.node_id),
             Pb::LastVoter(r) => Self::LastVoter(r.node_id),

@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashSet};
 use proto::limits::TAGS_PER_DELETION_MAX;
 use proto::{
     Answer, ClusterId, Command, Digest, Event, Link, Manifest, Mutant, ObjectKey, Precondition,
-    Reference, Refusal, RepoName, Stamped, Tag,
+    Reference, Refusal, RepoName, Stamped, Tag, Tagging,
 };
 
-use super::{View, nodes};
+use super::{View, access, nodes};
 use crate::ReadError;
 
 /// What an accepted command comes to.
@@ -76,14 +76,15 @@ pub(crate) fn decide(view: &View, index: u64, entry: &Stamped) -> Result<Decisio
             link_blob(view, repository, digest, blob.size, blob.object, None)
         }
         Command::UnlinkBlob { repository, digest } => unlink_blob(view, repository, digest),
-        Command::PutManifest { repository, manifest, tags, preconditions, sparse } => {
+        Command::PutManifest { repository, manifest, tags, preconditions, sparse, tagging } => {
             check_push(view, repository, manifest.digest(), tags, preconditions)?;
-            put_manifest(view, repository, manifest, tags, *sparse)
+            put_manifest(view, repository, manifest, tags, *tagging, *sparse)
         }
         Command::DeleteManifest { repository, digest } => delete_manifest(view, repository, digest),
         Command::DeleteTag { repository, tag, preconditions } => {
             delete_tag(view, repository, tag, preconditions)
         }
+        Command::Access(command) => access::decide(view, index, entry.when, command),
         Command::DiscardObject { object } => discard_object(view, *object),
     }
 }
@@ -212,6 +213,7 @@ fn put_manifest(
     repository: &RepoName,
     manifest: &Manifest,
     tags: &[Tag],
+    tagging: Tagging,
     sparse: bool,
 ) -> Result<Decision, NotDecided> {
     let digest = manifest.digest();
@@ -247,6 +249,7 @@ fn put_manifest(
     for tag in ordered {
         let from = view.tag(repository, tag)?;
         if from.as_ref() != Some(digest) {
+            access::check_tags(tagging, tag, from.is_some())?;
             let (repository, tag, to) = (repository.clone(), tag.clone(), digest.clone());
             events.push(Event::TagMoved { repository, tag, from, to });
         }

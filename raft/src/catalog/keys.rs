@@ -11,6 +11,7 @@
 //! A snapshot that arrives is written as a generation of its own and becomes current by one write
 //! of the pointer: a crash half way leaves the old state.
 
+use proto::access::{AccountName, Grant, Grantee, KeyId, RoleName};
 use proto::{Digest, ObjectKey, RepoName, RequestId, Tag, Timestamp};
 
 /// A generation of the catalog: all of its rows.
@@ -53,6 +54,20 @@ pub(crate) enum Table {
     Object = b'k',
     /// `object -> when(u64)`: objects that hold no blob and never will again, to be swept.
     Orphan = b'o',
+    /// `-> index(u64)`: the log index at which anything about access last changed.
+    AccessVersion = b'V',
+    /// `account -> Account`.
+    Account = b'A',
+    /// `key -> Key`: access keys by their public half.
+    AccessKey = b'K',
+    /// `account key -> nothing`: the access keys of an account.
+    KeyOf = b'O',
+    /// `role -> Role`: the roles beside those that every cluster has.
+    Role = b'R',
+    /// `grantee pattern role -> Grant`.
+    Grant = b'G',
+    /// `id(u64) -> TokenKey`: the keys whose tokens count.
+    TokenKey = b'T',
     /// `index(u64) position(u32) -> JournalRow`: every event, in order.
     Journal = b'j',
     /// `request -> AnswerRow`: what a request was answered.
@@ -155,6 +170,45 @@ impl Keys {
 
     pub(crate) fn orphan(self, object: ObjectKey) -> Vec<u8> {
         join(self.table(Table::Orphan), object.to_string().as_bytes())
+    }
+
+    pub(crate) fn access_version(self) -> Vec<u8> {
+        self.table(Table::AccessVersion)
+    }
+
+    pub(crate) fn account(self, name: &AccountName) -> Vec<u8> {
+        join(self.table(Table::Account), name.as_str().as_bytes())
+    }
+
+    pub(crate) fn access_key(self, id: KeyId) -> Vec<u8> {
+        join(self.table(Table::AccessKey), id.to_string().as_bytes())
+    }
+
+    /// The prefix of the access keys of an account.
+    pub(crate) fn keys_of(self, account: &AccountName) -> Vec<u8> {
+        field(self.table(Table::KeyOf), account.as_str())
+    }
+
+    pub(crate) fn key_of(self, account: &AccountName, id: KeyId) -> Vec<u8> {
+        join(self.keys_of(account), id.to_string().as_bytes())
+    }
+
+    pub(crate) fn role(self, name: &RoleName) -> Vec<u8> {
+        join(self.table(Table::Role), name.as_str().as_bytes())
+    }
+
+    /// The prefix of the grants to somebody.
+    pub(crate) fn grants_to(self, grantee: &Grantee) -> Vec<u8> {
+        field(self.table(Table::Grant), &grantee.to_string())
+    }
+
+    pub(crate) fn grant(self, grant: &Grant) -> Vec<u8> {
+        let key = field(self.grants_to(&grant.grantee), grant.pattern.as_str());
+        join(key, grant.role.as_str().as_bytes())
+    }
+
+    pub(crate) fn token_key(self, id: u64) -> Vec<u8> {
+        join(self.table(Table::TokenKey), &id.to_be_bytes())
     }
 
     pub(crate) fn journal(self, index: u64, position: u32) -> Vec<u8> {

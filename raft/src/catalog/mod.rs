@@ -11,6 +11,7 @@
 //!
 //! Rows derive from events alone; [`keys`] documents each kind of row.
 
+pub(crate) mod access;
 mod applied;
 mod decide;
 mod fingerprint;

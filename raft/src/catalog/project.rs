@@ -5,7 +5,7 @@ use proto::pb::catalog as pb;
 use proto::{Digest, Event, Link, Manifest, ObjectKey, Reference, RepoName, Tag, Timestamp};
 use storage::Batch;
 
-use super::View;
+use super::{View, access};
 use crate::ReadError;
 
 /// Adds to `batch` what `event`, which happened at `when`, changes in the rows of `view`. Touches
@@ -68,6 +68,9 @@ pub(crate) fn project(
             }
             batch.put(keys.tag(repository, tag), to.as_str());
             batch.put(keys.tag_of(repository, to, tag), []);
+        }
+        Event::AccessChanged { version, change } => {
+            access::project(keys, *version, change, batch);
         }
         Event::TagDeleted { repository, tag, digest } => {
             delete_tag(view, repository, tag, digest, batch)

@@ -15,11 +15,12 @@ use proto::pb::catalog as pb;
 use proto::{
     Algorithm, Answer, ClusterId, Command, Descriptor, Digest, Event, Manifest, MediaType,
     ObjectKey, Outcome, Precondition, Reference, Refusal, RepoName, RequestId, Stamped, Tag,
-    Timestamp, UploadKey,
+    Tagging, Timestamp, UploadKey,
 };
 use storage::kv::MemoryKv;
 use storage::{Batch, Kv, Space};
 
+mod access;
 mod golden;
 mod preconditions;
 mod sparse;
@@ -27,7 +28,7 @@ mod sparse;
 use super::keys::{self, Table};
 use super::project::project;
 use super::snapshot::CatalogSnapshot;
-use super::{StateMachine, View, has_left};
+use super::{StateMachine, View, access as access_rows, has_left};
 use crate::convert::samples;
 use crate::types::{Entry, log_id};
 
@@ -177,6 +178,7 @@ fn put_if(
         tags: tags.iter().map(|tag| tag.parse().unwrap()).collect(),
         preconditions: preconditions.to_vec(),
         sparse: false,
+        tagging: Tagging::ANY,
     }
 }
 
@@ -587,11 +589,16 @@ fn commands(sparse: impl Strategy<Value = bool>) -> impl Strategy<Value = Comman
         index_of(&image(&[b"1"], None)),
     ]);
     let object = any::<u8>().prop_map(|object| ObjectKey::from_random(u128::from(object)));
-    let push = (manifest, tag, preconditions::any_of_few(), sparse);
+    let tagging = prop_oneof![
+        4 => Just(Tagging::ANY),
+        1 => Just(Tagging { may_create: true, may_move: false }),
+    ];
+    let push = (manifest, tag, preconditions::any_of_few(), sparse, tagging);
+    let access = prop::sample::select(access_rows::samples::commands());
     let objects = (object.clone(), prop::option::of(object));
-    (0..8, (repository.clone(), repository), content, push, objects).prop_map(
-        |(kind, (repository, from), content, push, (object, upload))| {
-            let (manifest, tag, preconditions, sparse) = push;
+    (0..9, (repository.clone(), repository), content, push, objects, access).prop_map(
+        |(kind, (repository, from), content, push, (object, upload), access)| {
+            let (manifest, tag, preconditions, sparse, tagging) = push;
             let (digest, size) = (digest(content), content.len() as u64);
             match kind {
                 0 | 1 => {
@@ -602,10 +609,18 @@ fn commands(sparse: impl Strategy<Value = bool>) -> impl Strategy<Value = Comman
                 3 => Command::UnlinkBlob { repository, digest },
                 4 => {
                     let tags = vec![tag];
-                    Command::PutManifest { repository, manifest, tags, preconditions, sparse }
+                    Command::PutManifest {
+                        repository,
+                        manifest,
+                        tags,
+                        preconditions,
+                        sparse,
+                        tagging,
+                    }
                 }
                 5 => Command::DiscardObject { object },
-                6 => Command::DeleteManifest { repository, digest: manifest.digest().clone() },
+                6 => Command::Access(access),
+                7 => Command::DeleteManifest { repository, digest: manifest.digest().clone() },
                 _ => Command::DeleteTag { repository, tag, preconditions },
             }
         },

@@ -250,7 +250,7 @@ impl View {
         self.message("cluster", &self.keys.cluster())
     }
 
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, KvError> {
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, KvError> {
         self.rows.get(Space::Catalog, key)
     }
 
@@ -338,7 +338,7 @@ fn referrer(digest: &[u8], row: &[u8]) -> Result<Descriptor, ReadError> {
     })
 }
 
-fn text<T: std::str::FromStr<Err: ToString>>(
+pub(super) fn text<T: std::str::FromStr<Err: ToString>>(
     what: &'static str,
     bytes: &[u8],
 ) -> Result<T, ReadError> {

@@ -11,9 +11,10 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderError,
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
-use proto::Command;
+use proto::{Command, Tagging};
 
 use super::{SnapshotHeader, Wire, samples};
+use crate::catalog::access;
 use crate::types::{Entry, Payload, SnapshotMeta, StoredMembership, TypeConfig, Vote, log_id};
 
 fn folder() -> PathBuf {
@@ -35,12 +36,16 @@ fn file(payload: &Payload) -> &'static str {
             Command::PutManifest { preconditions, .. } if !preconditions.is_empty() => {
                 "entry-put-manifest-if.hex"
             }
+            Command::PutManifest { tagging, .. } if *tagging != Tagging::ANY => {
+                "entry-put-manifest-tags-stay.hex"
+            }
             Command::PutManifest { .. } => "entry-put-manifest.hex",
             Command::DeleteManifest { .. } => "entry-delete-manifest.hex",
             Command::DeleteTag { preconditions, .. } if !preconditions.is_empty() => {
                 "entry-delete-tag-if.hex"
             }
             Command::DeleteTag { .. } => "entry-delete-tag.hex",
+            Command::Access(command) => access::samples::command_file(command),
             Command::DiscardObject { .. } => "entry-discard-object.hex",
         },
         EntryPayload::Membership(membership) if membership.get_joint_config().len() > 1 => {

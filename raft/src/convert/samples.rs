@@ -8,9 +8,10 @@ use openraft::EntryPayload;
 use proptest::prelude::*;
 use proto::{
     Algorithm, ClusterId, Command, Digest, Manifest, MediaType, ObjectKey, PeerAddress,
-    Precondition, RequestId, Stamped, Timestamp, UploadKey,
+    Precondition, RequestId, Stamped, Tagging, Timestamp, UploadKey,
 };
 
+use crate::catalog::access;
 use crate::types::{Entry, LogId, Membership, Payload, PeerNode, StoredMembership, Vote, log_id};
 
 /// The command to sample after `previous`. A new kind of command does not compile until it has its
@@ -57,6 +58,7 @@ fn command_after(previous: Option<&Command>) -> Option<Command> {
             tags: vec!["latest".parse().unwrap(), "3.21".parse().unwrap()],
             preconditions: vec![],
             sparse: false,
+            tagging: Tagging::ANY,
         },
         Some(Command::PutManifest { .. }) => {
             Command::DeleteManifest { repository: repository(), digest: digest() }
@@ -69,7 +71,8 @@ fn command_after(previous: Option<&Command>) -> Option<Command> {
         Some(Command::DeleteTag { .. }) => {
             Command::DiscardObject { object: ObjectKey::from_random(5) }
         }
-        Some(Command::DiscardObject { .. }) => return None,
+        // Those of access, which come after, are sampled in their own place.
+        Some(Command::DiscardObject { .. } | Command::Access(_)) => return None,
     };
     Some(next)
 }
@@ -103,17 +106,20 @@ pub(crate) fn push(bytes: usize) -> Command {
         tags: vec![],
         preconditions: vec![],
         sparse: true,
+        tagging: Tagging::ANY,
     }
 }
 
-/// One of every kind of command, and those with preconditions, which came later.
+/// One of every kind of command, and those with preconditions or less, which came later.
 pub(crate) fn commands() -> impl Iterator<Item = Command> {
     std::iter::successors(command_after(None), |previous| command_after(Some(previous)))
         .chain(conditional())
+        .chain(access::samples::commands().into_iter().map(Command::Access))
 }
 
-/// A command of each kind that can have preconditions, with all of these between them.
-fn conditional() -> [Command; 2] {
+/// A command of each kind that can have preconditions, with all of these between them, and a push
+/// that may set no tag.
+fn conditional() -> [Command; 3] {
     let repository = || "library/alpine".parse().unwrap();
     let digest = |content| Digest::of(Algorithm::Sha256, content);
     [
@@ -127,6 +133,15 @@ fn conditional() -> [Command; 2] {
                 Precondition::AnyOf(vec![]),
             ],
             sparse: true,
+            tagging: Tagging::ANY,
+        },
+        Command::PutManifest {
+            repository: repository(),
+            manifest: manifest(),
+            tags: vec!["latest".parse().unwrap()],
+            preconditions: vec![],
+            sparse: false,
+            tagging: Tagging { may_create: false, may_move: false },
         },
         Command::DeleteTag {
             repository: repository(),

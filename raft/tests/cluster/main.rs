@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use proto::{
     Actor, Algorithm, Command, Digest, Manifest, MediaType, NodeId, ObjectKey, PeerAddress,
-    RepoName, RequestId, Tag, Timestamp,
+    RepoName, RequestId, Tag, Tagging, Timestamp,
 };
 use raft::{
     Clock, Cluster, Config, Dial, DialError, ProposeError, ReadError, Role, StartError, Tuning,
@@ -225,6 +225,7 @@ fn move_tag(number: usize) -> (Command, Digest) {
         tags: vec![tag()],
         preconditions: vec![],
         sparse: false,
+        tagging: Tagging::ANY,
     };
     (put, digest)
 }

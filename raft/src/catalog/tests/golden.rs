@@ -3,6 +3,9 @@
 
 use proto::pb::catalog::Outcome as PbOutcome;
 
+use super::access_rows::samples::{
+    change_file, changes, commands, refusal_file as access_refusal_file, refusals,
+};
 use super::*;
 use crate::convert::golden::check_bytes;
 
@@ -18,6 +21,23 @@ fn history() -> Catalog {
     catalog.apply(Command::DiscardObject { object: ObjectKey::from_random(3) }).unwrap();
     let image = image(&[b"config", b"layer"], Some(&digest(b"subject")));
     catalog.put("team/app", &image, &["1"]).unwrap();
+    catalog
+}
+
+/// A catalog with a row of every kind that is about access.
+fn access_history() -> Catalog {
+    let mut catalog = Catalog::new();
+    for command in commands() {
+        use proto::access::AccessCommand as Access;
+        match command {
+            Access::CreateAccount { .. }
+            | Access::CreateKey(_)
+            | Access::PutRole(_)
+            | Access::Grant(_)
+            | Access::AddTokenKey { .. } => catalog.apply(Command::Access(command)).unwrap(),
+            _ => continue,
+        };
+    }
     catalog
 }
 
@@ -40,11 +60,30 @@ const fn file(table: Table) -> &'static str {
         Table::Object => "row-object.hex",
         Table::Orphan => "row-orphan.hex",
         Table::Journal => "row-journal.hex",
+        Table::AccessVersion => "row-access-version.hex",
+        Table::Account => "row-account.hex",
+        Table::AccessKey => "row-access-key.hex",
+        Table::KeyOf => "row-key-of.hex",
+        Table::Role => "row-role.hex",
+        Table::Grant => "row-grant.hex",
+        Table::TokenKey => "row-token-key.hex",
         Table::Answer => "row-answer.hex",
         Table::AnswerAge => "row-answer-age.hex",
     }
 }
 
+/// The tables about access.
+const ACCESS: [Table; 7] = [
+    Table::AccessVersion,
+    Table::Account,
+    Table::AccessKey,
+    Table::KeyOf,
+    Table::Role,
+    Table::Grant,
+    Table::TokenKey,
+];
+
+/// All others.
 const TABLES: [Table; 18] = [
     Table::Applied,
     Table::Cluster,
@@ -68,9 +107,13 @@ const TABLES: [Table; 18] = [
 
 #[test]
 fn every_kind_of_row_is_encoded_as_ever() {
-    let catalog = history();
+    check_rows(&history(), &TABLES);
+    check_rows(&access_history(), &ACCESS);
+}
+
+fn check_rows(catalog: &Catalog, tables: &[Table]) {
     let view = catalog.view();
-    for table in TABLES {
+    for table in tables.iter().copied() {
         let prefix = view.keys().all(table);
         let mut first = None;
         view.visit(&prefix, None, 1, |key, value| {
@@ -86,7 +129,8 @@ fn every_kind_of_row_is_encoded_as_ever() {
         .kv
         .scan(Space::Catalog, &keys::prefix(0), &beyond, &mut |key, _| {
             let table = keys::split(key).unwrap().1[0];
-            assert!(TABLES.iter().any(|known| *known as u8 == table), "{table} has no golden file");
+            let mut known = TABLES.iter().chain(&ACCESS);
+            assert!(known.any(|known| *known as u8 == table), "{table} has no golden file");
             ControlFlow::Continue(())
         })
         .unwrap();
@@ -108,6 +152,7 @@ fn every_kind_of_event_is_encoded_as_ever() {
             Event::ManifestDeleted { .. } => "event-manifest-deleted.hex",
             Event::TagMoved { .. } => "event-tag-moved.hex",
             Event::TagDeleted { .. } => "event-tag-deleted.hex",
+            Event::AccessChanged { change, .. } => change_file(change),
         };
         let golden = check_bytes(file, &event.encode());
         assert_eq!(Event::decode(golden.into()), Ok(event), "{file}");
@@ -120,7 +165,8 @@ fn events() -> Vec<Event> {
     let tag: Tag = "1".parse().unwrap();
     let manifest = image(&[b"config", b"layer"], None);
     let (of, size) = (digest(b"layer"), 5);
-    vec![
+    let access = |change| Event::AccessChanged { version: 9, change };
+    let mut events = vec![
         Event::ClusterFounded {
             cluster: ClusterId::from_bytes([7; 16]),
             upload_key: UploadKey::from_bytes([8; 32]),
@@ -141,7 +187,9 @@ fn events() -> Vec<Event> {
             to: manifest.digest().clone(),
         },
         Event::TagDeleted { repository: repository(), tag, digest: of },
-    ]
+    ];
+    events.extend(changes().into_iter().map(access));
+    events
 }
 
 #[test]
@@ -179,6 +227,7 @@ const fn refusal_file(refusal: &Refusal) -> &'static str {
         Refusal::PreconditionFailed { .. } => "refusal-precondition-failed.hex",
         Refusal::UploadEnded(_) => "refusal-upload-ended.hex",
         Refusal::AlreadyFounded(_) => "refusal-already-founded.hex",
+        Refusal::Access(refusal) => access_refusal_file(refusal),
         Refusal::NotFounded => "refusal-not-founded.hex",
         Refusal::NodeUnknown(_) => "refusal-node-unknown.hex",
         Refusal::LastVoter(_) => "refusal-last-voter.hex",
@@ -189,7 +238,7 @@ fn outcomes() -> Vec<Outcome> {
     let of = digest(b"layer");
     let cluster = ClusterId::from_bytes([7; 16]);
     let object = ObjectKey::from_random(1);
-    vec![
+    let mut outcomes = vec![
         Ok(Answer::Done),
         Ok(Answer::Linked { object }),
         Ok(Answer::Sparse { missing: 2, example: of.clone() }),
@@ -214,5 +263,7 @@ fn outcomes() -> Vec<Outcome> {
         Err(Refusal::NotFounded),
         Err(Refusal::NodeUnknown(17)),
         Err(Refusal::LastVoter(17)),
-    ]
+    ];
+    outcomes.extend(refusals().into_iter().map(|refusal| Err(Refusal::Access(refusal))));
+    outcomes
 }

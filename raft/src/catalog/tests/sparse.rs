@@ -1,13 +1,20 @@
 //! Manifests that a repository takes although it lacks something that they name.
 
-use proto::{Answer, Command, Manifest, Reference, Refusal};
+use proto::{Answer, Command, Manifest, Reference, Refusal, Tagging};
 
 use super::{Catalog, digest, image, index_of, put, repo};
 
 fn put_sparse(manifest: &Manifest, tag: &str) -> Command {
     match put("a", manifest, &[tag]) {
         Command::PutManifest { repository, manifest, tags, preconditions, .. } => {
-            Command::PutManifest { repository, manifest, tags, preconditions, sparse: true }
+            Command::PutManifest {
+                repository,
+                manifest,
+                tags,
+                preconditions,
+                sparse: true,
+                tagging: Tagging::ANY,
+            }
         }
         other => other,
     }
