@@ -1,11 +1,16 @@
 //! Which endpoint a path means. Repository names contain slashes, so a path is read from its end,
 //! and it is read as it came: an escape in a name is refused, never resolved.
 
+mod access;
+
 use http::Method;
 use percent_encoding::percent_decode_str;
+use proto::access::NameError;
 use proto::{
     Digest, DigestError, NodeId, ObjectKey, Reference, ReferenceError, RepoName, RepoNameError,
 };
+
+pub(crate) use self::access::AccessEndpoint;
 
 /// What a path addresses (distribution-spec, "Endpoints").
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +31,8 @@ pub(crate) enum Endpoint {
     Upload(RepoName, ObjectKey),
     /// `/v2/<name>/referrers/<digest>`
     Referrers(RepoName, Digest),
+    /// `/roadstead/v1/...`: what is about access.
+    Access(AccessEndpoint),
     /// `/roadstead/v1/cluster`
     Cluster,
     /// `/roadstead/v1/cluster/nodes/<id>`
@@ -45,6 +52,8 @@ pub(crate) enum PathError {
     Digest(DigestError),
     /// What stands where a tag or digest belongs is neither.
     Reference(ReferenceError),
+    /// What stands where the name of an account or role belongs is none.
+    AccessName(NameError),
     /// What stands where an upload's id belongs is none.
     Upload,
 }
@@ -55,6 +64,10 @@ impl Endpoint {
     /// # Errors
     /// See [`PathError`].
     pub(crate) fn parse(path: &str) -> Result<Self, PathError> {
+        let management = path.strip_prefix("/roadstead/v1/");
+        if let Some(found) = management.and_then(AccessEndpoint::parse) {
+            return found.map(Self::Access);
+        }
         if path == "/roadstead/v1/cluster" {
             return Ok(Self::Cluster);
         }
@@ -108,6 +121,7 @@ impl Endpoint {
             Self::Uploads(_) => "/v2/{name}/blobs/uploads/",
             Self::Upload(..) => "/v2/{name}/blobs/uploads/{id}",
             Self::Referrers(..) => "/v2/{name}/referrers/{digest}",
+            Self::Access(endpoint) => endpoint.route(),
             Self::Cluster => "/roadstead/v1/cluster",
             Self::ClusterNode(_) => "/roadstead/v1/cluster/nodes/{id}",
         }
@@ -124,6 +138,7 @@ impl Endpoint {
             Self::Uploads(_) => "POST",
             Self::ClusterNode(_) => "DELETE",
             Self::Upload(..) => "GET, PATCH, PUT, DELETE",
+            Self::Access(endpoint) => endpoint.allow(),
         }
     }
 

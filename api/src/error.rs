@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use proto::access::AccessRefusal;
 use proto::{
     Digest, DigestError, ManifestError, MediaTypeError, Reference, ReferenceError, Refusal,
     RepoName, RepoNameError, TagError, limits,
@@ -22,6 +23,26 @@ pub(crate) enum Error {
     NoEndpoint,
     #[error("use one of these methods here: {0}")]
     Method(&'static str),
+    #[error("log in: `docker login`, or send credentials of an account of this registry")]
+    Unauthorized {
+        /// Where to get a token, or what to send.
+        challenge: String,
+    },
+    #[error("the name or the password is wrong")]
+    LoginFailed,
+    #[error("you may not do this, which needs: {0}; ask an administrator of this registry")]
+    Denied(String),
+    #[error(
+        "this registry is open to everybody: set access.mode to \"closed\" before you manage accounts"
+    )]
+    AccessOpen,
+    #[error("{0}")]
+    BadRequest(String),
+    #[error("the body has more than {most} bytes")]
+    BodyTooLarge {
+        /// How many it may have.
+        most: u64,
+    },
     #[error("deletion is switched off in this registry: ask its operator")]
     DeletionOff {
         /// The methods that are left, for `Allow`.
@@ -139,7 +160,13 @@ impl Error {
             Self::Method(_) | Self::DeletionOff { .. } => {
                 (StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED")
             }
-            Self::Condition(_) => (StatusCode::BAD_REQUEST, "UNSUPPORTED"),
+            Self::Unauthorized { .. } | Self::LoginFailed => {
+                (StatusCode::UNAUTHORIZED, "UNAUTHORIZED")
+            }
+            Self::Denied(_) => (StatusCode::FORBIDDEN, "DENIED"),
+            Self::AccessOpen => (StatusCode::CONFLICT, "UNSUPPORTED"),
+            Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "UNSUPPORTED"),
+            Self::Condition(_) | Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "UNSUPPORTED"),
             Self::Name(_) | Self::UncleanName => (StatusCode::BAD_REQUEST, "NAME_INVALID"),
             Self::NameUnknown(_) => (StatusCode::NOT_FOUND, "NAME_UNKNOWN"),
             Self::PageSize => (StatusCode::BAD_REQUEST, "PAGINATION_NUMBER_INVALID"),
@@ -218,6 +245,9 @@ impl Error {
 
     fn headers(&self) -> Vec<(HeaderName, String)> {
         match self {
+            Self::Unauthorized { challenge } => {
+                vec![(header::WWW_AUTHENTICATE, challenge.clone())]
+            }
             Self::Method(allow) | Self::DeletionOff { allow } => {
                 vec![(header::ALLOW, (*allow).to_owned())]
             }
@@ -280,8 +310,34 @@ const fn refused(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::TypeConflict { .. } => (StatusCode::BAD_REQUEST, "MANIFEST_INVALID"),
         Refusal::AlreadyFounded(_) => (StatusCode::CONFLICT, "DENIED"),
         Refusal::NotFounded => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+        Refusal::Access(refusal) => access_refused(refusal),
         Refusal::NodeUnknown(_) => (StatusCode::NOT_FOUND, "UNKNOWN"),
         Refusal::LastVoter(_) => (StatusCode::CONFLICT, "DENIED"),
+    }
+}
+
+/// What the rules for access refused.
+const fn access_refused(refusal: &AccessRefusal) -> (StatusCode, &'static str) {
+    match refusal {
+        AccessRefusal::TagExists(_) | AccessRefusal::TagAbsent(_) => {
+            (StatusCode::FORBIDDEN, "DENIED")
+        }
+        AccessRefusal::AccountUnknown(_)
+        | AccessRefusal::KeyUnknown(_)
+        | AccessRefusal::RoleUnknown(_)
+        | AccessRefusal::GrantUnknown(_) => (StatusCode::NOT_FOUND, "UNKNOWN"),
+        AccessRefusal::RobotPassword(_)
+        | AccessRefusal::TooManyGroups
+        | AccessRefusal::DescriptionTooLong => (StatusCode::BAD_REQUEST, "UNSUPPORTED"),
+        AccessRefusal::AlreadyAppointed
+        | AccessRefusal::AccountExists(_)
+        | AccessRefusal::LastAdministrator(_)
+        | AccessRefusal::TooManyKeys(_)
+        | AccessRefusal::KeyExists(_)
+        | AccessRefusal::RoleBuiltIn(_)
+        | AccessRefusal::RoleInUse { .. }
+        | AccessRefusal::TooManyRoles
+        | AccessRefusal::TooManyGrants => (StatusCode::CONFLICT, "DENIED"),
     }
 }
 

@@ -5,6 +5,7 @@
 //! for facts and the object store for bytes; whatever goes wrong becomes an `Error`, which alone
 //! knows statuses and codes.
 
+mod access;
 mod condition;
 mod endpoint;
 mod error;
@@ -12,6 +13,7 @@ mod extract;
 mod intake;
 mod link;
 mod metrics;
+mod offload;
 mod quota;
 mod range;
 mod redirect;
@@ -24,6 +26,7 @@ mod sweep;
 mod transfers;
 mod warning;
 
+pub use access::{AccessMode, AccessOptions, AppointError, Appointed, Htpasswd, HtpasswdError};
 pub use quota::{Client, Quota, Share};
 pub use redirect::Redirect;
 pub use registry::{Options, Registry};

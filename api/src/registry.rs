@@ -1,9 +1,11 @@
 //! What every handler works with.
 
+use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::registry::Registry as Metrics;
+use proto::access::Verb;
 use proto::{
     Actor, Answer, Command, Digest, NodeId, Refusal, RepoName, RequestId, UploadKey, limits,
 };
@@ -12,6 +14,7 @@ use storage::Blobs;
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
+use crate::access::{Access, AccessMode, Caller};
 use crate::error::{Error, RETRY_AFTER};
 use crate::metrics::RequestMetrics;
 use crate::quota::Quota;
@@ -24,12 +27,12 @@ const READ_PATIENCE: Duration = Duration::from_secs(3);
 const PROPOSE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the removal of a node may take: an election, the decision, and that it is carried out.
 const REMOVE_PATIENCE: Duration = Duration::from_secs(20);
+/// Most repositories that are looked at for one from which a blob can be mounted.
+const SOURCES_MAX: usize = 1_000;
 /// The first pause between two attempts; each further one is twice as long, up to the last.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 /// The longest pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_millis(320);
-/// Who asks for a change, as the journal names them while there are no accounts.
-const ACTOR: &Actor = &Actor::ANONYMOUS;
 
 /// The handlers' only state: the facts, the bytes, and the clock that expires upload sessions.
 /// Clones share it.
@@ -45,6 +48,10 @@ pub struct Registry {
     pub(crate) options: Options,
     /// What is counted of each request.
     pub(crate) metrics: RequestMetrics,
+    /// What tells who asks; `None` when everybody may do everything.
+    pub(crate) access: Option<Arc<Access>>,
+    /// Whoever asks.
+    pub(crate) caller: Arc<Caller>,
     /// How many transfers there may be at once.
     pub(crate) transfers: Quota,
     /// The key that signs upload sessions, once it was read: it never changes.
@@ -54,6 +61,8 @@ pub struct Registry {
 /// What the operator can set about the API.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// Who may do what.
+    pub access: AccessMode,
     /// Whether manifests, tags and blobs can be deleted; otherwise every DELETE of them is 405.
     pub deletion: bool,
     /// Whether a manifest is taken although its repository lacks something that it names.
@@ -69,6 +78,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            access: AccessMode::Open,
             deletion: true,
             sparse: false,
             redirect: Redirect::Never,
@@ -81,16 +91,36 @@ impl Default for Options {
 impl Registry {
     /// The registry over `cluster` and `blobs`; its request counts and latencies are registered
     /// with `metrics`.
+    ///
+    /// # Errors
+    /// When the operating system gives no randomness.
     pub fn new(
         cluster: Cluster,
         blobs: Arc<dyn Blobs>,
         clock: Clock,
         options: Options,
         metrics: &mut Metrics,
-    ) -> Self {
+    ) -> io::Result<Self> {
+        let access = match &options.access {
+            AccessMode::Open => None,
+            AccessMode::Closed(options) => {
+                let access = Access::new(options.clone(), cluster.status().cluster);
+                Some(Arc::new(access.map_err(io::Error::other)?))
+            }
+        };
         let metrics = RequestMetrics::register(metrics);
         let transfers = Quota::new(options.transfers, options.transfers_per_client);
-        Self { cluster, blobs, clock, options, metrics, transfers, upload_key: Arc::default() }
+        Ok(Self {
+            cluster,
+            blobs,
+            clock,
+            options,
+            metrics,
+            access,
+            caller: Arc::new(Caller::UNLIMITED),
+            transfers,
+            upload_key: Arc::default(),
+        })
     }
 
     /// The catalog after everything that was acknowledged. Waits out an election.
@@ -126,11 +156,17 @@ impl Registry {
         }
     }
 
-    /// A repository that has the blob and that whoever asks may read: every one, while there are no
-    /// accounts. With accounts, this is where to pass over those that they may not read; what is
-    /// mounted then comes from a repository that is named, as if the client had named it.
+    /// A repository that has the blob and that whoever asks may read: what is mounted then comes
+    /// from a repository that is named, as if the client had named it. Of very many, not all are
+    /// looked at.
     pub(crate) async fn source(&self, digest: &Digest) -> Result<Option<RepoName>, Error> {
-        Ok(self.view().await?.holders(digest, None, 1)?.pop())
+        let holders = self.view().await?.holders(digest, None, SOURCES_MAX)?;
+        Ok(holders.into_iter().find(|holder| self.caller.may(Verb::Pull, Some(holder))))
+    }
+
+    /// What tells who asks.
+    pub(crate) fn access(&self) -> Result<&Access, Error> {
+        self.access.as_deref().ok_or(Error::AccessOpen)
     }
 
     /// Has the cluster decide `command`. Waits out an election: every attempt carries the same
@@ -141,13 +177,13 @@ impl Registry {
         request: RequestId,
         command: Command,
     ) -> Result<Answer, Error> {
-        self.propose_as(ACTOR, request, command).await
+        self.propose_as(self.caller.actor(), request, command).await
     }
 
     /// Does what [`Registry::propose`] does, for `actor`.
     async fn propose_as(
         &self,
-        actor: &'static Actor,
+        actor: Actor,
         request: RequestId,
         command: Command,
     ) -> Result<Answer, Error> {
@@ -155,7 +191,7 @@ impl Registry {
         let attempts = Box::pin(async move {
             let mut pause = PAUSE_MIN;
             loop {
-                match cluster.propose(request, actor, command.clone()).await {
+                match cluster.propose(request, &actor, command.clone()).await {
                     Err(ProposeError::Unavailable { .. } | ProposeError::Unknown) => {
                         wait(&mut pause).await;
                     }
@@ -179,18 +215,19 @@ impl Registry {
 
     /// Has the cluster decide `command`, for which no client has asked.
     pub(crate) async fn propose_by_itself(&self, command: Command) -> Result<Answer, Error> {
-        self.propose_as(&Actor::CLUSTER, fresh_request()?, command).await
+        self.propose_as(Actor::CLUSTER, fresh_request()?, command).await
     }
 
     /// Removes `node` from the cluster. Waits out an election, under one request id, and goes on to
     /// its end when the caller is dropped.
     pub(crate) async fn remove_node(&self, node: NodeId) -> Result<(), Error> {
         let (cluster, request) = (self.cluster.clone(), fresh_request()?);
+        let actor = self.caller.actor();
         detached(async move {
             let attempts = async {
                 let mut pause = PAUSE_MIN;
                 loop {
-                    match cluster.remove(request, ACTOR, node).await {
+                    match cluster.remove(request, &actor, node).await {
                         Err(RemoveError::Unavailable { .. } | RemoveError::Unknown) => {
                             wait(&mut pause).await;
                         }

@@ -3,19 +3,19 @@
 //!
 //! A session is the `state` parameter of the upload's `Location`: version, expiry, position (extent
 //! and tip), algorithm and hash midstate, then an HMAC-SHA256 over these and over
-//! the repository and id that stand in the path. So no node remembers an upload, and every node can
+//! the repository and id that stand in the path, and who began it. So no node remembers an upload, and every node can
 //! go on with it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use proto::limits::UPLOAD_LIFETIME;
-use proto::{Algorithm, Hasher, ObjectKey, RepoName, Timestamp, UploadKey};
+use proto::{Actor, Algorithm, Hasher, ObjectKey, RepoName, Timestamp, UploadKey};
 use sha2::Sha256;
 use storage::blob::{Position, Tip};
 
 /// The layout's version, its first byte.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 /// Bytes before the midstate: version, expiry, extent, tip, algorithm.
 const HEAD_BYTES: usize = 1 + 8 + 8 + 16 + 1;
 /// Bytes of the signature at the end.
@@ -29,6 +29,8 @@ const STATE_CHARACTERS_MAX: usize = 1024;
 pub(crate) struct Session {
     /// The repository that the blob will be in.
     pub(crate) repository: RepoName,
+    /// Who began it: nobody else goes on with it.
+    pub(crate) owner: Actor,
     /// The upload's id.
     pub(crate) upload: ObjectKey,
     /// Where the next chunk belongs.
@@ -45,13 +47,14 @@ impl Session {
     /// A session that has no bytes yet.
     pub(crate) fn begin(
         repository: RepoName,
+        owner: Actor,
         upload: ObjectKey,
         algorithm: Algorithm,
         now: Timestamp,
     ) -> Self {
         let hasher = Some(Hasher::new(algorithm));
         let expires = expiry(now);
-        Self { repository, upload, at: Position::START, algorithm, hasher, expires }
+        Self { repository, owner, upload, at: Position::START, algorithm, hasher, expires }
     }
 
     /// The session after a chunk that ends at `at`, with the hash of everything up to there.
@@ -106,16 +109,18 @@ impl Session {
         if let Some(hasher) = &self.hasher {
             state.extend_from_slice(&hasher.midstate());
         }
-        let signature = mac(key, &self.repository, self.upload, &state).finalize().into_bytes();
+        let mac = mac(key, &self.repository, &self.owner, self.upload, &state);
+        let signature = mac.finalize().into_bytes();
         state.extend_from_slice(&signature);
         state
     }
 
-    /// The session that `state` holds for `upload` into `repository`. `None` when it was
+    /// The session that `state` holds for `upload` of `owner` into `repository`. `None` when it was
     /// not signed by this cluster for exactly that, or has expired.
     pub(crate) fn open(
         key: &UploadKey,
         repository: RepoName,
+        owner: Actor,
         upload: ObjectKey,
         state: &str,
         now: Timestamp,
@@ -126,7 +131,7 @@ impl Session {
         let state = URL_SAFE_NO_PAD.decode(state).ok()?;
         let (state, signature) = state.split_last_chunk::<SIGNATURE_BYTES>()?;
         // In constant time, so that a signature cannot be found byte by byte.
-        mac(key, &repository, upload, state).verify_slice(signature).ok()?;
+        mac(key, &repository, &owner, upload, state).verify_slice(signature).ok()?;
 
         let (version, rest) = state.split_first()?;
         let (expires, rest) = rest.split_first_chunk::<8>()?;
@@ -147,7 +152,7 @@ impl Session {
             midstate => Some(Hasher::resume(algorithm, midstate)?),
         };
         let at = Position { extent: u64::from_be_bytes(*extent), tip: Tip::from_bytes(*tip) };
-        Some(Self { repository, upload, at, algorithm, hasher, expires })
+        Some(Self { repository, owner, upload, at, algorithm, hasher, expires })
     }
 }
 
@@ -156,7 +161,13 @@ fn expiry(now: Timestamp) -> Timestamp {
     Timestamp::from_millis(now.as_millis().saturating_add(lifetime))
 }
 
-fn mac(key: &UploadKey, repository: &RepoName, upload: ObjectKey, state: &[u8]) -> Hmac<Sha256> {
+fn mac(
+    key: &UploadKey,
+    repository: &RepoName,
+    owner: &Actor,
+    upload: ObjectKey,
+    state: &[u8],
+) -> Hmac<Sha256> {
     let mut key_block = [0; 64];
     key_block[..32].copy_from_slice(key.as_bytes());
     // A key of one block is taken as it is: padding the 32 bytes with zeros is what HMAC does
@@ -164,6 +175,8 @@ fn mac(key: &UploadKey, repository: &RepoName, upload: ObjectKey, state: &[u8]) 
     let mut mac = Hmac::<Sha256>::new(&key_block.into());
     mac.update(b"roadstead upload session\0");
     mac.update(repository.as_str().as_bytes());
+    mac.update(b"\0");
+    mac.update(owner.as_str().as_bytes());
     mac.update(b"\0");
     mac.update(upload.to_string().as_bytes());
     mac.update(b"\0");
@@ -187,12 +200,17 @@ mod tests {
         Position { extent, tip: Tip::from_bytes([9; 16]) }
     }
 
+    fn alice() -> Actor {
+        "alice".parse().unwrap()
+    }
+
     fn object() -> ObjectKey {
         ObjectKey::from_random(42)
     }
 
     fn session(content: &[u8], algorithm: Algorithm) -> Session {
-        let session = Session::begin("team/app".parse().unwrap(), object(), algorithm, NOW);
+        let session =
+            Session::begin("team/app".parse().unwrap(), alice(), object(), algorithm, NOW);
         let mut hasher = session.hasher.clone().unwrap();
         hasher.update(content);
         session.advance(at(content.len() as u64), Some(hasher), NOW)
@@ -203,7 +221,7 @@ mod tests {
     }
 
     fn open(state: &str) -> Option<Session> {
-        Session::open(&KEY, "team/app".parse().unwrap(), object(), state, NOW)
+        Session::open(&KEY, "team/app".parse().unwrap(), alice(), object(), state, NOW)
     }
 
     #[test]
@@ -223,7 +241,7 @@ mod tests {
         let state = state(&session(b"x", Algorithm::Sha256));
         let open_at = |now: u64| {
             let now = Timestamp::from_millis(now);
-            Session::open(&KEY, "team/app".parse().unwrap(), object(), &state, now)
+            Session::open(&KEY, "team/app".parse().unwrap(), alice(), object(), &state, now)
         };
         let end = NOW.as_millis() + u64::try_from(UPLOAD_LIFETIME.as_millis()).unwrap();
         assert!(open_at(end - 1).is_some());
@@ -231,16 +249,20 @@ mod tests {
     }
 
     #[test]
-    fn a_session_opens_only_for_its_own_repository_upload_and_cluster() {
+    fn a_session_opens_only_for_its_own_repository_owner_upload_and_cluster() {
         let state = state(&session(b"x", Algorithm::Sha256));
         let name: RepoName = "team/app".parse().unwrap();
         let other_name: RepoName = "team/ap".parse().unwrap();
         let other_object = ObjectKey::from_random(43);
         let other_key = UploadKey::from_bytes([8; 32]);
-        assert!(Session::open(&KEY, name.clone(), object(), &state, NOW).is_some());
-        assert!(Session::open(&KEY, other_name, object(), &state, NOW).is_none());
-        assert!(Session::open(&KEY, name.clone(), other_object, &state, NOW).is_none());
-        assert!(Session::open(&other_key, name, object(), &state, NOW).is_none());
+        let opens = |key, name: &RepoName, owner, object| {
+            Session::open(key, name.clone(), owner, object, &state, NOW).is_some()
+        };
+        assert!(opens(&KEY, &name, alice(), object()));
+        assert!(!opens(&KEY, &other_name, alice(), object()));
+        assert!(!opens(&KEY, &name, Actor::ANONYMOUS, object()));
+        assert!(!opens(&KEY, &name, alice(), other_object));
+        assert!(!opens(&other_key, &name, alice(), object()));
         for forged in ["", "x", "AAAA", &"A".repeat(100), &"A".repeat(2000)] {
             assert!(open(forged).is_none(), "{forged}");
         }

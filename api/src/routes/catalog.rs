@@ -5,18 +5,19 @@ use axum::response::{IntoResponse as _, Response};
 use http::header;
 use http::request::Parts;
 use proto::RepoName;
+use raft::View;
 use serde_json::json;
 
 use crate::error::Error;
 use crate::extract::{Page, Query};
 use crate::registry::Registry;
 
-/// Lists the repositories in order.
+/// Lists the repositories that whoever asks may read, in order.
 pub(super) async fn list(registry: &Registry, parts: &Parts) -> Result<Response, Error> {
     let page = Page::of(&Query::of(&parts.uri))?;
     let view = registry.view().await?;
     // One more than asked for tells whether there is a next page.
-    let mut repositories = view.repositories(page.after.as_deref(), page.limit + 1)?;
+    let mut repositories = readable(registry, &view, &page).await?;
     let has_more = repositories.len() > page.limit;
     repositories.truncate(page.limit);
 
@@ -29,4 +30,23 @@ pub(super) async fn list(registry: &Registry, parts: &Parts) -> Result<Response,
         }
         _ => body.into_response(),
     })
+}
+
+/// The page of the repositories that whoever asks may read, and one more.
+async fn readable(registry: &Registry, view: &View, page: &Page) -> Result<Vec<RepoName>, Error> {
+    let wanted = page.limit + 1;
+    let mut readable: Vec<RepoName> = Vec::new();
+    let mut after = page.after.clone();
+    loop {
+        let looked_at = view.repositories(after.as_deref(), wanted)?;
+        let is_last = looked_at.len() < wanted;
+        after = looked_at.last().map(ToString::to_string);
+        readable.extend(looked_at.into_iter().filter(|name| registry.caller.may_see(name)));
+        if is_last || readable.len() >= wanted {
+            readable.truncate(wanted);
+            return Ok(readable);
+        }
+        // Others have their turn while somebody looks for a few among very many.
+        tokio::task::yield_now().await;
+    }
 }

@@ -1,6 +1,7 @@
 //! The endpoints, and what all of them share: dispatch, the headers of every answer, a span and the
 //! metrics.
 
+mod access;
 mod base;
 mod blobs;
 mod catalog;
@@ -95,8 +96,10 @@ async fn handle(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Error> {
+    let registry = crate::access::admit(&registry, &endpoint, parts).await?;
     let method = parts.method.as_str();
     match endpoint {
+        Endpoint::Access(endpoint) => access::handle(&registry, endpoint, parts, body).await,
         Endpoint::Base => Ok(base::show()),
         Endpoint::Catalog => catalog::list(&registry, parts).await,
         Endpoint::Cluster => Ok(cluster::show(&registry).await),
@@ -135,6 +138,7 @@ fn bad_path(error: PathError, method: &Method) -> Error {
         PathError::Name(error) => Error::Name(error),
         PathError::Digest(error) => Error::Digest(error),
         PathError::Reference(error) => bad_reference(error, method == Method::PUT),
+        PathError::AccessName(error) => Error::BadRequest(error.to_string()),
         PathError::Upload => Error::UploadUnknown,
     }
 }

@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
 use http::{HeaderName, StatusCode, header};
+use proto::access::Verb;
 use proto::limits::UPLOAD_CHUNK_BYTES_MIN;
 use proto::{Algorithm, Command, Digest, Mutant, ObjectKey, RepoName};
 use raft::View;
@@ -48,7 +49,8 @@ pub(super) async fn begin(
         algorithm = name.parse()?;
     }
     let upload = ObjectKey::from_random(u128::from_be_bytes(random()?));
-    let session = Session::begin(repository, upload, algorithm, registry.clock.now());
+    let owner = registry.caller.actor();
+    let session = Session::begin(repository, owner, upload, algorithm, registry.clock.now());
     if query.first("digest").is_some() {
         return finish(registry, session, parts, body).await;
     }
@@ -67,7 +69,9 @@ pub(super) async fn session(
     let query = Query::of(&parts.uri);
     let state = query.first("state").ok_or(Error::UploadUnknown)?;
     let key = registry.upload_key().await?;
-    Session::open(key, repository, upload, state, registry.clock.now()).ok_or(Error::UploadUnknown)
+    let owner = registry.caller.actor();
+    let now = registry.clock.now();
+    Session::open(key, repository, owner, upload, state, now).ok_or(Error::UploadUnknown)
 }
 
 /// Tells how far an upload is, from what is durable: a client whose last answer was lost goes on
@@ -128,7 +132,10 @@ async fn mount(
     digest: &Digest,
 ) -> Result<bool, Error> {
     let from = match from {
-        Some(from) => from.parse().ok(),
+        Some(from) => {
+            let from = from.parse().ok();
+            from.filter(|from| registry.caller.may(Verb::Pull, Some(from)))
+        }
         None => registry.source(digest).await?,
     };
     let Some(from) = from else { return Ok(false) };

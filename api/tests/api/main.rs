@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test panics")]
 
 mod abuse;
+mod access;
 mod blobs;
 mod conditions;
 mod faults;

@@ -76,7 +76,7 @@ impl World {
         let blobs = FickleBlobs::default();
         let mut metrics = prometheus_client::registry::Registry::default();
         let store = Arc::new(blobs.clone());
-        let registry = Registry::new(cluster.clone(), store, clock, options, &mut metrics);
+        let registry = Registry::new(cluster.clone(), store, clock, options, &mut metrics).unwrap();
         Self {
             blobs,
             metrics,

@@ -1,0 +1,77 @@
+//! The first administrator, without whom nobody could let anybody in.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use proto::Command;
+use proto::Refusal;
+use proto::access::{AccessCommand, AccessRefusal, AccountName};
+
+use super::NewPassword;
+use crate::error::Error;
+use crate::registry::{Registry, random};
+
+/// What the administrator is called who is appointed by the node itself.
+const NAME: &str = "admin";
+
+/// Why no administrator was appointed.
+#[derive(Debug, thiserror::Error)]
+pub enum AppointError {
+    /// The cluster cannot agree now: try again.
+    #[error("the cluster cannot agree now")]
+    Unavailable,
+    /// It would fail again.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// The administrator who was appointed.
+#[derive(Debug)]
+pub struct Appointed {
+    /// The account's name.
+    pub name: String,
+    /// Its password, when the node has drawn it: nobody else knows it.
+    pub password: Option<String>,
+}
+
+impl Registry {
+    /// Appoints an administrator: the first one only, so that it does nothing where there are
+    /// accounts, or anew, for those who have lost the password. Without a `password` one is drawn.
+    ///
+    /// # Errors
+    /// See [`AppointError`].
+    pub async fn appoint_administrator(
+        &self,
+        password: Option<String>,
+        only_first: bool,
+    ) -> Result<Option<Appointed>, AppointError> {
+        match self.appoint(password, only_first).await {
+            Ok(appointed) => Ok(appointed),
+            Err(Error::Refused(Refusal::Access(AccessRefusal::AlreadyAppointed))) => Ok(None),
+            Err(Error::Unavailable { .. } | Error::Refused(Refusal::NotFounded)) => {
+                Err(AppointError::Unavailable)
+            }
+            Err(error) => Err(AppointError::Refused(error.to_string())),
+        }
+    }
+
+    async fn appoint(
+        &self,
+        password: Option<String>,
+        only_first: bool,
+    ) -> Result<Option<Appointed>, Error> {
+        if only_first && !self.view().await?.accounts(None, 1)?.is_empty() {
+            return Ok(None);
+        }
+        let drawn = match password {
+            Some(_) => None,
+            None => Some(URL_SAFE_NO_PAD.encode(random()?)),
+        };
+        let text = password.or_else(|| drawn.clone()).unwrap_or_default();
+        let hash = NewPassword::new(text)?.hash().await?;
+        let name: AccountName =
+            NAME.parse().map_err(|error| Error::Internal(format!("{NAME}: {error}")))?;
+        let appoint = AccessCommand::Appoint { name, password: hash, only_first };
+        self.propose_by_itself(Command::Access(appoint)).await?;
+        Ok(Some(Appointed { name: NAME.to_owned(), password: drawn }))
+    }
+}

@@ -1,0 +1,183 @@
+//! Callers: who asks, with everything that limits them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use proto::access::{AccountName, Grantee, GroupName, KeyScope, Verb};
+use proto::{Actor, RepoName};
+
+use super::{Login, Policy, Resource, Snapshot};
+
+/// Who somebody is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// Nobody in particular.
+    Anonymous,
+    /// An account.
+    Account {
+        /// Its name.
+        name: AccountName,
+        /// Its groups.
+        groups: BTreeSet<GroupName>,
+    },
+}
+
+impl Identity {
+    /// Everything by which grants can name it, the most particular first.
+    pub(crate) fn grantees(&self) -> impl Iterator<Item = Grantee> {
+        let (name, groups) = match self {
+            Self::Anonymous => (None, None),
+            Self::Account { name, groups } => (Some(name.clone()), Some(groups.clone())),
+        };
+        let everybody = name.is_some().then_some(Grantee::Authenticated);
+        let groups = groups.unwrap_or_default().into_iter().map(Grantee::Group);
+        let own = name.map(Grantee::Account).into_iter();
+        own.chain(groups).chain(everybody).chain([Grantee::Anonymous])
+    }
+
+    /// Its name, when it is an account.
+    pub(crate) const fn name(&self) -> Option<&AccountName> {
+        match self {
+            Self::Anonymous => None,
+            Self::Account { name, .. } => Some(name),
+        }
+    }
+}
+
+/// Whoever asks, and what they may do.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller(Rights);
+
+#[derive(Clone, Debug)]
+enum Rights {
+    /// Whoever asks an open registry.
+    All,
+    /// What is granted to an identity, less what limits it.
+    Granted(Granted),
+}
+
+/// What is granted to an identity, less what limits it.
+#[derive(Clone, Debug)]
+pub(crate) struct Granted {
+    /// Who it is.
+    pub(crate) identity: Identity,
+    /// What is granted to all.
+    pub(crate) policy: Arc<Policy>,
+    /// What the access key is good for that was used.
+    pub(crate) key: KeyScope,
+    /// What the token is good for that was used; `None` when none was.
+    pub(crate) token: Option<Vec<Resource>>,
+    /// Whether they gave their password with this request.
+    pub(crate) by_password: bool,
+}
+
+impl Caller {
+    /// Whoever asks a registry in which everybody may do everything.
+    pub(crate) const UNLIMITED: Self = Self(Rights::All);
+
+    pub(crate) const fn new(granted: Granted) -> Self {
+        Self(Rights::Granted(granted))
+    }
+
+    /// Whoever has just logged in.
+    pub(crate) fn of(login: &Login, snapshot: &Snapshot) -> Self {
+        Self::new(Granted {
+            identity: login.identity.clone(),
+            policy: Arc::clone(&snapshot.policy),
+            key: login.key.clone(),
+            token: None,
+            by_password: false,
+        })
+    }
+
+    /// Whether they may do `verb` in `repository`; in none, what concerns the whole registry.
+    pub(crate) fn may(&self, verb: Verb, repository: Option<&RepoName>) -> bool {
+        match &self.0 {
+            Rights::All => true,
+            Rights::Granted(granted) => {
+                granted.is_granted(verb, repository) && granted.is_in_token(verb, repository)
+            }
+        }
+    }
+
+    /// Whether the catalog shows them `repository`. A token for the catalog names no repositories: it
+    /// shows what its owner may pull.
+    pub(crate) fn may_see(&self, repository: &RepoName) -> bool {
+        match &self.0 {
+            Rights::All => true,
+            Rights::Granted(granted) => granted.is_granted(Verb::Pull, Some(repository)),
+        }
+    }
+
+    /// Whether they have a token, and it is not for the catalog.
+    pub(crate) fn has_token_for_else(&self) -> bool {
+        match &self.0 {
+            Rights::Granted(Granted { token: Some(resources), .. }) => {
+                !resources.iter().any(Resource::is_catalog)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether only their token is against `verb` in `repository`: they may, with another one.
+    pub(crate) fn lacks_only_token(&self, verb: Verb, repository: Option<&RepoName>) -> bool {
+        match &self.0 {
+            Rights::All => false,
+            Rights::Granted(granted) => {
+                granted.is_granted(verb, repository) && !granted.is_in_token(verb, repository)
+            }
+        }
+    }
+
+    /// Whether it is nobody in particular who asks a registry that cares.
+    pub(crate) const fn is_anonymous(&self) -> bool {
+        matches!(&self.0, Rights::Granted(Granted { identity: Identity::Anonymous, .. }))
+    }
+
+    /// Whether they have shown who they are, if only with a token for nobody.
+    pub(crate) const fn has_credentials(&self) -> bool {
+        match &self.0 {
+            Rights::All => true,
+            Rights::Granted(granted) => !self.is_anonymous() || granted.token.is_some(),
+        }
+    }
+
+    /// Whether anything at all is granted to them.
+    pub(crate) fn has_any_right(&self) -> bool {
+        match &self.0 {
+            Rights::All => true,
+            Rights::Granted(granted) => granted.policy.grants_anything(&granted.identity),
+        }
+    }
+
+    /// Whether they are `account` itself, by its password.
+    pub(crate) fn is_by_password(&self, account: &AccountName) -> bool {
+        match &self.0 {
+            Rights::All => false,
+            Rights::Granted(granted) => {
+                granted.by_password && granted.identity.name() == Some(account)
+            }
+        }
+    }
+
+    /// How the journal names them.
+    pub(crate) fn actor(&self) -> Actor {
+        let name = match &self.0 {
+            Rights::All => None,
+            Rights::Granted(granted) => granted.identity.name(),
+        };
+        name.map_or(Actor::ANONYMOUS, Actor::from)
+    }
+}
+
+impl Granted {
+    fn is_granted(&self, verb: Verb, repository: Option<&RepoName>) -> bool {
+        self.policy.explain(&self.identity, verb, repository).is_some()
+            && self.key.permits(verb, repository)
+    }
+
+    fn is_in_token(&self, verb: Verb, repository: Option<&RepoName>) -> bool {
+        let Some(resources) = &self.token else { return true };
+        resources.iter().any(|resource| resource.covers(verb, repository))
+    }
+}

@@ -1,0 +1,49 @@
+//! What a client is told that must show who it is (RFC 9110, section 11.6.1).
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, header};
+
+use super::{Access, Need};
+use crate::error::Error;
+
+/// The path of the token service.
+pub(crate) const TOKEN_PATH: &str = "/roadstead/v1/token";
+
+/// The refusal of a request that needs `need`, for the reason `why` when its token is no good: with
+/// a challenge that says where tokens for it are.
+pub(super) fn unauthorized(
+    access: &Access,
+    parts: &Parts,
+    need: &Need,
+    why: Option<&'static str>,
+) -> Error {
+    if !need.takes_tokens() {
+        return Error::Unauthorized { challenge: "Basic realm=\"Roadstead\"".to_owned() };
+    }
+    let realm = match &access.options.url {
+        Some(url) => format!("{url}{TOKEN_PATH}"),
+        None => format!("{}{TOKEN_PATH}", called(parts)),
+    };
+    let mut challenge = format!("Bearer realm=\"{realm}\",service=\"{}\"", access.options.service);
+    if let Some(scope) = need.scope() {
+        challenge.push_str(&format!(",scope=\"{scope}\""));
+    }
+    if let Some(why) = why {
+        challenge.push_str(&format!(",error=\"{why}\""));
+    }
+    Error::Unauthorized { challenge }
+}
+
+/// The URL by which the client itself calls the registry. Nobody else sees the answer, so whoever
+/// forges it misleads themselves; what could end the quoted text is left out.
+fn called(parts: &Parts) -> String {
+    let host = parts.uri.authority().map(|authority| authority.as_str().to_owned());
+    let host = host.or_else(|| host_header(&parts.headers)).unwrap_or_default();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+    let host: String = host.chars().filter(|c| is_plain(*c)).collect();
+    format!("http://{host}")
+}
+
+fn host_header(headers: &HeaderMap) -> Option<String> {
+    headers.get(header::HOST).map(HeaderValue::to_str)?.ok().map(str::to_owned)
+}

@@ -1,0 +1,217 @@
+//! Logging in: from what a request shows to who asks.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use proto::Timestamp;
+use proto::access::{AccountKind, AccountName, KeyId, KeyScope};
+use raft::View;
+
+use super::caller::Granted;
+use super::{Access, AccessKeySecret, Caller, Credentials, Identity};
+use crate::error::Error;
+use crate::registry::Registry;
+
+/// Who has logged in, and with what.
+#[derive(Clone, Debug)]
+pub(crate) struct Login {
+    /// Who it is.
+    pub(crate) identity: Identity,
+    /// What the key is good for that was used.
+    pub(crate) key: KeyScope,
+    /// What must stay as it is for the login to count.
+    pub(crate) standing: Standing,
+}
+
+/// What a login rests on. Tokens carry it, so that they end when it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Nothing: it is nobody in particular.
+    Nobody,
+    /// The password of this generation of an account.
+    Account(u64),
+    /// An access key.
+    Key(KeyId),
+    /// A line of the htpasswd file.
+    Htpasswd(String),
+}
+
+impl Login {
+    /// The login of nobody in particular.
+    pub(crate) const NOBODY: Self = Self {
+        identity: Identity::Anonymous,
+        key: KeyScope::UNLIMITED,
+        standing: Standing::Nobody,
+    };
+
+    /// The login that rests on `standing`, which `name` had. `None` when it does so no longer.
+    pub(super) fn of(
+        access: &Access,
+        view: &View,
+        name: &str,
+        standing: Standing,
+        now: Timestamp,
+    ) -> Result<Option<Self>, Error> {
+        if standing == Standing::Nobody {
+            return Ok(Some(Self::NOBODY));
+        }
+        let Ok(name) = name.parse::<AccountName>() else { return Ok(None) };
+        if let Standing::Htpasswd(generation) = &standing {
+            let users = access.options.htpasswd.as_ref();
+            let now = users.and_then(|users| users.generation(&name));
+            let stands = now.as_ref() == Some(generation) && view.account(&name)?.is_none();
+            let (identity, key) = (from_file(name), KeyScope::UNLIMITED);
+            return Ok(stands.then_some(Self { identity, key, standing }));
+        }
+        let Some(account) = view.account(&name)?.filter(|account| account.enabled) else {
+            return Ok(None);
+        };
+        let key = match &standing {
+            Standing::Account(generation) if *generation == account.generation => {
+                KeyScope::UNLIMITED
+            }
+            Standing::Key(id) => match view.access_key(*id)? {
+                Some(key) if key.account == name && !key.has_expired(now) => key.scope,
+                _ => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        let identity = Identity::Account { name, groups: account.groups };
+        Ok(Some(Self { identity, key, standing }))
+    }
+}
+
+const fn from_file(name: AccountName) -> Identity {
+    Identity::Account { name, groups: BTreeSet::new() }
+}
+
+/// Who shows `credentials`.
+///
+/// # Errors
+/// [`Error::LoginFailed`] when they are no good.
+pub(super) async fn identify(
+    registry: &Registry,
+    access: &Access,
+    credentials: Credentials,
+) -> Result<Caller, Error> {
+    let view = registry.cluster.local()?;
+    let now = registry.clock.now();
+    let snapshot = access.snapshot(&view)?;
+    let (login, token, is_basic) = match credentials {
+        Credentials::None => (Login::NOBODY, None, false),
+        Credentials::Basic { name, password } => {
+            (log_in(registry, access, &name, &password).await?, None, true)
+        }
+        Credentials::Bearer(token) => {
+            let claims = access.tokens.verify(&snapshot.token_keys, &token, now);
+            let claims = claims.ok_or(Error::LoginFailed)?;
+            let standing = claims.standing.parse().map_err(|()| Error::LoginFailed)?;
+            let login = Login::of(access, &view, &claims.sub, standing, now)?;
+            (login.ok_or(Error::LoginFailed)?, Some(claims.access.clone()), false)
+        }
+        Credentials::Unreadable => return Err(Error::LoginFailed),
+    };
+    let by_password = is_basic && !matches!(login.standing, Standing::Key(_));
+    Ok(Caller::new(Granted {
+        identity: login.identity,
+        policy: snapshot.policy.clone(),
+        key: login.key,
+        token,
+        by_password,
+    }))
+}
+
+/// Logs in with a name and a password, or an access key in its place.
+///
+/// # Errors
+/// [`Error::LoginFailed`], which looks the same and takes as long for whatever reason, when that is
+/// not right.
+pub(crate) async fn log_in(
+    registry: &Registry,
+    access: &Access,
+    name: &str,
+    password: &str,
+) -> Result<Login, Error> {
+    let view = registry.cluster.local()?;
+    let outcome = match AccessKeySecret::is_meant_by(password) {
+        true => by_key(access, &view, name, password, registry.clock.now())?,
+        false => by_password(access, &view, name, password).await?,
+    };
+    let Some(login) = outcome else {
+        tracing::info!(target: "audit", account = ?name, "login failed");
+        return Err(Error::LoginFailed);
+    };
+    Ok(login)
+}
+
+fn by_key(
+    access: &Access,
+    view: &View,
+    name: &str,
+    password: &str,
+    now: Timestamp,
+) -> Result<Option<Login>, Error> {
+    let Ok(shown) = password.parse::<AccessKeySecret>() else { return Ok(None) };
+    let Some(key) = view.access_key(shown.id)? else { return Ok(None) };
+    if key.secret != shown.hash() {
+        return Ok(None);
+    }
+    Login::of(access, view, name, Standing::Key(key.id), now)
+}
+
+async fn by_password(
+    access: &Access,
+    view: &View,
+    name: &str,
+    password: &str,
+) -> Result<Option<Login>, Error> {
+    let name: Option<AccountName> = name.parse().ok();
+    let account = name.as_ref().map(|name| view.account(name)).transpose()?.flatten();
+    let (hash, login) = match (account, name) {
+        (Some(account), Some(name)) => {
+            let standing = Standing::Account(account.generation);
+            let may_log_in = account.enabled && account.kind == AccountKind::User;
+            let hash = account.password.filter(|_| may_log_in).map(|hash| hash.expose().into());
+            (hash, Some((Identity::Account { name, groups: account.groups }, standing)))
+        }
+        (None, Some(name)) => {
+            let users = access.options.htpasswd.as_ref();
+            let standing = users.and_then(|users| users.generation(&name)).map(Standing::Htpasswd);
+            let hash: Option<Box<str>> = users.and_then(|users| users.hash(&name));
+            (hash, standing.map(|standing| (from_file(name), standing)))
+        }
+        (_, None) => (None, None),
+    };
+    let is_known = hash.as_ref().is_some_and(|hash| access.passwords.is_known(password, hash));
+    if !is_known && !access.passwords.check(password, hash.as_deref()).await? {
+        return Ok(None);
+    }
+    let key = KeyScope::UNLIMITED;
+    Ok(login.map(|(identity, standing)| Login { identity, key, standing }))
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nobody => f.write_str("nobody"),
+            Self::Account(generation) => write!(f, "account:{generation}"),
+            Self::Key(id) => write!(f, "key:{id}"),
+            Self::Htpasswd(generation) => write!(f, "htpasswd:{generation}"),
+        }
+    }
+}
+
+impl FromStr for Standing {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text.split_once(':') {
+            None if text == "nobody" => Ok(Self::Nobody),
+            Some(("account", generation)) => generation.parse().map(Self::Account).map_err(|_| ()),
+            Some(("key", id)) => id.parse().map(Self::Key).map_err(|_| ()),
+            Some(("htpasswd", generation)) => Ok(Self::Htpasswd(generation.to_owned())),
+            _ => Err(()),
+        }
+    }
+}

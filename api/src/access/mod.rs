@@ -1,0 +1,157 @@
+//! Who asks, and what they may do.
+//!
+//! A request goes through it like this:
+//!
+//! ```text
+//! Authorization header -> Credentials -> Caller: an identity, and what limits it
+//! Endpoint and method  -> Need: a verb on a repository
+//! Caller + Need        -> go on, 401 with a challenge, or 403
+//! ```
+//!
+//! What is permitted follows from the catalog's grants alone, as this node has applied them; tokens
+//! and keys only take away from it. So a right that is taken back is gone on every node as soon as
+//! it hears of it, whatever was given out before.
+
+mod administrator;
+mod caller;
+mod challenge;
+mod credentials;
+mod htpasswd;
+mod login;
+mod need;
+mod password;
+mod policy;
+mod scope;
+mod secret;
+mod token;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::request::Parts;
+use proto::access::{TokenKey, Verb};
+use proto::{ClusterId, Tagging};
+use raft::{ReadError, View};
+
+pub use self::administrator::{AppointError, Appointed};
+pub(crate) use self::caller::{Caller, Identity};
+pub(crate) use self::credentials::Credentials;
+pub use self::htpasswd::{Htpasswd, HtpasswdError};
+pub(crate) use self::login::{Login, log_in};
+pub(crate) use self::need::Need;
+pub(crate) use self::password::{NewPassword, Passwords};
+pub(crate) use self::policy::Policy;
+pub(crate) use self::scope::Resource;
+pub(crate) use self::secret::AccessKeySecret;
+pub(crate) use self::token::{LIFETIME, Tokens, public_jwk};
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::registry::Registry;
+
+/// Who may do what, in this registry.
+#[derive(Clone, Debug, Default)]
+pub enum AccessMode {
+    /// Everybody may do everything: for a first try, and for networks where all are trusted.
+    #[default]
+    Open,
+    /// Nobody may do anything that is not granted.
+    Closed(AccessOptions),
+}
+
+/// What the operator sets about access.
+#[derive(Clone, Debug)]
+pub struct AccessOptions {
+    /// The registry's name in tokens, for those who issue tokens for several.
+    pub service: String,
+    /// The URL by which clients reach the registry; `None`: what they call it themselves.
+    pub url: Option<String>,
+    /// Users beside those of the catalog.
+    pub htpasswd: Option<Htpasswd>,
+}
+
+/// What is needed to tell who asks, shared by all requests of a node.
+pub(crate) struct Access {
+    pub(crate) options: AccessOptions,
+    pub(crate) passwords: Passwords,
+    pub(crate) tokens: Tokens,
+    snapshot: Mutex<Option<Arc<Snapshot>>>,
+}
+
+/// What all requests need to know of the catalog, of one version of it.
+pub(crate) struct Snapshot {
+    version: u64,
+    /// What is granted.
+    pub(crate) policy: Arc<Policy>,
+    /// The keys whose tokens count.
+    pub(crate) token_keys: Vec<TokenKey>,
+}
+
+impl Access {
+    pub(crate) fn new(options: AccessOptions, cluster: ClusterId) -> Result<Self, Error> {
+        let tokens = Tokens::new(cluster, &options.service);
+        let passwords = Passwords::new()?;
+        Ok(Self { options, passwords, tokens, snapshot: Mutex::default() })
+    }
+
+    /// What `view` has: read again only when anything about access has changed.
+    pub(crate) fn snapshot(&self, view: &View) -> Result<Arc<Snapshot>, ReadError> {
+        let version = view.access_version()?;
+        let mut kept = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(snapshot) = &*kept
+            && snapshot.version == version
+        {
+            return Ok(Arc::clone(snapshot));
+        }
+        let policy = Arc::new(Policy::read(view)?);
+        let snapshot = Arc::new(Snapshot { version, policy, token_keys: view.token_keys()? });
+        *kept = Some(Arc::clone(&snapshot));
+        Ok(snapshot)
+    }
+}
+
+/// The registry as whoever asks may use it.
+///
+/// # Errors
+/// [`Error::Unauthorized`] when it is not known who asks, and [`Error::Denied`] when they may not.
+pub(crate) async fn admit(
+    registry: &Registry,
+    endpoint: &Endpoint,
+    parts: &Parts,
+) -> Result<Registry, Error> {
+    let Some(access) = &registry.access else { return Ok(registry.clone()) };
+    let need = Need::of(endpoint, &parts.method);
+    if need == Need::Nothing {
+        return Ok(registry.clone());
+    }
+    let credentials = Credentials::of(&parts.headers);
+    let caller = match login::identify(registry, access, credentials).await {
+        Ok(caller) => caller,
+        Err(Error::LoginFailed) => return Err(challenge::unauthorized(access, parts, &need, None)),
+        Err(error) => return Err(error),
+    };
+    match need.met_by(&caller) {
+        need::Met::Yes => {}
+        need::Met::WithAnotherToken => {
+            let why = Some("insufficient_scope");
+            return Err(challenge::unauthorized(access, parts, &need, why));
+        }
+        need::Met::No if caller.is_anonymous() => {
+            return Err(challenge::unauthorized(access, parts, &need, None));
+        }
+        need::Met::No => {
+            let actor = caller.actor();
+            tracing::info!(target: "audit", %actor, need = %need, "denied");
+            return Err(Error::Denied(need.to_string()));
+        }
+    }
+    let mut registry = registry.clone();
+    registry.caller = Arc::new(caller);
+    Ok(registry)
+}
+
+/// Which tags a push into the repository of `caller` may change.
+pub(crate) fn tagging(caller: &Caller, repository: &proto::RepoName) -> Tagging {
+    Tagging {
+        may_create: caller.may(Verb::CreateTag, Some(repository)),
+        may_move: caller.may(Verb::MoveTag, Some(repository)),
+    }
+}

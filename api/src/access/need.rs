@@ -1,0 +1,137 @@
+//! What a request needs to be permitted.
+
+use std::fmt;
+
+use http::Method;
+use proto::RepoName;
+use proto::access::{AccountName, Verb};
+
+use super::Caller;
+use crate::endpoint::{AccessEndpoint, Endpoint};
+
+/// What a request needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Nothing: it is for those who have yet to show who they are.
+    Nothing,
+    /// To have shown who asks, if only with a token for nobody: what clients ask first, to be told
+    /// where tokens are.
+    Credentials,
+    /// To have any right: what is shown is what they may read.
+    AnyRight,
+    /// A verb on a repository.
+    Verb(Verb, RepoName),
+    /// To administer the registry.
+    Administration,
+    /// To administer the registry, or to be the account in question, by its password.
+    Own(AccountName),
+}
+
+/// Whether a need is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Met {
+    /// It is.
+    Yes,
+    /// It is not, but with a token for more it would be.
+    WithAnotherToken,
+    /// It is not.
+    No,
+}
+
+impl Need {
+    /// What `method` needs at `endpoint`.
+    pub(crate) fn of(endpoint: &Endpoint, method: &Method) -> Self {
+        let is_read = matches!(*method, Method::GET | Method::HEAD);
+        match endpoint {
+            Endpoint::Base => Self::Credentials,
+            Endpoint::Access(endpoint) => Self::of_access(endpoint, method),
+            Endpoint::Catalog => Self::AnyRight,
+            Endpoint::Tags(repository) | Endpoint::Referrers(repository, _) => {
+                Self::Verb(Verb::Pull, repository.clone())
+            }
+            Endpoint::Manifest(repository, _) | Endpoint::Blob(repository, _) => {
+                let verb = match *method {
+                    Method::DELETE => Verb::Delete,
+                    _ if is_read => Verb::Pull,
+                    _ => Verb::Push,
+                };
+                Self::Verb(verb, repository.clone())
+            }
+            Endpoint::Uploads(repository) | Endpoint::Upload(repository, _) => {
+                Self::Verb(Verb::Push, repository.clone())
+            }
+            Endpoint::Cluster | Endpoint::ClusterNode(_) => Self::Administration,
+        }
+    }
+
+    fn of_access(endpoint: &AccessEndpoint, method: &Method) -> Self {
+        match endpoint {
+            AccessEndpoint::Token | AccessEndpoint::TokenKeys => Self::Nothing,
+            AccessEndpoint::Keys(account) | AccessEndpoint::Key(account, _) => {
+                Self::Own(account.clone())
+            }
+            AccessEndpoint::Account(account) if *method != Method::DELETE => {
+                Self::Own(account.clone())
+            }
+            AccessEndpoint::Account(_)
+            | AccessEndpoint::Accounts
+            | AccessEndpoint::Roles
+            | AccessEndpoint::Role(_)
+            | AccessEndpoint::Grants
+            | AccessEndpoint::Explanation => Self::Administration,
+        }
+    }
+
+    pub(super) fn met_by(&self, caller: &Caller) -> Met {
+        let is_met = match self {
+            Self::Nothing => true,
+            Self::Credentials => caller.has_credentials(),
+            Self::AnyRight if caller.has_token_for_else() => return Met::WithAnotherToken,
+            Self::AnyRight => caller.has_credentials() || caller.has_any_right(),
+            Self::Verb(verb, repository) => {
+                let repository = Some(repository);
+                if caller.lacks_only_token(*verb, repository) {
+                    return Met::WithAnotherToken;
+                }
+                caller.may(*verb, repository)
+            }
+            // Not with a token, whatever that is for: with credentials themselves.
+            Self::Administration if caller.lacks_only_token(Verb::Manage, None) => {
+                return Met::WithAnotherToken;
+            }
+            Self::Administration => caller.may(Verb::Manage, None),
+            Self::Own(account) => caller.may(Verb::Manage, None) || caller.is_by_password(account),
+        };
+        if is_met { Met::Yes } else { Met::No }
+    }
+
+    /// The scope that a token must be asked for to meet it, when a token can.
+    pub(super) fn scope(&self) -> Option<String> {
+        match self {
+            Self::Verb(Verb::Push, repository) => {
+                Some(format!("repository:{repository}:pull,push"))
+            }
+            Self::Verb(verb, repository) => Some(format!("repository:{repository}:{verb}")),
+            Self::AnyRight => Some("registry:catalog:*".to_owned()),
+            Self::Nothing | Self::Credentials | Self::Administration | Self::Own(_) => None,
+        }
+    }
+
+    /// Whether tokens are good for it at all.
+    pub(super) const fn takes_tokens(&self) -> bool {
+        !matches!(self, Self::Administration | Self::Own(_))
+    }
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("nothing"),
+            Self::Credentials => f.write_str("credentials"),
+            Self::AnyRight => f.write_str("any right"),
+            Self::Verb(verb, repository) => write!(f, "{verb} in {repository}"),
+            Self::Administration => f.write_str("manage on **"),
+            Self::Own(account) => write!(f, "manage on **, or the password of {account}"),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Passwords: hashed with Argon2id (RFC 9106), and checked where it holds nobody up.
+
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
+
+use argon2::Argon2;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, phc};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use lru::LruCache;
+use proto::access::PasswordHash;
+use sha2::Sha256;
+use tokio::sync::Semaphore;
+
+use crate::error::Error;
+use crate::offload::offload;
+use crate::registry::random;
+
+/// Shortest password that is taken, in bytes (NIST SP 800-63B, section 5.1.1.2).
+const BYTES_MIN: usize = 8;
+/// Longest password that is looked at, in bytes.
+const BYTES_MAX: usize = 1024;
+/// Passwords that are checked at once: each takes 19 MiB and some 20 ms of a core.
+const AT_ONCE: usize = 2;
+/// Passwords that were found right and need no second check.
+const KEPT: usize = 4096;
+
+/// A password that somebody wants to have.
+pub(crate) struct NewPassword(String);
+
+impl NewPassword {
+    /// `text`, when it can be a password.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`], when it is too short or too long.
+    pub(crate) fn new(text: String) -> Result<Self, Error> {
+        if (BYTES_MIN..=BYTES_MAX).contains(&text.len()) {
+            return Ok(Self(text));
+        }
+        Err(Error::BadRequest(format!("a password has {BYTES_MIN} to {BYTES_MAX} bytes")))
+    }
+
+    /// Its hash, with a fresh salt.
+    pub(crate) async fn hash(self) -> Result<PasswordHash, Error> {
+        let salt = random()?;
+        let internal = |error: &dyn ToString| Error::Internal(error.to_string());
+        let hash =
+            offload(move || Argon2::default().hash_password_with_salt(self.0.as_bytes(), &salt));
+        let hash: phc::PasswordHash = hash.await?.map_err(|error| internal(&error))?;
+        hash.to_string().parse().map_err(|error| internal(&error))
+    }
+}
+
+/// Checks passwords, and remembers those that were right.
+pub(crate) struct Passwords {
+    turns: Semaphore,
+    /// Passwords that were right for a hash, by a code of both under a key that only this process
+    /// has: another hash is another entry, so nothing here can be out of date.
+    right: Mutex<LruCache<[u8; 32], ()>>,
+    key: [u8; 32],
+}
+
+impl Passwords {
+    pub(crate) fn new() -> Result<Self, Error> {
+        let mut key = [0; 32];
+        key[..16].copy_from_slice(&random()?);
+        key[16..].copy_from_slice(&random()?);
+        let right = Mutex::new(LruCache::new(NonZeroUsize::new(KEPT).unwrap_or(NonZeroUsize::MIN)));
+        Ok(Self { turns: Semaphore::new(AT_ONCE), right, key })
+    }
+
+    /// Whether `password` is known to match `hash`, without a new check.
+    pub(crate) fn is_known(&self, password: &str, hash: &str) -> bool {
+        let code = self.code(password, hash);
+        self.right.lock().unwrap_or_else(PoisonError::into_inner).get(&code).is_some()
+    }
+
+    /// Whether `password` matches `hash`, of Argon2 or bcrypt. Without a hash, takes as long and
+    /// says no: so that nobody learns who has an account.
+    pub(crate) async fn check(&self, password: &str, hash: Option<&str>) -> Result<bool, Error> {
+        if password.len() > BYTES_MAX {
+            return Ok(false);
+        }
+        let internal = |error: tokio::sync::AcquireError| Error::Internal(error.to_string());
+        let _turn = self.turns.acquire().await.map_err(internal)?;
+        let (text, wanted) = (password.to_owned(), hash.map(str::to_owned));
+        let is_right = offload(move || match wanted {
+            Some(hash) => matches(&text, &hash),
+            None => {
+                let _ = Argon2::default().hash_password_with_salt(text.as_bytes(), &[0; 16]);
+                false
+            }
+        })
+        .await?;
+        if is_right && let Some(hash) = hash {
+            let code = self.code(password, hash);
+            self.right.lock().unwrap_or_else(PoisonError::into_inner).put(code, ());
+        }
+        Ok(is_right)
+    }
+
+    fn code(&self, password: &str, hash: &str) -> [u8; 32] {
+        let mut block = [0; 64];
+        block[..32].copy_from_slice(&self.key);
+        let mut mac = Hmac::<Sha256>::new(&block.into());
+        // A hash has no zero byte, so what is before it cannot be taken for part of a password.
+        mac.update(hash.as_bytes());
+        mac.update(b"\0");
+        mac.update(password.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
+}
+
+fn matches(password: &str, hash: &str) -> bool {
+    if hash.starts_with("$2") {
+        return bcrypt::verify(password, hash).unwrap_or(false);
+    }
+    phc::PasswordHash::new(hash)
+        .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_password_itself_matches_its_hash() {
+        let new = |text: &str| NewPassword::new(text.to_owned());
+        let hash = new("correct horse").unwrap().hash().await.unwrap();
+        let again = new("correct horse").unwrap().hash().await.unwrap();
+        assert_ne!(hash.expose(), again.expose(), "each has its own salt");
+        assert!(hash.expose().starts_with("$argon2id$"));
+
+        let passwords = Passwords::new().unwrap();
+        let hash = hash.expose();
+        assert!(!passwords.is_known("correct horse", hash));
+        assert!(!passwords.check("wrong horse", Some(hash)).await.unwrap());
+        assert!(!passwords.check("correct horse", None).await.unwrap());
+        assert!(passwords.check("correct horse", Some(hash)).await.unwrap());
+        assert!(passwords.is_known("correct horse", hash));
+        assert!(!passwords.is_known("correct horse", again.expose()));
+        assert!(!passwords.is_known("wrong horse", hash));
+    }
+
+    #[tokio::test]
+    async fn hashes_of_bcrypt_are_checked_too() {
+        let hash = bcrypt::hash("correct horse", 4).unwrap();
+        let passwords = Passwords::new().unwrap();
+        assert!(passwords.check("correct horse", Some(&hash)).await.unwrap());
+        assert!(!passwords.check("wrong", Some(&hash)).await.unwrap());
+        assert!(!passwords.check("x", Some("$2y$broken")).await.unwrap());
+    }
+
+    #[test]
+    fn a_password_is_neither_short_nor_endless() {
+        for (length, is_taken) in [(0, false), (7, false), (8, true), (1024, true), (1025, false)] {
+            assert_eq!(NewPassword::new("x".repeat(length)).is_ok(), is_taken, "{length}");
+        }
+    }
+}

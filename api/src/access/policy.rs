@@ -1,0 +1,133 @@
+//! What is granted to whom, ready to be asked.
+
+use std::collections::BTreeMap;
+
+use proto::RepoName;
+use proto::access::{Grant, Grantee, RepoPattern, Role, RoleName, Verb, Verbs};
+use raft::{ReadError, View};
+
+use super::Identity;
+
+/// The grants, by whom they are for.
+#[derive(Debug)]
+pub(crate) struct Policy {
+    granted: BTreeMap<Grantee, Vec<Granted>>,
+}
+
+#[derive(Debug)]
+struct Granted {
+    pattern: RepoPattern,
+    role: RoleName,
+    verbs: Verbs,
+}
+
+impl Policy {
+    /// Reads the grants of `view`.
+    pub(crate) fn read(view: &View) -> Result<Self, ReadError> {
+        Ok(Self::of(&view.roles()?, view.grants()?))
+    }
+
+    fn of(roles: &[Role], grants: Vec<Grant>) -> Self {
+        let verbs: BTreeMap<&RoleName, Verbs> =
+            roles.iter().map(|role| (&role.name, role.verbs)).collect();
+        let mut granted = BTreeMap::<Grantee, Vec<Granted>>::new();
+        for Grant { grantee, pattern, role } in grants {
+            let verbs = verbs.get(&role).copied().unwrap_or(Verbs::NONE);
+            granted.entry(grantee).or_default().push(Granted { pattern, role, verbs });
+        }
+        Self { granted }
+    }
+
+    /// The first grant by which `identity` may do `verb` in `repository`; in none, what concerns the
+    /// whole registry, which only grants on `**` give. Grants to the account itself come first,
+    /// then those to its groups, to everybody who has logged in, and to everybody.
+    pub(crate) fn explain(
+        &self,
+        identity: &Identity,
+        verb: Verb,
+        repository: Option<&RepoName>,
+    ) -> Option<Grant> {
+        identity.grantees().find_map(|grantee| {
+            let granted = self.granted.get(&grantee)?.iter().find(|granted| {
+                let is_meant = match repository {
+                    Some(repository) => granted.pattern.matches(repository),
+                    None => granted.pattern.is_everything(),
+                };
+                granted.verbs.has(verb) && is_meant
+            })?;
+            let (pattern, role) = (granted.pattern.clone(), granted.role.clone());
+            Some(Grant { grantee, pattern, role })
+        })
+    }
+
+    /// Whether anything is granted to `identity`.
+    pub(crate) fn grants_anything(&self, identity: &Identity) -> bool {
+        identity.grantees().any(|grantee| self.granted.contains_key(&grantee))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use super::*;
+
+    fn policy(grants: &[(&str, &str, &str)]) -> Policy {
+        let grants = grants.iter().map(|(grantee, pattern, role)| Grant {
+            grantee: grantee.parse().unwrap(),
+            pattern: pattern.parse().unwrap(),
+            role: role.parse().unwrap(),
+        });
+        let roles: Vec<Role> = Role::built_in().collect();
+        Policy::of(&roles, grants.collect())
+    }
+
+    fn account(name: &str, groups: &[&str]) -> Identity {
+        Identity::Account {
+            name: name.parse().unwrap(),
+            groups: groups.iter().map(|group| group.parse().unwrap()).collect(),
+        }
+    }
+
+    #[test]
+    fn nothing_is_permitted_that_no_grant_gives() {
+        let policy = policy(&[
+            ("user:alice", "team/**", "developer"),
+            ("group:web", "web", "maintainer"),
+            ("authenticated", "base/*", "read-only"),
+            ("anonymous", "public/**", "read-only"),
+            ("user:root", "**", "administrator"),
+        ]);
+        let alice = account("alice", &["web"]);
+        let (bob, nobody) = (account("bob", &[]), Identity::Anonymous);
+        for (identity, verb, repository, grantee) in [
+            (&alice, Verb::Push, "team/app", Some("user:alice")),
+            (&alice, Verb::Delete, "team/app", None),
+            (&alice, Verb::Delete, "web", Some("group:web")),
+            (&alice, Verb::Pull, "base/os", Some("authenticated")),
+            (&alice, Verb::Pull, "other", None),
+            (&bob, Verb::Pull, "team/app", None),
+            (&bob, Verb::Pull, "public/x", Some("anonymous")),
+            (&nobody, Verb::Pull, "public/x", Some("anonymous")),
+            (&nobody, Verb::Pull, "base/os", None),
+            (&nobody, Verb::Push, "public/x", None),
+        ] {
+            let found = policy.explain(identity, verb, Some(&repository.parse().unwrap()));
+            let found = found.map(|grant| grant.grantee.to_string());
+            assert_eq!(found.as_deref(), grantee, "{identity:?} {verb} {repository}");
+        }
+        let root = account("root", &[]);
+        assert!(policy.explain(&root, Verb::Manage, None).is_some());
+        assert!(policy.explain(&alice, Verb::Manage, None).is_none());
+        assert!(policy.grants_anything(&nobody) && policy.grants_anything(&bob));
+    }
+
+    #[test]
+    fn administration_of_some_repositories_is_not_that_of_the_registry() {
+        let policy = policy(&[("user:alice", "team/**", "administrator")]);
+        let alice = account("alice", &[]);
+        let repository = "team/app".parse().unwrap();
+        assert!(policy.explain(&alice, Verb::Manage, Some(&repository)).is_some());
+        assert!(policy.explain(&alice, Verb::Manage, None).is_none());
+    }
+}

@@ -1,0 +1,146 @@
+//! Tokens: what a client gets for its credentials, good for some repositories and a few minutes
+//! (distribution's "Token Authentication Specification"; RFC 7519, RFC 8725).
+
+mod ring;
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use lru::LruCache;
+use proto::access::TokenKey;
+use proto::{ClusterId, Timestamp};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::{Login, Resource};
+use crate::error::Error;
+use crate::registry::random;
+
+/// How long a token counts: docker takes no less than a minute, and asks again when it must.
+pub(crate) const LIFETIME: Duration = Duration::from_secs(5 * 60);
+/// How much the clocks of two nodes may differ, in seconds.
+const SKEW: u64 = 60;
+/// Longest token that is looked at, in bytes: several times one for [`super::scope::RESOURCES_MAX`]
+/// repositories with the longest of names.
+const BYTES_MAX: usize = 48 * 1024;
+/// Tokens that were found right and need no second check of their signature.
+const KEPT: usize = 4096;
+
+/// What a token says (RFC 7519, section 4.1).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Claims {
+    iss: String,
+    /// The account; empty for nobody in particular.
+    pub(crate) sub: String,
+    aud: String,
+    exp: u64,
+    nbf: u64,
+    iat: u64,
+    jti: String,
+    /// What it is good for.
+    pub(crate) access: Vec<Resource>,
+    /// What must stay as it is for it to count.
+    #[serde(rename = "roadstead")]
+    pub(crate) standing: String,
+}
+
+/// Makes tokens, and checks them.
+pub(crate) struct Tokens {
+    issuer: String,
+    service: String,
+    /// Tokens whose signature was right, by their hash, with the number of the key.
+    right: Mutex<LruCache<[u8; 32], (u64, Arc<Claims>)>>,
+}
+
+impl Tokens {
+    pub(crate) fn new(cluster: ClusterId, service: &str) -> Self {
+        ring::install();
+        let kept = NonZeroUsize::new(KEPT).unwrap_or(NonZeroUsize::MIN);
+        Self {
+            issuer: format!("roadstead:{cluster}"),
+            service: service.to_owned(),
+            right: Mutex::new(LruCache::new(kept)),
+        }
+    }
+
+    /// A token for `login`, good for `access`, signed with `key`.
+    pub(crate) fn issue(
+        &self,
+        key: &TokenKey,
+        login: &Login,
+        access: Vec<Resource>,
+        now: Timestamp,
+    ) -> Result<String, Error> {
+        let now = now.as_millis() / 1000;
+        let claims = Claims {
+            iss: self.issuer.clone(),
+            sub: login.identity.name().map(ToString::to_string).unwrap_or_default(),
+            aud: self.service.clone(),
+            exp: now + LIFETIME.as_secs(),
+            nbf: now,
+            iat: now,
+            jti: format!("{:032x}", u128::from_be_bytes(random()?)),
+            access,
+            standing: login.standing.to_string(),
+        };
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.kid = Some(key.id.to_string());
+        jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ed_der(&key.seed))
+            .map_err(|error| Error::Internal(error.to_string()))
+    }
+
+    /// What `token` says, when one of `keys` has signed it and it counts at `now`. Its header only
+    /// chooses among `keys`: keys and addresses of keys in it are passed over (RFC 8725, section
+    /// 3.10), and there is one algorithm (section 3.1).
+    pub(crate) fn verify(
+        &self,
+        keys: &[TokenKey],
+        token: &str,
+        now: Timestamp,
+    ) -> Option<Arc<Claims>> {
+        if token.len() > BYTES_MAX {
+            return None;
+        }
+        let hash = Sha256::digest(token.as_bytes()).into();
+        let known = self.right.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
+        let (id, claims) = match known {
+            Some(known) => known,
+            None => {
+                let read = self.read(keys, token)?;
+                self.right.lock().unwrap_or_else(PoisonError::into_inner).put(hash, read.clone());
+                read
+            }
+        };
+        let now = now.as_millis() / 1000;
+        let is_current = claims.exp > now && claims.nbf.max(claims.iat) <= now + SKEW;
+        (is_current && keys.iter().any(|key| key.id == id)).then_some(claims)
+    }
+
+    fn read(&self, keys: &[TokenKey], token: &str) -> Option<(u64, Arc<Claims>)> {
+        let named = jsonwebtoken::decode_header(token).ok()?.kid?;
+        let key = keys.iter().find(|key| key.id.to_string() == named)?;
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_issuer(&[&self.issuer]);
+        validation.set_audience(&[&self.service]);
+        validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
+        // By the clock of this node, which is not the one that the library would look at.
+        (validation.validate_exp, validation.validate_nbf) = (false, false);
+        let public = DecodingKey::from_ed_der(&ring::public(&key.seed)?);
+        let claims = jsonwebtoken::decode::<Claims>(token, &public, &validation).ok()?.claims;
+        Some((key.id, Arc::new(claims)))
+    }
+}
+
+/// The public half of `key`, for whoever checks tokens elsewhere (RFC 8037, section 2).
+pub(crate) fn public_jwk(key: &TokenKey) -> Option<serde_json::Value> {
+    use base64::Engine as _;
+    let x = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(ring::public(&key.seed)?);
+    Some(serde_json::json!({
+        "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": key.id.to_string(), "x": x,
+    }))
+}
+
+#[cfg(test)]
+mod tests;

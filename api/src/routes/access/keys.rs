@@ -1,0 +1,89 @@
+//! `/roadstead/v1/accounts/<name>/keys`: the access keys of an account.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use http::request::Parts;
+use http::{StatusCode, header};
+use proto::access::{AccessCommand, AccessKey, AccessRefusal, AccountName, KeyId, KeyScope};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{change, date, json as body_of};
+use crate::access::AccessKeySecret;
+use crate::error::Error;
+use crate::registry::Registry;
+
+/// A key that is to be made.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewKey {
+    #[serde(default)]
+    description: String,
+    /// After how many seconds it ends.
+    expires_in: Option<u64>,
+    #[serde(default)]
+    scope: Vec<String>,
+}
+
+/// Makes a key, and shows it: nobody can show it again.
+pub(super) async fn create(
+    registry: &Registry,
+    account: AccountName,
+    parts: &Parts,
+    body: Body,
+) -> Result<Response, Error> {
+    let new: NewKey = body_of(parts, body).await?;
+    let scope = KeyScope::of(new.scope.iter().map(String::as_str))
+        .map_err(|error| Error::BadRequest(error.to_string()))?;
+    let drawn = AccessKeySecret::draw()?;
+    let now = registry.clock.now();
+    let key = AccessKey {
+        id: drawn.id,
+        secret: drawn.hash(),
+        account: account.clone(),
+        description: new.description,
+        created: now,
+        expires: new.expires_in.map(|seconds| now.plus(Duration::from_secs(seconds))),
+        scope,
+    };
+    let mut body = shown(&key);
+    body["key"] = json!(drawn.to_string());
+    let location = format!("/roadstead/v1/accounts/{account}/keys/{}", drawn.id);
+    change(registry, AccessCommand::CreateKey(key)).await?;
+    let headers = [(header::LOCATION, location.as_str()), (header::CACHE_CONTROL, "no-store")];
+    Ok((StatusCode::CREATED, headers, Json(body)).into_response())
+}
+
+/// Lists the keys of an account, without their secrets.
+pub(super) async fn list(registry: &Registry, account: AccountName) -> Result<Response, Error> {
+    let view = registry.view().await?;
+    if view.account(&account)?.is_none() {
+        return Err(Error::Refused(AccessRefusal::AccountUnknown(account).into()));
+    }
+    let keys: Vec<Value> = view.access_keys_of(&account)?.iter().map(shown).collect();
+    Ok(Json(json!({ "keys": keys })).into_response())
+}
+
+/// Ends a key.
+pub(super) async fn revoke(
+    registry: &Registry,
+    account: AccountName,
+    key: KeyId,
+) -> Result<Response, Error> {
+    change(registry, AccessCommand::RevokeKey { account, key }).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn shown(key: &AccessKey) -> Value {
+    json!({
+        "id": key.id.to_string(),
+        "account": key.account.as_str(),
+        "description": key.description,
+        "created": date(key.created),
+        "expires": key.expires.and_then(date),
+        "scope": key.scope.parts().collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,95 @@
+//! `/roadstead/v1/`: tokens, and the management of accounts, keys, roles and grants.
+
+mod accounts;
+mod explanation;
+mod grants;
+mod keys;
+mod roles;
+mod token;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::request::Parts;
+use proto::Command;
+use proto::access::AccessCommand;
+use serde::de::DeserializeOwned;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::endpoint::AccessEndpoint;
+use crate::error::Error;
+use crate::extract::content_length;
+use crate::intake::{self, Terms};
+use crate::registry::Registry;
+
+/// Largest body of a request that manages something, in bytes: many times the largest account.
+const BODY_BYTES_MAX: u64 = 64 * 1024;
+
+/// Answers a request about access.
+pub(super) async fn handle(
+    registry: &Registry,
+    endpoint: AccessEndpoint,
+    parts: &Parts,
+    body: Body,
+) -> Result<Response, Error> {
+    if registry.access.is_none() {
+        return Err(Error::AccessOpen);
+    }
+    match (endpoint, parts.method.as_str()) {
+        (AccessEndpoint::Token, "POST") => token::exchange(registry, parts, body).await,
+        (AccessEndpoint::Token, _) => token::show(registry, parts).await,
+        (AccessEndpoint::TokenKeys, _) => token::keys(registry).await,
+        (AccessEndpoint::Accounts, "POST") => accounts::create(registry, parts, body).await,
+        (AccessEndpoint::Accounts, _) => accounts::list(registry, parts).await,
+        (AccessEndpoint::Account(name), "PATCH") => {
+            accounts::update(registry, name, parts, body).await
+        }
+        (AccessEndpoint::Account(name), "DELETE") => accounts::remove(registry, name).await,
+        (AccessEndpoint::Account(name), _) => accounts::show(registry, name).await,
+        (AccessEndpoint::Keys(account), "POST") => {
+            keys::create(registry, account, parts, body).await
+        }
+        (AccessEndpoint::Keys(account), _) => keys::list(registry, account).await,
+        (AccessEndpoint::Key(account, id), _) => keys::revoke(registry, account, id).await,
+        (AccessEndpoint::Roles, _) => roles::list(registry).await,
+        (AccessEndpoint::Role(name), "PUT") => roles::put(registry, name, parts, body).await,
+        (AccessEndpoint::Role(name), _) => roles::remove(registry, name).await,
+        (AccessEndpoint::Grants, "POST") => grants::create(registry, parts, body).await,
+        (AccessEndpoint::Grants, "DELETE") => grants::revoke(registry, parts).await,
+        (AccessEndpoint::Grants, _) => grants::list(registry).await,
+        (AccessEndpoint::Explanation, _) => explanation::show(registry, parts).await,
+    }
+}
+
+/// Has the cluster decide a change of access.
+async fn change(registry: &Registry, command: AccessCommand) -> Result<(), Error> {
+    registry.propose_once(Command::Access(command)).await?;
+    Ok(())
+}
+
+/// The bytes of a body, which is small.
+async fn bytes(parts: &Parts, body: Body) -> Result<bytes::Bytes, Error> {
+    let length = content_length(&parts.headers);
+    let too_large = || Error::BodyTooLarge { most: BODY_BYTES_MAX };
+    if length.is_some_and(|length| length > BODY_BYTES_MAX) {
+        return Err(too_large());
+    }
+    intake::collect(body, Terms { length, most: BODY_BYTES_MAX }, too_large()).await
+}
+
+/// What a body says as JSON.
+async fn json<T: DeserializeOwned>(parts: &Parts, body: Body) -> Result<T, Error> {
+    let bytes = bytes(parts, body).await?;
+    serde_json::from_slice(&bytes).map_err(|error| Error::BadRequest(error.to_string()))
+}
+
+/// `text` as one of the types that have a form, or what is wrong with it.
+fn parse<T: std::str::FromStr<Err: ToString>>(text: &str) -> Result<T, Error> {
+    text.parse().map_err(|error: T::Err| Error::BadRequest(error.to_string()))
+}
+
+/// A time as people and programs read it (RFC 3339).
+fn date(when: proto::Timestamp) -> Option<String> {
+    let seconds = i64::try_from(when.as_millis() / 1000).ok()?;
+    OffsetDateTime::from_unix_timestamp(seconds).ok()?.format(&Rfc3339).ok()
+}

@@ -1,0 +1,149 @@
+//! What repositories show to those who may not see them: nothing.
+
+use http::{StatusCode, header};
+use serde_json::{Value, json};
+
+use super::{As, closed};
+use crate::world::{IMAGE, Reply, World, image, sha256};
+
+/// A registry with an image in `team/app` and another in `secret/app`.
+async fn filled() -> World {
+    let world = closed().await;
+    for repository in ["team/app", "secret/app"] {
+        for blob in [&b"{}"[..], b"layer", repository.as_bytes()] {
+            let path = format!("/v2/{repository}/blobs/uploads/?digest={}", sha256(blob));
+            let call = world.request("POST", &path).by(&As::admin()).body(blob);
+            call.send().await.is(StatusCode::CREATED);
+        }
+        let image = image(&[b"layer", repository.as_bytes()], None).to_string();
+        put(&world, &As::admin(), repository, "1", image.as_bytes()).await.is(StatusCode::CREATED);
+    }
+    world
+}
+
+async fn put(world: &World, who: &As, repository: &str, tag: &str, content: &[u8]) -> Reply {
+    let call = world.request("PUT", &format!("/v2/{repository}/manifests/{tag}")).by(who);
+    call.header(header::CONTENT_TYPE, IMAGE).body(content).send().await
+}
+
+#[tokio::test]
+async fn what_is_private_looks_like_what_does_not_exist() {
+    let world = filled().await;
+    let alice = world.add_user("alice", &[]).await;
+    world.grant("user:alice", "maintainer", "team/**").await;
+    let digest = sha256(b"layer");
+    for who in [As::Nobody, alice] {
+        for (method, path) in [
+            ("GET", "tags/list".to_owned()),
+            ("GET", "manifests/1".to_owned()),
+            ("HEAD", "manifests/1".to_owned()),
+            ("PUT", "manifests/1".to_owned()),
+            ("DELETE", "manifests/1".to_owned()),
+            ("GET", format!("manifests/{digest}")),
+            ("GET", format!("blobs/{digest}")),
+            ("HEAD", format!("blobs/{digest}")),
+            ("DELETE", format!("blobs/{digest}")),
+            ("GET", format!("referrers/{digest}")),
+            ("POST", "blobs/uploads/".to_owned()),
+            ("GET", "blobs/uploads/00000000000000000000000000000001".to_owned()),
+        ] {
+            let ask = async |repository: &str| {
+                let path = format!("/v2/{repository}/{path}");
+                let mut reply = world.ask(&who, method, &path, Value::Null).await;
+                // The challenge names the repository that was asked for, and the refusal too.
+                let challenge = reply.headers.remove("www-authenticate");
+                let challenge =
+                    challenge.map(|text| text.to_str().unwrap().replace(repository, "R"));
+                let body = String::from_utf8(reply.body.to_vec()).unwrap().replace(repository, "R");
+                reply.headers.remove("content-length");
+                (reply.status, reply.headers, challenge, body)
+            };
+            let (private, absent) = (ask("secret/app").await, ask("no/such").await);
+            assert_eq!(private, absent, "{who:?} {method} {path}");
+            assert!(matches!(private.0.as_u16(), 401 | 403), "{private:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_catalog_shows_what_its_reader_may_pull() {
+    let world = filled().await;
+    let alice = world.add_user("alice", &[]).await;
+    world.grant("user:alice", "read-only", "team/**").await;
+    let names = async |who: &As, query: &str| {
+        let reply = world.ask(who, "GET", &format!("/v2/_catalog{query}"), Value::Null).await;
+        let link = reply.header("link").to_owned();
+        (reply.is(StatusCode::OK).json()["repositories"].clone(), link)
+    };
+    assert_eq!(names(&alice, "").await.0, json!(["team/app"]));
+    assert_eq!(names(&alice, "?n=1").await, (json!(["team/app"]), String::new()));
+    assert_eq!(names(&As::admin(), "").await.0, json!(["secret/app", "team/app"]));
+    let token = world.token(&alice, "registry:catalog:*").await;
+    assert_eq!(names(&token, "").await.0, json!(["team/app"]));
+    let token = world.token(&alice, "repository:team/app:pull").await;
+    let other = world.ask(&token, "GET", "/v2/_catalog", Value::Null).await;
+    assert!(other.fails(401, "UNAUTHORIZED").header("www-authenticate").contains("catalog"));
+    let bob = world.add_user("bob", &[]).await;
+    assert_eq!(names(&bob, "").await.0, json!([]));
+    let nobody = world.ask(&As::Nobody, "GET", "/v2/_catalog", Value::Null).await;
+    assert!(
+        nobody.fails(401, "UNAUTHORIZED").header("www-authenticate").contains("registry:catalog:*")
+    );
+    world.grant("anonymous", "read-only", "team/app").await;
+    assert_eq!(names(&As::Nobody, "").await.0, json!(["team/app"]));
+    assert_eq!(names(&bob, "").await.0, json!(["team/app"]));
+}
+
+#[tokio::test]
+async fn a_mount_takes_only_from_what_may_be_pulled() {
+    let world = filled().await;
+    let alice = world.add_user("alice", &[]).await;
+    world.grant("user:alice", "developer", "mine/**").await;
+    let layer = sha256(b"layer");
+    let mount = async |from: &str| {
+        let path = format!("/v2/mine/app/blobs/uploads/?mount={layer}{from}");
+        world.ask(&alice, "POST", &path, Value::Null).await.status
+    };
+    for from in ["", "&from=secret/app", "&from=team/app", "&from=no/such", "&from=%21"] {
+        assert_eq!(mount(from).await, StatusCode::ACCEPTED, "{from}");
+    }
+    world.grant("user:alice", "read-only", "team/**").await;
+    assert_eq!(mount("&from=secret/app").await, StatusCode::ACCEPTED);
+    assert_eq!(mount("").await, StatusCode::CREATED, "from what may be pulled");
+    assert_eq!(mount("&from=team/app").await, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn who_may_create_tags_alone_moves_none() {
+    let world = filled().await;
+    let robot = world.add_user("releaser", &[]).await;
+    let verbs = json!({ "verbs": ["pull", "push", "create-tag"] });
+    world.manage("PUT", "roles/releaser", verbs).await;
+    world.grant("user:releaser", "releaser", "team/**").await;
+    let manifest = image(&[b"layer"], None).to_string();
+    put(&world, &robot, "team/app", "1", manifest.as_bytes()).await.fails(403, "DENIED");
+    let digest = sha256(manifest.as_bytes());
+    let by_digest = format!("{digest}?tag=1");
+    put(&world, &robot, "team/app", &by_digest, manifest.as_bytes()).await.fails(403, "DENIED");
+    put(&world, &robot, "team/app", "2", manifest.as_bytes()).await.is(StatusCode::CREATED);
+    put(&world, &robot, "team/app", "2", manifest.as_bytes()).await.is(StatusCode::CREATED);
+    let other = image(&[b"team/app"], None).to_string();
+    put(&world, &robot, "team/app", "2", other.as_bytes()).await.fails(403, "DENIED");
+    let tag = world.ask(&robot, "HEAD", "/v2/team/app/manifests/2", Value::Null).await;
+    assert_eq!(tag.header("docker-content-digest"), digest.to_string());
+}
+
+#[tokio::test]
+async fn an_upload_goes_on_for_whoever_began_it_alone() {
+    let world = closed().await;
+    let alice = world.add_user("alice", &[]).await;
+    let bob = world.add_user("bob", &[]).await;
+    world.grant("authenticated", "developer", "team/**").await;
+    let begun = world.ask(&alice, "POST", "/v2/team/app/blobs/uploads/", Value::Null).await;
+    let location = begun.is(StatusCode::ACCEPTED).location();
+    let send = async |who: &As| world.request("PATCH", &location).by(who).body(b"x").send().await;
+    send(&bob).await.fails(404, "BLOB_UPLOAD_UNKNOWN");
+    send(&As::admin()).await.fails(404, "BLOB_UPLOAD_UNKNOWN");
+    send(&As::Nobody).await.fails(401, "UNAUTHORIZED");
+    send(&alice).await.is(StatusCode::ACCEPTED);
+}

@@ -1,0 +1,236 @@
+//! Logging in, and what tokens are good for.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::{As, PASSWORD, closed, closed_with};
+use crate::world::{Reply, World};
+
+async fn tags(world: &World, who: &As, repository: &str) -> Reply {
+    world.ask(who, "GET", &format!("/v2/{repository}/tags/list"), Value::Null).await
+}
+
+/// That a request is refused for want of rights, or permitted: what it finds does not matter.
+#[track_caller]
+fn is_permitted(reply: &Reply) -> bool {
+    match reply.status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => false,
+        status => {
+            assert!(!status.is_server_error(), "{reply:?}");
+            true
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_has_not_logged_in_is_told_where_tokens_are() {
+    let world = closed().await;
+    let reply = world.ask(&As::Nobody, "GET", "/v2/", Value::Null).await;
+    reply.fails(401, "UNAUTHORIZED");
+    let realm = "Bearer realm=\"http://registry.example:5000/roadstead/v1/token\"";
+    assert_eq!(reply.header("www-authenticate"), format!("{realm},service=\"roadstead\""));
+    let reply = tags(&world, &As::Nobody, "team/app").await;
+    reply.fails(401, "UNAUTHORIZED");
+    let scope = ",service=\"roadstead\",scope=\"repository:team/app:pull\"";
+    assert_eq!(reply.header("www-authenticate"), format!("{realm}{scope}"));
+    let push = world.ask(&As::Nobody, "POST", "/v2/team/app/blobs/uploads/", Value::Null).await;
+    assert!(push.header("www-authenticate").ends_with("scope=\"repository:team/app:pull,push\""));
+    let manage = world.ask(&As::Nobody, "GET", "/roadstead/v1/accounts", Value::Null).await;
+    assert_eq!(
+        manage.fails(401, "UNAUTHORIZED").header("www-authenticate"),
+        "Basic realm=\"Roadstead\""
+    );
+}
+
+#[tokio::test]
+async fn a_token_is_good_for_what_was_asked_for_and_is_granted() {
+    let world = closed().await;
+    let alice = world.add_user("alice", &[]).await;
+    world.grant("user:alice", "developer", "team/**").await;
+    let token = world.token(&alice, "repository:team/app:pull,push,delete").await;
+    assert!(is_permitted(&tags(&world, &token, "team/app").await));
+    world.ask(&token, "GET", "/v2/", Value::Null).await.is(StatusCode::OK);
+    let begun = world.ask(&token, "POST", "/v2/team/app/blobs/uploads/", Value::Null).await;
+    begun.is(StatusCode::ACCEPTED);
+
+    let other = tags(&world, &token, "team/web").await;
+    other.fails(401, "UNAUTHORIZED");
+    assert!(other.header("www-authenticate").ends_with(",error=\"insufficient_scope\""));
+    tags(&world, &token, "secret").await.fails(403, "DENIED");
+    let delete = world.ask(&token, "DELETE", "/v2/team/app/manifests/1", Value::Null).await;
+    delete.fails(403, "DENIED");
+    let nobody = world.token(&As::Nobody, "repository:team/app:pull").await;
+    world.ask(&nobody, "GET", "/v2/", Value::Null).await.is(StatusCode::OK);
+    tags(&world, &nobody, "team/app").await.fails(401, "UNAUTHORIZED");
+}
+
+#[tokio::test]
+async fn a_wrong_name_and_a_wrong_password_look_alike() {
+    let world = closed().await;
+    world.add_user("alice", &[]).await;
+    world.add_user("bob", &[]).await;
+    world.manage("PATCH", "accounts/bob", json!({ "enabled": false })).await;
+    let attempts = [
+        As::basic("alice", "wrong horse"),
+        As::basic("nobody", PASSWORD),
+        As::basic("Not A Name", PASSWORD),
+        As::basic("bob", PASSWORD),
+        As::basic("alice", "rsk_forged"),
+        As::basic("", ""),
+    ];
+    let mut seen: Option<Reply> = None;
+    for who in attempts {
+        let reply = world.ask(&who, "GET", "/roadstead/v1/token", Value::Null).await;
+        reply.fails(401, "UNAUTHORIZED");
+        let same = seen.get_or_insert_with(|| Reply {
+            status: reply.status,
+            headers: reply.headers.clone(),
+            body: reply.body.clone(),
+        });
+        assert_eq!((&same.headers, &same.body), (&reply.headers, &reply.body), "{who:?}");
+        tags(&world, &who, "team/app").await.fails(401, "UNAUTHORIZED");
+    }
+}
+
+#[tokio::test]
+async fn a_password_can_be_exchanged_by_post() {
+    let world = closed().await;
+    world.add_user("alice", &[]).await;
+    world.grant("user:alice", "read-only", "**").await;
+    let form = |password: &str| {
+        format!(
+            "grant_type=password&service=roadstead&client_id=x&username=alice&password={password}\
+                 &scope=repository%3Ateam%2Fapp%3Apull"
+        )
+    };
+    let exchange = async |form: String| {
+        world.request("POST", "/roadstead/v1/token").body(form.as_bytes()).send().await
+    };
+    let reply = exchange(form("correct+horse")).await;
+    let token =
+        As::Bearer(reply.is(StatusCode::OK).json()["access_token"].as_str().unwrap().into());
+    assert!(is_permitted(&tags(&world, &token, "team/app").await));
+    assert_eq!(reply.header("cache-control"), "no-store");
+    exchange(form("wrong")).await.fails(401, "UNAUTHORIZED");
+    exchange("grant_type=refresh_token&refresh_token=x".to_owned()).await.fails(400, "UNSUPPORTED");
+    exchange("x".repeat(100_000)).await.fails(413, "UNSUPPORTED");
+}
+
+#[tokio::test]
+async fn what_was_given_out_ends_with_what_it_rests_on() {
+    let world = closed().await;
+    let alice = world.add_user("alice", &[]).await;
+    world.grant("user:alice", "developer", "team/**").await;
+    let (key, id) = world.add_key("alice", json!({})).await;
+    let scope = "repository:team/app:pull,push";
+    let tokens = [world.token(&alice, scope).await, world.token(&key, scope).await];
+    for token in &tokens {
+        assert!(is_permitted(&tags(&world, token, "team/app").await));
+    }
+    world.manage("DELETE", &format!("accounts/alice/keys/{id}"), Value::Null).await;
+    tags(&world, &tokens[1], "team/app").await.fails(401, "UNAUTHORIZED");
+    tags(&world, &key, "team/app").await.fails(401, "UNAUTHORIZED");
+    assert!(is_permitted(&tags(&world, &tokens[0], "team/app").await));
+
+    world.manage("PATCH", "accounts/alice", json!({ "password": "another horse" })).await;
+    tags(&world, &tokens[0], "team/app").await.fails(401, "UNAUTHORIZED");
+    tags(&world, &alice, "team/app").await.fails(401, "UNAUTHORIZED");
+    let alice = As::basic("alice", "another horse");
+    let token = world.token(&alice, scope).await;
+    world.revoke("user:alice", "developer", "team/**").await;
+    tags(&world, &token, "team/app").await.fails(403, "DENIED");
+    world.grant("user:alice", "read-only", "team/**").await;
+    assert!(is_permitted(&tags(&world, &token, "team/app").await));
+    let push = world.ask(&token, "POST", "/v2/team/app/blobs/uploads/", Value::Null).await;
+    push.fails(403, "DENIED");
+
+    world.manage("DELETE", "accounts/alice", Value::Null).await;
+    tags(&world, &token, "team/app").await.fails(401, "UNAUTHORIZED");
+    let account = json!({ "name": "alice", "password": "another horse" });
+    world.manage("POST", "accounts", account).await;
+    tags(&world, &token, "team/app").await.fails(401, "UNAUTHORIZED");
+    tags(&world, &alice, "team/app").await.fails(403, "DENIED");
+}
+
+#[tokio::test]
+async fn a_token_and_a_key_end_in_time() {
+    let world = closed().await;
+    let alice = world.add_user("alice", &[]).await;
+    world.grant("user:alice", "developer", "**").await;
+    let (key, _) = world.add_key("alice", json!({ "expires_in": 3600 })).await;
+    let token = world.token(&alice, "repository:a:pull").await;
+    assert!(is_permitted(&tags(&world, &key, "a").await));
+    world.pass(Duration::from_secs(301));
+    tags(&world, &token, "a").await.fails(401, "UNAUTHORIZED");
+    assert!(is_permitted(&tags(&world, &key, "a").await));
+    world.pass(Duration::from_secs(3600));
+    tags(&world, &key, "a").await.fails(401, "UNAUTHORIZED");
+    for _ in 0..2 {
+        world.pass(Duration::from_secs(31 * 24 * 3600));
+        let token = world.token(&alice, "repository:a:pull").await;
+        assert!(is_permitted(&tags(&world, &token, "a").await));
+    }
+    let keys = world.get("/roadstead/v1/token/keys").await.json();
+    assert_eq!(keys["keys"].as_array().unwrap().len(), 2, "{keys}");
+    assert!(keys["keys"][0]["x"].is_string() && keys["keys"][0]["d"].is_null());
+}
+
+#[tokio::test]
+async fn a_key_does_what_its_scope_leaves_and_no_administration_of_its_own() {
+    let world = closed().await;
+    let alice = world.add_user("alice", &[]).await;
+    world.grant("user:alice", "maintainer", "**").await;
+    let scope = json!({ "scope": ["team/**=pull,push"], "description": "ci" });
+    let (key, _) = world.add_key("alice", scope).await;
+    assert!(is_permitted(&tags(&world, &key, "team/app").await));
+    tags(&world, &key, "other").await.fails(403, "DENIED");
+    let token = world.token(&key, "repository:other:pull").await;
+    tags(&world, &token, "other").await.fails(403, "DENIED");
+    let delete = world.ask(&key, "DELETE", "/v2/team/app/manifests/1", Value::Null).await;
+    delete.fails(403, "DENIED");
+    let keys = "/roadstead/v1/accounts/alice/keys";
+    world.ask(&key, "POST", keys, json!({})).await.fails(403, "DENIED");
+    world.ask(&alice, "POST", keys, json!({})).await.is(StatusCode::CREATED);
+    let (admin, _) = world.add_key("admin", json!({ "scope": ["team/**=manage"] })).await;
+    world.ask(&admin, "GET", "/roadstead/v1/accounts", Value::Null).await.fails(403, "DENIED");
+    let (admin, _) = world.add_key("admin", json!({})).await;
+    world.ask(&admin, "GET", "/roadstead/v1/accounts", Value::Null).await.is(StatusCode::OK);
+    let token = world.token(&As::admin(), "registry:catalog:*").await;
+    world
+        .ask(&token, "GET", "/roadstead/v1/accounts", Value::Null)
+        .await
+        .fails(401, "UNAUTHORIZED");
+}
+
+#[tokio::test]
+async fn users_of_a_file_log_in_until_the_file_changes() {
+    let hash = bcrypt::hash(PASSWORD, 4).unwrap();
+    let file: api::Htpasswd = format!("carol:{hash}\nadmin:{hash}").parse().unwrap();
+    let world = closed_with(Some(file.clone())).await;
+    world.grant("user:carol", "read-only", "**").await;
+    let carol = As::basic("carol", PASSWORD);
+    let token = world.token(&carol, "repository:a:pull").await;
+    assert!(is_permitted(&tags(&world, &token, "a").await));
+    assert!(is_permitted(&tags(&world, &carol, "a").await));
+    file.replace(&format!("carol:{}", bcrypt::hash("another horse", 4).unwrap()).parse().unwrap());
+    tags(&world, &token, "a").await.fails(401, "UNAUTHORIZED");
+    tags(&world, &carol, "a").await.fails(401, "UNAUTHORIZED");
+    assert!(is_permitted(&tags(&world, &As::basic("carol", "another horse"), "a").await));
+    // The cluster's own account of a name goes before the file's.
+    world.manage("PATCH", "accounts/admin", json!({ "password": "third horse" })).await;
+    tags(&world, &As::admin(), "a").await.fails(401, "UNAUTHORIZED");
+}
+
+#[tokio::test]
+async fn credentials_that_cannot_be_read_are_no_good() {
+    let world = closed().await;
+    world.grant("anonymous", "read-only", "**").await;
+    assert!(is_permitted(&tags(&world, &As::Nobody, "a").await));
+    for value in ["Basic !", "Digest x", "Bearer ", "Bearer a.b.c", "Basic YWJj"] {
+        let call = world.request("GET", "/v2/a/tags/list");
+        let reply = call.header(http::header::AUTHORIZATION, value).send().await;
+        reply.fails(401, "UNAUTHORIZED");
+    }
+}
