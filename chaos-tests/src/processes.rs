@@ -142,6 +142,7 @@ impl NodeProcess {
         }
         let child = command
             .env("ROADSTEAD_NODE_DATA_DIR", &self.data)
+            .env("ROADSTEAD_ACCESS_MODE", "open")
             .env("ROADSTEAD_STORAGE_PATH", &self.blobs)
             .env("ROADSTEAD_API_LISTEN", format!("127.0.0.1:{}", self.api))
             .env("ROADSTEAD_PEER_LISTEN", format!("127.0.0.1:{}", self.peer))

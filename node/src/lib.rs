@@ -3,6 +3,7 @@
 //!
 //! [`Node::start`] is the only place where the parts of a node are put together.
 
+mod access;
 pub mod cli;
 pub mod config;
 mod dial;
@@ -16,6 +17,7 @@ mod sweeper;
 mod telemetry;
 mod world;
 
+pub use access::AccessError;
 pub use config::Config;
 pub use dial::WorldDial;
 pub use folder::{DataFolder, FolderError};

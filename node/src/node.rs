@@ -5,20 +5,24 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{Options, Redirect, Registry};
+use api::{AccessMode, Appointed, Options, Redirect, Registry};
 use axum::Router;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry as Metrics;
 use raft::{Clock, Cluster, Ended, StartError, Tuning};
 use storage::blob::ClaimError;
 use storage::{Blobs, Kv};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::health::{Health, StoreHealth};
 use crate::http::Manner;
-use crate::{Config, Listener, World, WorldDial, config, health, http, metrics, sweeper};
+use crate::{
+    AccessError, Config, Listener, World, WorldDial, access, config, health, http, metrics, sweeper,
+};
 
 /// How long requests under way may take to end when the node stops.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
@@ -86,6 +90,9 @@ pub struct Node {
     peer: Service,
     admin: Service,
     _sweeper: AbortOnDropHandle<()>,
+    /// What goes on for access.
+    _accompanying: JoinSet<()>,
+    appointed: Option<oneshot::Receiver<Appointed>>,
     /// Cancelled when the node begins to stop: it is no longer ready then.
     stopping: CancellationToken,
 }
@@ -127,6 +134,7 @@ impl Node {
         let cluster = Cluster::start(part, kv, dial, clock.clone()).await?;
         blobs.claim(cluster.status().cluster, cluster.is_unused()).await?;
 
+        let access = access::open(&config.access)?;
         let mut metrics = Metrics::default();
         metrics::register(&mut metrics, cluster.clone());
         let refused = metrics::Refused::register(&mut metrics);
@@ -136,6 +144,7 @@ impl Node {
             config::Redirect::Always => Redirect::Always,
         };
         let options = Options {
+            access: access.clone(),
             deletion: config.api.deletion,
             sparse: config.api.sparse,
             redirect,
@@ -143,8 +152,10 @@ impl Node {
             transfers_per_client: config.limits.transfers_per_client.get(),
         };
         let store = StoreHealth::watch(Arc::clone(&blobs));
-        let registry = Registry::new(cluster.clone(), blobs, clock, options, &mut metrics);
+        let registry = Registry::new(cluster.clone(), blobs, clock, options, &mut metrics)
+            .map_err(NodeError::Randomness)?;
         let sweeping = sweeper::run(cluster.clone(), registry.clone());
+        let (accompanying, appointed) = accompany(config, &access, &cluster, &registry)?;
         let stopping = CancellationToken::new();
         let peers = cluster.peer_services().into_axum_router();
         let health = Health::new(cluster.clone(), store, stopping.clone(), metrics);
@@ -153,6 +164,8 @@ impl Node {
             peer: Service::start(peer, peers, Manner::nodes(), refused.by("peer")),
             admin: Service::start(admin, health::router(health), OPERATORS, refused.by("admin")),
             _sweeper: AbortOnDropHandle::new(tokio::spawn(sweeping)),
+            _accompanying: accompanying,
+            appointed,
             cluster,
             addresses,
             stopping,
@@ -167,6 +180,21 @@ impl Node {
     /// The node's part in its cluster.
     pub const fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// Resolves when this node has appointed the cluster's first administrator, or the one that was
+    /// asked for; pending when it does not. Only the first call can resolve.
+    pub fn appointed(&mut self) -> impl Future<Output = Appointed> + use<> {
+        let appointed = self.appointed.take();
+        async {
+            match appointed {
+                Some(appointed) => match appointed.await {
+                    Ok(appointed) => appointed,
+                    Err(_) => std::future::pending().await,
+                },
+                None => std::future::pending().await,
+            }
+        }
     }
 
     /// Resolves, with the reason, when the node cannot go on: see [`Cluster::failed`].
@@ -186,6 +214,27 @@ impl Node {
         }
         tokio::join!(self.peer.stop(HANG_UP_DEADLINE), self.admin.stop(HANG_UP_DEADLINE));
     }
+}
+
+/// Starts what goes on for access beside answering.
+fn accompany(
+    config: &Config,
+    mode: &AccessMode,
+    cluster: &Cluster,
+    registry: &Registry,
+) -> Result<(JoinSet<()>, Option<oneshot::Receiver<Appointed>>), NodeError> {
+    let mut tasks = JoinSet::new();
+    let AccessMode::Closed(options) = mode else { return Ok((tasks, None)) };
+    if let (Some(path), Some(users)) = (&config.access.htpasswd, &options.htpasswd) {
+        tasks.spawn(access::watch(path.clone(), users.clone()));
+    }
+    let password = config.access.administrator_password.as_deref();
+    let password = password.map(access::password).transpose()?;
+    let (tell, told) = oneshot::channel();
+    let (cluster, registry) = (cluster.clone(), registry.clone());
+    let anew = config.access.appoint_anew;
+    tasks.spawn(access::appoint(cluster, registry, password, anew, tell));
+    Ok((tasks, Some(told)))
 }
 
 fn clients(config: &Config) -> Manner {
@@ -265,6 +314,12 @@ pub enum NodeError {
     /// It has no part in a cluster.
     #[error(transparent)]
     Cluster(#[from] StartError),
+    /// Access cannot be as it is configured.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The operating system gives no randomness, without which no secret is one.
+    #[error("the operating system gives no randomness: {0}")]
+    Randomness(io::Error),
     /// The blob store is not its cluster's.
     #[error("the object store that [storage] names cannot be used: {0}")]
     Blobs(#[from] ClaimError),

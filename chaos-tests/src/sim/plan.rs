@@ -79,6 +79,7 @@ impl Plan {
         let join = if number == 1 { String::new() } else { others.join(", ") };
         let text = format!(
             "[node]\ndata_dir = '/node'\n\
+             [access]\nmode = 'open'\n\
              [storage]\npath = '/blobs'\n\
              [api]\nlisten = '0.0.0.0:{API_PORT}'\n\
              [peer]\nlisten = '0.0.0.0:{PEER_PORT}'\nadvertise = '{}:{PEER_PORT}'\n\

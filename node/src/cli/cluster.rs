@@ -10,6 +10,8 @@ use raft::{PeerStatus, Role};
 use reqwest::{Client, ClientBuilder, Method, Response};
 use serde::{Deserialize, Serialize};
 
+use super::login::{self, Login, LoginArgs};
+use super::table::table as columns;
 use super::{Failure, say};
 
 /// How long a node may take to answer, having asked all others itself.
@@ -20,6 +22,8 @@ pub(super) struct StatusArgs {
     /// Any node's API.
     #[arg(long, value_name = "URL", default_value = "http://localhost:5000")]
     server: Server,
+    #[command(flatten)]
+    login: LoginArgs,
     /// How to show it.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -81,9 +85,17 @@ pub(crate) struct ClusterReport {
 }
 
 impl ClusterReport {
-    /// Asks the node at `server`.
-    pub(crate) async fn fetch(server: &Server) -> Result<Self, StatusError> {
-        let answer = ask(server, "/roadstead/v1/cluster").await?;
+    /// Asks the node at `server`, as `login`.
+    pub(crate) async fn fetch(server: &Server, login: Option<&Login>) -> Result<Self, StatusError> {
+        let client = Client::builder().timeout(TIMEOUT);
+        let answer = send(client, Method::GET, server, "/roadstead/v1/cluster", login).await?;
+        if answer.status() == http::StatusCode::UNAUTHORIZED {
+            let server = server.to_string();
+            return Err(match login {
+                None => StatusError::LoginNeeded { server },
+                Some(_) => StatusError::LoginFailed { server },
+            });
+        }
         if !answer.status().is_success() {
             let status = answer.status().to_string();
             return Err(StatusError::Refused { server: server.to_string(), status });
@@ -100,7 +112,7 @@ impl ClusterReport {
 
 /// Asks `server` for `path`, and takes any answer.
 pub(super) async fn ask(server: &Server, path: &str) -> Result<Response, StatusError> {
-    send(Client::builder().timeout(TIMEOUT), Method::GET, server, path).await
+    send(Client::builder().timeout(TIMEOUT), Method::GET, server, path, None).await
 }
 
 /// Sends `server` a request without a body, and takes any answer.
@@ -109,18 +121,22 @@ pub(super) async fn send(
     method: Method,
     server: &Server,
     path: &str,
+    login: Option<&Login>,
 ) -> Result<Response, StatusError> {
-    let unreachable = |error: reqwest::Error| StatusError::Unreachable {
-        server: server.to_string(),
-        reason: root_cause(&error),
-    };
-    let client = client.build().map_err(unreachable)?;
-    client.request(method, format!("{server}{path}")).send().await.map_err(unreachable)
+    let client = client.build().map_err(|error| unreachable(server, &error))?;
+    let request = login::with(client.request(method, format!("{server}{path}")), login);
+    request.send().await.map_err(|error| unreachable(server, &error))
+}
+
+/// The error that nobody answers at `server`.
+pub(super) fn unreachable(server: &Server, error: &reqwest::Error) -> StatusError {
+    StatusError::Unreachable { server: server.to_string(), reason: root_cause(error) }
 }
 
 /// Shows the nodes of the cluster.
 pub(super) async fn status(arguments: &StatusArgs) -> Result<(), Failure> {
-    let report = ClusterReport::fetch(&arguments.server).await?;
+    let login = arguments.login.read()?;
+    let report = ClusterReport::fetch(&arguments.server, login.as_ref()).await?;
     match arguments.output {
         Output::Table => say(table(&report)),
         Output::Json => {
@@ -134,23 +150,9 @@ const HEAD: [&str; 8] =
     ["NODE", "PEER ADDRESS", "ROLE", "LEADER", "TERM", "APPLIED", "LAG", "STATE"];
 
 fn table(report: &ClusterReport) -> String {
-    let mut rows = vec![HEAD.map(str::to_owned)];
-    rows.extend(report.nodes.iter().map(|node| row(node, report.leader)));
-    let widths = HEAD.map(|_| 0);
-    let widths = rows.iter().fold(widths, |mut widths, row| {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.len().max(*width);
-        }
-        widths
-    });
-    let mut table = format!("cluster {}, seen from node {}\n", report.cluster, report.node);
-    for row in rows {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
-        table.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        table.push('\n');
-    }
-    table.truncate(table.trim_end().len());
-    table
+    let rows = report.nodes.iter().map(|node| row(node, report.leader));
+    let nodes = columns(HEAD, rows);
+    format!("cluster {}, seen from node {}\n{nodes}", report.cluster, report.node)
 }
 
 fn row(node: &PeerStatus, leader: Option<NodeId>) -> [String; 8] {
@@ -199,6 +201,26 @@ pub enum StatusError {
         server: String,
         /// The HTTP status.
         status: String,
+    },
+    /// The registry wants to know who asks.
+    #[error("{server} wants to know who asks: give --user, and ROADSTEAD_PASSWORD")]
+    LoginNeeded {
+        /// Who was asked.
+        server: String,
+    },
+    /// The registry does not know who asks.
+    #[error("{server} does not take this name and password")]
+    LoginFailed {
+        /// Who was asked.
+        server: String,
+    },
+    /// The registry says why not.
+    #[error("{server}: {reason}")]
+    Said {
+        /// Who was asked.
+        server: String,
+        /// What it said.
+        reason: String,
     },
     /// The node says that it is not ready.
     #[error("the node at {server} is not ready: {reason}")]

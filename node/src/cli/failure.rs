@@ -56,6 +56,15 @@ pub enum Failure {
     /// The playground does not work.
     #[error(transparent)]
     Playground(#[from] PlaygroundError),
+    /// There is nobody to ask for a password.
+    #[error("set ROADSTEAD_PASSWORD to the account's password, or to an access key")]
+    NoPassword,
+    /// Somebody typed two passwords.
+    #[error("the two passwords differ; nothing was changed")]
+    PasswordsDiffer,
+    /// The terminal cannot be read.
+    #[error("the password cannot be read: {0}")]
+    Terminal(#[source] io::Error),
     /// Signals cannot be received.
     #[error("signals cannot be received: {0}")]
     Signals(#[source] io::Error),

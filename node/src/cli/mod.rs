@@ -1,13 +1,17 @@
 //! The command line.
 
+mod access;
 mod cluster;
 mod config;
 mod failure;
 mod health;
+mod login;
+mod management;
 mod output;
 mod remove;
 mod serve;
 mod signals;
+mod table;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -15,6 +19,7 @@ use crate::playground::{self, PlaygroundArgs};
 
 pub(crate) use self::cluster::{ClusterReport, Server};
 pub use self::failure::Failure;
+pub(crate) use self::login::Login;
 pub(crate) use self::output::say;
 pub(crate) use self::signals::Signals;
 
@@ -36,6 +41,18 @@ enum Command {
     /// Look at a cluster, and change it.
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// Manage the people who log in.
+    User(access::Managed<access::UserCommand>),
+    /// Manage the programs that log in.
+    Robot(access::Managed<access::RobotCommand>),
+    /// Manage access keys, which stand for their accounts.
+    Key(access::Managed<access::KeyCommand>),
+    /// Manage roles: names for what somebody may do.
+    Role(access::Managed<access::RoleCommand>),
+    /// Manage grants: who has which role where.
+    Grant(access::Managed<access::GrantCommand>),
+    /// Look at who may do what.
+    Access(access::Managed<access::AccessCommand>),
     /// Ask a node whether it is ready: exit code 0 when it is, 1 when not.
     Health(health::HealthArgs),
     /// Run a whole cluster on this machine, to try things out. With ROADSTEAD_STORAGE_KIND=s3 and
@@ -78,6 +95,12 @@ pub fn run() -> Result<(), Failure> {
             block_on(cluster::status(&arguments))
         }
         Command::Cluster(ClusterCommand::Remove(arguments)) => block_on(remove::remove(&arguments)),
+        Command::User(arguments) => block_on(access::user(&arguments)),
+        Command::Robot(arguments) => block_on(access::robot(&arguments)),
+        Command::Key(arguments) => block_on(access::key(&arguments)),
+        Command::Role(arguments) => block_on(access::role(&arguments)),
+        Command::Grant(arguments) => block_on(access::grant(&arguments)),
+        Command::Access(arguments) => block_on(access::access(&arguments)),
         Command::Health(arguments) => block_on(health::health(&arguments)),
         Command::Playground(arguments) => block_on(playground::run(&arguments)),
     }

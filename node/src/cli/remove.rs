@@ -8,6 +8,7 @@ use reqwest::{Client, Method};
 use serde_json::Value;
 
 use super::cluster::{Server, StatusError, send};
+use super::login::LoginArgs;
 use super::{Failure, say};
 
 /// How long it may take: an election, the decision, and that it is carried out.
@@ -20,14 +21,17 @@ pub(super) struct RemoveArgs {
     /// Any node's API.
     #[arg(long, value_name = "URL", default_value = "http://localhost:5000")]
     server: Server,
+    #[command(flatten)]
+    login: LoginArgs,
 }
 
 /// Removes the node, or fails with the reason that the cluster gives.
 pub(super) async fn remove(arguments: &RemoveArgs) -> Result<(), Failure> {
-    let RemoveArgs { node, server } = arguments;
+    let RemoveArgs { node, server, login } = arguments;
+    let login = login.read()?;
     let client = Client::builder().timeout(TIMEOUT);
     let path = format!("/roadstead/v1/cluster/nodes/{node}");
-    let answer = send(client, Method::DELETE, server, &path).await?;
+    let answer = send(client, Method::DELETE, server, &path, login.as_ref()).await?;
     let status = answer.status();
     if status.is_success() {
         say(format_args!(

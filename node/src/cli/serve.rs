@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
+use api::Appointed;
 use clap::Args;
 use raft::Ended;
 use storage::Blobs;
@@ -13,7 +14,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 use toml::Value;
 
-use super::{ConfigArgs, Failure, Signals, block_on, config};
+use super::{ConfigArgs, Failure, Signals, block_on, config, say};
 use crate::config::{ConfigError, Storage, StorageKind};
 use crate::{Config, DataFolder, Listeners, Node, TcpWorld, telemetry};
 
@@ -28,6 +29,10 @@ pub(super) struct ServeArgs {
     /// The folder for what this node alone keeps.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
+    /// Give the administrator `admin` another password and all rights again, and show it: for those
+    /// who have lost it.
+    #[arg(long)]
+    reset_administrator: bool,
     /// Stop when standard input, a pipe, is closed: a parent that dies takes the node with it.
     #[arg(long, hide = true)]
     with_parent: bool,
@@ -35,7 +40,8 @@ pub(super) struct ServeArgs {
 
 /// Runs a node until a signal asks it to stop, or until it cannot go on.
 pub(super) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
-    let config = read_config(arguments)?;
+    let mut config = read_config(arguments)?;
+    config.access.appoint_anew = arguments.reset_administrator;
     telemetry::start(&config.log);
     block_on(serve(config, arguments.with_parent))
 }
@@ -67,7 +73,7 @@ async fn serve(config: Config, with_parent: bool) -> Result<(), Failure> {
         let started = Node::start_on(listeners, &config, world, Arc::new(kv), blobs);
         started.await.map_err(Failure::from)
     };
-    let node = tokio::select! {
+    let mut node = tokio::select! {
         node = starting => node?,
         () = asked_to_end(&mut signals, with_parent) => return Ok(()),
     };
@@ -79,15 +85,33 @@ async fn serve(config: Config, with_parent: bool) -> Result<(), Failure> {
         version = env!("CARGO_PKG_VERSION"),
         "serving"
     );
+    let appointed = node.appointed();
+    let telling = async {
+        tell(&appointed.await);
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
         () = asked_to_end(&mut signals, with_parent) => tracing::info!("stopping"),
         ended = node.failed() => return end(node, ended, &mut signals).await,
+        () = telling => {}
     }
     tokio::select! {
         () = node.stop() => tracing::info!("stopped"),
         () = signals.next() => return Err(Failure::Hurried),
     }
     Ok(())
+}
+
+/// Shows who administers the registry, and the password if nobody knows it yet. To standard output:
+/// the log is kept, and read by many.
+fn tell(appointed: &Appointed) {
+    let Appointed { name, password } = appointed;
+    if let Some(password) = password {
+        say(format!(
+            "The administrator of this registry is '{name}', and the password: {password}\n\
+             It is not shown again. Log in with it, or change it: roadstead user password {name}"
+        ));
+    }
 }
 
 async fn open_blobs(storage: &Storage) -> Result<Arc<dyn Blobs>, Failure> {

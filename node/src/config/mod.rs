@@ -4,6 +4,7 @@
 //! `ROADSTEAD_<SECTION>_<KEY>`, in a TOML file, or not at all. Adding one takes a field and a line
 //! in [`Config::read`].
 
+mod access;
 mod error;
 mod number;
 mod setting;
@@ -15,9 +16,12 @@ use std::path::PathBuf;
 
 use proto::{PeerAddress, limits};
 
+pub use self::access::Access;
 pub use self::error::ConfigError;
 pub use self::number::{Count, Milliseconds, Seconds, Voters};
-pub use self::setting::{Encryption, Endpoint, Filter, LogFormat, Redirect, StorageKind};
+pub use self::setting::{
+    AccessKind, Encryption, Endpoint, Filter, LogFormat, Redirect, StorageKind,
+};
 pub(crate) use self::source::variable;
 pub use self::source::{Origin, Source};
 pub use self::storage::Storage;
@@ -29,6 +33,8 @@ pub struct Config {
     pub node: Node,
     /// `[api]`
     pub api: Api,
+    /// `[access]`
+    pub access: Access,
     /// `[limits]`
     pub limits: Limits,
     /// `[peer]`
@@ -141,6 +147,7 @@ impl Config {
                 deletion: source.take("api.deletion", || true)?,
                 sparse: source.take("api.sparse", || false)?,
             },
+            access: Access::read(source)?,
             limits: Limits::read(source)?,
             peer: Peer {
                 listen: source.take("peer.listen", || loopback(5001))?,

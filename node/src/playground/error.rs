@@ -51,6 +51,12 @@ pub enum PlaygroundError {
         /// Its first port.
         port: u16,
     },
+    /// The folder's cluster is open to everybody.
+    #[error(
+        "the playground in {} is open to everybody; leave --auth away, or name another --dir",
+        .0.display()
+    )]
+    IsOpen(PathBuf),
     /// The folder's cluster has another store.
     #[error(
         "the playground in {} keeps its blobs elsewhere than ROADSTEAD_STORAGE_* say; unset them, \

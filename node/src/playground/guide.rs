@@ -3,9 +3,11 @@
 use std::fmt::Write as _;
 
 use super::layout::Layout;
+use crate::cli::Login;
 
-/// What runs where, and what to type next.
-pub(super) fn guide(layout: &Layout) -> String {
+/// What runs where, and what to type next. `new` is the administrator whose password nobody knows
+/// yet.
+pub(super) fn guide(layout: &Layout, new: Option<&Login>) -> String {
     let places = layout.places();
     let dir = layout.dir().display();
     let mut text = format!("\n{} nodes are ready, in {dir}:\n", places.len());
@@ -18,6 +20,14 @@ pub(super) fn guide(layout: &Layout) -> String {
             place.api().port(),
             place.peer(),
             place.admin()
+        );
+    }
+    if let Some(new) = new {
+        let _ = write!(
+            text,
+            "\nNobody may do anything that is not granted. The administrator is 'admin', and the\n\
+             password, which is not shown again: {}\n",
+            new.password()
         );
     }
     let (Some(first), Some(last)) = (places.first(), places.last()) else { return text };

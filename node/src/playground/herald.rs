@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use super::layout::{Layout, Place};
-use crate::cli::{ClusterReport, Server, say};
+use crate::cli::{ClusterReport, Login, Server, say};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -13,10 +13,10 @@ const PAUSE: Duration = Duration::from_millis(500);
 const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Says who leads whenever that changes, for ever.
-pub(super) async fn announce_leaders(layout: Layout) {
+pub(super) async fn announce_leaders(layout: Layout, login: Option<Login>) {
     let mut announced = None;
     loop {
-        if let Some((leader, term)) = look(&layout).await
+        if let Some((leader, term)) = look(&layout, login.as_ref()).await
             && announced != Some((leader, term))
         {
             say(format_args!("node-{leader} leads the cluster (term {term})"));
@@ -27,13 +27,12 @@ pub(super) async fn announce_leaders(layout: Layout) {
 }
 
 /// The number of the node that leads, and its term, as the first node says that says it.
-async fn look(layout: &Layout) -> Option<(u16, u64)> {
+async fn look(layout: &Layout, login: Option<&Login>) -> Option<(u16, u64)> {
     let places = layout.places();
     for place in &places {
         let Ok(server) = place.api().to_string().parse::<Server>() else { continue };
-        let Ok(Ok(report)) = timeout(LOOK_TIMEOUT, ClusterReport::fetch(&server)).await else {
-            continue;
-        };
+        let report = timeout(LOOK_TIMEOUT, ClusterReport::fetch(&server, login)).await;
+        let Ok(Ok(report)) = report else { continue };
         if let Some(leader) = leader(&report, &places) {
             return Some((leader.number, report.term));
         }

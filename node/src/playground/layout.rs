@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::{PlaygroundError, store};
+use super::{PlaygroundError, administrator, store};
+use crate::cli::Login;
 use crate::config::variable;
 use crate::{DataFolder, FolderError};
 
@@ -23,6 +24,17 @@ const STRIDE: u16 = 10;
 /// The file that says what the folder is.
 const MARKER: &str = "playground.toml";
 
+/// What a playground shall be; where it says nothing, as it is, or as most are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Wanted {
+    /// How many nodes.
+    pub(super) nodes: Option<u16>,
+    /// The first port.
+    pub(super) port: Option<u16>,
+    /// Whether nobody may do anything that is not granted.
+    pub(super) auth: bool,
+}
+
 /// A playground's folder and ports.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
@@ -36,6 +48,9 @@ pub(super) struct Layout {
 struct Shape {
     nodes: u16,
     port: u16,
+    /// Whether nobody may do anything that is not granted.
+    #[serde(default)]
+    auth: bool,
     /// The section `[storage]` of the nodes; none: a folder of the playground.
     #[serde(skip_serializing_if = "Option::is_none")]
     storage: Option<Table>,
@@ -57,16 +72,20 @@ impl Layout {
         }
     }
 
-    /// The layout of the playground in `dir`, made there if there is none. `nodes`, `port` and the
-    /// bucket, where they are given, must be those that it has.
+    /// The layout of the playground in `dir`, made there if there is none. What is `wanted`, and the
+    /// bucket where it is given, must be what it has.
     pub(super) fn open(
         dir: &Path,
-        nodes: Option<u16>,
-        port: Option<u16>,
+        wanted: Wanted,
         bucket: Option<Table>,
     ) -> Result<Self, PlaygroundError> {
+        let Wanted { nodes, port, auth } = wanted;
         if let Some(found) = Self::find(dir)? {
-            let Shape { nodes: has_nodes, port: has_port, ref storage } = found.shape;
+            let Shape { nodes: has_nodes, port: has_port, auth: has_auth, ref storage } =
+                found.shape;
+            if auth && !has_auth {
+                return Err(PlaygroundError::IsOpen(dir.to_owned()));
+            }
             if let Some(bucket) = bucket
                 && !storage.as_ref().is_some_and(|storage| store::is_same(&bucket, storage))
             {
@@ -79,7 +98,8 @@ impl Layout {
             return Ok(found);
         }
         let storage = bucket.map(store::apart);
-        let shape = Shape { nodes: nodes.unwrap_or(NODES), port: port.unwrap_or(PORT), storage };
+        let (nodes, port) = (nodes.unwrap_or(NODES), port.unwrap_or(PORT));
+        let shape = Shape { nodes, port, auth, storage };
         shape.check()?;
         fs::create_dir_all(dir).map_err(PlaygroundError::file(dir))?;
         let mut entries = fs::read_dir(dir).map_err(PlaygroundError::file(dir))?;
@@ -87,11 +107,19 @@ impl Layout {
             return Err(FolderError::Foreign { path: dir.to_owned() }.into());
         }
         let dir = std::path::absolute(dir).map_err(PlaygroundError::file(dir))?;
+        if auth {
+            administrator::draw(&dir)?;
+        }
         let marker = dir.join(MARKER);
         let text = toml::to_string(&shape).map_err(io::Error::other);
         let text = text.map_err(PlaygroundError::file(&marker))?;
         fs::write(&marker, text).map_err(PlaygroundError::file(&marker))?;
         Ok(Self { dir, shape })
+    }
+
+    /// Who administers it; `None` when everybody may do everything.
+    pub(super) fn login(&self) -> Result<Option<Login>, PlaygroundError> {
+        self.shape.auth.then(|| administrator::login(&self.dir)).transpose()
     }
 
     /// The folder.
@@ -140,7 +168,17 @@ impl Layout {
         // The first node founds the cluster.
         let join: Vec<_> = if place.number == 1 { Vec::new() } else { others.collect() };
         let join = join.iter().map(|other| text(other.peer())).collect();
+        let access = if self.shape.auth {
+            let password = administrator::file(&self.dir);
+            vec![
+                ("mode", text("closed")),
+                ("administrator_password_file", text(password.display())),
+            ]
+        } else {
+            vec![("mode", text("open"))]
+        };
         let sections = [
+            ("access", access),
             ("node", vec![("data_dir", text(place.data().display()))]),
             ("api", vec![("listen", text(place.api()))]),
             ("peer", vec![("listen", text(place.peer()))]),
@@ -278,18 +316,44 @@ mod tests {
 
     use super::*;
     use crate::Config;
-    use crate::config::Source;
+    use crate::config::{AccessKind, Source};
+
+    fn shape(nodes: Option<u16>, port: Option<u16>) -> Wanted {
+        Wanted { nodes, port, auth: false }
+    }
+
+    #[test]
+    fn a_playground_stays_open_or_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (open, closed) = (folder.path().join("open"), folder.path().join("closed"));
+        let auth = Wanted { auth: true, ..Wanted::default() };
+        Layout::open(&open, Wanted::default(), None).unwrap();
+        let refusal = Layout::open(&open, auth, None).unwrap_err().to_string();
+        assert!(refusal.contains("is open to everybody"), "{refusal}");
+        assert!(Layout::open(&open, Wanted::default(), None).unwrap().login().unwrap().is_none());
+        Layout::open(&closed, auth, None).unwrap();
+        let found = Layout::open(&closed, Wanted::default(), None).unwrap();
+        let password = found.login().unwrap().unwrap().password().to_owned();
+        assert_eq!(password.len(), 24);
+        let place = found.place(1).unwrap();
+        let source = Source::default();
+        let mut source = source.with_text(&place.config(), &found.config_of(&place)).unwrap();
+        let access = Config::read(&mut source).unwrap().access;
+        assert_eq!(access.kind, AccessKind::Closed);
+        let kept = fs::read_to_string(access.administrator_password.unwrap()).unwrap();
+        assert_eq!(kept.trim(), password);
+    }
 
     #[test]
     fn a_playground_keeps_its_shape() {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("new");
-        Layout::open(&dir, Some(5), Some(6000), None).unwrap();
+        Layout::open(&dir, shape(Some(5), Some(6000)), None).unwrap();
         for (nodes, port) in [(None, None), (Some(5), None), (Some(5), Some(6000))] {
-            assert_eq!(Layout::open(&dir, nodes, port, None).unwrap().places().len(), 5);
+            assert_eq!(Layout::open(&dir, shape(nodes, port), None).unwrap().places().len(), 5);
         }
         for (nodes, port) in [(Some(3), None), (None, Some(5000))] {
-            let refusal = Layout::open(&dir, nodes, port, None).unwrap_err().to_string();
+            let refusal = Layout::open(&dir, shape(nodes, port), None).unwrap_err().to_string();
             assert!(refusal.contains("has 5 nodes from port 6000"), "{refusal}");
         }
     }
@@ -300,20 +364,20 @@ mod tests {
         let dir = folder.path().join("new");
         for (nodes, port) in [(0, 5000), (10, 5000), (3, 0), (3, 65_514)] {
             assert!(
-                Layout::open(&dir, Some(nodes), Some(port), None).is_err(),
+                Layout::open(&dir, shape(Some(nodes), Some(port)), None).is_err(),
                 "{nodes} at {port}"
             );
             assert!(!dir.exists());
         }
-        Layout::open(&dir, Some(3), Some(65_513), None).unwrap();
-        let refusal = Layout::open(folder.path(), None, None, None).unwrap_err().to_string();
+        Layout::open(&dir, shape(Some(3), Some(65_513)), None).unwrap();
+        let refusal = Layout::open(folder.path(), Wanted::default(), None).unwrap_err().to_string();
         assert!(refusal.contains("not Roadstead's"), "{refusal}");
     }
 
     #[test]
     fn the_environment_sets_what_the_playground_leaves_open() {
         let folder = tempfile::tempdir().unwrap();
-        let layout = Layout::open(&folder.path().join("new"), None, None, None).unwrap();
+        let layout = Layout::open(&folder.path().join("new"), Wanted::default(), None).unwrap();
         let place = layout.place(1).unwrap();
         for (name, is_undone) in [
             ("ROADSTEAD_API_LISTEN", true),
@@ -336,11 +400,11 @@ mod tests {
             let keys = [("kind", "s3"), ("bucket", name)];
             Some(keys.into_iter().map(|(key, value)| (key.to_owned(), text(value))).collect())
         };
-        let made = Layout::open(&dir, None, None, bucket("b")).unwrap();
-        let found = Layout::open(&dir, None, None, None).unwrap();
+        let made = Layout::open(&dir, Wanted::default(), bucket("b")).unwrap();
+        let found = Layout::open(&dir, Wanted::default(), None).unwrap();
         assert_eq!(found.shape, made.shape);
-        Layout::open(&dir, None, None, bucket("b")).unwrap();
-        let refusal = Layout::open(&dir, None, None, bucket("c")).unwrap_err().to_string();
+        Layout::open(&dir, Wanted::default(), bucket("b")).unwrap();
+        let refusal = Layout::open(&dir, Wanted::default(), bucket("c")).unwrap_err().to_string();
         assert!(refusal.contains("keeps its blobs elsewhere"), "{refusal}");
         let place = found.place(2).unwrap();
         let source = Source::default();
@@ -353,7 +417,8 @@ mod tests {
     #[test]
     fn the_configurations_it_writes_are_valid() {
         let folder = tempfile::tempdir().unwrap();
-        let layout = Layout::open(&folder.path().join("a \"b\" c"), None, None, None).unwrap();
+        let layout =
+            Layout::open(&folder.path().join("a \"b\" c"), Wanted::default(), None).unwrap();
         for place in layout.places() {
             let source = Source::default();
             let mut source = source.with_text(&place.config(), &layout.config_of(&place)).unwrap();

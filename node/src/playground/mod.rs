@@ -4,6 +4,7 @@
 //! each tells them when it was killed. A node that dies stays dead until `roadstead playground
 //! restart` asks for it, as on real machines.
 
+mod administrator;
 mod control;
 mod error;
 mod guide;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 pub(crate) use self::error::PlaygroundError;
+use self::layout::Wanted;
 use crate::cli::Failure;
 
 /// What `roadstead playground` takes.
@@ -37,6 +39,9 @@ pub(crate) struct PlaygroundArgs {
     /// the one after. 5000 unless the folder holds a playground already.
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
+    /// Let nobody do anything that is not granted: the administrator's password is shown once.
+    #[arg(long)]
+    auth: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -54,6 +59,10 @@ pub(crate) async fn run(arguments: &PlaygroundArgs) -> Result<(), Failure> {
         Some(PlaygroundCommand::Restart { node }) => {
             Ok(restart::restart(&arguments.dir, *node).await?)
         }
-        None => run::run(&arguments.dir, arguments.nodes, arguments.port).await,
+        None => {
+            let wanted =
+                Wanted { nodes: arguments.nodes, port: arguments.port, auth: arguments.auth };
+            run::run(&arguments.dir, wanted).await
+        }
     }
 }

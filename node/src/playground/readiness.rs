@@ -6,7 +6,7 @@ use tokio::time::{sleep, timeout};
 
 use super::PlaygroundError;
 use super::layout::{Layout, Place};
-use crate::cli::ClusterReport;
+use crate::cli::{ClusterReport, Login};
 
 /// How long a node may take to become ready: to replay its log, to find its cluster, and to catch
 /// up.
@@ -54,12 +54,16 @@ impl Readiness {
     ///
     /// # Errors
     /// [`PlaygroundError::Late`] when they do not within the deadline.
-    pub(super) async fn wait_for_voters(&self, layout: &Layout) -> Result<(), PlaygroundError> {
+    pub(super) async fn wait_for_voters(
+        &self,
+        layout: &Layout,
+        login: Option<&Login>,
+    ) -> Result<(), PlaygroundError> {
         let place = layout.place(1)?;
         let mut voters = 0;
         let complete = async {
             while voters < usize::from(layout.voters()) {
-                voters = self.voters(&place).await.unwrap_or(voters);
+                voters = self.voters(&place, login).await.unwrap_or(voters);
                 sleep(PAUSE).await;
             }
         };
@@ -72,9 +76,9 @@ impl Readiness {
         })
     }
 
-    async fn voters(&self, place: &Place) -> Option<usize> {
+    async fn voters(&self, place: &Place, login: Option<&Login>) -> Option<usize> {
         let server = place.api().to_string().parse().ok()?;
-        let report = ClusterReport::fetch(&server).await.ok()?;
+        let report = ClusterReport::fetch(&server, login).await.ok()?;
         Some(report.nodes.iter().filter(|node| node.voter).count())
     }
 

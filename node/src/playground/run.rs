@@ -10,11 +10,11 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::control::{Control, Wish};
-use super::layout::{Layout, Place};
+use super::layout::{Layout, Place, Wanted};
 use super::process::Process;
 use super::readiness::Readiness;
 use super::{PlaygroundError, guide, herald, store};
-use crate::cli::{Failure, Signals, say};
+use crate::cli::{Failure, Login, Signals, say};
 use crate::{FolderError, folder};
 
 /// How long the nodes of a playground that was killed may take to notice and to stop.
@@ -23,17 +23,19 @@ const REMNANT_DEADLINE: Duration = Duration::from_secs(25);
 const REMNANT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Runs the playground in `dir` until a signal asks it to stop.
-pub(super) async fn run(dir: &Path, nodes: Option<u16>, port: Option<u16>) -> Result<(), Failure> {
+pub(super) async fn run(dir: &Path, wanted: Wanted) -> Result<(), Failure> {
     let mut signals = Signals::receive()?;
     let variables = env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let layout = Layout::open(dir, nodes, port, store::bucket(variables)?)?;
+    let is_new = Layout::find(dir)?.is_none();
+    let layout = Layout::open(dir, wanted, store::bucket(variables)?)?;
+    let login = layout.login()?;
     let _lock = folder::take_lock(dir).map_err(|error| match error {
         FolderError::InUse { path } => PlaygroundError::Running(path),
         error => error.into(),
     })?;
     let control = Control::listen(layout.control())?;
-    let mut playground = Playground { layout, processes: Vec::new() };
+    let mut playground = Playground { layout, login, is_new, processes: Vec::new() };
 
     let ended = tokio::select! {
         started = playground.start() => match started {
@@ -54,6 +56,10 @@ pub(super) async fn run(dir: &Path, nodes: Option<u16>, port: Option<u16>) -> Re
 
 struct Playground {
     layout: Layout,
+    /// Who administers it, where not everybody may do everything.
+    login: Option<Login>,
+    /// Whether this is its first start.
+    is_new: bool,
     /// Those that run.
     processes: Vec<Process>,
 }
@@ -74,8 +80,9 @@ impl Playground {
             }
             self.wait_until_ready().await?;
         }
-        Readiness::new()?.wait_for_voters(&self.layout).await?;
-        say(guide::guide(&self.layout));
+        let login = self.login.as_ref();
+        Readiness::new()?.wait_for_voters(&self.layout, login).await?;
+        say(guide::guide(&self.layout, login.filter(|_| self.is_new)));
         Ok(())
     }
 
@@ -111,7 +118,7 @@ impl Playground {
 
     /// Says what happens to the nodes, and starts again those that somebody wants back; for ever.
     async fn watch(&mut self, control: &Control) -> Result<(), PlaygroundError> {
-        let herald = herald::announce_leaders(self.layout.clone());
+        let herald = herald::announce_leaders(self.layout.clone(), self.login.clone());
         let _herald = AbortOnDropHandle::new(tokio::spawn(herald));
         loop {
             tokio::select! {

@@ -86,6 +86,7 @@ pub(crate) fn free_ports() -> u16 {
 pub(crate) fn alone(command: &mut Command, folder: &Path) {
     command
         .env("ROADSTEAD_NODE_DATA_DIR", folder.join("data"))
+        .env("ROADSTEAD_ACCESS_MODE", "open")
         .env("ROADSTEAD_API_LISTEN", "127.0.0.1:0")
         .env("ROADSTEAD_PEER_LISTEN", "127.0.0.1:0")
         .env("ROADSTEAD_ADMIN_LISTEN", "127.0.0.1:0")

@@ -1,0 +1,134 @@
+//! What a node does for access beside answering: files of users are read again when they change,
+//! and a cluster without accounts gets its first administrator.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use std::{fs, io};
+
+use api::{AccessMode, AccessOptions, AppointError, Appointed, Htpasswd, HtpasswdError, Registry};
+use raft::{Cluster, Role};
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+
+use crate::config;
+use crate::config::AccessKind;
+
+/// How often a file is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often a leader tries to appoint the first administrator.
+const APPOINT_EVERY: Duration = Duration::from_millis(250);
+
+/// Why access cannot be as it is configured, as a sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// A file cannot be read.
+    #[error("{key} names {}, which cannot be read: {reason}", path.display())]
+    File {
+        /// The key that names it.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// A line of the file of users cannot be used.
+    #[error("{}, {error}", path.display())]
+    Htpasswd {
+        /// The file.
+        path: PathBuf,
+        /// The line, and why.
+        error: HtpasswdError,
+    },
+}
+
+/// What `config` says, with its files read.
+pub(crate) fn open(config: &config::Access) -> Result<AccessMode, AccessError> {
+    Ok(match config.kind {
+        AccessKind::Open => AccessMode::Open,
+        AccessKind::Closed => AccessMode::Closed(AccessOptions {
+            service: config.service.clone(),
+            url: config.url.as_ref().map(|url| url.as_str().to_owned()),
+            htpasswd: config.htpasswd.as_deref().map(users).transpose()?,
+        }),
+    })
+}
+
+/// The password that the file at `path` holds: its first line.
+pub(crate) fn password(path: &Path) -> Result<String, AccessError> {
+    let text = read("access.administrator_password_file", path)?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+fn users(path: &Path) -> Result<Htpasswd, AccessError> {
+    let text = read("access.htpasswd", path)?;
+    text.parse().map_err(|error| AccessError::Htpasswd { path: path.to_owned(), error })
+}
+
+fn read(key: &'static str, path: &Path) -> Result<String, AccessError> {
+    fs::read_to_string(path).map_err(|reason| {
+        let path = path.to_owned();
+        AccessError::File { key, path, reason }
+    })
+}
+
+/// Reads the file of users again whenever it has changed. When it cannot be used, who was in it
+/// stays.
+pub(crate) async fn watch(path: PathBuf, current: Htpasswd) {
+    let mut seen = None;
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        ticks.tick().await;
+        let path = path.clone();
+        let look = move || {
+            let changed = changed(&path);
+            (changed != seen).then(|| (changed, users(&path)))
+        };
+        let Ok(Some((changed, users))) = spawn_blocking(look).await else { continue };
+        seen = changed;
+        match users {
+            Ok(users) => current.replace(&users),
+            Err(error) => tracing::warn!(%error, "who was in the file of users stays"),
+        }
+    }
+}
+
+/// What shows that a file has changed.
+fn changed(path: &Path) -> Option<(SystemTime, u64)> {
+    let about = fs::metadata(path).ok()?;
+    Some((about.modified().ok()?, about.len()))
+}
+
+/// Appoints the cluster's first administrator while this node leads, until there is one; with
+/// `anew`, one more in any case. Who that is, `told` learns if this node has done it.
+pub(crate) async fn appoint(
+    cluster: Cluster,
+    registry: Registry,
+    password: Option<String>,
+    anew: bool,
+    told: oneshot::Sender<Appointed>,
+) {
+    let mut ticks = tokio::time::interval(APPOINT_EVERY);
+    loop {
+        ticks.tick().await;
+        if !anew && cluster.status().role != Role::Leader {
+            match cluster.local().and_then(|view| view.accounts(None, 1)) {
+                Ok(accounts) if accounts.is_empty() => continue,
+                _ => return,
+            }
+        }
+        match registry.appoint_administrator(password.clone(), !anew).await {
+            Ok(Some(appointed)) => {
+                tracing::info!(account = %appointed.name, "appointed an administrator");
+                // Nobody may be there to hear it.
+                let _ = told.send(appointed);
+                return;
+            }
+            Ok(None) => return,
+            Err(AppointError::Unavailable) => {}
+            Err(error) => {
+                tracing::error!(%error, "the first administrator cannot be appointed");
+                return;
+            }
+        }
+    }
+}

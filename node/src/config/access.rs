@@ -1,0 +1,37 @@
+//! `[access]`: who may do what.
+
+use std::path::PathBuf;
+
+use super::{AccessKind, ConfigError, Endpoint, Source};
+
+/// Who may do what.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// Whether anybody may do anything.
+    pub kind: AccessKind,
+    /// The registry's name in tokens.
+    pub service: String,
+    /// The URL by which clients reach the registry; `None`: what they call it themselves.
+    pub url: Option<Endpoint>,
+    /// A file of users beside those of the cluster.
+    pub htpasswd: Option<PathBuf>,
+    /// The file that holds the password of the first administrator; `None`: one is drawn, and
+    /// shown.
+    pub administrator_password: Option<PathBuf>,
+    /// Whether the administrator gets another password at this start, for those who have lost it.
+    pub appoint_anew: bool,
+}
+
+impl Access {
+    pub(super) fn read(source: &mut Source) -> Result<Self, ConfigError> {
+        Ok(Self {
+            kind: source.take("access.mode", || AccessKind::Closed)?,
+            service: source.take("access.service", || "roadstead".to_owned())?,
+            url: source.take_optional("access.url")?,
+            htpasswd: source.take_optional("access.htpasswd")?,
+            administrator_password: source.take_optional("access.administrator_password_file")?,
+            // Of one start, not of a file: the command line sets it.
+            appoint_anew: false,
+        })
+    }
+}
