@@ -23,7 +23,8 @@ free_base_port() {
 }
 
 start_playground() {
-    "$ROADSTEAD" playground --nodes "${#NODES[@]}" --dir "$PLAYGROUND" --port "$BASE_PORT" \
+    # shellcheck disable=SC2086 # Several arguments, or none.
+    "$ROADSTEAD" playground --nodes "${#NODES[@]}" --dir "$PLAYGROUND" --port "$BASE_PORT" ${PLAYGROUND_ARGUMENTS:-} \
         >>"$WORK/playground.log" 2>&1 &
     echo $! >"$WORK/playground.pid"
     eventually 60 0.2 all_are_ready_or_playground_has_ended || true

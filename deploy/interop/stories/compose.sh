@@ -33,7 +33,7 @@ build_image_around_program() {
 compose() {
     local command=(docker-compose)
     if docker compose version >/dev/null 2>&1; then command=(docker compose); fi
-    ROADSTEAD_IMAGE="$COMPOSE_IMAGE" ROADSTEAD_PORT_1="$(api_port 1)" ROADSTEAD_PORT_2="$(api_port 2)" \
+    ROADSTEAD_ACCESS_MODE=open ROADSTEAD_IMAGE="$COMPOSE_IMAGE" ROADSTEAD_PORT_1="$(api_port 1)" ROADSTEAD_PORT_2="$(api_port 2)" \
         ROADSTEAD_PORT_3="$(api_port 3)" \
         "${command[@]}" --project-name "$COMPOSE_PROJECT" --file "$REPOSITORY/deploy/compose/compose.yaml" "$@"
 }
