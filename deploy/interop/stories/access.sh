@@ -14,7 +14,7 @@ story_access() {
     step 'a robot pushes with its key where it may, and nowhere else' access_robot
     step 'a key that is revoked on node 1 is refused on every node within a second' access_revoked
     step 'who decides is explained' access_explained
-    step 'the leader dies; everybody stays logged in' access_failover
+    step 'the leader dies; the others log in, serve and manage' access_failover
     step 'the closed cluster stops' stop_playground
     PLAYGROUND="$WORK/playground"
 }
@@ -180,6 +180,7 @@ access_failover() {
     dead="$(closed_leader 1)"
     kill_node "$dead"
     for survivor in $(others "$dead"); do
+        docker login --username alice --password "$ALICE_PASSWORD" "$(api "$survivor")"
         eventually 15 0.2 docker pull --quiet "$(api "$survivor")/team/app:1"
     done
     echo "$ALICE_PASSWORD" | administer "$survivor" user password bob
