@@ -5,6 +5,7 @@
 //! for facts and the object store for bytes; whatever goes wrong becomes an `Error`, which alone
 //! knows statuses and codes.
 
+mod client_certificate;
 mod condition;
 mod endpoint;
 mod error;
@@ -18,15 +19,18 @@ mod redirect;
 mod registry;
 mod remainder;
 mod routes;
+mod scheme;
 mod session;
 mod store;
 mod sweep;
 mod transfers;
 mod warning;
 
+pub use client_certificate::{CertificateName, ClientCertificate};
 pub use quota::{Client, Quota, Share};
 pub use redirect::Redirect;
 pub use registry::{Options, Registry};
+pub use scheme::Scheme;
 
 /// The whole API as a service for the API listener.
 ///

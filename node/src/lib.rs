@@ -14,10 +14,12 @@ mod node;
 mod playground;
 mod sweeper;
 mod telemetry;
+mod tls;
 mod world;
 
 pub use config::Config;
 pub use dial::WorldDial;
 pub use folder::{DataFolder, FolderError};
 pub use node::{Addresses, Listeners, Node, NodeError};
+pub use tls::{TlsError, install_cryptography};
 pub use world::{Connection, Listener, Socket, TcpWorld, World};

@@ -1,15 +1,14 @@
 //! `roadstead cluster`: a cluster seen from outside.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use proto::NodeId;
 use raft::{PeerStatus, Role};
-use reqwest::{Client, ClientBuilder, Method, Response};
+use reqwest::{Client, Method, Response};
 use serde::{Deserialize, Serialize};
 
+use super::node::{NodeArgs, Server};
 use super::{Failure, say};
 
 /// How long a node may take to answer, having asked all others itself.
@@ -17,9 +16,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
-    /// Any node's API.
-    #[arg(long, value_name = "URL", default_value = "http://localhost:5000")]
-    server: Server,
+    #[command(flatten)]
+    node: NodeArgs,
     /// How to show it.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -32,34 +30,6 @@ enum Output {
     /// For programs.
     Json,
 }
-
-/// The base URL of a node's API.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Server(String);
-
-impl FromStr for Server {
-    type Err = ServerError;
-
-    fn from_str(text: &str) -> Result<Self, ServerError> {
-        let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-        let parsed = reqwest::Url::parse(&url).map_err(|_| ServerError)?;
-        if parsed.scheme() != "http" || !parsed.has_host() {
-            return Err(ServerError);
-        }
-        Ok(Self(url.trim_end_matches('/').to_owned()))
-    }
-}
-
-impl fmt::Display for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// The text is not the URL of a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a server is a URL such as http://localhost:5000")]
-pub(crate) struct ServerError;
 
 /// A cluster as one of its nodes sees it: what `/roadstead/v1/cluster` answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -82,8 +52,8 @@ pub(crate) struct ClusterReport {
 
 impl ClusterReport {
     /// Asks the node at `server`.
-    pub(crate) async fn fetch(server: &Server) -> Result<Self, StatusError> {
-        let answer = ask(server, "/roadstead/v1/cluster").await?;
+    pub(crate) async fn fetch(client: &Client, server: &Server) -> Result<Self, StatusError> {
+        let answer = send(client, Method::GET, server, "/roadstead/v1/cluster").await?;
         if !answer.status().is_success() {
             let status = answer.status().to_string();
             return Err(StatusError::Refused { server: server.to_string(), status });
@@ -98,29 +68,24 @@ impl ClusterReport {
     }
 }
 
-/// Asks `server` for `path`, and takes any answer.
-pub(super) async fn ask(server: &Server, path: &str) -> Result<Response, StatusError> {
-    send(Client::builder().timeout(TIMEOUT), Method::GET, server, path).await
-}
-
 /// Sends `server` a request without a body, and takes any answer.
 pub(super) async fn send(
-    client: ClientBuilder,
+    client: &Client,
     method: Method,
     server: &Server,
     path: &str,
 ) -> Result<Response, StatusError> {
-    let unreachable = |error: reqwest::Error| StatusError::Unreachable {
+    let answer = client.request(method, format!("{server}{path}")).send().await;
+    answer.map_err(|error| StatusError::Unreachable {
         server: server.to_string(),
         reason: root_cause(&error),
-    };
-    let client = client.build().map_err(unreachable)?;
-    client.request(method, format!("{server}{path}")).send().await.map_err(unreachable)
+    })
 }
 
 /// Shows the nodes of the cluster.
 pub(super) async fn status(arguments: &StatusArgs) -> Result<(), Failure> {
-    let report = ClusterReport::fetch(&arguments.server).await?;
+    let client = arguments.node.client(TIMEOUT)?;
+    let report = ClusterReport::fetch(&client, &arguments.node.server).await?;
     match arguments.output {
         Output::Table => say(table(&report)),
         Output::Json => {
@@ -230,19 +195,6 @@ pub enum StatusError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_server_may_be_named_without_its_scheme() {
-        for (text, url) in [
-            ("localhost:5000", Ok("http://localhost:5000")),
-            ("http://node-1:80/", Ok("http://node-1:80")),
-            ("https://node-1", Err(ServerError)),
-            ("", Err(ServerError)),
-            ("http://", Err(ServerError)),
-        ] {
-            assert_eq!(text.parse(), url.map(|url| Server(url.to_owned())), "{text}");
-        }
-    }
 
     #[test]
     fn the_table_marks_the_leader_and_who_does_not_answer() {

@@ -4,17 +4,20 @@ mod cluster;
 mod config;
 mod failure;
 mod health;
+mod node;
 mod output;
 mod remove;
 mod serve;
 mod signals;
+mod tls;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::playground::{self, PlaygroundArgs};
 
-pub(crate) use self::cluster::{ClusterReport, Server};
+pub(crate) use self::cluster::ClusterReport;
 pub use self::failure::Failure;
+pub(crate) use self::node::Server;
 pub(crate) use self::output::say;
 pub(crate) use self::signals::Signals;
 
@@ -36,6 +39,9 @@ enum Command {
     /// Look at a cluster, and change it.
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// Make certificates.
+    #[command(subcommand)]
+    Tls(TlsCommand),
     /// Ask a node whether it is ready: exit code 0 when it is, 1 when not.
     Health(health::HealthArgs),
     /// Run a whole cluster on this machine, to try things out. With ROADSTEAD_STORAGE_KIND=s3 and
@@ -57,6 +63,12 @@ enum ClusterCommand {
     Remove(remove::RemoveArgs),
 }
 
+#[derive(Debug, Subcommand)]
+enum TlsCommand {
+    /// Make a CA and a certificate by it, for a first try of TLS.
+    SelfSigned(tls::SelfSignedArgs),
+}
+
 /// Where the configuration comes from, beside environment variables.
 #[derive(Debug, Args)]
 struct ConfigArgs {
@@ -71,6 +83,7 @@ struct ConfigArgs {
 /// # Errors
 /// See [`Failure`]: the program ends with exit code 1.
 pub fn run() -> Result<(), Failure> {
+    crate::install_cryptography();
     match Cli::parse().command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Config(ConfigCommand::Check(arguments)) => config::check(&arguments),
@@ -78,6 +91,7 @@ pub fn run() -> Result<(), Failure> {
             block_on(cluster::status(&arguments))
         }
         Command::Cluster(ClusterCommand::Remove(arguments)) => block_on(remove::remove(&arguments)),
+        Command::Tls(TlsCommand::SelfSigned(arguments)) => tls::self_signed(&arguments),
         Command::Health(arguments) => block_on(health::health(&arguments)),
         Command::Playground(arguments) => block_on(playground::run(&arguments)),
     }

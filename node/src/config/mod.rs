@@ -9,6 +9,7 @@ mod number;
 mod setting;
 mod source;
 mod storage;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub use self::setting::{Encryption, Endpoint, Filter, LogFormat, Redirect, Stora
 pub(crate) use self::source::variable;
 pub use self::source::{Origin, Source};
 pub use self::storage::Storage;
+pub use self::tls::Tls;
 
 /// A node's configuration, checked: every address is one, and the values fit each other.
 #[derive(Clone, Debug)]
@@ -29,6 +31,8 @@ pub struct Config {
     pub node: Node,
     /// `[api]`
     pub api: Api,
+    /// `[tls]`; `None`: the API is served in the clear.
+    pub tls: Option<Tls>,
     /// `[limits]`
     pub limits: Limits,
     /// `[peer]`
@@ -141,6 +145,7 @@ impl Config {
                 deletion: source.take("api.deletion", || true)?,
                 sparse: source.take("api.sparse", || false)?,
             },
+            tls: Tls::read(source)?,
             limits: Limits::read(source)?,
             peer: Peer {
                 listen: source.take("peer.listen", || loopback(5001))?,

@@ -111,7 +111,7 @@ impl Playground {
 
     /// Says what happens to the nodes, and starts again those that somebody wants back; for ever.
     async fn watch(&mut self, control: &Control) -> Result<(), PlaygroundError> {
-        let herald = herald::announce_leaders(self.layout.clone());
+        let herald = herald::announce_leaders(self.layout.clone(), Readiness::new()?.client());
         let _herald = AbortOnDropHandle::new(tokio::spawn(herald));
         loop {
             tokio::select! {
