@@ -6,6 +6,7 @@
 //! knows statuses and codes.
 
 mod access;
+mod client_certificate;
 mod condition;
 mod endpoint;
 mod error;
@@ -20,6 +21,7 @@ mod redirect;
 mod registry;
 mod remainder;
 mod routes;
+mod scheme;
 mod session;
 mod store;
 mod sweep;
@@ -27,9 +29,11 @@ mod transfers;
 mod warning;
 
 pub use access::{AccessMode, AccessOptions, AppointError, Appointed, Htpasswd, HtpasswdError};
+pub use client_certificate::{CertificateName, ClientCertificate};
 pub use quota::{Client, Quota, Share};
 pub use redirect::Redirect;
 pub use registry::{Options, Registry};
+pub use scheme::Scheme;
 
 /// The whole API as a service for the API listener.
 ///

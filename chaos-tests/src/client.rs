@@ -26,6 +26,7 @@ impl RegistryClient {
     /// # Errors
     /// When the HTTP client cannot be made.
     pub fn new(base: &str) -> Result<Self> {
+        node::install_cryptography();
         let http = reqwest::Client::builder().timeout(DEADLINE).build()?;
         Ok(Self { http, base: base.to_owned() })
     }

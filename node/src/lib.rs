@@ -15,6 +15,7 @@ mod node;
 mod playground;
 mod sweeper;
 mod telemetry;
+mod tls;
 mod world;
 
 pub use access::AccessError;
@@ -22,4 +23,5 @@ pub use config::Config;
 pub use dial::WorldDial;
 pub use folder::{DataFolder, FolderError};
 pub use node::{Addresses, Listeners, Node, NodeError};
+pub use tls::{TlsError, install_cryptography};
 pub use world::{Connection, Listener, Socket, TcpWorld, World};

@@ -20,6 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::health::{Health, StoreHealth};
 use crate::http::Manner;
+use crate::tls::{Acceptor, Files, TlsError, WorldTime};
 use crate::{
     AccessError, Config, Listener, World, WorldDial, access, config, health, http, metrics, sweeper,
 };
@@ -116,7 +117,8 @@ impl Node {
     /// Does what [`Node::start`] does, on listeners that were bound before the stores were opened.
     ///
     /// # Errors
-    /// [`NodeError::Advertise`], [`NodeError::Cluster`] and [`NodeError::Blobs`].
+    /// [`NodeError::Tls`], [`NodeError::Advertise`], [`NodeError::Cluster`] and
+    /// [`NodeError::Blobs`].
     pub async fn start_on(
         listeners: Listeners,
         config: &Config,
@@ -129,6 +131,7 @@ impl Node {
             let world = Arc::clone(&world);
             Clock::new(move || world.now())
         };
+        let tls = open_tls(config, &world).await?;
         let dial = Arc::new(WorldDial::new(world));
         let part = part_in_cluster(config, addresses.peer)?;
         let cluster = Cluster::start(part, kv, dial, clock.clone()).await?;
@@ -158,11 +161,12 @@ impl Node {
         let (accompanying, appointed) = accompany(config, &access, &cluster, &registry)?;
         let stopping = CancellationToken::new();
         let peers = cluster.peer_services().into_axum_router();
-        let health = Health::new(cluster.clone(), store, stopping.clone(), metrics);
+        let health = health::router(Health::new(cluster.clone(), store, stopping.clone(), metrics));
+        let registry = api::router(registry);
         Ok(Self {
-            api: Service::start(api, api::router(registry), clients(config), refused.by("api")),
-            peer: Service::start(peer, peers, Manner::nodes(), refused.by("peer")),
-            admin: Service::start(admin, health::router(health), OPERATORS, refused.by("admin")),
+            api: Service::start(api, registry, tls, clients(config), refused.by("api")),
+            peer: Service::start(peer, peers, None, Manner::nodes(), refused.by("peer")),
+            admin: Service::start(admin, health, None, OPERATORS, refused.by("admin")),
             _sweeper: AbortOnDropHandle::new(tokio::spawn(sweeping)),
             _accompanying: accompanying,
             appointed,
@@ -237,6 +241,13 @@ fn accompany(
     Ok((tasks, Some(told)))
 }
 
+/// What secures the API, if that is to be secure.
+async fn open_tls(config: &Config, world: &Arc<dyn World>) -> Result<Option<Acceptor>, TlsError> {
+    let Some(settings) = &config.tls else { return Ok(None) };
+    let time = WorldTime::new(Arc::clone(world));
+    Acceptor::open(Files::from(settings), time).await.map(Some)
+}
+
 fn clients(config: &Config) -> Manner {
     let limits = config.limits;
     Manner::public(limits.connections.get(), limits.connections_per_client.get())
@@ -271,11 +282,12 @@ impl Service {
     fn start(
         listener: Box<dyn Listener>,
         router: Router,
+        tls: Option<Acceptor>,
         manner: Manner,
         refused: Counter,
     ) -> Self {
         let stop = CancellationToken::new();
-        let serving = http::serve(listener, router, manner, refused, stop.clone());
+        let serving = http::serve(listener, router, tls, manner, refused, stop.clone());
         Self { stop, task: AbortOnDropHandle::new(tokio::spawn(serving)) }
     }
 
@@ -311,6 +323,9 @@ pub enum NodeError {
     /// Other nodes cannot be told where it listens, for example within one link only.
     #[error("other nodes cannot be told of {0}: set peer.advertise to where they reach this node")]
     Advertise(SocketAddr),
+    /// Its certificate cannot be shown.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// It has no part in a cluster.
     #[error(transparent)]
     Cluster(#[from] StartError),

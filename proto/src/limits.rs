@@ -110,6 +110,13 @@ pub const PACE_PATIENCE: Duration = Duration::from_secs(60);
 /// See [`PACE_PATIENCE`].
 pub const PACE_BYTES: usize = 64 * 1024;
 
+/// How long a client may take over the handshake of TLS: a few round trips, and the smart
+/// card of a client that shows a certificate.
+pub const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Most bytes of a file of certificates or keys: as many as a bundle of all public CAs has, twice.
+pub const PEM_BYTES_MAX: u64 = 512 * 1024;
+
 /// Transfers at once, unless the operator sets another number: at 4 MiB for each, 2 GiB of memory
 /// when all of them are as slow and as large as they may be. Parts of uploads to S3 come on top,
 /// out of a budget that all transfers share: see `storage/src/blob/s3/sizes.rs`.

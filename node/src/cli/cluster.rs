@@ -1,16 +1,15 @@
 //! `roadstead cluster`: a cluster seen from outside.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use proto::NodeId;
 use raft::{PeerStatus, Role};
-use reqwest::{Client, ClientBuilder, Method, Response};
+use reqwest::{Client, Method, Response};
 use serde::{Deserialize, Serialize};
 
 use super::login::{self, Login, LoginArgs};
+use super::node::{NodeArgs, Server};
 use super::table::table as columns;
 use super::{Failure, say};
 
@@ -19,9 +18,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
-    /// Any node's API.
-    #[arg(long, value_name = "URL", default_value = "http://localhost:5000")]
-    server: Server,
+    #[command(flatten)]
+    node: NodeArgs,
     #[command(flatten)]
     login: LoginArgs,
     /// How to show it.
@@ -36,34 +34,6 @@ enum Output {
     /// For programs.
     Json,
 }
-
-/// The base URL of a node's API.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Server(String);
-
-impl FromStr for Server {
-    type Err = ServerError;
-
-    fn from_str(text: &str) -> Result<Self, ServerError> {
-        let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-        let parsed = reqwest::Url::parse(&url).map_err(|_| ServerError)?;
-        if parsed.scheme() != "http" || !parsed.has_host() {
-            return Err(ServerError);
-        }
-        Ok(Self(url.trim_end_matches('/').to_owned()))
-    }
-}
-
-impl fmt::Display for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// The text is not the URL of a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a server is a URL such as http://localhost:5000")]
-pub(crate) struct ServerError;
 
 /// A cluster as one of its nodes sees it: what `/roadstead/v1/cluster` answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -86,8 +56,11 @@ pub(crate) struct ClusterReport {
 
 impl ClusterReport {
     /// Asks the node at `server`, as `login`.
-    pub(crate) async fn fetch(server: &Server, login: Option<&Login>) -> Result<Self, StatusError> {
-        let client = Client::builder().timeout(TIMEOUT);
+    pub(crate) async fn fetch(
+        client: &Client,
+        server: &Server,
+        login: Option<&Login>,
+    ) -> Result<Self, StatusError> {
         let answer = send(client, Method::GET, server, "/roadstead/v1/cluster", login).await?;
         if answer.status() == http::StatusCode::UNAUTHORIZED {
             let server = server.to_string();
@@ -110,20 +83,14 @@ impl ClusterReport {
     }
 }
 
-/// Asks `server` for `path`, and takes any answer.
-pub(super) async fn ask(server: &Server, path: &str) -> Result<Response, StatusError> {
-    send(Client::builder().timeout(TIMEOUT), Method::GET, server, path, None).await
-}
-
 /// Sends `server` a request without a body, and takes any answer.
 pub(super) async fn send(
-    client: ClientBuilder,
+    client: &Client,
     method: Method,
     server: &Server,
     path: &str,
     login: Option<&Login>,
 ) -> Result<Response, StatusError> {
-    let client = client.build().map_err(|error| unreachable(server, &error))?;
     let request = login::with(client.request(method, format!("{server}{path}")), login);
     request.send().await.map_err(|error| unreachable(server, &error))
 }
@@ -136,7 +103,8 @@ pub(super) fn unreachable(server: &Server, error: &reqwest::Error) -> StatusErro
 /// Shows the nodes of the cluster.
 pub(super) async fn status(arguments: &StatusArgs) -> Result<(), Failure> {
     let login = arguments.login.read()?;
-    let report = ClusterReport::fetch(&arguments.server, login.as_ref()).await?;
+    let client = arguments.node.client(TIMEOUT)?;
+    let report = ClusterReport::fetch(&client, &arguments.node.server, login.as_ref()).await?;
     match arguments.output {
         Output::Table => say(table(&report)),
         Output::Json => {
@@ -252,19 +220,6 @@ pub enum StatusError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_server_may_be_named_without_its_scheme() {
-        for (text, url) in [
-            ("localhost:5000", Ok("http://localhost:5000")),
-            ("http://node-1:80/", Ok("http://node-1:80")),
-            ("https://node-1", Err(ServerError)),
-            ("", Err(ServerError)),
-            ("http://", Err(ServerError)),
-        ] {
-            assert_eq!(text.parse(), url.map(|url| Server(url.to_owned())), "{text}");
-        }
-    }
 
     #[test]
     fn the_table_marks_the_leader_and_who_does_not_answer() {

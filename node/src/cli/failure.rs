@@ -9,7 +9,8 @@ use storage::KvError;
 use super::cluster::StatusError;
 use crate::config::ConfigError;
 use crate::playground::PlaygroundError;
-use crate::{FolderError, NodeError};
+use crate::tls::SelfSignedError;
+use crate::{FolderError, NodeError, TlsError};
 
 /// Why a command fails, as one sentence for the person who gave it.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +51,9 @@ pub enum Failure {
     /// Somebody did not want to wait for the end of requests.
     #[error("stopped at once by a second signal; requests under way were cut off")]
     Hurried,
+    /// Nobody can be asked.
+    #[error("HTTP requests cannot be made: {0}")]
+    Client(#[from] reqwest::Error),
     /// The cluster cannot be asked, or refuses.
     #[error(transparent)]
     Status(#[from] StatusError),
@@ -65,6 +69,12 @@ pub enum Failure {
     /// The terminal cannot be read.
     #[error("the password cannot be read: {0}")]
     Terminal(#[source] io::Error),
+    /// What is needed for TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Certificates are not made.
+    #[error(transparent)]
+    SelfSigned(#[from] SelfSignedError),
     /// Signals cannot be received.
     #[error("signals cannot be received: {0}")]
     Signals(#[source] io::Error),

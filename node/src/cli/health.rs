@@ -1,10 +1,17 @@
 //! `roadstead health`: whether a node is ready, for containers that have no other client to ask
 //! with.
 
-use clap::Args;
+use std::time::Duration;
 
-use super::cluster::{Server, StatusError, ask};
+use clap::Args;
+use reqwest::Method;
+
+use super::cluster::{StatusError, send};
+use super::node::{Server, client};
 use super::{Failure, say};
+
+/// How long the node may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
 pub(super) struct HealthArgs {
@@ -16,7 +23,7 @@ pub(super) struct HealthArgs {
 /// Says that the node is ready; fails with what it waits for when it is not.
 pub(super) async fn health(arguments: &HealthArgs) -> Result<(), Failure> {
     let server = &arguments.server;
-    let answer = ask(server, "/readyz").await?;
+    let answer = send(&client(TIMEOUT, None)?, Method::GET, server, "/readyz", None).await?;
     if answer.status().is_success() {
         say("ready");
         return Ok(());

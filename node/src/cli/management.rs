@@ -6,18 +6,18 @@ use clap::Args;
 use reqwest::{Client, Method};
 use serde_json::Value;
 
-use super::cluster::{Server, StatusError, unreachable};
-use super::login::{self, LoginArgs};
-use super::{Failure, login::Login};
+use super::Failure;
+use super::cluster::{StatusError, unreachable};
+use super::login::{self, Login, LoginArgs};
+use super::node::{NodeArgs, Server};
 
 /// How long a request may take: an election, and the hashing of a password.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Args)]
 pub(super) struct ManagementArgs {
-    /// Any node's API.
-    #[arg(long, value_name = "URL", default_value = "http://localhost:5000", global = true)]
-    server: Server,
+    #[command(flatten)]
+    node: NodeArgs,
     #[command(flatten)]
     login: LoginArgs,
 }
@@ -32,9 +32,8 @@ pub(super) struct Management {
 impl ManagementArgs {
     /// The registry, with the password that the account has.
     pub(super) fn open(&self) -> Result<Management, Failure> {
-        let client = Client::builder().timeout(TIMEOUT).build();
-        let client = client.map_err(|error| unreachable(&self.server, &error))?;
-        Ok(Management { server: self.server.clone(), login: self.login.read()?, client })
+        let (client, server) = (self.node.client(TIMEOUT)?, self.node.server.clone());
+        Ok(Management { server, login: self.login.read()?, client })
     }
 }
 

@@ -7,19 +7,22 @@ mod failure;
 mod health;
 mod login;
 mod management;
+mod node;
 mod output;
 mod remove;
 mod serve;
 mod signals;
 mod table;
+mod tls;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::playground::{self, PlaygroundArgs};
 
-pub(crate) use self::cluster::{ClusterReport, Server};
+pub(crate) use self::cluster::ClusterReport;
 pub use self::failure::Failure;
 pub(crate) use self::login::Login;
+pub(crate) use self::node::Server;
 pub(crate) use self::output::say;
 pub(crate) use self::signals::Signals;
 
@@ -53,6 +56,9 @@ enum Command {
     Grant(access::Managed<access::GrantCommand>),
     /// Look at who may do what.
     Access(access::Managed<access::AccessCommand>),
+    /// Make certificates.
+    #[command(subcommand)]
+    Tls(TlsCommand),
     /// Ask a node whether it is ready: exit code 0 when it is, 1 when not.
     Health(health::HealthArgs),
     /// Run a whole cluster on this machine, to try things out. With ROADSTEAD_STORAGE_KIND=s3 and
@@ -74,6 +80,12 @@ enum ClusterCommand {
     Remove(remove::RemoveArgs),
 }
 
+#[derive(Debug, Subcommand)]
+enum TlsCommand {
+    /// Make a CA and a certificate by it, for a first try of TLS.
+    SelfSigned(tls::SelfSignedArgs),
+}
+
 /// Where the configuration comes from, beside environment variables.
 #[derive(Debug, Args)]
 struct ConfigArgs {
@@ -88,6 +100,7 @@ struct ConfigArgs {
 /// # Errors
 /// See [`Failure`]: the program ends with exit code 1.
 pub fn run() -> Result<(), Failure> {
+    crate::install_cryptography();
     match Cli::parse().command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Config(ConfigCommand::Check(arguments)) => config::check(&arguments),
@@ -101,6 +114,7 @@ pub fn run() -> Result<(), Failure> {
         Command::Role(arguments) => block_on(access::role(&arguments)),
         Command::Grant(arguments) => block_on(access::grant(&arguments)),
         Command::Access(arguments) => block_on(access::access(&arguments)),
+        Command::Tls(TlsCommand::SelfSigned(arguments)) => tls::self_signed(&arguments),
         Command::Health(arguments) => block_on(health::health(&arguments)),
         Command::Playground(arguments) => block_on(playground::run(&arguments)),
     }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use clap::Args;
 use proto::NodeId;
-use reqwest::{Client, Method};
+use reqwest::Method;
 use serde_json::Value;
 
-use super::cluster::{Server, StatusError, send};
+use super::cluster::{StatusError, send};
 use super::login::LoginArgs;
+use super::node::NodeArgs;
 use super::{Failure, say};
 
 /// How long it may take: an election, the decision, and that it is carried out.
@@ -18,20 +19,19 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) struct RemoveArgs {
     /// The node's id, as `roadstead cluster status` shows it.
     node: NodeId,
-    /// Any node's API.
-    #[arg(long, value_name = "URL", default_value = "http://localhost:5000")]
-    server: Server,
+    #[command(flatten)]
+    at: NodeArgs,
     #[command(flatten)]
     login: LoginArgs,
 }
 
 /// Removes the node, or fails with the reason that the cluster gives.
 pub(super) async fn remove(arguments: &RemoveArgs) -> Result<(), Failure> {
-    let RemoveArgs { node, server, login } = arguments;
+    let RemoveArgs { node, at, login } = arguments;
     let login = login.read()?;
-    let client = Client::builder().timeout(TIMEOUT);
+    let (client, server) = (at.client(TIMEOUT)?, &at.server);
     let path = format!("/roadstead/v1/cluster/nodes/{node}");
-    let answer = send(client, Method::DELETE, server, &path, login.as_ref()).await?;
+    let answer = send(&client, Method::DELETE, server, &path, login.as_ref()).await?;
     let status = answer.status();
     if status.is_success() {
         say(format_args!(

@@ -10,6 +10,7 @@ mod number;
 mod setting;
 mod source;
 mod storage;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ pub use self::setting::{
 pub(crate) use self::source::variable;
 pub use self::source::{Origin, Source};
 pub use self::storage::Storage;
+pub use self::tls::Tls;
 
 /// A node's configuration, checked: every address is one, and the values fit each other.
 #[derive(Clone, Debug)]
@@ -35,6 +37,8 @@ pub struct Config {
     pub api: Api,
     /// `[access]`
     pub access: Access,
+    /// `[tls]`; `None`: the API is served in the clear.
+    pub tls: Option<Tls>,
     /// `[limits]`
     pub limits: Limits,
     /// `[peer]`
@@ -148,6 +152,7 @@ impl Config {
                 sparse: source.take("api.sparse", || false)?,
             },
             access: Access::read(source)?,
+            tls: Tls::read(source)?,
             limits: Limits::read(source)?,
             peer: Peer {
                 listen: source.take("peer.listen", || loopback(5001))?,

@@ -1,6 +1,8 @@
 //! One connection, from its first byte to its last.
 
-use api::Client;
+use std::io;
+
+use api::{Client, ClientCertificate, Scheme};
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
@@ -9,29 +11,47 @@ use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use super::fault::Fault;
 use super::opening::{self, Version};
 use super::paced::Inbound;
 use super::{Manner, one, two};
 use crate::Connection;
+use crate::tls::{Acceptor, Opened};
 
 /// What the requests of one connection have in common.
 #[derive(Clone)]
 pub(super) struct Conversation {
     router: Router,
     client: Client,
+    scheme: Scheme,
+    certificate: Option<ClientCertificate>,
     pub(super) manner: Manner,
 }
 
 /// Answers the requests of one connection until it ends, or until `stop` is cancelled and the
 /// requests under way are answered.
 pub(super) async fn converse(
-    mut connection: Connection,
+    connection: Connection,
     client: Client,
     router: Router,
+    tls: Option<Acceptor>,
     manner: Manner,
     stop: CancellationToken,
 ) {
-    let opening = opening::read(&mut connection, manner.patience);
+    let (scheme, certificate) = (Scheme::Http, None);
+    let conversation = Conversation { router, client, scheme, certificate, manner };
+    let (conversation, mut connection, said) = match tls {
+        None => (conversation, connection, Vec::new()),
+        Some(tls) => match stop.run_until_cancelled(conversation.secure(&tls, connection)).await {
+            Some(Ok(secured)) => secured,
+            Some(Err(error)) => {
+                tracing::debug!(%error, "a handshake failed");
+                return;
+            }
+            None => return,
+        },
+    };
+    let opening = opening::read(&mut connection, said, manner.patience);
     let (version, said) = tokio::select! {
         opening = opening => match opening {
             Ok(opening) => opening,
@@ -40,7 +60,6 @@ pub(super) async fn converse(
         },
         () = stop.cancelled() => return,
     };
-    let conversation = Conversation { router, client, manner };
     let ended = match version {
         Version::One => one::hold(conversation, connection, said, stop).await,
         Version::Two => two::hold(conversation, connection, said, stop).await,
@@ -52,9 +71,32 @@ pub(super) async fn converse(
 }
 
 impl Conversation {
+    /// Has the conversation over TLS, and answers what was read of it. A client that speaks none
+    /// comes to read that it should.
+    async fn secure(
+        self,
+        tls: &Acceptor,
+        connection: Connection,
+    ) -> io::Result<(Self, Connection, Vec<u8>)> {
+        Ok(match tls.accept(connection).await? {
+            Opened::Secure(connection, certificate) => {
+                (Self { scheme: Scheme::Https, certificate, ..self }, connection, Vec::new())
+            }
+            Opened::Plain(connection, said) => {
+                let router = Router::new().fallback(async || Fault::Unencrypted.response());
+                (Self { router, ..self }, connection, vec![said])
+            }
+        })
+    }
+
     /// The answer to `request`, whose body has to come at a pace when it may be anybody's.
     pub(super) async fn answer(self, mut request: Request<Incoming>) -> Response {
-        request.extensions_mut().insert(self.client);
+        let extensions = request.extensions_mut();
+        extensions.insert(self.client);
+        extensions.insert(self.scheme);
+        if let Some(certificate) = self.certificate {
+            extensions.insert(certificate);
+        }
         let patience = self.manner.patience;
         let request = request.map(|body| {
             if self.manner.is_public {

@@ -12,6 +12,9 @@ pub(super) enum Fault {
     /// Not as RFC 9112 wants it, or so that two readers could read it differently.
     #[error("{0}")]
     Malformed(&'static str),
+    /// It came in the clear, to a port that speaks TLS.
+    #[error("this port speaks TLS: ask by https")]
+    Unencrypted,
     /// Its target is too long.
     #[error("the address of a request has at most {TARGET_BYTES_MAX} characters")]
     TargetTooLong,
@@ -24,7 +27,7 @@ impl Fault {
     /// The answer to it, as registry clients read errors.
     pub(super) fn response(self) -> Response {
         let status = match self {
-            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::Malformed(_) | Self::Unencrypted => StatusCode::BAD_REQUEST,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         };

@@ -103,15 +103,23 @@ impl Guarded {
         cx: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        match written {
-            Poll::Ready(Ok(length)) => self.alarm.moved(length),
-            Poll::Ready(Err(_)) => {}
-            Poll::Pending => {
-                ready!(self.alarm.poll_lost(cx));
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
+        if let Poll::Ready(Ok(length)) = written {
+            self.alarm.moved(length);
         }
-        written
+        self.patient(cx, written)
+    }
+
+    /// Passes on how it went, unless the client has kept it waiting for too long.
+    fn patient<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        done: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if done.is_pending() {
+            ready!(self.alarm.poll_lost(cx));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        done
     }
 }
 
@@ -165,11 +173,17 @@ impl AsyncWrite for Guarded {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.connection).poll_flush(cx)
+        // TLS has a buffer of its own, which may hold all of an answer that nobody takes.
+        let flushed = Pin::new(&mut self.connection).poll_flush(cx);
+        if flushed.is_ready() {
+            self.alarm.moved(0);
+        }
+        self.patient(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.connection).poll_shutdown(cx)
+        let shut = Pin::new(&mut self.connection).poll_shutdown(cx);
+        self.patient(cx, shut)
     }
 
     fn is_write_vectored(&self) -> bool {

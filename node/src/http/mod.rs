@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! Listener -> serve: how many connections, of whom
-//!          -> conversation: HTTP/1 or 2 (opening)
+//!          -> conversation: TLS (tls::Acceptor), HTTP/1 or 2 (opening)
 //!          -> one: what of it hyper gets to see (guarded -> heads -> head, framing -> fault)
 //!             two: how long an answer may be held back (paced)
 //!          -> hyper -> router
@@ -38,6 +38,7 @@ use tokio_util::task::TaskTracker;
 
 use self::conversation::converse;
 use crate::Listener;
+use crate::tls::Acceptor;
 
 /// Pause after a failed accept: out of file descriptors, trying again at once would only burn the
 /// processor.
@@ -83,6 +84,7 @@ impl Manner {
 pub(crate) async fn serve(
     mut listener: Box<dyn Listener>,
     router: Router,
+    tls: Option<Acceptor>,
     manner: Manner,
     refused: Counter,
     stop: CancellationToken,
@@ -112,10 +114,11 @@ pub(crate) async fn serve(
                     tracing::debug!(%address, "a client has too many connections");
                     continue;
                 };
-                let (router, stop, abandon) = (router.clone(), stop.clone(), abandon.clone());
+                let (router, tls) = (router.clone(), tls.clone());
+                let (stop, abandon) = (stop.clone(), abandon.clone());
                 connections.spawn(async move {
                     let _held = (slot, share);
-                    let conversation = converse(connection, client, router, manner, stop);
+                    let conversation = converse(connection, client, router, tls, manner, stop);
                     abandon.run_until_cancelled(conversation).await;
                 });
             }

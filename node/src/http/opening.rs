@@ -18,26 +18,27 @@ pub(super) enum Version {
     Two,
 }
 
-/// Reads from `connection` until its version is certain, and answers that and what was read.
+/// Reads from `connection`, of which `said` was read, until its version is certain; answers that
+/// and all that was read.
 ///
 /// # Errors
 /// When the connection ends before, or the client takes longer than `patience`.
 pub(super) async fn read(
     connection: &mut Connection,
+    mut said: Vec<u8>,
     patience: Duration,
 ) -> io::Result<(Version, Vec<u8>)> {
     let certain = async {
-        let mut said = Vec::with_capacity(PREFACE.len());
         loop {
-            let missing = PREFACE.len() - said.len();
-            if connection.take(missing as u64).read_buf(&mut said).await? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
             if !PREFACE.starts_with(&said) {
                 return Ok((Version::One, said));
             }
-            if said.len() == PREFACE.len() {
+            let missing = PREFACE.len() - said.len();
+            if missing == 0 {
                 return Ok((Version::Two, said));
+            }
+            if connection.take(missing as u64).read_buf(&mut said).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
     };

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use reqwest::Client;
 use tokio::time::{sleep, timeout};
 
 use super::layout::{Layout, Place};
-use crate::cli::{ClusterReport, Login, Server, say};
+use crate::cli::{ClusterReport, Login, say};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -13,10 +14,10 @@ const PAUSE: Duration = Duration::from_millis(500);
 const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Says who leads whenever that changes, for ever.
-pub(super) async fn announce_leaders(layout: Layout, login: Option<Login>) {
+pub(super) async fn announce_leaders(layout: Layout, client: Client, login: Option<Login>) {
     let mut announced = None;
     loop {
-        if let Some((leader, term)) = look(&layout, login.as_ref()).await
+        if let Some((leader, term)) = look(&layout, &client, login.as_ref()).await
             && announced != Some((leader, term))
         {
             say(format_args!("node-{leader} leads the cluster (term {term})"));
@@ -27,12 +28,14 @@ pub(super) async fn announce_leaders(layout: Layout, login: Option<Login>) {
 }
 
 /// The number of the node that leads, and its term, as the first node says that says it.
-async fn look(layout: &Layout, login: Option<&Login>) -> Option<(u16, u64)> {
+async fn look(layout: &Layout, client: &Client, login: Option<&Login>) -> Option<(u16, u64)> {
     let places = layout.places();
     for place in &places {
-        let Ok(server) = place.api().to_string().parse::<Server>() else { continue };
-        let report = timeout(LOOK_TIMEOUT, ClusterReport::fetch(&server, login)).await;
-        let Ok(Ok(report)) = report else { continue };
+        let Some(server) = layout.server(place) else { continue };
+        let report = ClusterReport::fetch(client, &server, login);
+        let Ok(Ok(report)) = timeout(LOOK_TIMEOUT, report).await else {
+            continue;
+        };
         if let Some(leader) = leader(&report, &places) {
             return Some((leader.number, report.term));
         }

@@ -1,5 +1,6 @@
 //! Where everything of a playground is: folders, files, ports and the nodes' configurations.
 
+use std::env;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::{PlaygroundError, administrator, store};
-use crate::cli::Login;
+use crate::cli::{Login, Server};
 use crate::config::variable;
 use crate::{DataFolder, FolderError};
 
@@ -40,6 +41,8 @@ pub(super) struct Wanted {
 pub(super) struct Layout {
     dir: PathBuf,
     shape: Shape,
+    /// Whether the environment gives the nodes a certificate.
+    is_secure: bool,
 }
 
 /// What stays as it was on the first start: the cluster remembers its addresses.
@@ -65,7 +68,7 @@ impl Layout {
             Ok(text) => {
                 let shape = toml::from_str(&text);
                 let shape = shape.map_err(|_| FolderError::Marker { path: marker })?;
-                Ok(Some(Self { dir, shape }))
+                Ok(Some(Self { dir, shape, is_secure: is_secure() }))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(reason) => Err(PlaygroundError::File { path: marker, reason }),
@@ -114,7 +117,7 @@ impl Layout {
         let text = toml::to_string(&shape).map_err(io::Error::other);
         let text = text.map_err(PlaygroundError::file(&marker))?;
         fs::write(&marker, text).map_err(PlaygroundError::file(&marker))?;
-        Ok(Self { dir, shape })
+        Ok(Self { dir, shape, is_secure: is_secure() })
     }
 
     /// Who administers it; `None` when everybody may do everything.
@@ -151,6 +154,16 @@ impl Layout {
     fn place_at(&self, number: u16) -> Place {
         let port = self.shape.port + STRIDE * (number - 1);
         Place { number, port, dir: self.dir.join(format!("node-{number}")) }
+    }
+
+    /// The scheme of the nodes' API.
+    pub(super) const fn scheme(&self) -> &'static str {
+        if self.is_secure { "https" } else { "http" }
+    }
+
+    /// The API of the node at `place`.
+    pub(super) fn server(&self, place: &Place) -> Option<Server> {
+        format!("{}://{}", self.scheme(), place.api()).parse().ok()
     }
 
     /// How many of the nodes vote, once all are there.
@@ -230,6 +243,10 @@ impl Shape {
         }
         Ok(())
     }
+}
+
+fn is_secure() -> bool {
+    env::var_os(variable("tls.certificate")).is_some()
 }
 
 fn path_entry(dir: &Path) -> (String, Value) {

@@ -24,8 +24,15 @@ pub(super) struct Readiness {
 
 impl Readiness {
     pub(super) fn new() -> Result<Self, PlaygroundError> {
-        let client = reqwest::Client::builder().timeout(ANSWER_TIMEOUT).no_proxy().build()?;
+        let client = reqwest::Client::builder().timeout(ANSWER_TIMEOUT).no_proxy();
+        // On loopback, of nodes that this process has started: no certificate tells more.
+        let client = client.tls_danger_accept_invalid_certs(true).build()?;
         Ok(Self { client })
+    }
+
+    /// What asks them.
+    pub(super) fn client(&self) -> reqwest::Client {
+        self.client.clone()
     }
 
     /// Waits until the node at `place` is ready.
@@ -63,7 +70,7 @@ impl Readiness {
         let mut voters = 0;
         let complete = async {
             while voters < usize::from(layout.voters()) {
-                voters = self.voters(&place, login).await.unwrap_or(voters);
+                voters = self.voters(layout, &place, login).await.unwrap_or(voters);
                 sleep(PAUSE).await;
             }
         };
@@ -76,9 +83,9 @@ impl Readiness {
         })
     }
 
-    async fn voters(&self, place: &Place, login: Option<&Login>) -> Option<usize> {
-        let server = place.api().to_string().parse().ok()?;
-        let report = ClusterReport::fetch(&server, login).await.ok()?;
+    async fn voters(&self, layout: &Layout, place: &Place, login: Option<&Login>) -> Option<usize> {
+        let server = layout.server(place)?;
+        let report = ClusterReport::fetch(&self.client, &server, login).await.ok()?;
         Some(report.nodes.iter().filter(|node| node.voter).count())
     }
 

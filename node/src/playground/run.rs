@@ -118,7 +118,8 @@ impl Playground {
 
     /// Says what happens to the nodes, and starts again those that somebody wants back; for ever.
     async fn watch(&mut self, control: &Control) -> Result<(), PlaygroundError> {
-        let herald = herald::announce_leaders(self.layout.clone(), self.login.clone());
+        let (client, login) = (Readiness::new()?.client(), self.login.clone());
+        let herald = herald::announce_leaders(self.layout.clone(), client, login);
         let _herald = AbortOnDropHandle::new(tokio::spawn(herald));
         loop {
             tokio::select! {

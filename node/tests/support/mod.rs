@@ -1,6 +1,8 @@
 //! The program as a user runs it, for the tests of this folder.
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub(crate) mod pki;
+
 use std::future::Future;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -60,6 +62,7 @@ pub(crate) fn send(child: &Child, signal: rustix::process::Signal) {
 
 /// Status and body of `GET url`; `None` when nobody answers.
 pub(crate) async fn get(url: &str) -> Option<(u16, String)> {
+    node::install_cryptography();
     let client =
         reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();
     let answer = client.get(url).send().await.ok()?;

@@ -4,6 +4,7 @@
 
 mod agreement;
 mod one;
+mod tls;
 mod two;
 
 use std::net::SocketAddr;
@@ -50,11 +51,12 @@ async fn hasty(router: Router) -> Server {
 }
 
 async fn serving_in(router: Router, manner: Manner) -> Server {
+    crate::install_cryptography();
     let listener = TcpWorld.bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
     let address = listener.local_address().unwrap();
     let stop = CancellationToken::new();
     let refused = Counter::default();
-    let task = tokio::spawn(serve(listener, router, manner, refused.clone(), stop.clone()));
+    let task = tokio::spawn(serve(listener, router, None, manner, refused.clone(), stop.clone()));
     Server { address, refused, stop, task }
 }
 

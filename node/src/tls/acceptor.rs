@@ -1,0 +1,122 @@
+//! Taking connections over TLS, with the certificate that is there now.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::ClientCertificate;
+use proto::limits::HANDSHAKE_PATIENCE;
+use rustls::ServerConfig;
+use rustls::server::Acceptor as Hello;
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{Files, TlsError, WorldTime, names};
+use crate::Connection;
+
+/// How often files are read, to see whether they have changed. What two looks in a row find is
+/// taken: a certificate and its key are two files, which do not change at one moment.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// What every record of a handshake begins with (RFC 8446, section 5.1), and no request of HTTP.
+const HANDSHAKE: u8 = 22;
+
+/// Takes connections over TLS. Clones share it; its files are watched until the last is dropped.
+#[derive(Clone)]
+pub(crate) struct Acceptor {
+    config: watch::Receiver<Arc<ServerConfig>>,
+    patience: Duration,
+    _task: Arc<AbortOnDropHandle<()>>,
+}
+
+/// A connection that is ready for what is said over it.
+pub(crate) enum Opened {
+    /// It is secure.
+    Secure(Connection, Option<ClientCertificate>),
+    /// Its client does not speak TLS, and has said this byte.
+    Plain(Connection, u8),
+}
+
+impl Acceptor {
+    /// An acceptor with what is in `files`, now and whenever they change. That which cannot be used
+    /// then is left, with one warning.
+    ///
+    /// # Errors
+    /// See [`TlsError`].
+    pub(crate) async fn open(files: Files, time: WorldTime) -> Result<Self, TlsError> {
+        let material = files.read()?;
+        let config = Arc::new(material.config(&files, &time)?);
+        let (tell, config) = watch::channel(config);
+        let task = AbortOnDropHandle::new(tokio::spawn(reload(files, time, material, tell)));
+        Ok(Self { config, patience: HANDSHAKE_PATIENCE, _task: Arc::new(task) })
+    }
+
+    /// The same, with less patience.
+    #[cfg(test)]
+    pub(crate) fn hasty(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Shakes hands with whoever is at the other end of `connection`.
+    ///
+    /// # Errors
+    /// When that fails, or takes too long.
+    pub(crate) async fn accept(&self, connection: Connection) -> io::Result<Opened> {
+        timeout(self.patience, self.shake(connection)).await?
+    }
+
+    async fn shake(&self, mut connection: Connection) -> io::Result<Opened> {
+        let first = connection.read_u8().await?;
+        if first != HANDSHAKE {
+            return Ok(Opened::Plain(connection, first));
+        }
+        let mut hello = Hello::default();
+        hello.read_tls(&mut [first].as_slice())?;
+        let begun = LazyConfigAcceptor::new(hello, connection).await?;
+        let config = Arc::clone(&self.config.borrow());
+        let stream = begun.into_stream(config).await?;
+        let (_, session) = stream.get_ref();
+        let certificate = session.peer_certificates().and_then(<[_]>::first).map(names::of_client);
+        Ok(Opened::Secure(Box::new(stream), certificate))
+    }
+}
+
+/// Tells of a new configuration whenever `files`, of which `tried` is known, have changed to
+/// something that can be used; for ever.
+async fn reload(
+    files: Files,
+    time: WorldTime,
+    tried: super::material::Material,
+    tell: watch::Sender<Arc<ServerConfig>>,
+) {
+    let mut tried = Ok(tried);
+    let mut seen = tried.clone();
+    loop {
+        sleep(LOOK_INTERVAL).await;
+        let reading = {
+            let files = files.clone();
+            tokio::task::spawn_blocking(move || files.read().map_err(|error| error.to_string()))
+        };
+        // The process is ending when it is not read.
+        let Ok(found) = reading.await else { return };
+        let has_settled = found == seen;
+        seen = found;
+        if !has_settled || seen == tried {
+            continue;
+        }
+        tried.clone_from(&seen);
+        let config = tried
+            .as_ref()
+            .map_err(Clone::clone)
+            .and_then(|material| material.config(&files, &time).map_err(|error| error.to_string()));
+        match config {
+            Ok(config) => {
+                tell.send_replace(Arc::new(config));
+                tracing::info!(certificate = %files.certificate.display(), "certificate reloaded");
+            }
+            Err(reason) => tracing::warn!(reason, "the certificate before this one stays in use"),
+        }
+    }
+}
