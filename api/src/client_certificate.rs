@@ -20,6 +20,31 @@ impl ClientCertificate {
     pub fn names(&self) -> &[CertificateName] {
         &self.names
     }
+
+    /// The first name of this kind.
+    pub(crate) fn name(&self, kind: NameKind) -> Option<&str> {
+        self.names.iter().find_map(|name| match (kind, name) {
+            (NameKind::Common, CertificateName::Common(name))
+            | (NameKind::Email, CertificateName::Email(name))
+            | (NameKind::Dns, CertificateName::Dns(name))
+            | (NameKind::Uri, CertificateName::Uri(name)) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+}
+
+/// Which name in a certificate is meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NameKind {
+    /// The common name of the subject.
+    #[default]
+    Common,
+    /// An email address.
+    Email,
+    /// The name of a host.
+    Dns,
+    /// A URI.
+    Uri,
 }
 
 /// A name in a certificate. The kinds are told apart, because CAs that check one kind may let

@@ -29,7 +29,7 @@ mod transfers;
 mod warning;
 
 pub use access::{AccessMode, AccessOptions, AppointError, Appointed, Htpasswd, HtpasswdError};
-pub use client_certificate::{CertificateName, ClientCertificate};
+pub use client_certificate::{CertificateName, ClientCertificate, NameKind};
 pub use quota::{Client, Quota, Share};
 pub use redirect::Redirect;
 pub use registry::{Options, Registry};

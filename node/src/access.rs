@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use std::{fs, io};
 
-use api::{AccessMode, AccessOptions, AppointError, Appointed, Htpasswd, HtpasswdError, Registry};
+use api::{
+    AccessMode, AccessOptions, AppointError, Appointed, Htpasswd, HtpasswdError, NameKind, Registry,
+};
 use raft::{Cluster, Role};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
@@ -48,6 +50,12 @@ pub(crate) fn open(config: &config::Access) -> Result<AccessMode, AccessError> {
         AccessKind::Closed => AccessMode::Closed(AccessOptions {
             service: config.service.clone(),
             url: config.url.as_ref().map(|url| url.as_str().to_owned()),
+            certificate_name: match config.certificate_name {
+                config::CertificateName::Common => NameKind::Common,
+                config::CertificateName::Email => NameKind::Email,
+                config::CertificateName::Dns => NameKind::Dns,
+                config::CertificateName::Uri => NameKind::Uri,
+            },
             htpasswd: config.htpasswd.as_deref().map(users).transpose()?,
         }),
     })

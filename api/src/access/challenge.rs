@@ -4,6 +4,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 
 use super::{Access, Need};
+use crate::Scheme;
 use crate::error::Error;
 
 /// The path of the token service.
@@ -41,7 +42,8 @@ fn called(parts: &Parts) -> String {
     let host = host.or_else(|| host_header(&parts.headers)).unwrap_or_default();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
     let host: String = host.chars().filter(|c| is_plain(*c)).collect();
-    format!("http://{host}")
+    let scheme = parts.extensions.get::<Scheme>().copied().unwrap_or(Scheme::Http);
+    format!("{scheme}://{host}")
 }
 
 fn host_header(headers: &HeaderMap) -> Option<String> {

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use http::request::Parts;
 use proto::Timestamp;
 use proto::access::{AccountKind, AccountName, KeyId, KeyScope};
 use raft::View;
 
 use super::caller::Granted;
 use super::{Access, AccessKeySecret, Caller, Credentials, Identity};
+use crate::client_certificate::ClientCertificate;
 use crate::error::Error;
 use crate::registry::Registry;
 
@@ -93,13 +95,14 @@ const fn from_file(name: AccountName) -> Identity {
 pub(super) async fn identify(
     registry: &Registry,
     access: &Access,
+    parts: &Parts,
     credentials: Credentials,
 ) -> Result<Caller, Error> {
     let view = registry.cluster.local()?;
     let now = registry.clock.now();
     let snapshot = access.snapshot(&view)?;
     let (login, token, is_basic) = match credentials {
-        Credentials::None => (Login::NOBODY, None, false),
+        Credentials::None => (by_certificate(access, &view, parts)?, None, false),
         Credentials::Basic { name, password } => {
             (log_in(registry, access, &name, &password).await?, None, true)
         }
@@ -143,6 +146,23 @@ pub(crate) async fn log_in(
         return Err(Error::LoginFailed);
     };
     Ok(login)
+}
+
+/// Who asks by the certificate of the connection: the account of that name, if there is one.
+pub(crate) fn by_certificate(access: &Access, view: &View, parts: &Parts) -> Result<Login, Error> {
+    let certificate = parts.extensions.get::<ClientCertificate>();
+    let name = certificate.and_then(|shown| shown.name(access.options.certificate_name));
+    let Some(name) = name.and_then(|name| name.parse::<AccountName>().ok()) else {
+        return Ok(Login::NOBODY);
+    };
+    Ok(match view.account(&name)? {
+        Some(account) if account.enabled => Login {
+            identity: Identity::Account { name, groups: account.groups },
+            key: KeyScope::UNLIMITED,
+            standing: Standing::Account(account.generation),
+        },
+        _ => Login::NOBODY,
+    })
 }
 
 fn by_key(

@@ -36,13 +36,14 @@ pub use self::administrator::{AppointError, Appointed};
 pub(crate) use self::caller::{Caller, Identity};
 pub(crate) use self::credentials::Credentials;
 pub use self::htpasswd::{Htpasswd, HtpasswdError};
-pub(crate) use self::login::{Login, log_in};
+pub(crate) use self::login::{Login, by_certificate, log_in};
 pub(crate) use self::need::Need;
 pub(crate) use self::password::{NewPassword, Passwords};
 pub(crate) use self::policy::Policy;
 pub(crate) use self::scope::Resource;
 pub(crate) use self::secret::AccessKeySecret;
 pub(crate) use self::token::{LIFETIME, Tokens, public_jwk};
+use crate::client_certificate::NameKind;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::registry::Registry;
@@ -64,6 +65,8 @@ pub struct AccessOptions {
     pub service: String,
     /// The URL by which clients reach the registry; `None`: what they call it themselves.
     pub url: Option<String>,
+    /// Which name in a client's certificate is that of its account.
+    pub certificate_name: NameKind,
     /// Users beside those of the catalog.
     pub htpasswd: Option<Htpasswd>,
 }
@@ -123,7 +126,7 @@ pub(crate) async fn admit(
         return Ok(registry.clone());
     }
     let credentials = Credentials::of(&parts.headers);
-    let caller = match login::identify(registry, access, credentials).await {
+    let caller = match login::identify(registry, access, parts, credentials).await {
         Ok(caller) => caller,
         Err(Error::LoginFailed) => return Err(challenge::unauthorized(access, parts, &need, None)),
         Err(error) => return Err(error),

@@ -208,6 +208,12 @@ impl Call {
         self
     }
 
+    /// Adds what the listener knows of the connection.
+    pub(crate) fn extension<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.builder = self.builder.extension(value);
+        self
+    }
+
     /// Sets the body, with its length.
     pub(crate) fn body(mut self, content: &[u8]) -> Self {
         self.builder = self.builder.header(header::CONTENT_LENGTH, content.len());

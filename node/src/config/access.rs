@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{AccessKind, ConfigError, Endpoint, Source};
+use super::{AccessKind, CertificateName, ConfigError, Endpoint, Source};
 
 /// Who may do what.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub struct Access {
     pub service: String,
     /// The URL by which clients reach the registry; `None`: what they call it themselves.
     pub url: Option<Endpoint>,
+    /// Which name in a client's certificate is that of its account.
+    pub certificate_name: CertificateName,
     /// A file of users beside those of the cluster.
     pub htpasswd: Option<PathBuf>,
     /// The file that holds the password of the first administrator; `None`: one is drawn, and
@@ -28,6 +30,7 @@ impl Access {
             kind: source.take("access.mode", || AccessKind::Closed)?,
             service: source.take("access.service", || "roadstead".to_owned())?,
             url: source.take_optional("access.url")?,
+            certificate_name: source.take("access.certificate_name", || CertificateName::Common)?,
             htpasswd: source.take_optional("access.htpasswd")?,
             administrator_password: source.take_optional("access.administrator_password_file")?,
             // Of one start, not of a file: the command line sets it.

@@ -21,7 +21,7 @@ pub use self::access::Access;
 pub use self::error::ConfigError;
 pub use self::number::{Count, Milliseconds, Seconds, Voters};
 pub use self::setting::{
-    AccessKind, Encryption, Endpoint, Filter, LogFormat, Redirect, StorageKind,
+    AccessKind, CertificateName, Encryption, Endpoint, Filter, LogFormat, Redirect, StorageKind,
 };
 pub(crate) use self::source::variable;
 pub use self::source::{Origin, Source};

@@ -45,6 +45,7 @@ macro_rules! text_setting {
 text_setting!(SocketAddr, "an IP address and a port, such as \"127.0.0.1:5000\"");
 text_setting!(PeerAddress, "a host and a port, such as \"node-1.example:5001\"");
 text_setting!(AccessKind, "\"closed\" or \"open\"");
+text_setting!(CertificateName, "\"common\", \"email\", \"dns\" or \"uri\"");
 text_setting!(StorageKind, "\"disk\" or \"s3\"");
 text_setting!(Endpoint, "a URL without a path, such as \"https://s3.example\"");
 text_setting!(Encryption, "\"none\", \"AES256\" or \"aws:kms\"");
@@ -155,6 +156,20 @@ names! {
         Closed = "closed",
         /// Everybody, everything.
         Open = "open",
+    }
+}
+
+names! {
+    /// Which name in a client's certificate is that of its account.
+    CertificateName {
+        /// The common name of the subject.
+        Common = "common",
+        /// An email address.
+        Email = "email",
+        /// The name of a host.
+        Dns = "dns",
+        /// A URI.
+        Uri = "uri",
     }
 }
 

@@ -12,7 +12,9 @@ use raft::View;
 use serde_json::json;
 
 use super::bytes;
-use crate::access::{Access, Caller, Credentials, LIFETIME, Login, Resource, log_in, public_jwk};
+use crate::access::{
+    Access, Caller, Credentials, LIFETIME, Login, Resource, by_certificate, log_in, public_jwk,
+};
 use crate::error::Error;
 use crate::extract::Query;
 use crate::registry::{Registry, random};
@@ -21,7 +23,7 @@ use crate::registry::{Registry, random};
 pub(super) async fn show(registry: &Registry, parts: &Parts) -> Result<Response, Error> {
     let access = registry.access()?;
     let login = match Credentials::of(&parts.headers) {
-        Credentials::None => Login::NOBODY,
+        Credentials::None => by_certificate(access, &registry.cluster.local()?, parts)?,
         Credentials::Basic { name, password } => {
             log_in(registry, access, &name, &password).await.map_err(told)?
         }

@@ -5,7 +5,10 @@ mod matrix;
 mod repositories;
 mod tokens;
 
-use api::{AccessMode, AccessOptions, Htpasswd, Options};
+use api::{
+    AccessMode, AccessOptions, CertificateName, ClientCertificate, Htpasswd, NameKind, Options,
+    Scheme,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{StatusCode, header};
@@ -22,6 +25,8 @@ pub(super) enum As {
     Basic(String, String),
     /// A token.
     Bearer(String),
+    /// A certificate with this common name, over TLS.
+    Certificate(String),
 }
 
 impl As {
@@ -39,7 +44,12 @@ pub(super) const PASSWORD: &str = "correct horse";
 
 /// A registry that `admin` administers, with the users of `htpasswd`.
 pub(super) async fn closed_with(htpasswd: Option<Htpasswd>) -> World {
-    let access = AccessOptions { service: "roadstead".to_owned(), url: None, htpasswd };
+    let access = AccessOptions {
+        service: "roadstead".to_owned(),
+        url: None,
+        certificate_name: NameKind::Common,
+        htpasswd,
+    };
     let options = Options { access: AccessMode::Closed(access), ..Options::default() };
     let world = World::start_with(options).await;
     let appointed = world.registry.appoint_administrator(Some(PASSWORD.to_owned()), true);
@@ -60,6 +70,11 @@ impl Call {
             As::Basic(name, password) => {
                 let encoded = STANDARD.encode(format!("{name}:{password}"));
                 self.header(header::AUTHORIZATION, format!("Basic {encoded}"))
+            }
+            As::Certificate(name) => {
+                let name = CertificateName::Common(name.clone());
+                let other = CertificateName::Email("admin".to_owned());
+                self.extension(ClientCertificate::new([other, name])).extension(Scheme::Https)
             }
             As::Bearer(token) => self.header(header::AUTHORIZATION, format!("Bearer {token}")),
         }

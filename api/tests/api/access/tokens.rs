@@ -234,3 +234,27 @@ async fn credentials_that_cannot_be_read_are_no_good() {
         reply.fails(401, "UNAUTHORIZED");
     }
 }
+
+#[tokio::test]
+async fn a_certificate_logs_in_the_account_that_it_names() {
+    let world = closed().await;
+    world.add_user("alice", &[]).await;
+    world.grant("user:alice", "read-only", "**").await;
+    let certificate = |name: &str| As::Certificate(name.to_owned());
+    let alice = certificate("alice");
+    assert!(is_permitted(&tags(&world, &alice, "a").await));
+    let token = world.token(&alice, "repository:a:pull").await;
+    assert!(is_permitted(&tags(&world, &token, "a").await));
+    let push = world.ask(&alice, "POST", "/v2/a/blobs/uploads/", Value::Null).await;
+    push.fails(403, "DENIED");
+    for name in ["bob", "Alice", ""] {
+        let reply = tags(&world, &certificate(name), "a").await;
+        let challenge = reply.fails(401, "UNAUTHORIZED").header("www-authenticate").to_owned();
+        assert!(challenge.starts_with("Bearer realm=\"https://"), "{challenge}");
+    }
+    let own = json!({ "password": "another horse" });
+    let path = "/roadstead/v1/accounts/alice";
+    world.ask(&alice, "PATCH", path, own).await.fails(403, "DENIED");
+    world.manage("PATCH", "accounts/alice", json!({ "enabled": false })).await;
+    tags(&world, &alice, "a").await.fails(401, "UNAUTHORIZED");
+}
