@@ -5,6 +5,7 @@
 //! for facts and the object store for bytes; whatever goes wrong becomes an `Error`, which alone
 //! knows statuses and codes.
 
+mod client;
 mod condition;
 mod endpoint;
 mod error;
@@ -14,6 +15,7 @@ mod link;
 mod metrics;
 mod quota;
 mod range;
+mod rate;
 mod redirect;
 mod registry;
 mod remainder;
@@ -24,7 +26,8 @@ mod sweep;
 mod transfers;
 mod warning;
 
-pub use quota::{Client, Quota, Share};
+pub use client::Client;
+pub use quota::{Quota, Share};
 pub use redirect::Redirect;
 pub use registry::{Options, Registry};
 

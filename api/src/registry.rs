@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use prometheus_client::registry::Registry as Metrics;
 use proto::{
     Actor, Answer, Command, Digest, NodeId, Refusal, RepoName, RequestId, UploadKey, limits,
@@ -15,6 +16,7 @@ use tracing::Instrument as _;
 use crate::error::{Error, RETRY_AFTER};
 use crate::metrics::RequestMetrics;
 use crate::quota::Quota;
+use crate::rate::Rate;
 use crate::redirect::Redirect;
 
 /// How long a read waits for a cluster that is electing a leader before it says so.
@@ -47,6 +49,8 @@ pub struct Registry {
     pub(crate) metrics: RequestMetrics,
     /// How many transfers there may be at once.
     pub(crate) transfers: Quota,
+    /// How often each client may begin an upload.
+    pub(crate) upload_starts: Rate,
     /// The key that signs upload sessions, once it was read: it never changes.
     upload_key: Arc<OnceLock<UploadKey>>,
 }
@@ -64,6 +68,13 @@ pub struct Options {
     pub transfers: usize,
     /// How many of them one client may have.
     pub transfers_per_client: usize,
+    /// How many uploads one client may begin in a minute; further ones are answered 429. 0: as many
+    /// as it likes.
+    pub uploads_per_minute: u32,
+    /// How many of them it may begin without a pause.
+    pub uploads_at_once: u32,
+    /// The proxies that are believed when they say for whom they ask.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 impl Default for Options {
@@ -74,6 +85,9 @@ impl Default for Options {
             redirect: Redirect::Never,
             transfers: limits::TRANSFERS_DEFAULT,
             transfers_per_client: limits::TRANSFERS_PER_CLIENT_DEFAULT,
+            uploads_per_minute: limits::UPLOADS_PER_MINUTE_DEFAULT,
+            uploads_at_once: limits::UPLOADS_AT_ONCE_DEFAULT,
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -90,7 +104,9 @@ impl Registry {
     ) -> Self {
         let metrics = RequestMetrics::register(metrics);
         let transfers = Quota::new(options.transfers, options.transfers_per_client);
-        Self { cluster, blobs, clock, options, metrics, transfers, upload_key: Arc::default() }
+        let upload_starts = Rate::new(options.uploads_per_minute, options.uploads_at_once);
+        let upload_key = Arc::default();
+        Self { cluster, blobs, clock, options, metrics, transfers, upload_starts, upload_key }
     }
 
     /// The catalog after everything that was acknowledged. Waits out an election.

@@ -1,8 +1,10 @@
 //! One connection, from its first byte to its last.
 
-use api::Client;
+use std::net::SocketAddr;
+
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::response::{IntoResponse as _, Response};
 use http::Request;
 use hyper::body::Incoming;
@@ -18,7 +20,7 @@ use crate::Connection;
 #[derive(Clone)]
 pub(super) struct Conversation {
     router: Router,
-    client: Client,
+    address: SocketAddr,
     pub(super) manner: Manner,
 }
 
@@ -26,7 +28,7 @@ pub(super) struct Conversation {
 /// requests under way are answered.
 pub(super) async fn converse(
     mut connection: Connection,
-    client: Client,
+    address: SocketAddr,
     router: Router,
     manner: Manner,
     stop: CancellationToken,
@@ -40,7 +42,7 @@ pub(super) async fn converse(
         },
         () = stop.cancelled() => return,
     };
-    let conversation = Conversation { router, client, manner };
+    let conversation = Conversation { router, address, manner };
     let ended = match version {
         Version::One => one::hold(conversation, connection, said, stop).await,
         Version::Two => two::hold(conversation, connection, said, stop).await,
@@ -54,7 +56,7 @@ pub(super) async fn converse(
 impl Conversation {
     /// The answer to `request`, whose body has to come at a pace when it may be anybody's.
     pub(super) async fn answer(self, mut request: Request<Incoming>) -> Response {
-        request.extensions_mut().insert(self.client);
+        request.extensions_mut().insert(ConnectInfo(self.address));
         let patience = self.manner.patience;
         let request = request.map(|body| {
             if self.manner.is_public {
