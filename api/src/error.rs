@@ -99,6 +99,12 @@ pub(crate) enum Error {
     BodyIdle,
     #[error("too many transfers are under way: try again in {} s", seconds(BUSY_RETRY_AFTER))]
     TooManyTransfers,
+    #[error(
+        "your address begins too many uploads: try again in {} s, or ask the registry's operator \
+         to raise the limit",
+        seconds(*.retry_after)
+    )]
+    TooManyUploads { retry_after: Duration },
 
     #[error("{0}")]
     Refused(Refusal),
@@ -194,7 +200,9 @@ impl Error {
                 (StatusCode::BAD_REQUEST, "SIZE_INVALID")
             }
             Self::BodyIdle => (StatusCode::REQUEST_TIMEOUT, "BLOB_UPLOAD_INVALID"),
-            Self::TooManyTransfers => (StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
+            Self::TooManyTransfers | Self::TooManyUploads { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS")
+            }
             Self::Refused(refusal) => refused(refusal),
             Self::WouldLoseQuorum(_) => (StatusCode::CONFLICT, "DENIED"),
             Self::Unavailable { .. } | Self::BlobsTimeout | Self::Read(ReadError::Store(_)) => {
@@ -258,7 +266,7 @@ impl Error {
             Self::UploadOffset { location, range, .. } => {
                 vec![(header::LOCATION, location.clone()), (header::RANGE, range.clone())]
             }
-            Self::Unavailable { retry_after } => {
+            Self::Unavailable { retry_after } | Self::TooManyUploads { retry_after } => {
                 vec![(header::RETRY_AFTER, seconds(*retry_after).to_string())]
             }
             Self::BodyIdle => vec![(header::CONNECTION, "close".to_owned())],

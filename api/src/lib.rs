@@ -6,6 +6,7 @@
 //! knows statuses and codes.
 
 mod access;
+mod client;
 mod client_certificate;
 mod condition;
 mod endpoint;
@@ -17,6 +18,7 @@ mod metrics;
 mod offload;
 mod quota;
 mod range;
+mod rate;
 mod redirect;
 mod registry;
 mod remainder;
@@ -29,8 +31,9 @@ mod transfers;
 mod warning;
 
 pub use access::{AccessMode, AccessOptions, AppointError, Appointed, Htpasswd, HtpasswdError};
+pub use client::Client;
 pub use client_certificate::{CertificateName, ClientCertificate, NameKind};
-pub use quota::{Client, Quota, Share};
+pub use quota::{Quota, Share};
 pub use redirect::Redirect;
 pub use registry::{Options, Registry};
 pub use scheme::Scheme;

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use prometheus_client::registry::Registry as Metrics;
 use proto::access::Verb;
 use proto::{
@@ -18,6 +19,7 @@ use crate::access::{Access, AccessMode, Caller};
 use crate::error::{Error, RETRY_AFTER};
 use crate::metrics::RequestMetrics;
 use crate::quota::Quota;
+use crate::rate::Rate;
 use crate::redirect::Redirect;
 
 /// How long a read waits for a cluster that is electing a leader before it says so.
@@ -54,6 +56,8 @@ pub struct Registry {
     pub(crate) caller: Arc<Caller>,
     /// How many transfers there may be at once.
     pub(crate) transfers: Quota,
+    /// How often each client may begin an upload.
+    pub(crate) upload_starts: Rate,
     /// The key that signs upload sessions, once it was read: it never changes.
     upload_key: Arc<OnceLock<UploadKey>>,
 }
@@ -73,6 +77,13 @@ pub struct Options {
     pub transfers: usize,
     /// How many of them one client may have.
     pub transfers_per_client: usize,
+    /// How many uploads one client may begin in a minute; further ones are answered 429. 0: as many
+    /// as it likes.
+    pub uploads_per_minute: u32,
+    /// How many of them it may begin without a pause.
+    pub uploads_at_once: u32,
+    /// The proxies that are believed when they say for whom they ask.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 impl Default for Options {
@@ -84,6 +95,9 @@ impl Default for Options {
             redirect: Redirect::Never,
             transfers: limits::TRANSFERS_DEFAULT,
             transfers_per_client: limits::TRANSFERS_PER_CLIENT_DEFAULT,
+            uploads_per_minute: limits::UPLOADS_PER_MINUTE_DEFAULT,
+            uploads_at_once: limits::UPLOADS_AT_ONCE_DEFAULT,
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -110,6 +124,7 @@ impl Registry {
         };
         let metrics = RequestMetrics::register(metrics);
         let transfers = Quota::new(options.transfers, options.transfers_per_client);
+        let upload_starts = Rate::new(options.uploads_per_minute, options.uploads_at_once);
         Ok(Self {
             cluster,
             blobs,
@@ -119,6 +134,7 @@ impl Registry {
             access,
             caller: Arc::new(Caller::UNLIMITED),
             transfers,
+            upload_starts,
             upload_key: Arc::default(),
         })
     }

@@ -7,9 +7,10 @@ use axum::response::Response;
 use http::Method;
 use http_body_util::BodyExt as _;
 
+use crate::client::Client;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
-use crate::quota::{Client, Share};
+use crate::quota::Share;
 use crate::registry::Registry;
 
 /// The share of the transfers that `request` takes; none when it moves no content.
@@ -24,7 +25,7 @@ pub(crate) fn admit(
     if !is_transfer(endpoint, request.method()) {
         return Ok(None);
     }
-    let client = request.extensions().get::<Client>().copied().unwrap_or(Client::UNKNOWN);
+    let client = Client::of(request.extensions());
     let share = registry.transfers.take(client).ok_or(Error::TooManyTransfers)?;
     Ok(Some(share))
 }

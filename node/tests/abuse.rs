@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::Child;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -58,6 +58,13 @@ impl Target {
 
     async fn connect(&self) -> TcpStream {
         TcpStream::connect(&self.api).await.unwrap()
+    }
+
+    /// Connects from another address of this machine than clients usually have.
+    async fn connect_from(&self, address: [u8; 4]) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((address, 0).into()).unwrap();
+        socket.connect(self.api.parse().unwrap()).await.unwrap()
     }
 
     /// Asks over a connection of its own, and answers everything that is said to that.
@@ -186,7 +193,10 @@ async fn memory_stays_flat_under_floods() {
     let before = target.memory("VmRSS:");
     heads(&target).await;
     streams(&target).await;
-    target.withstand("10,000 open sessions", FLOOD_BYTES_MAX, sessions(&target, 10_000)).await;
+    let sessions = async {
+        let _ = begin_uploads(target.connect().await, 100, 100).await;
+    };
+    target.withstand("10,000 open sessions", FLOOD_BYTES_MAX, sessions).await;
     let more = target.memory("VmRSS:").saturating_sub(before);
     assert!(more < FLOOD_BYTES_MAX, "all of that together left {more} bytes");
     held_back(&target, &blob, &pull).await;
@@ -281,22 +291,51 @@ async fn held_back(target: &Target, blob: &str, pull: &str) {
     target.withstand("16 manifests that do not end", 16 * MANIFEST_MEMORY_MAX, manifests).await;
 }
 
-/// Opens so many upload sessions, a hundred at a time, and reads every answer.
-async fn sessions(target: &Target, count: usize) {
+/// Begins `at_once` uploads over `connection`, so many times, reads every answer, and tells how
+/// many were refused.
+async fn begin_uploads(mut connection: TcpStream, at_once: usize, times: usize) -> usize {
     let begin = "POST /v2/a/blobs/uploads/ HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n";
-    let mut connection = target.connect().await;
-    let mut answer = vec![0; 256 * 1024];
-    for _ in 0..count / 100 {
-        connection.write_all(begin.repeat(100).as_bytes()).await.unwrap();
-        let mut text = Vec::new();
-        while text.windows(4).filter(|end| end == b"\r\n\r\n").count() < 100 {
-            let length = connection.read(&mut answer).await.unwrap();
+    let (mut buffer, mut refused) = (vec![0; 256 * 1024], 0);
+    for _ in 0..times {
+        connection.write_all(begin.repeat(at_once).as_bytes()).await.unwrap();
+        let mut text = String::new();
+        while !is_whole(&text, at_once) {
+            let length = connection.read(&mut buffer).await.unwrap();
             assert!(length > 0, "the node hung up");
-            text.extend(&answer[..length]);
+            text.push_str(str::from_utf8(&buffer[..length]).unwrap());
         }
-        let text = String::from_utf8(text).unwrap();
-        assert_eq!(text.matches("HTTP/1.1 202 ").count(), 100, "{text:.300}");
+        for answer in text.split("HTTP/1.1 ").skip(1) {
+            if answer.starts_with("429 ") {
+                refused += 1;
+                assert!(answer.contains("\r\nretry-after: "), "{answer}");
+                assert!(answer.contains("TOOMANYREQUESTS"), "{answer}");
+            } else {
+                assert!(answer.starts_with("202 "), "{answer}");
+            }
+        }
     }
+    refused
+}
+
+/// Whether `text` is `count` answers, of which those that are no 202 have a body of JSON.
+fn is_whole(text: &str, count: usize) -> bool {
+    let ended = text.matches("HTTP/1.1 202 ").count() + text.matches("}]}").count();
+    ended == count && (text.ends_with("\r\n\r\n") || text.ends_with("}]}"))
+}
+
+#[tokio::test]
+async fn a_client_that_begins_ten_thousand_uploads_is_told_to_come_back_and_others_are_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = Target::start(folder.path(), "info").await;
+    let flood = tokio::spawn(begin_uploads(target.connect().await, 100, 100));
+    let mut served = 0;
+    while !flood.is_finished() {
+        assert_eq!(begin_uploads(target.connect_from([127, 0, 0, 2]).await, 1, 1).await, 0);
+        served += 1;
+    }
+    let refused = flood.await.unwrap();
+    assert!((1..=5_000).contains(&refused), "{refused} of 10,000 were refused");
+    assert!(served > 0);
 }
 
 #[tokio::test]

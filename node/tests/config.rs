@@ -50,6 +50,8 @@ fn the_environment_goes_before_the_file() {
         ("ROADSTEAD_API_SPARSE", "true"),
         ("ROADSTEAD_CLUSTER_JOIN", "node-1:5001, node-3:5001"),
         ("ROADSTEAD_CLUSTER_VOTERS", "5"),
+        ("ROADSTEAD_API_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7,2001:db8::/32"),
+        ("ROADSTEAD_LIMITS_UPLOADS_PER_CLIENT_PER_MINUTE", "0"),
         ("ROADSTEAD_STORAGE_PATH", "/blobs"),
         ("ROADSTEAD_LOG_FORMAT", "json"),
         ("ROADSTEAD_RAFT_HEARTBEAT_MS", "100"),
@@ -66,6 +68,9 @@ fn the_environment_goes_before_the_file() {
     assert!(config.api.sparse);
     assert_eq!(config.cluster.join.len(), 2);
     assert_eq!(config.cluster.voters, Voters::Five);
+    let proxies: Vec<String> = config.api.trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(proxies, ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"]);
+    assert_eq!(config.limits.uploads_per_client_per_minute.get(), 0);
     assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!(config.raft.heartbeat.millis(), 100);
     assert_eq!(config.raft.replace_after.duration().as_secs(), 60);
@@ -97,6 +102,11 @@ fn wrong_files_are_refused_with_a_sentence() {
         ("[api]\nlisten = 5000", "api.listen is 5000, but must be an IP address and a port"),
         ("[api]\nlisten = 'localhost'", "api.listen is \"localhost\", but must be an IP address"),
         ("[api]\ndeletion = 'no'", "api.deletion is \"no\", but must be true or false"),
+        (
+            "[api]\ntrusted_proxies = '10.0.0.0/8'",
+            "but must be a list of networks and IP addresses",
+        ),
+        ("[api]\ntrusted_proxies = ['10.0.0.0/33']", "but must be a list of networks"),
         ("[cluster]\nvoters = 2", "cluster.voters is 2, but must be 1, 3 or 5"),
         ("[cluster]\njoin = 'a:1'", "cluster.join is \"a:1\", but must be a list of addresses"),
         ("[cluster]\njoin = ['a']", "cluster.join is [\"a\"], but must be a list of addresses"),
@@ -115,6 +125,10 @@ fn wrong_files_are_refused_with_a_sentence() {
         ("[tls]\nkey = 'k'", "tls.certificate must be set, because tls.key is"),
         ("[tls]\nclient_ca = 'a'", "tls.certificate and tls.key must be set, because"),
         ("[limits]\ntransfers = 0", "limits.transfers is 0, but must be a whole number between 1"),
+        (
+            "[limits]\nuploads_per_client_at_once = -1",
+            "limits.uploads_per_client_at_once is -1, but must be a whole number up to 1000000",
+        ),
         ("[limits]\nconnections = 'x'", "limits.connections is \"x\", but must be a whole number"),
         ("[log]\nformat = 'xml'", "log.format is \"xml\", but must be \"human\" or \"json\""),
         ("[log]\nfilter = 'a=loud'", "log.filter is \"a=loud\", but must be a level or a filter"),

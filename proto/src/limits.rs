@@ -126,6 +126,15 @@ pub const TRANSFERS_DEFAULT: usize = 512;
 /// all, since behind one address may be a whole network.
 pub const TRANSFERS_PER_CLIENT_DEFAULT: usize = 128;
 
+/// Uploads that one client address may begin in a minute, unless the operator sets another number:
+/// a hundred a second, for a network of build machines behind one address.
+pub const UPLOADS_PER_MINUTE_DEFAULT: u32 = 6_000;
+
+/// Uploads that one client address may begin without a pause, unless the operator sets another
+/// number: some hundred images at once. An upload that is begun costs nothing until bytes come; but
+/// what is sent of one stays for [`UPLOAD_LIFETIME`].
+pub const UPLOADS_AT_ONCE_DEFAULT: u32 = 5_000;
+
 /// Connections of clients at once, unless the operator sets another number: leaves descriptors for
 /// files within the usual limit of 16,384 and more that services run with.
 pub const CONNECTIONS_DEFAULT: usize = 8192;

@@ -22,7 +22,7 @@ use tracing::Instrument as _;
 use crate::endpoint::{Endpoint, PathError};
 use crate::error::{Error, bad_reference};
 use crate::registry::Registry;
-use crate::{remainder, transfers};
+use crate::{client, remainder, transfers};
 
 /// Tells clients that they talk to a registry of the second version of the API (distribution-spec,
 /// "Legacy Docker support HTTP headers").
@@ -31,8 +31,9 @@ const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api
 pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// Answers a request.
-pub(crate) async fn serve(State(registry): State<Registry>, request: Request) -> Response {
+pub(crate) async fn serve(State(registry): State<Registry>, mut request: Request) -> Response {
     let started = Instant::now();
+    client::identify(&mut request, &registry.options.trusted_proxies);
     let method = request.method().clone();
     let endpoint = Endpoint::parse(request.uri().path());
     let route = endpoint.as_ref().map_or("other", Endpoint::route);

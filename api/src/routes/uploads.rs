@@ -16,6 +16,7 @@ use raft::View;
 pub(super) use self::finish::finish;
 use self::standing::{chunk, durable, interrupted};
 use super::CONTENT_DIGEST;
+use crate::client::Client;
 use crate::error::Error;
 use crate::extract::Query;
 use crate::intake::{self, Held, Place, Taken};
@@ -54,6 +55,9 @@ pub(super) async fn begin(
     if query.first("digest").is_some() {
         return finish(registry, session, parts, body).await;
     }
+    // What becomes a blob in this very request is none that may be left open.
+    let admitted = registry.upload_starts.take(Client::of(&parts.extensions));
+    admitted.map_err(|retry_after| Error::TooManyUploads { retry_after })?;
     let mut response = accepted(registry, &session, StatusCode::ACCEPTED).await?;
     response.headers_mut().insert(CHUNK_MIN_LENGTH, UPLOAD_CHUNK_BYTES_MIN.into());
     Ok(response)

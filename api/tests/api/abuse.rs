@@ -189,8 +189,8 @@ async fn a_subject_with_very_many_referrers_is_listed_page_by_page() {
 }
 
 #[tokio::test]
-async fn ten_thousand_open_sessions_are_nothing_but_their_locations() {
-    let world = World::start().await;
+async fn an_open_session_is_nothing_but_its_location() {
+    let world = World::start_with(Options { uploads_per_minute: 0, ..Options::default() }).await;
     let mut last = String::new();
     for _ in 0..10_000 {
         last = world.begin("a").await;
@@ -203,6 +203,68 @@ async fn ten_thousand_open_sessions_are_nothing_but_their_locations() {
         world.begin("a").await;
     }
     assert_eq!(applied().await, before, "no fact was made of any of them");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn uploads_that_one_client_begins_beyond_its_rate_are_told_to_come_back() {
+    let options = Options { uploads_per_minute: 2, uploads_at_once: 3, ..Options::default() };
+    let world = World::start_with(options).await;
+    let begin = |from: &'static str| {
+        world.request("POST", "/v2/a/blobs/uploads/").from(from).body(b"").send()
+    };
+    let mut locations = Vec::new();
+    for _ in 0..3 {
+        let begun = begin("10.0.0.1").await;
+        locations.push(begun.is(StatusCode::ACCEPTED).location());
+    }
+    let refused = begin("10.0.0.1").await;
+    refused.fails(429, "TOOMANYREQUESTS");
+    let seconds = refused.header("retry-after").parse::<u64>().unwrap();
+    assert!((20..=30).contains(&seconds), "one more comes every 30 s: {seconds}");
+    begin("10.0.0.2").await.is(StatusCode::ACCEPTED);
+
+    // What it has begun it can end; and what is a blob at once was never open.
+    let digest = sha256(b"content");
+    let end = format!("{}&digest={digest}", locations[0]);
+    world
+        .request("PUT", &end)
+        .from("10.0.0.1")
+        .body(b"content")
+        .send()
+        .await
+        .is(StatusCode::CREATED);
+    let at_once = format!("/v2/a/blobs/uploads/?digest={}", sha256(b"more"));
+    let sent = world.request("POST", &at_once).from("10.0.0.1").body(b"more").send().await;
+    sent.is(StatusCode::CREATED);
+    let mount = format!("/v2/b/blobs/uploads/?from=a&mount={digest}");
+    world.request("POST", &mount).from("10.0.0.1").body(b"").send().await.is(StatusCode::CREATED);
+    let mount = mount.replace("from=a", "from=c");
+    let mount = world.request("POST", &mount).from("10.0.0.1").body(b"").send().await;
+    mount.fails(429, "TOOMANYREQUESTS");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_each_client_has_its_own_limits() {
+    let options = Options {
+        uploads_per_minute: 1,
+        uploads_at_once: 1,
+        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+        ..Options::default()
+    };
+    let world = World::start_with(options).await;
+    let begin = |from: &'static str, forwarded: &'static str| {
+        let call = world.request("POST", "/v2/a/blobs/uploads/").from(from).body(b"");
+        call.header(HeaderName::from_static("x-forwarded-for"), forwarded).send()
+    };
+    begin("10.0.0.1", "192.0.2.1").await.is(StatusCode::ACCEPTED);
+    begin("10.0.0.2", "192.0.2.2").await.is(StatusCode::ACCEPTED);
+    begin("10.0.0.2", "192.0.2.1").await.fails(429, "TOOMANYREQUESTS");
+    // Nobody becomes another by saying so.
+    begin("10.0.0.2", "192.0.2.3, 192.0.2.1").await.fails(429, "TOOMANYREQUESTS");
+    begin("198.51.100.1", "192.0.2.4").await.is(StatusCode::ACCEPTED);
+    begin("198.51.100.1", "192.0.2.5").await.fails(429, "TOOMANYREQUESTS");
     world.stop().await;
 }
 

@@ -1,11 +1,13 @@
 //! A registry on a cluster of one node with its stores in memory, and a client for it.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use api::{Client, Options, Registry, router};
+use api::{Options, Registry, router};
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use http::{HeaderMap, Request, StatusCode, header};
@@ -203,8 +205,8 @@ impl Call {
 
     /// Says who asks.
     pub(crate) fn from(mut self, address: &str) -> Self {
-        let address: std::net::IpAddr = address.parse().unwrap();
-        self.builder = self.builder.extension(Client::from(address));
+        let address: IpAddr = address.parse().unwrap();
+        self.builder = self.builder.extension(ConnectInfo(SocketAddr::new(address, 4711)));
         self
     }
 

@@ -15,11 +15,12 @@ mod tls;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use proto::{PeerAddress, limits};
 
 pub use self::access::Access;
 pub use self::error::ConfigError;
-pub use self::number::{Count, Milliseconds, Seconds, Voters};
+pub use self::number::{Allowance, Count, Milliseconds, Seconds, Voters};
 pub use self::setting::{
     AccessKind, CertificateName, Encryption, Endpoint, Filter, LogFormat, Redirect, StorageKind,
 };
@@ -71,6 +72,8 @@ pub struct Api {
     pub deletion: bool,
     /// Whether a manifest is taken although its repository lacks something that it names.
     pub sparse: bool,
+    /// The proxies that are believed when they say for whom they ask.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// How much clients may have at once.
@@ -84,6 +87,10 @@ pub struct Limits {
     pub transfers: Count,
     /// Pushes and pulls of content from one address.
     pub transfers_per_client: Count,
+    /// Uploads that one address may begin in a minute.
+    pub uploads_per_client_per_minute: Allowance,
+    /// Those of them that it may begin without a pause.
+    pub uploads_per_client_at_once: Allowance,
 }
 
 /// The traffic between nodes.
@@ -150,6 +157,7 @@ impl Config {
                 listen: source.take("api.listen", || loopback(5000))?,
                 deletion: source.take("api.deletion", || true)?,
                 sparse: source.take("api.sparse", || false)?,
+                trusted_proxies: source.take("api.trusted_proxies", Vec::new)?,
             },
             access: Access::read(source)?,
             tls: Tls::read(source)?,
@@ -219,6 +227,13 @@ impl Limits {
                 "limits.transfers_per_client",
                 limits::TRANSFERS_PER_CLIENT_DEFAULT,
             )?,
+            uploads_per_client_per_minute: source
+                .take("limits.uploads_per_client_per_minute", || {
+                    Allowance::new(limits::UPLOADS_PER_MINUTE_DEFAULT)
+                })?,
+            uploads_per_client_at_once: source.take("limits.uploads_per_client_at_once", || {
+                Allowance::new(limits::UPLOADS_AT_ONCE_DEFAULT)
+            })?,
         })
     }
 }

@@ -159,6 +159,40 @@ impl Setting for Count {
     }
 }
 
+/// A number of at most a million, of which 0 means that there is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance(u32);
+
+impl Allowance {
+    const MAX: u32 = 1_000_000;
+
+    pub(super) const fn new(count: u32) -> Self {
+        Self(count)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl Setting for Allowance {
+    const FORM: &'static str = "a whole number up to 1000000, or 0 for no limit";
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        let count = u32::try_from(value.as_integer()?).ok()?;
+        (0..=Self::MAX).contains(&count).then_some(Self(count))
+    }
+
+    fn toml_of(text: &str) -> Value {
+        integer_of(text)
+    }
+
+    fn to_toml(&self) -> Value {
+        Value::Integer(self.0.into())
+    }
+}
+
 fn integer_of(text: &str) -> Value {
     text.parse().map_or_else(|_| Value::String(text.to_owned()), Value::Integer)
 }

@@ -2,9 +2,10 @@
 //! variable.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use proto::PeerAddress;
 use toml::Value;
 
@@ -93,21 +94,49 @@ impl Setting for PathBuf {
     }
 }
 
-impl Setting for Vec<PeerAddress> {
-    const FORM: &'static str = "a list of addresses, such as [\"node-1.example:5001\"]; in \
-         an environment variable separated by commas";
+impl Setting for IpNet {
+    const FORM: &'static str = "a network or an IP address, such as \"10.0.0.0/8\"";
 
     fn from_toml(value: &Value) -> Option<Self> {
-        value.as_array()?.iter().map(PeerAddress::from_toml).collect()
-    }
-
-    fn toml_of(text: &str) -> Value {
-        let addresses = text.split(',').map(str::trim).filter(|address| !address.is_empty());
-        Value::Array(addresses.map(|address| Value::String(address.to_owned())).collect())
+        let text = value.as_str()?;
+        text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(Self::from))
     }
 
     fn to_toml(&self) -> Value {
-        Value::Array(self.iter().map(PeerAddress::to_toml).collect())
+        Value::String(self.to_string())
+    }
+}
+
+/// A setting of which a key may take several.
+pub(super) trait Element: Setting {
+    /// What a key takes that takes several.
+    const LIST_FORM: &'static str;
+}
+
+impl Element for PeerAddress {
+    const LIST_FORM: &'static str = "a list of addresses, such as [\"node-1.example:5001\"]; in \
+         an environment variable separated by commas";
+}
+
+impl Element for IpNet {
+    const LIST_FORM: &'static str = "a list of networks and IP addresses, such as \
+         [\"10.0.0.0/8\"]; in an environment variable separated by commas";
+}
+
+impl<T: Element> Setting for Vec<T> {
+    const FORM: &'static str = T::LIST_FORM;
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        value.as_array()?.iter().map(T::from_toml).collect()
+    }
+
+    fn toml_of(text: &str) -> Value {
+        let elements = text.split(',').map(str::trim).filter(|element| !element.is_empty());
+        Value::Array(elements.map(T::toml_of).collect())
+    }
+
+    fn to_toml(&self) -> Value {
+        Value::Array(self.iter().map(T::to_toml).collect())
     }
 }
 

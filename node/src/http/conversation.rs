@@ -1,10 +1,12 @@
 //! One connection, from its first byte to its last.
 
 use std::io;
+use std::net::SocketAddr;
 
-use api::{Client, ClientCertificate, Scheme};
+use api::{ClientCertificate, Scheme};
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::response::{IntoResponse as _, Response};
 use http::Request;
 use hyper::body::Incoming;
@@ -22,7 +24,7 @@ use crate::tls::{Acceptor, Opened};
 #[derive(Clone)]
 pub(super) struct Conversation {
     router: Router,
-    client: Client,
+    address: SocketAddr,
     scheme: Scheme,
     certificate: Option<ClientCertificate>,
     pub(super) manner: Manner,
@@ -32,14 +34,14 @@ pub(super) struct Conversation {
 /// requests under way are answered.
 pub(super) async fn converse(
     connection: Connection,
-    client: Client,
+    address: SocketAddr,
     router: Router,
     tls: Option<Acceptor>,
     manner: Manner,
     stop: CancellationToken,
 ) {
     let (scheme, certificate) = (Scheme::Http, None);
-    let conversation = Conversation { router, client, scheme, certificate, manner };
+    let conversation = Conversation { router, address, scheme, certificate, manner };
     let (conversation, mut connection, said) = match tls {
         None => (conversation, connection, Vec::new()),
         Some(tls) => match stop.run_until_cancelled(conversation.secure(&tls, connection)).await {
@@ -92,7 +94,7 @@ impl Conversation {
     /// The answer to `request`, whose body has to come at a pace when it may be anybody's.
     pub(super) async fn answer(self, mut request: Request<Incoming>) -> Response {
         let extensions = request.extensions_mut();
-        extensions.insert(self.client);
+        extensions.insert(ConnectInfo(self.address));
         extensions.insert(self.scheme);
         if let Some(certificate) = self.certificate {
             extensions.insert(certificate);

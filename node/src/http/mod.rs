@@ -107,8 +107,7 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((connection, address)) => {
-                let client = Client::from(address.ip());
-                let Some(share) = clients.take(client) else {
+                let Some(share) = clients.take(Client::from(address.ip())) else {
                     // Nothing was read yet, so there is nothing to answer.
                     refused.inc();
                     tracing::debug!(%address, "a client has too many connections");
@@ -118,7 +117,7 @@ pub(crate) async fn serve(
                 let (stop, abandon) = (stop.clone(), abandon.clone());
                 connections.spawn(async move {
                     let _held = (slot, share);
-                    let conversation = converse(connection, client, router, tls, manner, stop);
+                    let conversation = converse(connection, address, router, tls, manner, stop);
                     abandon.run_until_cancelled(conversation).await;
                 });
             }

@@ -1,0 +1,159 @@
+//! How often each client may do something.
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use governor::RateLimiter;
+use governor::clock::Clock;
+use governor::middleware::NoOpMiddleware;
+use governor::state::keyed::HashMapStateStore;
+use tokio::time::Instant;
+
+use crate::client::Client;
+
+/// Most clients that are remembered, which takes a few megabytes. While there are more, all of them
+/// are counted as one.
+const CLIENTS_MAX: usize = 65_536;
+
+/// How often clients are forgotten that have all of their allowance again, when there is no room.
+const FORGET_EVERY: Duration = Duration::from_secs(1);
+
+/// An allowance of each client, that comes back as time passes. Clones are the same rate.
+#[derive(Clone, Debug)]
+pub(crate) struct Rate(Option<Arc<Inner>>);
+
+type Limiter = RateLimiter<Client, HashMapStateStore<Client>, Uptime, NoOpMiddleware<Duration>>;
+
+#[derive(Debug)]
+struct Inner {
+    limiter: Limiter,
+    clock: Uptime,
+    clients_max: usize,
+    /// When clients were last forgotten.
+    forgotten: Mutex<Instant>,
+}
+
+impl Rate {
+    /// Lets each client do something so many times a minute, and `at_once` times without a pause.
+    /// Never refuses when either is 0.
+    pub(crate) fn new(per_minute: u32, at_once: u32) -> Self {
+        Self::with_room(CLIENTS_MAX, per_minute, at_once)
+    }
+
+    fn with_room(clients_max: usize, per_minute: u32, at_once: u32) -> Self {
+        let (Some(per_minute), Some(at_once)) =
+            (NonZeroU32::new(per_minute), NonZeroU32::new(at_once))
+        else {
+            return Self(None);
+        };
+        let quota = governor::Quota::per_minute(per_minute).allow_burst(at_once);
+        let now = Instant::now();
+        let clock = Uptime { since: now };
+        let limiter = RateLimiter::hashmap_with_clock(quota, clock);
+        Self(Some(Arc::new(Inner { limiter, clock, clients_max, forgotten: Mutex::new(now) })))
+    }
+
+    /// Counts one more of `client`.
+    ///
+    /// # Errors
+    /// The time until `client` may do this again, when it has no more of its allowance.
+    pub(crate) fn take(&self, client: Client) -> Result<(), Duration> {
+        let Some(inner) = &self.0 else { return Ok(()) };
+        let client = if inner.has_room() { client } else { Client::UNKNOWN };
+        let refused = |until: governor::NotUntil<Duration>| until.wait_time_from(inner.clock.now());
+        inner.limiter.check_key(&client).map_err(refused)
+    }
+}
+
+impl Inner {
+    /// Whether one more client can be remembered.
+    fn has_room(&self) -> bool {
+        if self.limiter.len() < self.clients_max {
+            return true;
+        }
+        let mut forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
+        if forgotten.elapsed() >= FORGET_EVERY {
+            *forgotten = Instant::now();
+            self.limiter.retain_recent();
+        }
+        self.limiter.len() < self.clients_max
+    }
+}
+
+/// The clock of tokio, which a simulation sets.
+#[derive(Clone, Copy, Debug)]
+struct Uptime {
+    since: Instant,
+}
+
+impl Clock for Uptime {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.since.elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use std::net::Ipv4Addr;
+
+    use tokio::time::advance;
+
+    use super::*;
+
+    fn client(number: u32) -> Client {
+        std::net::IpAddr::from(Ipv4Addr::from_bits(number)).into()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_allowance_comes_back_as_time_passes() {
+        let rate = Rate::new(60, 3);
+        for _ in 0..3 {
+            rate.take(client(1)).unwrap();
+        }
+        assert_eq!(rate.take(client(1)), Err(Duration::from_secs(1)));
+        rate.take(client(2)).unwrap();
+        advance(Duration::from_millis(400)).await;
+        assert_eq!(rate.take(client(1)), Err(Duration::from_millis(600)));
+        advance(Duration::from_millis(600)).await;
+        rate.take(client(1)).unwrap();
+        assert_eq!(rate.take(client(1)), Err(Duration::from_secs(1)));
+        advance(Duration::from_secs(3600)).await;
+        for _ in 0..3 {
+            rate.take(client(1)).unwrap();
+        }
+        assert_eq!(rate.take(client(1)), Err(Duration::from_secs(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_of_nothing_refuses_nobody() {
+        for rate in [Rate::new(0, 1), Rate::new(1, 0)] {
+            for _ in 0..10 {
+                rate.take(client(1)).unwrap();
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_so_many_clients_are_remembered_and_only_while_they_matter() {
+        let rate = Rate::with_room(10, 60, 3);
+        let remembered = || rate.0.as_ref().unwrap().limiter.len();
+        for number in 1..=10 {
+            rate.take(client(number)).unwrap();
+        }
+        // The rest are counted together.
+        for number in 11..=13 {
+            rate.take(client(number)).unwrap();
+        }
+        assert!(rate.take(client(14)).is_err());
+        assert_eq!(remembered(), 11);
+        // All have their allowance back.
+        advance(Duration::from_secs(10)).await;
+        rate.take(client(14)).unwrap();
+        assert_eq!(remembered(), 1);
+    }
+}
