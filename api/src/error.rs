@@ -33,7 +33,8 @@ pub(crate) enum Error {
     #[error("you may not do this, which needs: {0}; ask an administrator of this registry")]
     Denied(String),
     #[error(
-        "this registry is open to everybody: set access.mode to \"closed\" before you manage accounts"
+        "this registry is open to everybody: set access.mode to \"closed\" before you manage \
+         accounts"
     )]
     AccessOpen,
     #[error("{0}")]
@@ -105,6 +106,14 @@ pub(crate) enum Error {
         seconds(*.retry_after)
     )]
     TooManyUploads { retry_after: Duration },
+    #[error("too many attempts to log in: try again in {} s", seconds(*.retry_after))]
+    TooManyLogins { retry_after: Duration },
+    #[error(
+        "your address asks too often: try again in {} s, or ask the registry's operator to raise \
+         the limit",
+        seconds(*.retry_after)
+    )]
+    TooManyRequests { retry_after: Duration },
 
     #[error("{0}")]
     Refused(Refusal),
@@ -200,9 +209,10 @@ impl Error {
                 (StatusCode::BAD_REQUEST, "SIZE_INVALID")
             }
             Self::BodyIdle => (StatusCode::REQUEST_TIMEOUT, "BLOB_UPLOAD_INVALID"),
-            Self::TooManyTransfers | Self::TooManyUploads { .. } => {
-                (StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS")
-            }
+            Self::TooManyTransfers
+            | Self::TooManyUploads { .. }
+            | Self::TooManyLogins { .. }
+            | Self::TooManyRequests { .. } => (StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
             Self::Refused(refusal) => refused(refusal),
             Self::WouldLoseQuorum(_) => (StatusCode::CONFLICT, "DENIED"),
             Self::Unavailable { .. } | Self::BlobsTimeout | Self::Read(ReadError::Store(_)) => {
@@ -266,7 +276,10 @@ impl Error {
             Self::UploadOffset { location, range, .. } => {
                 vec![(header::LOCATION, location.clone()), (header::RANGE, range.clone())]
             }
-            Self::Unavailable { retry_after } | Self::TooManyUploads { retry_after } => {
+            Self::Unavailable { retry_after }
+            | Self::TooManyUploads { retry_after }
+            | Self::TooManyLogins { retry_after }
+            | Self::TooManyRequests { retry_after } => {
                 vec![(header::RETRY_AFTER, seconds(*retry_after).to_string())]
             }
             Self::BodyIdle => vec![(header::CONNECTION, "close".to_owned())],

@@ -1,5 +1,6 @@
-//! How often each client may do something.
+//! How often something may happen for each client, or for each account.
 
+use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,36 +13,45 @@ use tokio::time::Instant;
 
 use crate::client::Client;
 
-/// Most clients that are remembered, which takes a few megabytes. While there are more, all of them
+/// Most of those that are told apart, which takes a few megabytes. While there are more, all others
 /// are counted as one.
-const CLIENTS_MAX: usize = 65_536;
+const KEPT_MAX: usize = 65_536;
 
-/// How often clients are forgotten that have all of their allowance again, when there is no room.
+/// How often those are forgotten that have all of their allowance again, when there is no room.
 const FORGET_EVERY: Duration = Duration::from_secs(1);
 
-/// An allowance of each client, that comes back as time passes. Clones are the same rate.
-#[derive(Clone, Debug)]
-pub(crate) struct Rate(Option<Arc<Inner>>);
+/// An allowance of each client, or of each of another kind, that comes back as time passes. Clones
+/// are the same rate.
+#[derive(Debug)]
+pub(crate) struct Rate<K: Eq + Hash + Clone = Client>(Option<Arc<Inner<K>>>);
 
-type Limiter = RateLimiter<Client, HashMapStateStore<Client>, Uptime, NoOpMiddleware<Duration>>;
+/// Its key is `None` for all those together for whom there is no room.
+type Limiter<K> =
+    RateLimiter<Option<K>, HashMapStateStore<Option<K>>, Uptime, NoOpMiddleware<Duration>>;
 
 #[derive(Debug)]
-struct Inner {
-    limiter: Limiter,
+struct Inner<K: Eq + Hash + Clone> {
+    limiter: Limiter<K>,
     clock: Uptime,
-    clients_max: usize,
-    /// When clients were last forgotten.
+    kept_max: usize,
+    /// When some were last forgotten.
     forgotten: Mutex<Instant>,
 }
 
-impl Rate {
-    /// Lets each client do something so many times a minute, and `at_once` times without a pause.
+impl<K: Eq + Hash + Clone> Clone for Rate<K> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K: Eq + Hash + Clone> Rate<K> {
+    /// Lets something happen so many times a minute for each, and `at_once` times without a pause.
     /// Never refuses when either is 0.
     pub(crate) fn new(per_minute: u32, at_once: u32) -> Self {
-        Self::with_room(CLIENTS_MAX, per_minute, at_once)
+        Self::with_room(KEPT_MAX, per_minute, at_once)
     }
 
-    fn with_room(clients_max: usize, per_minute: u32, at_once: u32) -> Self {
+    fn with_room(kept_max: usize, per_minute: u32, at_once: u32) -> Self {
         let (Some(per_minute), Some(at_once)) =
             (NonZeroU32::new(per_minute), NonZeroU32::new(at_once))
         else {
@@ -51,25 +61,25 @@ impl Rate {
         let now = Instant::now();
         let clock = Uptime { since: now };
         let limiter = RateLimiter::hashmap_with_clock(quota, clock);
-        Self(Some(Arc::new(Inner { limiter, clock, clients_max, forgotten: Mutex::new(now) })))
+        Self(Some(Arc::new(Inner { limiter, clock, kept_max, forgotten: Mutex::new(now) })))
     }
 
-    /// Counts one more of `client`.
+    /// Counts one more for `key`.
     ///
     /// # Errors
-    /// The time until `client` may do this again, when it has no more of its allowance.
-    pub(crate) fn take(&self, client: Client) -> Result<(), Duration> {
+    /// The time until it may happen again, when `key` has no more of its allowance.
+    pub(crate) fn take(&self, key: K) -> Result<(), Duration> {
         let Some(inner) = &self.0 else { return Ok(()) };
-        let client = if inner.has_room() { client } else { Client::UNKNOWN };
+        let key = inner.has_room().then_some(key);
         let refused = |until: governor::NotUntil<Duration>| until.wait_time_from(inner.clock.now());
-        inner.limiter.check_key(&client).map_err(refused)
+        inner.limiter.check_key(&key).map_err(refused)
     }
 }
 
-impl Inner {
-    /// Whether one more client can be remembered.
+impl<K: Eq + Hash + Clone> Inner<K> {
+    /// Whether one more can be told apart.
     fn has_room(&self) -> bool {
-        if self.limiter.len() < self.clients_max {
+        if self.limiter.len() < self.kept_max {
             return true;
         }
         let mut forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,7 +87,7 @@ impl Inner {
             *forgotten = Instant::now();
             self.limiter.retain_recent();
         }
-        self.limiter.len() < self.clients_max
+        self.limiter.len() < self.kept_max
     }
 }
 
@@ -111,7 +121,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_allowance_comes_back_as_time_passes() {
-        let rate = Rate::new(60, 3);
+        let rate = Rate::<Client>::new(60, 3);
         for _ in 0..3 {
             rate.take(client(1)).unwrap();
         }
@@ -131,7 +141,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_rate_of_nothing_refuses_nobody() {
-        for rate in [Rate::new(0, 1), Rate::new(1, 0)] {
+        for rate in [Rate::<Client>::new(0, 1), Rate::new(1, 0)] {
             for _ in 0..10 {
                 rate.take(client(1)).unwrap();
             }
@@ -140,7 +150,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_so_many_clients_are_remembered_and_only_while_they_matter() {
-        let rate = Rate::with_room(10, 60, 3);
+        let rate = Rate::<Client>::with_room(10, 60, 3);
         let remembered = || rate.0.as_ref().unwrap().limiter.len();
         for number in 1..=10 {
             rate.take(client(number)).unwrap();

@@ -56,6 +56,8 @@ pub struct Registry {
     pub(crate) caller: Arc<Caller>,
     /// How many transfers there may be at once.
     pub(crate) transfers: Quota,
+    /// How often each client may ask anything.
+    pub(crate) requests: Rate,
     /// How often each client may begin an upload.
     pub(crate) upload_starts: Rate,
     /// The key that signs upload sessions, once it was read: it never changes.
@@ -82,6 +84,9 @@ pub struct Options {
     pub uploads_per_minute: u32,
     /// How many of them it may begin without a pause.
     pub uploads_at_once: u32,
+    /// How often one client may ask anything in a minute; further requests are answered 429. 0: as
+    /// often as it likes.
+    pub requests_per_minute: u32,
     /// The proxies that are believed when they say for whom they ask.
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -95,6 +100,7 @@ impl Default for Options {
             redirect: Redirect::Never,
             transfers: limits::TRANSFERS_DEFAULT,
             transfers_per_client: limits::TRANSFERS_PER_CLIENT_DEFAULT,
+            requests_per_minute: 0,
             uploads_per_minute: limits::UPLOADS_PER_MINUTE_DEFAULT,
             uploads_at_once: limits::UPLOADS_AT_ONCE_DEFAULT,
             trusted_proxies: Vec::new(),
@@ -124,6 +130,7 @@ impl Registry {
         };
         let metrics = RequestMetrics::register(metrics);
         let transfers = Quota::new(options.transfers, options.transfers_per_client);
+        let requests = Rate::new(options.requests_per_minute, options.requests_per_minute);
         let upload_starts = Rate::new(options.uploads_per_minute, options.uploads_at_once);
         Ok(Self {
             cluster,
@@ -134,6 +141,7 @@ impl Registry {
             access,
             caller: Arc::new(Caller::UNLIMITED),
             transfers,
+            requests,
             upload_starts,
             upload_key: Arc::default(),
         })

@@ -3,8 +3,8 @@
 //!
 //! A session is the `state` parameter of the upload's `Location`: version, expiry, position (extent
 //! and tip), algorithm and hash midstate, then an HMAC-SHA256 over these and over
-//! the repository and id that stand in the path, and who began it. So no node remembers an upload, and every node can
-//! go on with it.
+//! the repository and id that stand in the path, and who began it. So no node remembers an upload,
+//! and every node can go on with it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -153,6 +153,7 @@ impl Node {
             redirect,
             transfers: config.limits.transfers.get(),
             transfers_per_client: config.limits.transfers_per_client.get(),
+            requests_per_minute: config.limits.requests_per_client_per_minute.get(),
             uploads_per_minute: config.limits.uploads_per_client_per_minute.get(),
             uploads_at_once: config.limits.uploads_per_client_at_once.get(),
             trusted_proxies: config.api.trusted_proxies.clone(),

@@ -166,6 +166,21 @@ pub const ROLES_MAX: usize = 1_000;
 /// Most grants: each node keeps them in memory.
 pub const GRANTS_MAX: usize = 10_000;
 
+/// Passwords that are checked for one client address without a pause: behind one address may be an
+/// office, all of whose people a node asks anew when it has started.
+pub const LOGINS_PER_CLIENT_AT_ONCE: u32 = 120;
+
+/// Passwords that are checked for one client address in a minute: a tenth of what one core can
+/// check.
+pub const LOGINS_PER_CLIENT_PER_MINUTE: u32 = 300;
+
+/// Passwords that are checked for one account without a pause.
+pub const LOGINS_PER_ACCOUNT_AT_ONCE: u32 = 20;
+
+/// Passwords that are checked for one account in a minute, from wherever they come: what a thousand
+/// nodes would need a century for, to guess eight random letters.
+pub const LOGINS_PER_ACCOUNT_PER_MINUTE: u32 = 30;
+
 /// How long a key signs tokens until another takes its place.
 pub const TOKEN_KEY_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use http::request::Parts;
 use proto::Timestamp;
@@ -11,6 +12,7 @@ use raft::View;
 
 use super::caller::Granted;
 use super::{Access, AccessKeySecret, Caller, Credentials, Identity};
+use crate::client::Client;
 use crate::client_certificate::ClientCertificate;
 use crate::error::Error;
 use crate::registry::Registry;
@@ -104,7 +106,8 @@ pub(super) async fn identify(
     let (login, token, is_basic) = match credentials {
         Credentials::None => (by_certificate(access, &view, parts)?, None, false),
         Credentials::Basic { name, password } => {
-            (log_in(registry, access, &name, &password).await?, None, true)
+            let client = Client::of(&parts.extensions);
+            (log_in(registry, access, client, &name, &password).await?, None, true)
         }
         Credentials::Bearer(token) => {
             let claims = access.tokens.verify(&snapshot.token_keys, &token, now);
@@ -118,7 +121,7 @@ pub(super) async fn identify(
     let by_password = is_basic && !matches!(login.standing, Standing::Key(_));
     Ok(Caller::new(Granted {
         identity: login.identity,
-        policy: snapshot.policy.clone(),
+        policy: Arc::clone(&snapshot.policy),
         key: login.key,
         token,
         by_password,
@@ -129,17 +132,18 @@ pub(super) async fn identify(
 ///
 /// # Errors
 /// [`Error::LoginFailed`], which looks the same and takes as long for whatever reason, when that is
-/// not right.
+/// not right; [`Error::TooManyLogins`] when `client` has tried too often, or others have.
 pub(crate) async fn log_in(
     registry: &Registry,
     access: &Access,
+    client: Client,
     name: &str,
     password: &str,
 ) -> Result<Login, Error> {
     let view = registry.cluster.local()?;
     let outcome = match AccessKeySecret::is_meant_by(password) {
         true => by_key(access, &view, name, password, registry.clock.now())?,
-        false => by_password(access, &view, name, password).await?,
+        false => by_password(access, &view, client, name, password).await?,
     };
     let Some(login) = outcome else {
         tracing::info!(target: "audit", account = ?name, "login failed");
@@ -183,11 +187,13 @@ fn by_key(
 async fn by_password(
     access: &Access,
     view: &View,
+    client: Client,
     name: &str,
     password: &str,
 ) -> Result<Option<Login>, Error> {
     let name: Option<AccountName> = name.parse().ok();
     let account = name.as_ref().map(|name| view.account(name)).transpose()?.flatten();
+    let asked_for = name.clone();
     let (hash, login) = match (account, name) {
         (Some(account), Some(name)) => {
             let standing = Standing::Account(account.generation);
@@ -204,8 +210,11 @@ async fn by_password(
         (_, None) => (None, None),
     };
     let is_known = hash.as_ref().is_some_and(|hash| access.passwords.is_known(password, hash));
-    if !is_known && !access.passwords.check(password, hash.as_deref()).await? {
-        return Ok(None);
+    if !is_known {
+        access.attempts.count(client, asked_for.as_ref())?;
+        if !access.passwords.check(password, hash.as_deref()).await? {
+            return Ok(None);
+        }
     }
     let key = KeyScope::UNLIMITED;
     Ok(login.map(|(identity, standing)| Login { identity, key, standing }))

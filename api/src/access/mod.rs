@@ -13,6 +13,7 @@
 //! it hears of it, whatever was given out before.
 
 mod administrator;
+mod attempts;
 mod caller;
 mod challenge;
 mod credentials;
@@ -33,6 +34,7 @@ use proto::{ClusterId, Tagging};
 use raft::{ReadError, View};
 
 pub use self::administrator::{AppointError, Appointed};
+use self::attempts::Attempts;
 pub(crate) use self::caller::{Caller, Identity};
 pub(crate) use self::credentials::Credentials;
 pub use self::htpasswd::{Htpasswd, HtpasswdError};
@@ -76,6 +78,7 @@ pub(crate) struct Access {
     pub(crate) options: AccessOptions,
     pub(crate) passwords: Passwords,
     pub(crate) tokens: Tokens,
+    attempts: Attempts,
     snapshot: Mutex<Option<Arc<Snapshot>>>,
 }
 
@@ -92,7 +95,8 @@ impl Access {
     pub(crate) fn new(options: AccessOptions, cluster: ClusterId) -> Result<Self, Error> {
         let tokens = Tokens::new(cluster, &options.service);
         let passwords = Passwords::new()?;
-        Ok(Self { options, passwords, tokens, snapshot: Mutex::default() })
+        let attempts = Attempts::new();
+        Ok(Self { options, passwords, tokens, attempts, snapshot: Mutex::default() })
     }
 
     /// What `view` has: read again only when anything about access has changed.

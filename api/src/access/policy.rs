@@ -38,9 +38,9 @@ impl Policy {
         Self { granted }
     }
 
-    /// The first grant by which `identity` may do `verb` in `repository`; in none, what concerns the
-    /// whole registry, which only grants on `**` give. Grants to the account itself come first,
-    /// then those to its groups, to everybody who has logged in, and to everybody.
+    /// The first grant by which `identity` may do `verb` in `repository`; in none, what concerns
+    /// the whole registry, which only grants on `**` give. Grants to the account itself come
+    /// first, then those to its groups, to everybody who has logged in, and to everybody.
     pub(crate) fn explain(
         &self,
         identity: &Identity,

@@ -19,6 +19,7 @@ use http::{HeaderName, HeaderValue, Method, header};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use crate::client::Client;
 use crate::endpoint::{Endpoint, PathError};
 use crate::error::{Error, bad_reference};
 use crate::registry::Registry;
@@ -65,6 +66,8 @@ async fn admit(
     endpoint: Endpoint,
     request: Request,
 ) -> Result<Response, Error> {
+    let refuse = |retry_after| Error::TooManyRequests { retry_after };
+    registry.requests.take(Client::of(request.extensions())).map_err(refuse)?;
     let share = transfers::admit(&registry, &endpoint, &request)?;
     Ok(transfers::attach(share, dispatch(registry, endpoint, request).await?))
 }

@@ -354,3 +354,17 @@ async fn the_series_of_metrics_do_not_grow_with_what_clients_make_up() {
     let _: Value = world.get("/v2/").await.json();
     world.stop().await;
 }
+
+#[tokio::test]
+async fn who_asks_too_often_is_told_to_come_back() {
+    let options = Options { requests_per_minute: 10, ..Options::default() };
+    let world = World::start_with(options).await;
+    let ask = async |from: &str| world.request("GET", "/v2/").from(from).send().await;
+    for _ in 0..10 {
+        ask("10.0.0.1").await.is(StatusCode::OK);
+    }
+    let refused = ask("10.0.0.1").await;
+    refused.fails(429, "TOOMANYREQUESTS");
+    assert!((1..=60).contains(&refused.header("retry-after").parse::<u64>().unwrap()));
+    ask("10.0.0.2").await.is(StatusCode::OK);
+}

@@ -87,6 +87,8 @@ pub struct Limits {
     pub transfers: Count,
     /// Pushes and pulls of content from one address.
     pub transfers_per_client: Count,
+    /// Requests that one address may make in a minute.
+    pub requests_per_client_per_minute: Allowance,
     /// Uploads that one address may begin in a minute.
     pub uploads_per_client_per_minute: Allowance,
     /// Those of them that it may begin without a pause.
@@ -227,6 +229,8 @@ impl Limits {
                 "limits.transfers_per_client",
                 limits::TRANSFERS_PER_CLIENT_DEFAULT,
             )?,
+            requests_per_client_per_minute: source
+                .take("limits.requests_per_client_per_minute", || Allowance::new(0))?,
             uploads_per_client_per_minute: source
                 .take("limits.uploads_per_client_per_minute", || {
                     Allowance::new(limits::UPLOADS_PER_MINUTE_DEFAULT)

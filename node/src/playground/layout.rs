@@ -75,8 +75,8 @@ impl Layout {
         }
     }
 
-    /// The layout of the playground in `dir`, made there if there is none. What is `wanted`, and the
-    /// bucket where it is given, must be what it has.
+    /// The layout of the playground in `dir`, made there if there is none. What is `wanted`, and
+    /// the bucket where it is given, must be what it has.
     pub(super) fn open(
         dir: &Path,
         wanted: Wanted,

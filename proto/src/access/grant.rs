@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use super::{AccountName, GroupName, RepoPattern, RoleName};
 
-/// Gives a role to somebody on the repositories that a pattern matches. There is nothing more to it:
-/// a grant is its own identity.
+/// Gives a role to somebody on the repositories that a pattern matches. There is nothing more to
+/// it: a grant is its own identity.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Grant {
     /// Who has the role.

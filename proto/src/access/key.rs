@@ -125,8 +125,8 @@ impl KeyScope {
     }
 }
 
-/// Whether a scope of `verbs` leaves `verb`. Who writes `pull,push` means that tags are set, too; only
-/// a scope that names a verb about tags leaves no more than that one.
+/// Whether a scope of `verbs` leaves `verb`. Who writes `pull,push` means that tags are set, too;
+/// only a scope that names a verb about tags leaves no more than that one.
 const fn covers(verbs: Verbs, verb: Verb) -> bool {
     let tags = Verbs::of(&[Verb::CreateTag, Verb::MoveTag]);
     let implies_tags = verbs.has(Verb::Push) && verbs.and(tags).is_empty();

@@ -13,8 +13,9 @@ use crate::limits::ACCESS_NAME_BYTES_MAX;
 )]
 pub struct NameError;
 
-/// Whether `text` can be a name. A colon is none of its characters, since it ends the name in HTTP's
-/// Basic scheme (RFC 7617, section 2), nor is any that a path, a log or a key would have to escape.
+/// Whether `text` can be a name. A colon is none of its characters, since it ends the name in
+/// HTTP's Basic scheme (RFC 7617, section 2), nor is any that a path, a log or a key would have to
+/// escape.
 fn is_name(text: &str) -> bool {
     let is_alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     text.len() <= ACCESS_NAME_BYTES_MAX

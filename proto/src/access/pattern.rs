@@ -107,8 +107,8 @@ impl fmt::Debug for RepoPattern {
 /// The text is not a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a pattern is a repository name in which * stands for any characters of a component, and ** for \
-     any components: team/**, team/app-*, **"
+    "a pattern is a repository name in which * stands for any characters of a component, and ** \
+     for any components: team/**, team/app-*, **"
 )]
 pub struct RepoPatternError;
 

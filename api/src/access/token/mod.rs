@@ -46,12 +46,15 @@ pub(crate) struct Claims {
     pub(crate) standing: String,
 }
 
+/// What a token says, and the number of the key that has signed it.
+type Signed = (u64, Arc<Claims>);
+
 /// Makes tokens, and checks them.
 pub(crate) struct Tokens {
     issuer: String,
     service: String,
-    /// Tokens whose signature was right, by their hash, with the number of the key.
-    right: Mutex<LruCache<[u8; 32], (u64, Arc<Claims>)>>,
+    /// Tokens whose signature was right, by their hash.
+    right: Mutex<LruCache<[u8; 32], Signed>>,
 }
 
 impl Tokens {
@@ -118,7 +121,7 @@ impl Tokens {
         (is_current && keys.iter().any(|key| key.id == id)).then_some(claims)
     }
 
-    fn read(&self, keys: &[TokenKey], token: &str) -> Option<(u64, Arc<Claims>)> {
+    fn read(&self, keys: &[TokenKey], token: &str) -> Option<Signed> {
         let named = jsonwebtoken::decode_header(token).ok()?.kid?;
         let key = keys.iter().find(|key| key.id.to_string() == named)?;
         let mut validation = Validation::new(Algorithm::EdDSA);
@@ -138,7 +141,12 @@ pub(crate) fn public_jwk(key: &TokenKey) -> Option<serde_json::Value> {
     use base64::Engine as _;
     let x = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(ring::public(&key.seed)?);
     Some(serde_json::json!({
-        "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": key.id.to_string(), "x": x,
+        "kty": "OKP",
+        "crv": "Ed25519",
+        "alg": "EdDSA",
+        "use": "sig",
+        "kid": key.id.to_string(),
+        "x": x,
     }))
 }
 

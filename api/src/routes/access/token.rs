@@ -15,6 +15,7 @@ use super::bytes;
 use crate::access::{
     Access, Caller, Credentials, LIFETIME, Login, Resource, by_certificate, log_in, public_jwk,
 };
+use crate::client::Client;
 use crate::error::Error;
 use crate::extract::Query;
 use crate::registry::{Registry, random};
@@ -25,7 +26,8 @@ pub(super) async fn show(registry: &Registry, parts: &Parts) -> Result<Response,
     let login = match Credentials::of(&parts.headers) {
         Credentials::None => by_certificate(access, &registry.cluster.local()?, parts)?,
         Credentials::Basic { name, password } => {
-            log_in(registry, access, &name, &password).await.map_err(told)?
+            let client = Client::of(&parts.extensions);
+            log_in(registry, access, client, &name, &password).await.map_err(told)?
         }
         Credentials::Bearer(_) | Credentials::Unreadable => return Err(told(Error::LoginFailed)),
     };
@@ -49,7 +51,8 @@ pub(super) async fn exchange(
     }
     let (name, password) = (form.first("username"), form.first("password"));
     let (name, password) = (name.unwrap_or_default(), password.unwrap_or_default());
-    let login = log_in(registry, access, name, password).await.map_err(told)?;
+    let client = Client::of(&parts.extensions);
+    let login = log_in(registry, access, client, name, password).await.map_err(told)?;
     give(registry, access, login, form.all("scope")).await
 }
 

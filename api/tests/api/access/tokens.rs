@@ -258,3 +258,34 @@ async fn a_certificate_logs_in_the_account_that_it_names() {
     world.manage("PATCH", "accounts/alice", json!({ "enabled": false })).await;
     tags(&world, &alice, "a").await.fails(401, "UNAUTHORIZED");
 }
+
+#[tokio::test]
+async fn guesses_run_out_and_lock_nobody_out_who_is_in() {
+    let world = closed().await;
+    let alice = world.add_user("alice", &[]).await;
+    world.grant("user:alice", "read-only", "**").await;
+    world.token(&alice, "repository:a:pull").await;
+    let guess = async |name: &str, from: &str| {
+        let guess = As::basic(name, "wrong horse");
+        world.request("GET", "/roadstead/v1/token").from(from).by(&guess).send().await
+    };
+    let mut guesses = 0;
+    let refused = loop {
+        // Each from elsewhere.
+        let reply = guess("alice", &format!("10.0.0.{guesses}")).await;
+        if reply.status != StatusCode::UNAUTHORIZED {
+            break reply;
+        }
+        guesses += 1;
+        assert!(guesses < 100, "guesses without end");
+    };
+    refused.fails(429, "TOOMANYREQUESTS");
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() > 0);
+    world.token(&alice, "repository:a:pull").await;
+    let mut guesses = 0;
+    while guess(&format!("user-{guesses}"), "10.1.0.1").await.status == StatusCode::UNAUTHORIZED {
+        guesses += 1;
+        assert!(guesses < 500, "guesses without end");
+    }
+    guess("bob", "10.2.0.1").await.fails(401, "UNAUTHORIZED");
+}

@@ -1,0 +1,40 @@
+//! How often passwords are tried: each check is dear, and a guess.
+
+use proto::access::AccountName;
+use proto::limits::{
+    LOGINS_PER_ACCOUNT_AT_ONCE, LOGINS_PER_ACCOUNT_PER_MINUTE, LOGINS_PER_CLIENT_AT_ONCE,
+    LOGINS_PER_CLIENT_PER_MINUTE,
+};
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::rate::Rate;
+
+/// How often passwords are tried by each client, and for each account. A password that was found
+/// right lately needs no check, so that guesses lock nobody out who is in.
+pub(super) struct Attempts {
+    by_client: Rate<Client>,
+    for_account: Rate<AccountName>,
+}
+
+impl Attempts {
+    pub(super) fn new() -> Self {
+        Self {
+            by_client: Rate::new(LOGINS_PER_CLIENT_PER_MINUTE, LOGINS_PER_CLIENT_AT_ONCE),
+            for_account: Rate::new(LOGINS_PER_ACCOUNT_PER_MINUTE, LOGINS_PER_ACCOUNT_AT_ONCE),
+        }
+    }
+
+    /// Counts an attempt of `client` to log in as `account`.
+    ///
+    /// # Errors
+    /// [`Error::TooManyLogins`] when there were too many.
+    pub(super) fn count(&self, client: Client, account: Option<&AccountName>) -> Result<(), Error> {
+        let refuse = |retry_after| Error::TooManyLogins { retry_after };
+        self.by_client.take(client).map_err(refuse)?;
+        match account {
+            Some(account) => self.for_account.take(account.clone()).map_err(refuse),
+            None => Ok(()),
+        }
+    }
+}
