@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use prometheus_client::registry::Registry as Metrics;
-use proto::access::Verb;
 use proto::{
     Actor, Answer, Command, Digest, NodeId, Refusal, RepoName, RequestId, UploadKey, limits,
 };
@@ -185,7 +184,7 @@ impl Registry {
     /// looked at.
     pub(crate) async fn source(&self, digest: &Digest) -> Result<Option<RepoName>, Error> {
         let holders = self.view().await?.holders(digest, None, SOURCES_MAX)?;
-        Ok(holders.into_iter().find(|holder| self.caller.may(Verb::Pull, Some(holder))))
+        Ok(holders.into_iter().find(|holder| self.caller.may_see(holder)))
     }
 
     /// What tells who asks.

@@ -18,6 +18,10 @@ run_suite() {
     export OCI_API_BLOBS_UPLOAD_CANCEL=true OCI_API_MANIFESTS_TAG_PARAM=true
     export OCI_DATA_SPARSE=true
     export OCI_REGISTRY="$2" OCI_TLS=disabled OCI_RESULTS_DIR="$folder/results"
+    if [ -n "${SUITE_USER:-}" ]; then
+        export OCI_USERNAME="$SUITE_USER" OCI_PASSWORD
+        OCI_PASSWORD="$(cat "$WORK/conformance.key")"
+    fi
     oci-distribution-conformance >"$folder/output" 2>"$folder/log" || true
     [ -z "$RESULTS" ] || cp -r "$folder/results" "$RESULTS/$1"
 

@@ -100,8 +100,8 @@ impl Caller {
         }
     }
 
-    /// Whether the catalog shows them `repository`. A token for the catalog names no repositories:
-    /// it shows what its owner may pull.
+    /// Whether they may pull from `repository`, whatever their token is for: one for the catalog
+    /// names no repositories, and shows what its owner may pull.
     pub(crate) fn may_see(&self, repository: &RepoName) -> bool {
         match &self.0 {
             Rights::All => true,

@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::request::Parts;
 use proto::access::{TokenKey, Verb};
-use proto::{ClusterId, Tagging};
+use proto::{ClusterId, RepoName, Tagging};
 use raft::{ReadError, View};
 
 pub use self::administrator::{AppointError, Appointed};
@@ -155,8 +155,28 @@ pub(crate) async fn admit(
     Ok(registry)
 }
 
+/// Checks that whoever may pull from `from` has a token that says so, too: they can get one for both
+/// repositories, as they are told.
+///
+/// # Errors
+/// [`Error::Unauthorized`] when their token is not for both.
+pub(crate) fn check_mount(
+    registry: &Registry,
+    parts: &Parts,
+    into: &RepoName,
+    from: &RepoName,
+) -> Result<(), Error> {
+    let need = Need::Mount { into: into.clone(), from: from.clone() };
+    match (&registry.access, need.met_by(&registry.caller)) {
+        (Some(access), need::Met::No) => {
+            Err(challenge::unauthorized(access, parts, &need, Some("insufficient_scope")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Which tags a push into the repository of `caller` may change.
-pub(crate) fn tagging(caller: &Caller, repository: &proto::RepoName) -> Tagging {
+pub(crate) fn tagging(caller: &Caller, repository: &RepoName) -> Tagging {
     Tagging {
         may_create: caller.may(Verb::CreateTag, Some(repository)),
         may_move: caller.may(Verb::MoveTag, Some(repository)),

@@ -21,6 +21,8 @@ pub(crate) enum Need {
     AnyRight,
     /// A verb on a repository.
     Verb(Verb, RepoName),
+    /// To push into the first repository what the second one has.
+    Mount { into: RepoName, from: RepoName },
     /// To administer the registry.
     Administration,
     /// To administer the registry, or to be the account in question, by its password.
@@ -96,6 +98,9 @@ impl Need {
                 caller.may(*verb, repository)
             }
             // Not with a token, whatever that is for: with credentials themselves.
+            Self::Mount { into, from } => {
+                caller.may(Verb::Push, Some(into)) && caller.may(Verb::Pull, Some(from))
+            }
             Self::Administration if caller.lacks_only_token(Verb::Manage, None) => {
                 return Met::WithAnotherToken;
             }
@@ -112,6 +117,9 @@ impl Need {
                 Some(format!("repository:{repository}:pull,push"))
             }
             Self::Verb(verb, repository) => Some(format!("repository:{repository}:{verb}")),
+            Self::Mount { into, from } => {
+                Some(format!("repository:{into}:pull,push repository:{from}:pull"))
+            }
             Self::AnyRight => Some("registry:catalog:*".to_owned()),
             Self::Nothing | Self::Credentials | Self::Administration | Self::Own(_) => None,
         }
@@ -130,6 +138,7 @@ impl fmt::Display for Need {
             Self::Credentials => f.write_str("credentials"),
             Self::AnyRight => f.write_str("any right"),
             Self::Verb(verb, repository) => write!(f, "{verb} in {repository}"),
+            Self::Mount { into, from } => write!(f, "push in {into}, and pull in {from}"),
             Self::Administration => f.write_str("manage on **"),
             Self::Own(account) => write!(f, "manage on **, or the password of {account}"),
         }

@@ -8,7 +8,6 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
 use http::{HeaderName, StatusCode, header};
-use proto::access::Verb;
 use proto::limits::UPLOAD_CHUNK_BYTES_MIN;
 use proto::{Algorithm, Command, Digest, Mutant, ObjectKey, RepoName};
 use raft::View;
@@ -16,6 +15,7 @@ use raft::View;
 pub(super) use self::finish::finish;
 use self::standing::{chunk, durable, interrupted};
 use super::CONTENT_DIGEST;
+use crate::access;
 use crate::client::Client;
 use crate::error::Error;
 use crate::extract::Query;
@@ -41,7 +41,7 @@ pub(super) async fn begin(
     let mut algorithm = Algorithm::Sha256;
     if let Some(digest) = query.first("mount") {
         let digest: Digest = digest.parse()?;
-        if mount(registry, &repository, query.first("from"), &digest).await? {
+        if mount(registry, parts, &repository, query.first("from"), &digest).await? {
             return Ok(created(&repository, &digest));
         }
         algorithm = digest.algorithm();
@@ -131,6 +131,7 @@ async fn known(registry: &Registry, session: &Session) -> Result<(), Error> {
 /// reasons against it look alike, so that nobody learns what others have.
 async fn mount(
     registry: &Registry,
+    parts: &Parts,
     repository: &RepoName,
     from: Option<&str>,
     digest: &Digest,
@@ -138,7 +139,7 @@ async fn mount(
     let from = match from {
         Some(from) => {
             let from = from.parse().ok();
-            from.filter(|from| registry.caller.may(Verb::Pull, Some(from)))
+            from.filter(|from| registry.caller.may_see(from))
         }
         None => registry.source(digest).await?,
     };
@@ -150,6 +151,7 @@ async fn mount(
     let Some(blob) = registry.content(find).await? else {
         return Ok(false);
     };
+    access::check_mount(registry, parts, repository, &from)?;
     // Bytes that are gone come back only when the client sends them again.
     if registry.extent(blob.object).await? < blob.size {
         return Ok(false);

@@ -14,7 +14,7 @@ const PASSWORD: &str = "ROADSTEAD_PASSWORD";
 pub(crate) struct LoginArgs {
     /// The account that gives the command; its password, or an access key, is in the environment
     /// variable ROADSTEAD_PASSWORD, or is asked for.
-    #[arg(long, value_name = "NAME", env = "ROADSTEAD_USER")]
+    #[arg(long, value_name = "NAME", env = "ROADSTEAD_USER", global = true)]
     user: Option<String>,
 }
 

@@ -14,10 +14,10 @@ use crate::tls::Trust;
 #[derive(Debug, Args)]
 pub(super) struct NodeArgs {
     /// Any node's API.
-    #[arg(long, value_name = "URL", default_value = "http://localhost:5000")]
+    #[arg(long, value_name = "URL", default_value = "http://localhost:5000", global = true)]
     pub(super) server: Server,
     /// The CA to trust beside those of the system, in PEM.
-    #[arg(long, value_name = "FILE", env = "ROADSTEAD_CA")]
+    #[arg(long, value_name = "FILE", env = "ROADSTEAD_CA", global = true)]
     ca: Option<PathBuf>,
 }
 

@@ -111,6 +111,14 @@ async fn a_mount_takes_only_from_what_may_be_pulled() {
     assert_eq!(mount("&from=secret/app").await, StatusCode::ACCEPTED);
     assert_eq!(mount("").await, StatusCode::CREATED, "from what may be pulled");
     assert_eq!(mount("&from=team/app").await, StatusCode::CREATED);
+    let path = format!("/v2/mine/other/blobs/uploads/?mount={layer}&from=team/app");
+    let token = world.token(&alice, "repository:mine/other:pull,push").await;
+    let refused = world.ask(&token, "POST", &path, Value::Null).await;
+    let challenge = refused.fails(401, "UNAUTHORIZED").header("www-authenticate");
+    let both = "repository:mine/other:pull,push repository:team/app:pull";
+    assert!(challenge.ends_with(&format!(",scope=\"{both}\",error=\"insufficient_scope\"")));
+    let token = world.token(&alice, &both.replace(' ', "%20")).await;
+    world.ask(&token, "POST", &path, Value::Null).await.is(StatusCode::CREATED);
 }
 
 #[tokio::test]
