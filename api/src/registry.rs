@@ -46,7 +46,7 @@ pub struct Registry {
     /// The time, for the expiry of upload sessions.
     pub(crate) clock: Clock,
     /// What the operator set.
-    pub(crate) options: Options,
+    pub(crate) options: Arc<Options>,
     /// What is counted of each request.
     pub(crate) metrics: RequestMetrics,
     /// What tells who asks; `None` when everybody may do everything.
@@ -135,7 +135,7 @@ impl Registry {
             cluster,
             blobs,
             clock,
-            options,
+            options: Arc::new(options),
             metrics,
             access,
             caller: Arc::new(Caller::UNLIMITED),

@@ -4,8 +4,9 @@
 //! `lock` is locked for as long as a process uses the folder. A folder that holds anything else and
 //! no such marker is somebody else's.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -41,7 +42,8 @@ pub struct DataFolder {
 }
 
 impl DataFolder {
-    /// Opens the folder at `path` for this process alone, and makes it if there is none.
+    /// Opens the folder at `path` for this process alone, and makes it if there is none: for its
+    /// owner alone, since the catalog in it has the keys that sign tokens.
     ///
     /// # Durability
     /// The marker is durable when this returns.
@@ -50,7 +52,8 @@ impl DataFolder {
     /// See [`FolderError`].
     pub fn open(path: &Path) -> Result<Self, FolderError> {
         let unusable = |reason| FolderError::Unusable { path: path.to_owned(), reason };
-        fs::create_dir_all(path).map_err(unusable)?;
+        let mut folder = DirBuilder::new();
+        folder.recursive(true).mode(0o700).create(path).map_err(unusable)?;
         match fs::read_to_string(path.join(MARKER)) {
             Ok(marker) => check(path, &marker)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -182,6 +185,8 @@ pub enum FolderError {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn refusal(path: &Path) -> String {
@@ -194,6 +199,8 @@ mod tests {
         let path = parent.path().join("a/b");
         drop(DataFolder::open(&path).unwrap());
         assert!(DataFolder::is_in_use_at(&path));
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "for its owner alone");
         drop(DataFolder::open(&path).unwrap());
     }
 

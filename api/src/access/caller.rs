@@ -1,9 +1,8 @@
 //! Callers: who asks, with everything that limits them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use proto::access::{AccountName, Grantee, GroupName, KeyScope, Verb};
+use proto::access::{AccountName, Grantee, GroupName, KeyScope, RepoPattern, Verb, Verbs};
 use proto::{Actor, RepoName};
 
 use super::{Login, Policy, Resource, Snapshot};
@@ -58,36 +57,36 @@ enum Rights {
 
 /// What is granted to an identity, less what limits it.
 #[derive(Clone, Debug)]
-pub(crate) struct Granted {
-    /// Who it is.
-    pub(crate) identity: Identity,
-    /// What is granted to all.
-    pub(crate) policy: Arc<Policy>,
+struct Granted {
+    identity: Identity,
+    /// What is granted to it, and where.
+    grants: Vec<(RepoPattern, Verbs)>,
     /// What the access key is good for that was used.
-    pub(crate) key: KeyScope,
+    key: KeyScope,
     /// What the token is good for that was used; `None` when none was.
-    pub(crate) token: Option<Vec<Resource>>,
+    token: Option<Vec<Resource>>,
     /// Whether they gave their password with this request.
-    pub(crate) by_password: bool,
+    by_password: bool,
 }
 
 impl Caller {
     /// Whoever asks a registry in which everybody may do everything.
     pub(crate) const UNLIMITED: Self = Self(Rights::All);
 
-    pub(crate) const fn new(granted: Granted) -> Self {
-        Self(Rights::Granted(granted))
+    /// Whoever has logged in with this very request.
+    pub(crate) fn with_login(login: Login, snapshot: &Snapshot, by_password: bool) -> Self {
+        Self::new(login, &snapshot.policy, None, by_password)
     }
 
-    /// Whoever has just logged in.
-    pub(crate) fn of(login: &Login, snapshot: &Snapshot) -> Self {
-        Self::new(Granted {
-            identity: login.identity.clone(),
-            policy: Arc::clone(&snapshot.policy),
-            key: login.key.clone(),
-            token: None,
-            by_password: false,
-        })
+    /// Whoever has logged in before, and shows a token for `resources`.
+    pub(super) fn with_token(login: Login, policy: &Policy, resources: Vec<Resource>) -> Self {
+        Self::new(login, policy, Some(resources), false)
+    }
+
+    fn new(login: Login, policy: &Policy, token: Option<Vec<Resource>>, by_password: bool) -> Self {
+        let Login { identity, key, .. } = login;
+        let grants = policy.of(&identity);
+        Self(Rights::Granted(Granted { identity, grants, key, token, by_password }))
     }
 
     /// Whether they may do `verb` in `repository`; in none, what concerns the whole registry.
@@ -143,10 +142,10 @@ impl Caller {
     }
 
     /// Whether anything at all is granted to them.
-    pub(crate) fn has_any_right(&self) -> bool {
+    pub(crate) const fn has_any_right(&self) -> bool {
         match &self.0 {
             Rights::All => true,
-            Rights::Granted(granted) => granted.policy.grants_anything(&granted.identity),
+            Rights::Granted(granted) => !granted.grants.is_empty(),
         }
     }
 
@@ -172,7 +171,11 @@ impl Caller {
 
 impl Granted {
     fn is_granted(&self, verb: Verb, repository: Option<&RepoName>) -> bool {
-        self.policy.explain(&self.identity, verb, repository).is_some()
+        let is_meant = |pattern: &RepoPattern| match repository {
+            Some(repository) => pattern.matches(repository),
+            None => pattern.is_everything(),
+        };
+        self.grants.iter().any(|(pattern, verbs)| verbs.has(verb) && is_meant(pattern))
             && self.key.permits(verb, repository)
     }
 

@@ -10,8 +10,8 @@ use proto::Timestamp;
 use proto::access::{AccountKind, AccountName, KeyId, KeyScope};
 use raft::View;
 
-use super::caller::Granted;
-use super::{Access, AccessKeySecret, Caller, Credentials, Identity};
+use super::known::Found;
+use super::{Access, AccessKeySecret, Caller, Credentials, Identity, Snapshot};
 use crate::client::Client;
 use crate::client_certificate::ClientCertificate;
 use crate::error::Error;
@@ -99,33 +99,52 @@ pub(super) async fn identify(
     access: &Access,
     parts: &Parts,
     credentials: Credentials,
-) -> Result<Caller, Error> {
+) -> Result<Arc<Caller>, Error> {
     let view = registry.cluster.local()?;
-    let now = registry.clock.now();
     let snapshot = access.snapshot(&view)?;
-    let (login, token, is_basic) = match credentials {
-        Credentials::None => (by_certificate(access, &view, parts)?, None, false),
+    let (login, by_password) = match credentials {
+        Credentials::None => (by_certificate(access, &view, parts)?, false),
         Credentials::Basic { name, password } => {
             let client = Client::of(&parts.extensions);
-            (log_in(registry, access, client, &name, &password).await?, None, true)
+            let login = log_in(registry, access, client, &name, &password).await?;
+            let by_password = !matches!(login.standing, Standing::Key(_));
+            (login, by_password)
         }
         Credentials::Bearer(token) => {
-            let claims = access.tokens.verify(&snapshot.token_keys, &token, now);
-            let claims = claims.ok_or(Error::LoginFailed)?;
-            let standing = claims.standing.parse().map_err(|()| Error::LoginFailed)?;
-            let login = Login::of(access, &view, &claims.sub, standing, now)?;
-            (login.ok_or(Error::LoginFailed)?, Some(claims.access.clone()), false)
+            return by_token(access, &view, &snapshot, &token, registry.clock.now());
         }
         Credentials::Unreadable => return Err(Error::LoginFailed),
     };
-    let by_password = is_basic && !matches!(login.standing, Standing::Key(_));
-    Ok(Caller::new(Granted {
-        identity: login.identity,
-        policy: Arc::clone(&snapshot.policy),
-        key: login.key,
-        token,
-        by_password,
-    }))
+    Ok(Arc::new(Caller::with_login(login, &snapshot, by_password)))
+}
+
+fn by_token(
+    access: &Access,
+    view: &View,
+    snapshot: &Snapshot,
+    token: &str,
+    now: Timestamp,
+) -> Result<Arc<Caller>, Error> {
+    if let Some(caller) = access.known.find(token, snapshot.version, now) {
+        return Ok(caller);
+    }
+    let claims = access.tokens.verify(&snapshot.token_keys, token, now);
+    let claims = claims.ok_or(Error::LoginFailed)?;
+    let standing = claims.standing.parse().map_err(|()| Error::LoginFailed)?;
+    let mut until = claims.end();
+    if let Standing::Key(id) = standing {
+        let ends = view.access_key(id)?.and_then(|key| key.expires);
+        until = ends.map_or(until, |ends| ends.min(until));
+    }
+    // A line of a file can change without a change of access.
+    let is_kept = !matches!(standing, Standing::Htpasswd(_));
+    let login = Login::of(access, view, &claims.sub, standing, now)?.ok_or(Error::LoginFailed)?;
+    let caller = Arc::new(Caller::with_token(login, &snapshot.policy, claims.access));
+    if is_kept {
+        let (caller, version) = (Arc::clone(&caller), snapshot.version);
+        access.known.keep(token, Found { caller, version, until });
+    }
+    Ok(caller)
 }
 
 /// Logs in with a name and a password, or an access key in its place.

@@ -18,6 +18,7 @@ mod caller;
 mod challenge;
 mod credentials;
 mod htpasswd;
+mod known;
 mod login;
 mod need;
 mod password;
@@ -38,6 +39,7 @@ use self::attempts::Attempts;
 pub(crate) use self::caller::{Caller, Identity};
 pub(crate) use self::credentials::Credentials;
 pub use self::htpasswd::{Htpasswd, HtpasswdError};
+use self::known::Known;
 pub(crate) use self::login::{Login, by_certificate, log_in};
 pub(crate) use self::need::Need;
 pub(crate) use self::password::{NewPassword, Passwords};
@@ -78,6 +80,7 @@ pub(crate) struct Access {
     pub(crate) options: AccessOptions,
     pub(crate) passwords: Passwords,
     pub(crate) tokens: Tokens,
+    known: Known,
     attempts: Attempts,
     snapshot: Mutex<Option<Arc<Snapshot>>>,
 }
@@ -86,7 +89,7 @@ pub(crate) struct Access {
 pub(crate) struct Snapshot {
     version: u64,
     /// What is granted.
-    pub(crate) policy: Arc<Policy>,
+    pub(crate) policy: Policy,
     /// The keys whose tokens count.
     pub(crate) token_keys: Vec<TokenKey>,
 }
@@ -96,7 +99,8 @@ impl Access {
         let tokens = Tokens::new(cluster, &options.service);
         let passwords = Passwords::new()?;
         let attempts = Attempts::new();
-        Ok(Self { options, passwords, tokens, attempts, snapshot: Mutex::default() })
+        let (known, snapshot) = (Known::new(), Mutex::default());
+        Ok(Self { options, passwords, tokens, known, attempts, snapshot })
     }
 
     /// What `view` has: read again only when anything about access has changed.
@@ -108,7 +112,7 @@ impl Access {
         {
             return Ok(Arc::clone(snapshot));
         }
-        let policy = Arc::new(Policy::read(view)?);
+        let policy = Policy::read(view)?;
         let snapshot = Arc::new(Snapshot { version, policy, token_keys: view.token_keys()? });
         *kept = Some(Arc::clone(&snapshot));
         Ok(snapshot)
@@ -151,12 +155,12 @@ pub(crate) async fn admit(
         }
     }
     let mut registry = registry.clone();
-    registry.caller = Arc::new(caller);
+    registry.caller = caller;
     Ok(registry)
 }
 
-/// Checks that whoever may pull from `from` has a token that says so, too: they can get one for both
-/// repositories, as they are told.
+/// Checks that whoever may pull from `from` has a token that says so, too: they can get one for
+/// both repositories, as they are told.
 ///
 /// # Errors
 /// [`Error::Unauthorized`] when their token is not for both.

@@ -24,10 +24,10 @@ struct Granted {
 impl Policy {
     /// Reads the grants of `view`.
     pub(crate) fn read(view: &View) -> Result<Self, ReadError> {
-        Ok(Self::of(&view.roles()?, view.grants()?))
+        Ok(Self::new(&view.roles()?, view.grants()?))
     }
 
-    fn of(roles: &[Role], grants: Vec<Grant>) -> Self {
+    fn new(roles: &[Role], grants: Vec<Grant>) -> Self {
         let verbs: BTreeMap<&RoleName, Verbs> =
             roles.iter().map(|role| (&role.name, role.verbs)).collect();
         let mut granted = BTreeMap::<Grantee, Vec<Granted>>::new();
@@ -60,9 +60,10 @@ impl Policy {
         })
     }
 
-    /// Whether anything is granted to `identity`.
-    pub(crate) fn grants_anything(&self, identity: &Identity) -> bool {
-        identity.grantees().any(|grantee| self.granted.contains_key(&grantee))
+    /// All that is granted to `identity`: verbs, and where.
+    pub(crate) fn of(&self, identity: &Identity) -> Vec<(RepoPattern, Verbs)> {
+        let grants = identity.grantees().filter_map(|grantee| self.granted.get(&grantee)).flatten();
+        grants.map(|granted| (granted.pattern.clone(), granted.verbs)).collect()
     }
 }
 
@@ -79,7 +80,7 @@ mod tests {
             role: role.parse().unwrap(),
         });
         let roles: Vec<Role> = Role::built_in().collect();
-        Policy::of(&roles, grants.collect())
+        Policy::new(&roles, grants.collect())
     }
 
     fn account(name: &str, groups: &[&str]) -> Identity {
@@ -119,7 +120,12 @@ mod tests {
         let root = account("root", &[]);
         assert!(policy.explain(&root, Verb::Manage, None).is_some());
         assert!(policy.explain(&alice, Verb::Manage, None).is_none());
-        assert!(policy.grants_anything(&nobody) && policy.grants_anything(&bob));
+        let patterns = |identity| {
+            let all = policy.of(identity).into_iter();
+            all.map(|(pattern, _)| pattern.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(patterns(&nobody), ["public/**"]);
+        assert_eq!(patterns(&alice), ["team/**", "web", "base/*", "public/**"]);
     }
 
     #[test]

@@ -31,6 +31,9 @@ impl RepoPattern {
 
     /// Whether it matches `repository`.
     pub fn matches(&self, repository: &RepoName) -> bool {
+        if self.is_everything() {
+            return true;
+        }
         let pattern: Vec<&str> = self.0.split('/').collect();
         let name: Vec<&str> = repository.as_str().split('/').collect();
         is_match(

@@ -3,16 +3,12 @@
 
 mod ring;
 
-use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use lru::LruCache;
 use proto::access::TokenKey;
 use proto::{ClusterId, Timestamp};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::{Login, Resource};
 use crate::error::Error;
@@ -25,9 +21,6 @@ const SKEW: u64 = 60;
 /// Longest token that is looked at, in bytes: several times one for [`super::scope::RESOURCES_MAX`]
 /// repositories with the longest of names.
 const BYTES_MAX: usize = 48 * 1024;
-/// Tokens that were found right and need no second check of their signature.
-const KEPT: usize = 4096;
-
 /// What a token says (RFC 7519, section 4.1).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Claims {
@@ -46,26 +39,16 @@ pub(crate) struct Claims {
     pub(crate) standing: String,
 }
 
-/// What a token says, and the number of the key that has signed it.
-type Signed = (u64, Arc<Claims>);
-
 /// Makes tokens, and checks them.
 pub(crate) struct Tokens {
     issuer: String,
     service: String,
-    /// Tokens whose signature was right, by their hash.
-    right: Mutex<LruCache<[u8; 32], Signed>>,
 }
 
 impl Tokens {
     pub(crate) fn new(cluster: ClusterId, service: &str) -> Self {
         ring::install();
-        let kept = NonZeroUsize::new(KEPT).unwrap_or(NonZeroUsize::MIN);
-        Self {
-            issuer: format!("roadstead:{cluster}"),
-            service: service.to_owned(),
-            right: Mutex::new(LruCache::new(kept)),
-        }
+        Self { issuer: format!("roadstead:{cluster}"), service: service.to_owned() }
     }
 
     /// A token for `login`, good for `access`, signed with `key`.
@@ -97,31 +80,10 @@ impl Tokens {
     /// What `token` says, when one of `keys` has signed it and it counts at `now`. Its header only
     /// chooses among `keys`: keys and addresses of keys in it are passed over (RFC 8725, section
     /// 3.10), and there is one algorithm (section 3.1).
-    pub(crate) fn verify(
-        &self,
-        keys: &[TokenKey],
-        token: &str,
-        now: Timestamp,
-    ) -> Option<Arc<Claims>> {
+    pub(crate) fn verify(&self, keys: &[TokenKey], token: &str, now: Timestamp) -> Option<Claims> {
         if token.len() > BYTES_MAX {
             return None;
         }
-        let hash = Sha256::digest(token.as_bytes()).into();
-        let known = self.right.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
-        let (id, claims) = match known {
-            Some(known) => known,
-            None => {
-                let read = self.read(keys, token)?;
-                self.right.lock().unwrap_or_else(PoisonError::into_inner).put(hash, read.clone());
-                read
-            }
-        };
-        let now = now.as_millis() / 1000;
-        let is_current = claims.exp > now && claims.nbf.max(claims.iat) <= now + SKEW;
-        (is_current && keys.iter().any(|key| key.id == id)).then_some(claims)
-    }
-
-    fn read(&self, keys: &[TokenKey], token: &str) -> Option<Signed> {
         let named = jsonwebtoken::decode_header(token).ok()?.kid?;
         let key = keys.iter().find(|key| key.id.to_string() == named)?;
         let mut validation = Validation::new(Algorithm::EdDSA);
@@ -132,7 +94,16 @@ impl Tokens {
         (validation.validate_exp, validation.validate_nbf) = (false, false);
         let public = DecodingKey::from_ed_der(&ring::public(&key.seed)?);
         let claims = jsonwebtoken::decode::<Claims>(token, &public, &validation).ok()?.claims;
-        Some((key.id, Arc::new(claims)))
+        let now = now.as_millis() / 1000;
+        let is_current = claims.exp > now && claims.nbf.max(claims.iat) <= now + SKEW;
+        is_current.then_some(claims)
+    }
+}
+
+impl Claims {
+    /// When the token ends.
+    pub(crate) const fn end(&self) -> Timestamp {
+        Timestamp::from_millis(self.exp.saturating_mul(1000))
     }
 }
 

@@ -76,7 +76,7 @@ async fn give<'a>(
 ) -> Result<Response, Error> {
     let now = registry.clock.now();
     let snapshot = access.snapshot(&registry.cluster.local()?)?;
-    let caller = Caller::of(&login, &snapshot);
+    let caller = Caller::with_login(login.clone(), &snapshot, false);
     let resources: Vec<Resource> = Resource::all(scopes)
         .into_iter()
         .filter_map(|asked| asked.permitted(|verb, name| caller.may(verb, Some(name))))
