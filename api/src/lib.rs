@@ -30,7 +30,10 @@ mod sweep;
 mod transfers;
 mod warning;
 
-pub use access::{AccessMode, AccessOptions, AppointError, Appointed, Htpasswd, HtpasswdError};
+pub use access::{
+    AccessMode, AccessOptions, AppointError, Appointed, Htpasswd, HtpasswdError, Issuer,
+    IssuerError,
+};
 pub use client::Client;
 pub use client_certificate::{CertificateName, ClientCertificate, NameKind};
 pub use quota::{Quota, Share};

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 use std::{fs, io};
 
 use api::{
-    AccessMode, AccessOptions, AppointError, Appointed, Htpasswd, HtpasswdError, NameKind, Registry,
+    AccessMode, AccessOptions, AppointError, Appointed, Htpasswd, HtpasswdError, Issuer,
+    IssuerError, NameKind, Registry,
 };
 use raft::{Cluster, Role};
 use tokio::sync::oneshot;
@@ -33,6 +34,17 @@ pub enum AccessError {
         /// What the system said.
         reason: io::Error,
     },
+    /// An issuer is no use without its keys, nor keys without their issuer.
+    #[error("access.issuer and access.issuer_keys belong together: set both, or neither")]
+    Issuer,
+    /// The keys of an issuer cannot be used.
+    #[error("{}: {error}", path.display())]
+    IssuerKeys {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: IssuerError,
+    },
     /// A line of the file of users cannot be used.
     #[error("{}, {error}", path.display())]
     Htpasswd {
@@ -56,6 +68,12 @@ pub(crate) fn open(config: &config::Access) -> Result<AccessMode, AccessError> {
                 config::CertificateName::Dns => NameKind::Dns,
                 config::CertificateName::Uri => NameKind::Uri,
             },
+            token_url: config.token_url.clone(),
+            issuer: match (&config.issuer, &config.issuer_keys) {
+                (Some(name), Some(path)) => Some(issuer(name, path)?),
+                (None, None) => None,
+                _ => return Err(AccessError::Issuer),
+            },
             htpasswd: config.htpasswd.as_deref().map(users).transpose()?,
         }),
     })
@@ -72,6 +90,14 @@ fn users(path: &Path) -> Result<Htpasswd, AccessError> {
     text.parse().map_err(|error| AccessError::Htpasswd { path: path.to_owned(), error })
 }
 
+fn issuer(name: &str, path: &Path) -> Result<Issuer, AccessError> {
+    let keys = read("access.issuer_keys", path)?;
+    Issuer::new(name, &keys).map_err(|error| {
+        let path = path.to_owned();
+        AccessError::IssuerKeys { path, error }
+    })
+}
+
 fn read(key: &'static str, path: &Path) -> Result<String, AccessError> {
     fs::read_to_string(path).map_err(|reason| {
         let path = path.to_owned();
@@ -81,21 +107,35 @@ fn read(key: &'static str, path: &Path) -> Result<String, AccessError> {
 
 /// Reads the file of users again whenever it has changed. When it cannot be used, who was in it
 /// stays.
-pub(crate) async fn watch(path: PathBuf, current: Htpasswd) {
+pub(crate) async fn watch_users(path: PathBuf, current: Htpasswd) {
+    watch(path, users, |users| current.replace(&users)).await;
+}
+
+/// Reads the keys of the issuer `name` again whenever their file has changed. When they cannot be
+/// used, those before stay.
+pub(crate) async fn watch_keys(name: String, path: PathBuf, current: Issuer) {
+    watch(path, move |path| issuer(&name, path), |keys| current.replace(&keys)).await;
+}
+
+async fn watch<T: Send + 'static>(
+    path: PathBuf,
+    read: impl Fn(&Path) -> Result<T, AccessError> + Clone + Send + 'static,
+    take: impl Fn(T),
+) {
     let mut seen = None;
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     loop {
         ticks.tick().await;
-        let path = path.clone();
+        let (path, read) = (path.clone(), read.clone());
         let look = move || {
             let changed = changed(&path);
-            (changed != seen).then(|| (changed, users(&path)))
+            (changed != seen).then(|| (changed, read(&path)))
         };
-        let Ok(Some((changed, users))) = spawn_blocking(look).await else { continue };
+        let Ok(Some((changed, found))) = spawn_blocking(look).await else { continue };
         seen = changed;
-        match users {
-            Ok(users) => current.replace(&users),
-            Err(error) => tracing::warn!(%error, "who was in the file of users stays"),
+        match found {
+            Ok(found) => take(found),
+            Err(error) => tracing::warn!(%error, "what was read before stays"),
         }
     }
 }

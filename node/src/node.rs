@@ -234,7 +234,12 @@ fn accompany(
     let mut tasks = JoinSet::new();
     let AccessMode::Closed(options) = mode else { return Ok((tasks, None)) };
     if let (Some(path), Some(users)) = (&config.access.htpasswd, &options.htpasswd) {
-        tasks.spawn(access::watch(path.clone(), users.clone()));
+        tasks.spawn(access::watch_users(path.clone(), users.clone()));
+    }
+    if let (Some(name), Some(path), Some(issuer)) =
+        (&config.access.issuer, &config.access.issuer_keys, &options.issuer)
+    {
+        tasks.spawn(access::watch_keys(name.clone(), path.clone(), issuer.clone()));
     }
     let password = config.access.administrator_password.as_deref();
     let password = password.map(access::password).transpose()?;

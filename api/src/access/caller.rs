@@ -83,6 +83,17 @@ impl Caller {
         Self::new(login, policy, Some(resources), false)
     }
 
+    /// Whoever shows a token of an issuer outside of the cluster, which gives them `resources`.
+    pub(super) fn with_foreign_token(name: AccountName, resources: Vec<Resource>) -> Self {
+        Self(Rights::Granted(Granted {
+            identity: Identity::Account { name, groups: BTreeSet::new() },
+            grants: resources.iter().filter_map(Resource::gives).collect(),
+            key: KeyScope::UNLIMITED,
+            token: Some(resources),
+            by_password: false,
+        }))
+    }
+
     fn new(login: Login, policy: &Policy, token: Option<Vec<Resource>>, by_password: bool) -> Self {
         let Login { identity, key, .. } = login;
         let grants = policy.of(&identity);

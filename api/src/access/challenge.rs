@@ -21,9 +21,10 @@ pub(super) fn unauthorized(
     if !need.takes_tokens() {
         return Error::Unauthorized { challenge: "Basic realm=\"Roadstead\"".to_owned() };
     }
-    let realm = match &access.options.url {
-        Some(url) => format!("{url}{TOKEN_PATH}"),
-        None => format!("{}{TOKEN_PATH}", called(parts)),
+    let realm = match (&access.options.token_url, &access.options.url) {
+        (Some(url), _) => url.clone(),
+        (None, Some(url)) => format!("{url}{TOKEN_PATH}"),
+        (None, None) => format!("{}{TOKEN_PATH}", called(parts)),
     };
     let mut challenge = format!("Bearer realm=\"{realm}\",service=\"{}\"", access.options.service);
     if let Some(scope) = need.scope() {

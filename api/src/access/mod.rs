@@ -18,6 +18,7 @@ mod caller;
 mod challenge;
 mod credentials;
 mod htpasswd;
+mod issuer;
 mod known;
 mod login;
 mod need;
@@ -39,6 +40,7 @@ use self::attempts::Attempts;
 pub(crate) use self::caller::{Caller, Identity};
 pub(crate) use self::credentials::Credentials;
 pub use self::htpasswd::{Htpasswd, HtpasswdError};
+pub use self::issuer::{Issuer, IssuerError};
 use self::known::Known;
 pub(crate) use self::login::{Login, by_certificate, log_in};
 pub(crate) use self::need::Need;
@@ -69,6 +71,10 @@ pub struct AccessOptions {
     pub service: String,
     /// The URL by which clients reach the registry; `None`: what they call it themselves.
     pub url: Option<String>,
+    /// Where clients get tokens, when not from the registry itself.
+    pub token_url: Option<String>,
+    /// An issuer outside of the cluster whose tokens count.
+    pub issuer: Option<Issuer>,
     /// Which name in a client's certificate is that of its account.
     pub certificate_name: NameKind,
     /// Users beside those of the catalog.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use proto::RepoName;
-use proto::access::Verb;
+use proto::access::{RepoPattern, Verb, Verbs};
 use serde::{Deserialize, Serialize};
 
 /// Actions on something, as tokens name them: `{"type": "repository", "name": "team/app",
@@ -65,6 +65,17 @@ impl Resource {
         (!actions.is_empty()).then_some(Self { actions, ..self })
     }
 
+    /// What it gives in a token of an issuer outside of the cluster: verbs, and where. The catalog
+    /// gives to see every repository; to pull from one, it must be there itself.
+    pub(crate) fn gives(&self) -> Option<(RepoPattern, Verbs)> {
+        if self.is_catalog() {
+            return Some((RepoPattern::everything(), Verbs::of(&[Verb::Pull])));
+        }
+        let repository: RepoName = self.name.parse().ok()?;
+        let verbs = Verb::ALL.into_iter().filter(|verb| self.covers(*verb, Some(&repository)));
+        Some((RepoPattern::from(&repository), verbs.collect()))
+    }
+
     /// Whether it is the list of all repositories.
     pub(crate) fn is_catalog(&self) -> bool {
         self.kind == "registry" && self.name == "catalog"
@@ -82,7 +93,7 @@ impl Resource {
         };
         self.kind == "repository"
             && self.name == repository.as_str()
-            && self.actions.contains(action)
+            && (self.actions.contains(action) || self.actions.contains("*"))
     }
 }
 

@@ -13,6 +13,12 @@ pub struct Access {
     pub service: String,
     /// The URL by which clients reach the registry; `None`: what they call it themselves.
     pub url: Option<Endpoint>,
+    /// Where clients get tokens, when not from the registry itself.
+    pub token_url: Option<String>,
+    /// How an issuer outside of the cluster calls itself whose tokens count.
+    pub issuer: Option<String>,
+    /// The file with its public keys.
+    pub issuer_keys: Option<PathBuf>,
     /// Which name in a client's certificate is that of its account.
     pub certificate_name: CertificateName,
     /// A file of users beside those of the cluster.
@@ -30,6 +36,9 @@ impl Access {
             kind: source.take("access.mode", || AccessKind::Closed)?,
             service: source.take("access.service", || "roadstead".to_owned())?,
             url: source.take_optional("access.url")?,
+            token_url: source.take_optional("access.token_url")?,
+            issuer: source.take_optional("access.issuer")?,
+            issuer_keys: source.take_optional("access.issuer_keys")?,
             certificate_name: source.take("access.certificate_name", || CertificateName::Common)?,
             htpasswd: source.take_optional("access.htpasswd")?,
             administrator_password: source.take_optional("access.administrator_password_file")?,

@@ -79,6 +79,13 @@ fn is_match<P, T>(
     pattern[at..].iter().all(is_wild)
 }
 
+/// The pattern that matches this repository alone.
+impl From<&RepoName> for RepoPattern {
+    fn from(name: &RepoName) -> Self {
+        Self(name.as_str().into())
+    }
+}
+
 impl FromStr for RepoPattern {
     type Err = RepoPatternError;
 

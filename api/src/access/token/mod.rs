@@ -1,7 +1,7 @@
 //! Tokens: what a client gets for its credentials, good for some repositories and a few minutes
 //! (distribution's "Token Authentication Specification"; RFC 7519, RFC 8725).
 
-mod ring;
+pub(super) mod ring;
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::registry::random;
 /// How long a token counts: docker takes no less than a minute, and asks again when it must.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(5 * 60);
 /// How much the clocks of two nodes may differ, in seconds.
-const SKEW: u64 = 60;
+pub(super) const SKEW: u64 = 60;
 /// Longest token that is looked at, in bytes: several times one for [`super::scope::RESOURCES_MAX`]
 /// repositories with the longest of names.
-const BYTES_MAX: usize = 48 * 1024;
+pub(super) const BYTES_MAX: usize = 48 * 1024;
 /// What a token says (RFC 7519, section 4.1).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Claims {

@@ -1,13 +1,13 @@
 //! A closed registry: who logs in how, and who may do what.
 
+mod issuer;
 mod management;
 mod matrix;
 mod repositories;
 mod tokens;
 
 use api::{
-    AccessMode, AccessOptions, CertificateName, ClientCertificate, Htpasswd, NameKind, Options,
-    Scheme,
+    AccessMode, AccessOptions, CertificateName, ClientCertificate, NameKind, Options, Scheme,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -42,14 +42,17 @@ impl As {
 /// The password of everybody in these tests.
 pub(super) const PASSWORD: &str = "correct horse";
 
-/// A registry that `admin` administers, with the users of `htpasswd`.
-pub(super) async fn closed_with(htpasswd: Option<Htpasswd>) -> World {
-    let access = AccessOptions {
+/// A registry that `admin` administers, with what `set` sets.
+pub(super) async fn closed_as(set: impl FnOnce(&mut AccessOptions)) -> World {
+    let mut access = AccessOptions {
         service: "roadstead".to_owned(),
         url: None,
+        token_url: None,
+        issuer: None,
         certificate_name: NameKind::Common,
-        htpasswd,
+        htpasswd: None,
     };
+    set(&mut access);
     let options = Options { access: AccessMode::Closed(access), ..Options::default() };
     let world = World::start_with(options).await;
     let appointed = world.registry.appoint_administrator(Some(PASSWORD.to_owned()), true);
@@ -59,7 +62,7 @@ pub(super) async fn closed_with(htpasswd: Option<Htpasswd>) -> World {
 
 /// A registry that `admin` administers.
 pub(super) async fn closed() -> World {
-    closed_with(None).await
+    closed_as(|_| {}).await
 }
 
 impl Call {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{As, PASSWORD, closed, closed_with};
+use super::{As, PASSWORD, closed, closed_as};
 use crate::world::{Reply, World};
 
 async fn tags(world: &World, who: &As, repository: &str) -> Reply {
@@ -208,7 +208,7 @@ async fn a_key_does_what_its_scope_leaves_and_no_administration_of_its_own() {
 async fn users_of_a_file_log_in_until_the_file_changes() {
     let hash = bcrypt::hash(PASSWORD, 4).unwrap();
     let file: api::Htpasswd = format!("carol:{hash}\nadmin:{hash}").parse().unwrap();
-    let world = closed_with(Some(file.clone())).await;
+    let world = closed_as(|options| options.htpasswd = Some(file.clone())).await;
     world.grant("user:carol", "read-only", "**").await;
     let carol = As::basic("carol", PASSWORD);
     let token = world.token(&carol, "repository:a:pull").await;

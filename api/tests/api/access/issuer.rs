@@ -1,0 +1,159 @@
+//! Tokens of an issuer outside of the cluster.
+
+use api::{Issuer, IssuerError};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::StatusCode;
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use serde_json::{Value, json};
+
+use super::{As, closed_as};
+use crate::world::World;
+
+const NAME: &str = "https://tokens.example";
+/// The time at which these worlds begin, in seconds.
+const NOW: u64 = 1_700_000_000;
+
+/// A token server of a company.
+struct Company(EcdsaKeyPair);
+
+impl Company {
+    fn found() -> Self {
+        let random = SystemRandom::new();
+        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let key = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+        Self(EcdsaKeyPair::from_pkcs8(algorithm, key.as_ref(), &random).unwrap())
+    }
+
+    fn keys(&self) -> String {
+        let (x, y) = self.0.public_key().as_ref()[1..].split_at(32);
+        let [x, y] = [x, y].map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
+        let key = json!({ "kty": "EC", "crv": "P-256", "kid": "k1", "x": x, "y": y });
+        json!({ "keys": [key] }).to_string()
+    }
+
+    fn sign(&self, header: &Value, claims: &Value) -> As {
+        let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+        let message = format!("{}.{}", encode(header), encode(claims));
+        let signature = self.0.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
+        As::Bearer(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    }
+
+    fn token(&self, access: &Value) -> As {
+        self.sign(&header(), &claims(access))
+    }
+}
+
+fn header() -> Value {
+    json!({ "alg": "ES256", "kid": "k1" })
+}
+
+fn claims(access: &Value) -> Value {
+    json!({
+        "iss": NAME, "sub": "dave", "aud": "roadstead", "iat": NOW, "nbf": NOW, "exp": NOW + 60,
+        "access": access,
+    })
+}
+
+fn repository(name: &str, actions: &[&str]) -> Value {
+    json!({ "type": "repository", "name": name, "actions": actions })
+}
+
+async fn status(world: &World, who: &As, method: &str, path: &str) -> StatusCode {
+    world.ask(who, method, path, Value::Null).await.status
+}
+
+#[tokio::test]
+async fn a_token_of_a_known_issuer_gives_what_it_says_and_no_more() {
+    let company = Company::found();
+    let issuer = Issuer::new(NAME, &company.keys()).unwrap();
+    let url = "https://tokens.example/token".to_owned();
+    let world = closed_as(|options| {
+        options.issuer = Some(issuer.clone());
+        options.token_url = Some(url);
+    })
+    .await;
+    let reply = world.ask(&As::Nobody, "GET", "/v2/a/tags/list", Value::Null).await;
+    assert!(reply.header("www-authenticate").contains("realm=\"https://tokens.example/token\""));
+
+    // What is granted to the name here adds nothing.
+    world.grant("user:dave", "administrator", "**").await;
+    let token = company.token(&json!([repository("team/app", &["pull", "push"])]));
+    let begun = status(&world, &token, "POST", "/v2/team/app/blobs/uploads/").await;
+    assert_eq!(begun, StatusCode::ACCEPTED);
+    for (method, path) in [
+        ("DELETE", "/v2/team/app/manifests/1"),
+        ("GET", "/v2/team/web/tags/list"),
+        ("GET", "/v2/team/application/tags/list"),
+        ("GET", "/roadstead/v1/accounts"),
+    ] {
+        let refused = status(&world, &token, method, path).await;
+        assert!(matches!(refused.as_u16(), 401 | 403), "{method} {path}: {refused}");
+    }
+    let all = company.token(&json!([repository("team/app", &["*"])]));
+    let deleted = status(&world, &all, "DELETE", "/v2/team/app/manifests/1").await;
+    assert_eq!(deleted, StatusCode::NOT_FOUND);
+    let catalog = json!([{ "type": "registry", "name": "catalog", "actions": ["*"] }]);
+    let catalog = company.token(&catalog);
+    assert_eq!(status(&world, &catalog, "GET", "/v2/_catalog").await, StatusCode::OK);
+    let pull = status(&world, &catalog, "GET", "/v2/team/app/tags/list").await;
+    assert_eq!(pull, StatusCode::UNAUTHORIZED);
+    world.ask(&token, "GET", "/v2/", Value::Null).await.is(StatusCode::OK);
+
+    issuer.replace(&Issuer::new(NAME, &Company::found().keys()).unwrap());
+    let replaced = status(&world, &token, "GET", "/v2/team/app/tags/list").await;
+    assert_eq!(replaced, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_quite_the_issuers_does_not_count() {
+    let company = Company::found();
+    let issuer = Issuer::new(NAME, &company.keys()).unwrap();
+    let world = closed_as(|options| options.issuer = Some(issuer)).await;
+    let access = json!([repository("a", &["pull"])]);
+    let right = claims(&access);
+    let counts = async |token: &As| {
+        status(&world, token, "GET", "/v2/a/tags/list").await != StatusCode::UNAUTHORIZED
+    };
+    assert!(counts(&company.sign(&header(), &right)).await);
+    for (claim, value) in [
+        ("iss", json!("https://other.example")),
+        ("aud", json!("other")),
+        ("sub", json!("Not A Name")),
+        ("exp", json!(NOW)),
+        ("nbf", json!(NOW + 61)),
+        ("iat", json!(NOW + 61)),
+        ("iat", Value::Null),
+        ("exp", Value::Null),
+    ] {
+        let mut wrong = right.clone();
+        wrong[claim] = value;
+        assert!(!counts(&company.sign(&header(), &wrong)).await, "{claim}");
+    }
+    for header in [
+        json!({ "alg": "ES256" }),
+        json!({ "alg": "ES256", "kid": "k2" }),
+        json!({ "alg": "ES384", "kid": "k1" }),
+        json!({ "alg": "HS256", "kid": "k1" }),
+        json!({ "alg": "none", "kid": "k1" }),
+    ] {
+        assert!(!counts(&company.sign(&header, &right)).await, "{header}");
+    }
+    assert!(!counts(&Company::found().sign(&header(), &right)).await, "another's signature");
+}
+
+#[test]
+fn keys_that_cannot_be_used_are_named() {
+    let set = |key: Value| json!({ "keys": [key] }).to_string();
+    let secret = json!({ "kty": "oct", "kid": "shared", "k": "c2VjcmV0" });
+    let curve = json!({ "kty": "OKP", "crv": "Ed448", "kid": "x", "x": "AAAA" });
+    for (keys, expected) in [
+        (set(secret), IssuerError::Key("shared".to_owned())),
+        (set(curve), IssuerError::Key("x".to_owned())),
+        (json!({ "keys": [] }).to_string(), IssuerError::Empty),
+    ] {
+        assert_eq!(Issuer::new(NAME, &keys).unwrap_err(), expected);
+    }
+    assert!(matches!(Issuer::new(NAME, "{}"), Err(IssuerError::Json(_))));
+}
