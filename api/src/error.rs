@@ -282,6 +282,7 @@ const fn refused(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::NotFounded => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
         Refusal::NodeUnknown(_) => (StatusCode::NOT_FOUND, "UNKNOWN"),
         Refusal::LastVoter(_) => (StatusCode::CONFLICT, "DENIED"),
+        Refusal::TokenUnknown | Refusal::TokenExpired(_) => (StatusCode::FORBIDDEN, "DENIED"),
     }
 }
 

@@ -6,12 +6,14 @@
 //! Nothing here does I/O.
 
 mod actor;
+mod authority;
 mod command;
 mod convert;
 mod descriptor;
 mod digest;
 mod event;
 mod ids;
+mod join_token;
 pub mod limits;
 mod manifest;
 mod media_type;
@@ -25,15 +27,18 @@ mod refusal;
 mod repo_name;
 mod strict_json;
 mod tag;
+mod thumbprint;
 mod timestamp;
 
 pub use actor::{Actor, ActorError};
+pub use authority::Authority;
 pub use command::{Answer, Command, Outcome, Stamped};
 pub use convert::DecodeError;
 pub use descriptor::Descriptor;
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use event::Event;
 pub use ids::{ClusterId, IdError, NodeId, RequestId, UploadKey};
+pub use join_token::{JoinToken, JoinTokenError, TokenSecret};
 pub use manifest::{Link, Manifest, ManifestError};
 pub use media_type::{ManifestKind, MediaType, MediaTypeError};
 pub use mutant::Mutant;
@@ -44,4 +49,5 @@ pub use reference::{Reference, ReferenceError};
 pub use refusal::Refusal;
 pub use repo_name::{RepoName, RepoNameError};
 pub use tag::{Tag, TagError};
+pub use thumbprint::{Thumbprint, ThumbprintError};
 pub use timestamp::Timestamp;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use proto::PeerAddress;
+use proto::{JoinToken, PeerAddress};
 use toml::Value;
 
 /// The value of a key.
@@ -44,6 +44,7 @@ macro_rules! text_setting {
 
 text_setting!(SocketAddr, "an IP address and a port, such as \"127.0.0.1:5000\"");
 text_setting!(PeerAddress, "a host and a port, such as \"node-1.example:5001\"");
+text_setting!(JoinToken, "what `roadstead cluster token` prints");
 text_setting!(StorageKind, "\"disk\" or \"s3\"");
 text_setting!(Endpoint, "a URL without a path, such as \"https://s3.example\"");
 text_setting!(Encryption, "\"none\", \"AES256\" or \"aws:kms\"");

@@ -38,7 +38,7 @@ use tokio_util::task::TaskTracker;
 
 use self::conversation::converse;
 use crate::Listener;
-use crate::tls::Acceptor;
+use crate::tls::Handshake;
 
 /// Pause after a failed accept: out of file descriptors, trying again at once would only burn the
 /// processor.
@@ -84,7 +84,7 @@ impl Manner {
 pub(crate) async fn serve(
     mut listener: Box<dyn Listener>,
     router: Router,
-    tls: Option<Acceptor>,
+    tls: Option<Arc<dyn Handshake>>,
     manner: Manner,
     refused: Counter,
     stop: CancellationToken,

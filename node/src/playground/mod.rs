@@ -8,6 +8,7 @@ mod control;
 mod error;
 mod guide;
 mod herald;
+mod invitation;
 mod layout;
 mod process;
 mod readiness;

@@ -11,7 +11,7 @@
 //! A snapshot that arrives is written as a generation of its own and becomes current by one write
 //! of the pointer: a crash half way leaves the old state.
 
-use proto::{Digest, ObjectKey, RepoName, RequestId, Tag, Timestamp};
+use proto::{Digest, ObjectKey, RepoName, RequestId, Tag, Thumbprint, Timestamp};
 
 /// A generation of the catalog: all of its rows.
 pub(crate) type Generation = u32;
@@ -31,6 +31,10 @@ pub(crate) enum Table {
     Node = b'n',
     /// `node(u64) -> nothing`: nodes that were removed, and never come back.
     RemovedNode = b'x',
+    /// `-> Authority`: who signs the nodes' certificates, with its key.
+    Authority = b'K',
+    /// `hash -> end(u64)`: the tokens with which nodes join.
+    Token = b'J',
     /// `repository -> nothing`: what was ever pushed to.
     Repository = b'r',
     /// `digest -> BlobRow`: where a blob's bytes are, whichever repositories link it.
@@ -96,6 +100,14 @@ impl Keys {
 
     pub(crate) fn removed_node(self, node: u64) -> Vec<u8> {
         join(self.table(Table::RemovedNode), &node.to_be_bytes())
+    }
+
+    pub(crate) fn authority(self) -> Vec<u8> {
+        self.table(Table::Authority)
+    }
+
+    pub(crate) fn token(self, token: &Thumbprint) -> Vec<u8> {
+        join(self.table(Table::Token), token.as_bytes())
     }
 
     pub(crate) fn repository(self, repository: &RepoName) -> Vec<u8> {

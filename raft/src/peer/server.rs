@@ -12,10 +12,12 @@ use proto::pb::peer as pb;
 use proto::pb::peer::peer_server::{Peer, PeerServer};
 use tonic::{Request, Response, Status, Streaming};
 
+use super::claims::{check_claim, proved};
 use super::consensus::{Consensus, RaftConsensus};
 use super::incoming;
 use super::rows::SnapshotSink;
 use super::turns::Turns;
+use crate::PeerName;
 use crate::catalog::Staging;
 use crate::convert::{SnapshotHeader, Wire};
 use crate::identity::Identity;
@@ -77,12 +79,13 @@ impl<C: Consensus> PeerService<C> {
         Ok(())
     }
 
-    /// Refuses a vote in this node's own name: no other node can have it.
-    fn check_vote(&self, vote: &Vote) -> Result<(), Status> {
+    /// Refuses a vote in this node's own name, which no other node can have, and in that of another
+    /// node than has sent it.
+    fn check_vote(&self, vote: &Vote, proved: Option<PeerName>) -> Result<(), Status> {
         if vote.leader_id.voted_for == self.identity.node {
             return Err(Status::invalid_argument("the request is in this node's own name"));
         }
-        Ok(())
+        check_claim(proved, vote.leader_id.voted_for)
     }
 
     /// Refuses positions that cannot be in the same log as what this node knows to be committed.
@@ -100,10 +103,15 @@ impl<C: Consensus> PeerService<C> {
         }
     }
 
-    fn vote_request(&self, message: pb::VoteRequest) -> Result<VoteRequest<TypeConfig>, Status> {
+    fn vote_request(
+        &self,
+        request: Request<pb::VoteRequest>,
+    ) -> Result<VoteRequest<TypeConfig>, Status> {
+        let proved = proved(&request);
+        let message = request.into_inner();
         self.check_envelope(message.envelope.as_ref())?;
         let request = VoteRequest::from_message(message).map_err(invalid)?;
-        self.check_vote(&request.vote)?;
+        self.check_vote(&request.vote, proved)?;
         Ok(request)
     }
 }
@@ -114,10 +122,11 @@ impl<C: Consensus> Peer for PeerService<C> {
         &self,
         request: Request<pb::AppendEntriesRequest>,
     ) -> Result<Response<pb::AppendEntriesResponse>, Status> {
+        let proved = proved(&request);
         let message = request.into_inner();
         self.check_envelope(message.envelope.as_ref())?;
         let request = AppendEntriesRequest::from_message(message).map_err(invalid)?;
-        self.check_vote(&request.vote)?;
+        self.check_vote(&request.vote, proved)?;
         let entries = request.entries.iter().map(|entry| entry.log_id);
         self.check_committed(entries.chain(request.prev_log_id).chain(request.leader_commit))?;
         let appended = self.consensus.append_entries(request).await;
@@ -131,7 +140,7 @@ impl<C: Consensus> Peer for PeerService<C> {
         &self,
         request: Request<pb::VoteRequest>,
     ) -> Result<Response<pb::VoteResponse>, Status> {
-        let request = self.vote_request(request.into_inner())?;
+        let request = self.vote_request(request)?;
         answer(self.consensus.vote(request).await)
     }
 
@@ -139,7 +148,7 @@ impl<C: Consensus> Peer for PeerService<C> {
         &self,
         request: Request<pb::VoteRequest>,
     ) -> Result<Response<pb::VoteResponse>, Status> {
-        let request = self.vote_request(request.into_inner())?;
+        let request = self.vote_request(request)?;
         answer(self.consensus.pre_vote(request).await)
     }
 
@@ -147,9 +156,11 @@ impl<C: Consensus> Peer for PeerService<C> {
         &self,
         request: Request<pb::TransferLeaderRequest>,
     ) -> Result<Response<pb::TransferLeaderResponse>, Status> {
+        let proved = proved(&request);
         let message = request.into_inner();
         self.check_envelope(message.envelope.as_ref())?;
         let request = TransferLeaderRequest::from_message(message).map_err(invalid)?;
+        check_claim(proved, request.from_leader().leader_id.voted_for)?;
         if *request.to_node_id() == self.identity.node && self.presence.is_leaving() {
             return Err(Status::failed_precondition("this node is stopping, it cannot lead"));
         }
@@ -160,12 +171,13 @@ impl<C: Consensus> Peer for PeerService<C> {
         &self,
         request: Request<Streaming<pb::SnapshotChunk>>,
     ) -> Result<Response<pb::SnapshotResponse>, Status> {
+        let proved = proved(&request);
         let mut chunks = request.into_inner();
         let header = incoming::header(&mut chunks).await?;
         self.check_envelope(header.envelope.as_ref())?;
         let SnapshotHeader { vote, meta } =
             SnapshotHeader::from_message(header).map_err(invalid)?;
-        self.check_vote(&vote)?;
+        self.check_vote(&vote, proved)?;
         self.check_committed(meta.last_log_id)?;
         let mut turn = self
             .turns

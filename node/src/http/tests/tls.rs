@@ -14,7 +14,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::*;
-use crate::tls::{Files, WorldTime};
+use crate::tls::{Acceptor, Files, WorldTime};
 
 #[path = "../../../tests/support/pki.rs"]
 #[allow(dead_code, reason = "each test uses a part")]
@@ -31,7 +31,8 @@ async fn secure(router: Router, pki: &Pki, folder: &TempDir) -> Server {
     let tls = acceptor(pki, folder).await;
     let (stop, refused) = (CancellationToken::new(), Counter::default());
     let manner = Manner { patience: SHORT, ..Manner::public(1000, 1000) };
-    let serving = serve(listener, router, Some(tls), manner, refused.clone(), stop.clone());
+    let serving =
+        serve(listener, router, Some(Arc::new(tls)), manner, refused.clone(), stop.clone());
     Server { address, refused, stop, task: tokio::spawn(serving) }
 }
 
@@ -168,7 +169,7 @@ async fn an_answer_that_waits_in_the_buffer_of_tls_is_given_up() {
     let manner = Manner { patience: SHORT, ..Manner::public(1, 1) };
     let tls = acceptor(&pki, &folder).await;
     let (refused, stop) = (Counter::default(), CancellationToken::new());
-    let serving = serve(Box::new(Pipes(pipes)), router, Some(tls), manner, refused, stop);
+    let serving = serve(Box::new(Pipes(pipes)), router, Some(Arc::new(tls)), manner, refused, stop);
     let _serving = AbortOnDropHandle::new(tokio::spawn(serving));
     let dial = async |protocol: &[u8]| {
         let (here, there) = tokio::io::duplex(512);
