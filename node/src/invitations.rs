@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use axum::extract::{Query, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -39,7 +39,16 @@ pub(crate) fn router(cluster: Cluster) -> Router {
     Router::new().route("/roadstead/v1/cluster/tokens", post(issue)).with_state(cluster)
 }
 
-async fn issue(State(cluster): State<Cluster>, Query(wish): Query<Wish>) -> Response {
+async fn issue(
+    State(cluster): State<Cluster>,
+    Query(wish): Query<Wish>,
+    headers: HeaderMap,
+) -> Response {
+    if headers.contains_key(header::ORIGIN) {
+        // A page in an operator's browser, which reaches what the operator reaches.
+        let reason = "tokens are not for pages in a browser\n";
+        return (StatusCode::FORBIDDEN, reason).into_response();
+    }
     let lifetime = wish.lifetime_s.map_or(TOKEN_LIFETIME, Duration::from_secs);
     if lifetime.is_zero() || lifetime > LIFETIME_MAX {
         let reason = "a token is good for a second at least, and a year at most\n";

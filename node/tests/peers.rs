@@ -352,6 +352,36 @@ async fn a_node_speaks_in_its_own_name_only() {
 }
 
 #[tokio::test]
+async fn a_node_that_was_removed_takes_no_part_any_more() {
+    let place = Place::new();
+    let first = place.found().await;
+    let token = issue(&first, DAY, false).await;
+    let (name, member) = join(&first, &token, "127.0.0.1:1").await;
+    let request = RequestId::from_bytes(rand());
+    let remove = Command::RemoveNode { node: name.node };
+    first.cluster().propose(request, &Actor::CLUSTER, remove).await.unwrap();
+    let cluster_id: bytes::Bytes = token.cluster.as_bytes().to_vec().into();
+    let channel = member.dial(&first).await;
+    let check = |refused: Status| {
+        assert_eq!(refused.code(), Code::PermissionDenied, "{refused}");
+        assert_eq!(refused.message(), format!("node {} was removed from the cluster", name.node));
+    };
+    let vote = pb_peer::VoteRequest {
+        envelope: Some(pb_peer::Envelope { cluster_id: cluster_id.clone(), target: 1 }),
+        vote: Some(pb_raft::Vote { term: 1, node_id: name.node, committed: false }),
+        ..pb_peer::VoteRequest::default()
+    };
+    check(PeerClient::new(channel.clone()).vote(vote).await.unwrap_err());
+    let mut cluster = ClusterClient::new(channel);
+    let message = pb::ReadIndexRequest { cluster_id: cluster_id.clone() };
+    check(cluster.read_index(message).await.unwrap_err());
+    let node_id = name.node;
+    let message = pb::ActivateRequest { cluster_id, node_id, peer_address: "a:1".to_owned() };
+    let answer = cluster.activate(message).await.unwrap().into_inner().result;
+    assert!(matches!(answer, Some(pb::activate_response::Result::Removed(_))), "{answer:?}");
+}
+
+#[tokio::test]
 async fn a_message_between_nodes_that_is_too_large_is_refused() {
     let place = Place::new();
     let first = place.found().await;
@@ -426,6 +456,10 @@ async fn the_command_line_makes_tokens_and_joins_with_them() {
     assert!(said.contains("needs a token: `roadstead cluster token`"), "{said}");
     let said = complaint(serve(&at("none"), &at("blobs"), &["--token", "RSJ1-x"])).await;
     assert!(said.contains("must be what `roadstead cluster token` prints"), "{said}");
+
+    let page = reqwest::Client::new().post(format!("{admin}/roadstead/v1/cluster/tokens"));
+    let answer = page.header("origin", "https://example.com").send().await.unwrap();
+    assert_eq!(answer.status(), 403, "pages in a browser get none");
 
     let print = ["cluster", "token", "--admin", &admin];
     until("the first node is ready", async || {

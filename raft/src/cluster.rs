@@ -100,7 +100,10 @@ impl Cluster {
 
         let (readers, waiting) = mpsc::channel(barrier::READERS_MAX);
         let presence = Arc::<Presence>::default();
-        let peer_service = PeerService::new(raft.clone(), identity, staging, Arc::clone(&presence));
+        let peer_service = {
+            let (presence, kv) = (Arc::clone(&presence), Arc::clone(&kv));
+            PeerService::new(raft.clone(), identity, staging, presence, kv)
+        };
         let has_recovered = AtomicBool::new(false);
         let inner = Arc::new(Inner {
             config,

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 use crate::cluster::Inner;
 use crate::membership::Activation;
 use crate::neighbours::not_leader;
-use crate::peer::{check_claim, proved};
+use crate::peer::{check_claim, proved, removed};
 use crate::propose::Proposed;
 use crate::{barrier, membership, propose, removal};
 
@@ -39,10 +39,7 @@ impl ClusterService {
     /// Refuses a node that was removed: its certificate is good for a while.
     fn check_belongs<T>(&self, request: &Request<T>) -> Result<(), Status> {
         match proved(request) {
-            Some(name) if self.inner.is_removed(name.node) => {
-                let node = name.node;
-                Err(Status::permission_denied(format!("node {node} was removed from the cluster")))
-            }
+            Some(name) if self.inner.is_removed(name.node) => Err(removed(name.node)),
             _ => Ok(()),
         }
     }

@@ -2,14 +2,15 @@
 //! containers.
 
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 
 use proto::JoinToken;
 
 use super::{ConfigError, Source};
 
-/// What `source` says. The file is read only when it is there: the token in it is needed once, and
-/// whoever joins without one is told so.
+/// What `source` says. The file may be gone: the token in it is needed once, and whoever joins
+/// without one is told so.
 pub(super) fn read(source: &mut Source) -> Result<Option<JoinToken>, ConfigError> {
     let token = source.take_optional("cluster.token")?;
     let file: Option<PathBuf> = source.take_optional("cluster.token_file")?;
@@ -18,12 +19,15 @@ pub(super) fn read(source: &mut Source) -> Result<Option<JoinToken>, ConfigError
         let sentence = "cluster.token and cluster.token_file are both set: leave one away";
         return Err(ConfigError::conflict(sentence.to_owned()));
     }
-    let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
-    let token = text.trim().parse().map_err(|error| {
-        ConfigError::conflict(format!(
-            "{}, which cluster.token_file names, has no join token: {error}",
-            path.display()
-        ))
-    });
-    token.map(Some)
+    let refuse = |reason: String| {
+        let path = path.display();
+        ConfigError::conflict(format!("{path}, which cluster.token_file names, {reason}"))
+    };
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(refuse(format!("cannot be read: {error}"))),
+    };
+    let token = text.trim().parse();
+    token.map(Some).map_err(|error| refuse(format!("has no join token: {error}")))
 }

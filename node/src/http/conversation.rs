@@ -81,9 +81,10 @@ impl Conversation {
         connection: Connection,
     ) -> io::Result<(Self, Connection, Vec<u8>)> {
         Ok(match tls.accept(connection).await? {
-            Opened::Secure(connection, known) => {
+            Opened::Secure { connection, known, is_trusted } => {
                 self.extensions.insert(Scheme::Https);
                 self.extensions.extend(known);
+                self.manner.is_public |= !is_trusted;
                 (self, connection, Vec::new())
             }
             Opened::Plain(connection, said) => {

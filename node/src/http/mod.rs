@@ -66,12 +66,13 @@ impl Manner {
         Self { connections, connections_per_client, patience, is_public: true }
     }
 
-    /// For the other nodes of the cluster.
+    /// For the other nodes of the cluster. Several may have one address; but whoever may not be one
+    /// shall not take all connections there are.
     pub(crate) const fn nodes() -> Self {
         let connections = CONNECTIONS_DEFAULT;
         Self {
             connections,
-            connections_per_client: connections,
+            connections_per_client: connections / 8,
             patience: PACE_PATIENCE,
             is_public: false,
         }

@@ -60,7 +60,7 @@ impl PeerDoor {
             return Standing::Nobody;
         };
         if let Err(error) = member.verifier.verify_client_cert(own, others, self.time.now()) {
-            return Standing::Stranger(sentence(&error, "this node"));
+            return Standing::Stranger(sentence(&error, "the node that it was shown to"));
         }
         let hosts = names::hosts(own);
         let name = hosts.iter().find_map(|host| host.parse::<PeerName>().ok());
@@ -88,9 +88,10 @@ impl PeerDoor {
         let stream = begun.into_stream(Arc::clone(&member.server)).await?;
         let (_, session) = stream.get_ref();
         let standing = self.standing(&member, session.peer_certificates());
-        let mut extensions = Extensions::new();
-        extensions.insert(standing);
-        Ok(Opened::Secure(Box::new(stream), extensions))
+        let is_trusted = matches!(standing, Standing::Member(_));
+        let mut known = Extensions::new();
+        known.insert(standing);
+        Ok(Opened::Secure { connection: Box::new(stream), known, is_trusted })
     }
 }
 
@@ -98,14 +99,14 @@ impl PeerDoor {
 fn refusal(error: &io::Error) -> Option<String> {
     let error = error.get_ref()?.downcast_ref::<Error>()?;
     match error {
-        Error::InvalidCertificate(_) => Some(sentence(error, "the other node")),
+        Error::InvalidCertificate(_) => Some(sentence(error, "this node")),
         Error::General(sentence) => Some(sentence.clone()),
         _ => None,
     }
 }
 
-/// What is wrong with a certificate that somebody has shown to `whom` does not mean.
-fn sentence(error: &Error, reader: &str) -> String {
+/// What is wrong with a certificate that `judge` does not take.
+fn sentence(error: &Error, judge: &str) -> String {
     match error {
         Error::InvalidCertificate(
             CertificateError::Expired | CertificateError::ExpiredContext { .. },
@@ -117,7 +118,7 @@ fn sentence(error: &Error, reader: &str) -> String {
             .to_owned(),
         Error::InvalidCertificate(
             CertificateError::UnknownIssuer | CertificateError::BadSignature,
-        ) => format!("the certificate is not by the authority of the cluster of {reader}"),
+        ) => format!("the certificate is not by the authority of the cluster of {judge}"),
         error => format!("the certificate is not good: {error}"),
     }
 }

@@ -56,11 +56,11 @@ impl Acceptor {
         let config = Arc::clone(&self.config.borrow());
         let stream = begun.into_stream(config).await?;
         let (_, session) = stream.get_ref();
-        let mut extensions = Extensions::new();
+        let mut known = Extensions::new();
         if let Some(own) = session.peer_certificates().and_then(<[_]>::first) {
-            extensions.insert(names::of_client(own));
+            known.insert(names::of_client(own));
         }
-        Ok(Opened::Secure(Box::new(stream), extensions))
+        Ok(Opened::Secure { connection: Box::new(stream), known, is_trusted: false })
     }
 }
 

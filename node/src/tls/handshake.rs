@@ -23,8 +23,16 @@ pub(crate) trait Handshake: Send + Sync + 'static {
 
 /// A connection that is ready for what is said over it.
 pub(crate) enum Opened {
-    /// It is secure; what is known of the other end comes with each of its requests.
-    Secure(Connection, Extensions),
+    /// It is secure.
+    Secure {
+        /// What is said over it.
+        connection: Connection,
+        /// What is known of the other end, for each of its requests.
+        known: Extensions,
+        /// Whether the other end has proved to belong here, and may take its time; otherwise it
+        /// may be anybody.
+        is_trusted: bool,
+    },
     /// The other end does not speak TLS, and has said this byte.
     Plain(Connection, u8),
 }

@@ -11,6 +11,11 @@ pub(crate) fn proved<T>(request: &Request<T>) -> Option<PeerName> {
     request.extensions().get().copied()
 }
 
+/// What a node that was removed is told.
+pub(crate) fn removed(node: NodeId) -> Status {
+    Status::permission_denied(format!("node {node} was removed from the cluster"))
+}
+
 /// Refuses what the node that `proved` names sends in the name of `claimed`.
 pub(crate) fn check_claim(proved: Option<PeerName>, claimed: NodeId) -> Result<(), Status> {
     match proved {

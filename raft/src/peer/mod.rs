@@ -17,7 +17,7 @@ mod tests;
 mod turns;
 
 pub(crate) use addresses::Addresses;
-pub(crate) use claims::{check_claim, proved};
+pub(crate) use claims::{check_claim, proved, removed};
 pub(crate) use server::PeerService;
 
 /// The network of a node's Raft.
