@@ -29,10 +29,17 @@ pub struct NodeProcess {
     api: u16,
     peer: u16,
     admin: u16,
-    join: Option<u16>,
+    join: Option<Seed>,
     data: PathBuf,
     blobs: PathBuf,
     log: PathBuf,
+}
+
+/// What a node joins.
+#[derive(Clone, Debug)]
+struct Seed {
+    peer: u16,
+    token: String,
 }
 
 impl ProcessCluster {
@@ -75,10 +82,13 @@ impl ProcessCluster {
             let data = data.unwrap_or_else(|| cluster.dir.path().join(format!("node-{number}")));
             let log = cluster.dir.path().join(format!("node-{number}.log"));
             let blobs = blobs.to_owned();
+            let join = seed.clone();
             let mut node =
-                NodeProcess { number, child: None, api, peer, admin, join: seed, data, blobs, log };
-            seed = seed.or(Some(node.peer));
+                NodeProcess { number, child: None, api, peer, admin, join, data, blobs, log };
             node.start()?;
+            if seed.is_none() && size > 1 {
+                seed = Some(Seed { peer: node.peer, token: node.token().await? });
+            }
             cluster.nodes.push(node);
         }
         cluster.until_ready().await?;
@@ -137,8 +147,9 @@ impl NodeProcess {
         let log = File::options().create(true).append(true).open(&self.log)?;
         let mut command = Command::new(program()?);
         command.arg("serve");
-        if let Some(seed) = self.join {
-            command.arg("--join").arg(format!("127.0.0.1:{seed}"));
+        if let Some(seed) = &self.join {
+            command.arg("--join").arg(format!("127.0.0.1:{}", seed.peer));
+            command.env("ROADSTEAD_CLUSTER_TOKEN", &seed.token);
         }
         let child = command
             .env("ROADSTEAD_NODE_DATA_DIR", &self.data)
@@ -189,6 +200,18 @@ impl NodeProcess {
     /// When it cannot be made.
     pub fn client(&self) -> Result<RegistryClient> {
         RegistryClient::new(&format!("http://127.0.0.1:{}", self.api))
+    }
+
+    /// A token of its cluster, once it can give one.
+    async fn token(&self) -> Result<String> {
+        let url = format!("http://127.0.0.1:{}/roadstead/v1/cluster/tokens", self.admin);
+        node::install_cryptography();
+        eventually("the node gives a join token", READY, async || {
+            let answer = reqwest::Client::new().post(&url).send().await?;
+            let answer: serde_json::Value = answer.error_for_status()?.json().await?;
+            Ok(answer["token"].as_str().context("there is no token")?.to_owned())
+        })
+        .await
     }
 
     async fn until_ready(&mut self, voters: usize) -> Result<()> {

@@ -1,16 +1,19 @@
 //! Connections to peers, through the world.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use proto::PeerAddress;
-use raft::{Dial, DialError};
+use raft::{Dial, DialError, Papers, PapersError};
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
-use crate::World;
+use crate::peers::PeerDoor;
+use crate::tls::WorldTime;
+use crate::{Connection, World};
 
 /// How long a connection may take to be made: a few round trips, and well under an election.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -24,12 +27,29 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct WorldDial {
     world: Arc<dyn World>,
+    /// None where nodes have no certificates.
+    door: Option<Arc<PeerDoor>>,
 }
 
 impl WorldDial {
     /// Dials through `world`.
     pub fn new(world: Arc<dyn World>) -> Self {
-        Self { world }
+        let time = WorldTime::new(Arc::clone(&world));
+        let door = world.secures_peers().then(|| Arc::new(PeerDoor::new(time)));
+        Self { world, door }
+    }
+
+    /// The door through which other nodes come, which is the one that this node goes through.
+    pub(crate) fn door(&self) -> Option<Arc<PeerDoor>> {
+        self.door.clone()
+    }
+
+    async fn connect(self, peer: PeerAddress) -> io::Result<TokioIo<Connection>> {
+        let connection = self.world.connect(peer.as_str()).await?;
+        Ok(TokioIo::new(match &self.door {
+            Some(door) => door.enter(connection).await?,
+            None => connection,
+        }))
     }
 }
 
@@ -37,17 +57,22 @@ impl Dial for WorldDial {
     fn dial(&self, address: &PeerAddress) -> Result<Channel, DialError> {
         let endpoint = Endpoint::from_shared(format!("http://{address}"))
             .map_err(|_| DialError(address.clone()))?;
-        let (world, peer) = (Arc::clone(&self.world), address.clone());
-        let connector = service_fn(move |_: http::Uri| {
-            let (world, peer) = (Arc::clone(&world), peer.clone());
-            async move { world.connect(peer.as_str()).await.map(TokioIo::new) }
-        });
+        let (dial, peer) = (self.clone(), address.clone());
+        let connector = service_fn(move |_: http::Uri| dial.clone().connect(peer.clone()));
         Ok(endpoint
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .keep_alive_while_idle(true)
             .connect_with_connector_lazy(connector))
+    }
+
+    fn is_secure(&self) -> bool {
+        self.door.is_some()
+    }
+
+    fn show(&self, papers: Papers) -> Result<(), PapersError> {
+        self.door.as_ref().map_or(Ok(()), |door| door.show(&papers))
     }
 }
 

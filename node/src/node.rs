@@ -20,9 +20,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::health::{Health, StoreHealth};
 use crate::http::Manner;
-use crate::tls::{Acceptor, Files, TlsError, WorldTime};
+use crate::peers::guarded;
+use crate::tls::{Acceptor, Files, Handshake, TlsError, WorldTime};
 use crate::{
-    AccessError, Config, Listener, World, WorldDial, access, config, health, http, metrics, sweeper,
+    AccessError, Config, Listener, World, WorldDial, access, config, health, http, invitations,
+    metrics, sweeper,
 };
 
 /// How long requests under way may take to end when the node stops.
@@ -133,6 +135,7 @@ impl Node {
         };
         let tls = open_tls(config, &world).await?;
         let dial = Arc::new(WorldDial::new(world));
+        let door = dial.door();
         let part = part_in_cluster(config, addresses.peer)?;
         let cluster = Cluster::start(part, kv, dial, clock.clone()).await?;
         blobs.claim(cluster.status().cluster, cluster.is_unused()).await?;
@@ -165,12 +168,15 @@ impl Node {
         let (accompanying, appointed) = accompany(config, &access, &cluster, &registry)?;
         let stopping = CancellationToken::new();
         let peers = cluster.peer_services().into_axum_router();
+        let peers = if door.is_some() { guarded(peers) } else { peers };
+        let door = door.map(|door| door as Arc<dyn Handshake>);
         let health = health::router(Health::new(cluster.clone(), store, stopping.clone(), metrics));
+        let operators = health.merge(invitations::router(cluster.clone()));
         let registry = api::router(registry);
         Ok(Self {
             api: Service::start(api, registry, tls, clients(config), refused.by("api")),
-            peer: Service::start(peer, peers, None, Manner::nodes(), refused.by("peer")),
-            admin: Service::start(admin, health, None, OPERATORS, refused.by("admin")),
+            peer: Service::start(peer, peers, door, Manner::nodes(), refused.by("peer")),
+            admin: Service::start(admin, operators, None, OPERATORS, refused.by("admin")),
             _sweeper: AbortOnDropHandle::new(tokio::spawn(sweeping)),
             _accompanying: accompanying,
             appointed,
@@ -251,10 +257,14 @@ fn accompany(
 }
 
 /// What secures the API, if that is to be secure.
-async fn open_tls(config: &Config, world: &Arc<dyn World>) -> Result<Option<Acceptor>, TlsError> {
+async fn open_tls(
+    config: &Config,
+    world: &Arc<dyn World>,
+) -> Result<Option<Arc<dyn Handshake>>, TlsError> {
     let Some(settings) = &config.tls else { return Ok(None) };
     let time = WorldTime::new(Arc::clone(world));
-    Acceptor::open(Files::from(settings), time).await.map(Some)
+    let acceptor = Acceptor::open(Files::from(settings), time).await?;
+    Ok(Some(Arc::new(acceptor)))
 }
 
 fn clients(config: &Config) -> Manner {
@@ -270,6 +280,7 @@ fn part_in_cluster(config: &Config, peer: SocketAddr) -> Result<raft::Config, No
     Ok(raft::Config {
         peer_address,
         join: config.cluster.join.clone(),
+        token: config.cluster.token.clone(),
         voters: config.cluster.voters.count().into(),
         tuning: Tuning {
             heartbeat: config.raft.heartbeat.duration(),
@@ -291,7 +302,7 @@ impl Service {
     fn start(
         listener: Box<dyn Listener>,
         router: Router,
-        tls: Option<Acceptor>,
+        tls: Option<Arc<dyn Handshake>>,
         manner: Manner,
         refused: Counter,
     ) -> Self {

@@ -34,6 +34,12 @@ pub trait World: Send + Sync + 'static {
 
     /// The wall clock.
     fn now(&self) -> Timestamp;
+
+    /// Whether nodes show each other certificates. Only a world in which nobody else lives does
+    /// without.
+    fn secures_peers(&self) -> bool {
+        true
+    }
 }
 
 /// Takes connections at an address.

@@ -1,11 +1,12 @@
 //! What the cluster is asked to agree on, and what it answers.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::access::AccessCommand;
 use crate::{
-    Actor, ClusterId, Digest, Manifest, NodeId, ObjectKey, PeerAddress, Precondition, Refusal,
-    RepoName, RequestId, Tag, Timestamp, UploadKey,
+    Actor, Authority, ClusterId, Digest, Manifest, NodeId, ObjectKey, PeerAddress, Precondition,
+    Refusal, RepoName, RequestId, Tag, Thumbprint, Timestamp, UploadKey,
 };
 
 /// A change that a node proposes. Whether it happens, and as which events, `decide` says when it is
@@ -23,6 +24,22 @@ pub enum Command {
     AdmitNode {
         /// Where its peers reach it.
         peer_address: PeerAddress,
+        /// The hash of the secret with which it asks; none where nodes have no certificates.
+        token: Option<Thumbprint>,
+    },
+    /// Gives the cluster who signs its nodes' certificates, once.
+    EstablishAuthority {
+        /// The authority.
+        authority: Authority,
+    },
+    /// Lets nodes join by a token.
+    IssueToken {
+        /// The hash of its secret.
+        token: Thumbprint,
+        /// For how long.
+        lifetime: Duration,
+        /// Whether the tokens from before are good no longer.
+        alone: bool,
     },
     /// Removes a node from the cluster, for good: its id is never taken again.
     RemoveNode {
@@ -120,7 +137,13 @@ impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::FoundCluster { cluster, .. } => write!(f, "found cluster {cluster}"),
-            Self::AdmitNode { peer_address } => write!(f, "admit node at {peer_address}"),
+            Self::AdmitNode { peer_address, .. } => write!(f, "admit node at {peer_address}"),
+            Self::EstablishAuthority { authority } => {
+                write!(f, "establish authority {}", authority.thumbprint())
+            }
+            Self::IssueToken { lifetime, alone, .. } => {
+                write!(f, "issue a token for {lifetime:?}{}", if *alone { ", alone" } else { "" })
+            }
             Self::RemoveNode { node } => write!(f, "remove node {node}"),
             Self::LinkBlob { repository, digest, size, object, .. } => {
                 write!(f, "link {repository}@{digest} ({size} bytes, object {object})")

@@ -2,7 +2,8 @@
 
 use crate::access::AccessChange;
 use crate::{
-    ClusterId, Digest, Manifest, NodeId, ObjectKey, PeerAddress, RepoName, Tag, UploadKey,
+    Authority, ClusterId, Digest, Manifest, NodeId, ObjectKey, PeerAddress, RepoName, Tag,
+    Thumbprint, Timestamp, UploadKey,
 };
 
 /// One fact that became true. Rows derive from events alone.
@@ -21,6 +22,23 @@ pub enum Event {
         node: NodeId,
         /// Where its peers reach it.
         peer_address: PeerAddress,
+    },
+    /// The cluster got who signs its nodes' certificates.
+    AuthorityEstablished {
+        /// The authority.
+        authority: Authority,
+    },
+    /// Nodes may join by a token.
+    TokenIssued {
+        /// The hash of its secret.
+        token: Thumbprint,
+        /// Until when.
+        end: Timestamp,
+    },
+    /// No node may join by this token any more.
+    TokenRevoked {
+        /// The hash of its secret.
+        token: Thumbprint,
     },
     /// A node was removed, for good.
     NodeRemoved {

@@ -84,6 +84,20 @@ pub const ANSWERS_EXPIRED_PER_APPLY: usize = 8;
 /// Longest peer address, in bytes (RFC 1035's 253 for the host, and the port).
 pub const ADDRESS_BYTES_MAX: usize = 260;
 
+/// Join tokens that are good at a time; a further one takes the place of that which ends first.
+pub const TOKENS_MAX: usize = 16;
+
+/// How long a join token is good, unless whoever asks for it says otherwise: a day of setting up
+/// machines.
+pub const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long a node's certificate is good. It is renewed when two thirds of that are over, so that a
+/// node may be off for a month and come back.
+pub const NODE_CERTIFICATE_LIFETIME: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// How long the certificate of a cluster's authority is good: longer than clusters live.
+pub const AUTHORITY_LIFETIME: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// Longest name of an actor in the journal, in bytes: room for the address of a node, which is how
 /// one that asks to be admitted is called.
 pub const ACTOR_BYTES_MAX: usize = 260;

@@ -2,7 +2,7 @@
 
 use crate::access::AccessRefusal;
 use crate::limits::TAGS_PER_DELETION_MAX;
-use crate::{ClusterId, Digest, MediaType, NodeId, ObjectKey, Reference, RepoName};
+use crate::{ClusterId, Digest, MediaType, NodeId, ObjectKey, Reference, RepoName, Timestamp};
 
 /// A command was understood and did nothing. Its text tells the person what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +77,18 @@ pub enum Refusal {
     /// No other node votes.
     #[error("node {0} is the only one that votes, and a cluster needs one; add another node first")]
     LastVoter(NodeId),
+    /// The token is none of the cluster's.
+    #[error(
+        "the cluster does not know this join token, or not any more; make one by `roadstead \
+         cluster token` on a node of it"
+    )]
+    TokenUnknown,
+    /// The token's time is over.
+    #[error(
+        "this join token has expired ({0}); make another by `roadstead cluster token` on a node of \
+         the cluster"
+    )]
+    TokenExpired(Timestamp),
 }
 
 fn unlike(reference: &Reference, current: Option<&Digest>) -> String {

@@ -9,7 +9,10 @@ use openraft::async_runtime::WatchReceiver as _;
 use openraft::{RaftMetrics, ServerState, SnapshotPolicy};
 use proto::limits::{PEER_MESSAGE_BYTES_MAX, SNAPSHOT_IDLE_MAX};
 use proto::pb::cluster::cluster_server::ClusterServer;
-use proto::{Actor, Answer, Command, Mutant, NodeId, PeerAddress, RequestId};
+use proto::{
+    Actor, Answer, Command, JoinToken, Mutant, NodeId, PeerAddress, RequestId, Thumbprint,
+    TokenSecret,
+};
 use storage::Kv;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -17,7 +20,8 @@ use tonic::service::Routes;
 
 use crate::catalog::StateMachine;
 use crate::founding::FOUNDER;
-use crate::identity::{Identity, was_removed};
+use crate::identify::{Identified, identify};
+use crate::identity::Identity;
 use crate::lanes::Lanes;
 use crate::log::LogStore;
 use crate::neighbours::Neighbours;
@@ -28,7 +32,7 @@ use crate::silences::Silences;
 use crate::types::{Membership, Raft, TypeConfig};
 use crate::{
     Clock, Config, Dial, Ended, Handover, Member, PeerStatus, ProposeError, ReadError, RemoveError,
-    Role, StartError, Status, Tuning, View, barrier, join, membership, random, recovery,
+    Role, StartError, Status, Tuning, View, barrier, membership, recovery, renewal,
 };
 
 /// A node's part in its cluster. Clones share it.
@@ -46,6 +50,8 @@ pub(crate) struct Inner {
     pub(crate) identity: Identity,
     pub(crate) raft: Raft,
     pub(crate) clock: Clock,
+    /// By what the cluster's authority is known; none where nodes have no certificates.
+    pub(crate) authority: Option<Thumbprint>,
     pub(crate) neighbours: Neighbours,
     pub(crate) readers: mpsc::Sender<barrier::Reader>,
     pub(crate) kv: Arc<dyn Kv>,
@@ -69,9 +75,10 @@ impl Cluster {
         dial: Arc<dyn Dial>,
         clock: Clock,
     ) -> Result<Self, StartError> {
-        let lanes = Lanes::new(dial);
+        let lanes = Lanes::new(Arc::clone(&dial));
         let neighbours = Neighbours::new(lanes.clone());
-        let identity = identify(&config, &kv, &neighbours).await?;
+        let identified = identify(&config, &kv, &neighbours, &*dial, &clock).await?;
+        let Identified { identity, credentials } = identified;
         tracing::info!(cluster = %identity.cluster, node = identity.node, "this node");
 
         let mut machine = StateMachine::open(Arc::clone(&kv)).map_err(unreadable)?;
@@ -93,13 +100,17 @@ impl Cluster {
 
         let (readers, waiting) = mpsc::channel(barrier::READERS_MAX);
         let presence = Arc::<Presence>::default();
-        let peer_service = PeerService::new(raft.clone(), identity, staging, Arc::clone(&presence));
+        let peer_service = {
+            let (presence, kv) = (Arc::clone(&presence), Arc::clone(&kv));
+            PeerService::new(raft.clone(), identity, staging, presence, kv)
+        };
         let has_recovered = AtomicBool::new(false);
         let inner = Arc::new(Inner {
             config,
             identity,
             raft,
             clock,
+            authority: credentials.as_ref().map(|own| Thumbprint::of(&own.authority)),
             neighbours,
             readers,
             kv,
@@ -114,6 +125,9 @@ impl Cluster {
         tasks.spawn(barrier::run(Arc::clone(&inner), waiting));
         tasks.spawn(membership::run(Arc::clone(&inner)));
         tasks.spawn(recover(Arc::clone(&inner)));
+        if let Some(credentials) = credentials {
+            tasks.spawn(renewal::run(Arc::clone(&inner), dial, credentials));
+        }
         let cluster_service = ClusterServer::new(ClusterService::new(Arc::clone(&inner)))
             .max_decoding_message_size(PEER_MESSAGE_BYTES_MAX)
             .max_encoding_message_size(PEER_MESSAGE_BYTES_MAX);
@@ -209,6 +223,13 @@ impl Cluster {
         self.inner.remove(request, actor, node).await
     }
 
+    /// The token with which nodes join this cluster, once the hash of `secret` is among those that
+    /// it has issued. `None` where nodes have no certificates.
+    pub fn join_token(&self, secret: TokenSecret) -> Option<JoinToken> {
+        let cluster = self.inner.identity.cluster;
+        self.inner.authority.map(|authority| JoinToken { cluster, authority, secret })
+    }
+
     /// Resolves when this node cannot go on, with the reason: the process must end. Pending for as
     /// long as all is well, and after [`Cluster::stop`].
     pub async fn failed(&self) -> Ended {
@@ -301,27 +322,6 @@ impl Inner {
                 .collect(),
         }
     }
-}
-
-/// Who this node is: what it remembers, else what it founds or joins.
-async fn identify(
-    config: &Config,
-    kv: &Arc<dyn Kv>,
-    neighbours: &Neighbours,
-) -> Result<Identity, StartError> {
-    if let Some(identity) = Identity::load(&**kv)? {
-        if was_removed(&**kv)? {
-            return Err(StartError::Removed(identity.node));
-        }
-        return Ok(identity);
-    }
-    let identity = if config.join.is_empty() {
-        Identity { cluster: random::cluster_id(), node: FOUNDER }
-    } else {
-        join::join(config, neighbours).await?
-    };
-    identity.save(kv).await?;
-    Ok(identity)
 }
 
 /// Marks the node as ready when it has caught up with what the cluster had committed when it

@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::{PeerAddress, Timestamp};
+use proto::{JoinToken, PeerAddress, Timestamp};
 use tonic::transport::Channel;
+
+use crate::Papers;
 
 /// How this node takes part in a cluster.
 #[derive(Clone, Debug)]
@@ -15,6 +17,8 @@ pub struct Config {
     /// Peer addresses of a cluster to join. While the node's folder is new, none means that it
     /// founds a cluster; later, a node that hears of no leader asks there too.
     pub join: Vec<PeerAddress>,
+    /// The token to join with, where nodes have certificates.
+    pub token: Option<JoinToken>,
     /// How many voters the cluster shall have; further nodes are learners. Odd: 1, 3 or 5. What the
     /// leader is told counts.
     pub voters: usize,
@@ -59,7 +63,27 @@ pub trait Dial: Send + Sync + 'static {
     /// # Errors
     /// When nothing can be reached at `address`, now or later.
     fn dial(&self, address: &PeerAddress) -> Result<Channel, DialError>;
+
+    /// Whether nodes show each other certificates. Otherwise whoever reaches a node may speak for
+    /// any other one, and joins without a token: a world for tests.
+    fn is_secure(&self) -> bool {
+        false
+    }
+
+    /// Has connections that are made from now on, either way, show `papers`. Those that there are
+    /// go on.
+    ///
+    /// # Errors
+    /// When they cannot be shown: nothing changes then.
+    fn show(&self, _papers: Papers) -> Result<(), PapersError> {
+        Ok(())
+    }
 }
+
+/// What a node has to show cannot be shown.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the node's certificate cannot be used: {0}")]
+pub struct PapersError(pub String);
 
 /// Nothing can be reached at the address, now or later.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

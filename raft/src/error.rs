@@ -5,6 +5,8 @@ use std::time::Duration;
 use proto::{DecodeError, NodeId, Refusal};
 use storage::KvError;
 
+use crate::{CertificateError, PapersError};
+
 /// Why a proposal has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProposeError {
@@ -76,6 +78,32 @@ pub enum StartError {
         /// What the last one said.
         reason: String,
     },
+    /// A node that joins has no token.
+    #[error(
+        "a node that joins a cluster needs a token: `roadstead cluster token` on a node of that \
+         cluster prints one, which goes into --token, cluster.token or cluster.token_file"
+    )]
+    TokenMissing,
+    /// The cluster does not let the node in.
+    #[error("the cluster at {address} does not take this node: {reason}")]
+    NotAdmitted {
+        /// Who says so.
+        address: String,
+        /// Why.
+        reason: String,
+    },
+    /// The folder is from a time before nodes had certificates.
+    #[error(
+        "this node has no certificate to show other nodes, because its folder is of an earlier \
+         version: make a new node of it, with an empty folder (node.data_dir)"
+    )]
+    NoCredentials,
+    /// A certificate cannot be made.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// A certificate cannot be shown.
+    #[error(transparent)]
+    Papers(#[from] PapersError),
     /// The node was removed from its cluster while it ran, or before it was started again.
     #[error(
         "node {0} was removed from its cluster, for good: to make a new node of it, give it an \

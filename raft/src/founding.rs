@@ -8,6 +8,7 @@ use proto::{Actor, Command, NodeId, UploadKey};
 
 use crate::cluster::Inner;
 use crate::error::RETRY_AFTER;
+use crate::identify::{forget_founding, founding};
 use crate::types::PeerNode;
 use crate::{ProposeError, StartError, View, random};
 
@@ -31,10 +32,29 @@ impl Inner {
 
     /// Gives the cluster its identity and its secrets, unless it has them.
     pub(crate) async fn found(self: &Arc<Self>) {
-        let request = random::request_id();
         let upload_key = UploadKey::from_bytes(random::bytes());
-        let command = Command::FoundCluster { cluster: self.identity.cluster, upload_key };
-        while !self.is_founded() {
+        let cluster = self.identity.cluster;
+        let command = Command::FoundCluster { cluster, upload_key };
+        self.propose_until(command, Self::has_identity).await;
+        match founding(&*self.kv) {
+            Ok(Some(authority)) => {
+                let command = Command::EstablishAuthority { authority };
+                self.propose_until(command, Self::has_authority).await;
+            }
+            Ok(None) => return,
+            Err(error) => tracing::error!(%error, "the cluster's authority cannot be read"),
+        }
+        if self.has_authority()
+            && let Err(error) = forget_founding(&self.kv).await
+        {
+            tracing::warn!(%error, "what the founder needs no longer stays in its folder");
+        }
+    }
+
+    /// Proposes `command` until it `is_done`.
+    async fn propose_until(self: &Arc<Self>, command: Command, is_done: fn(&Self) -> bool) {
+        let request = random::request_id();
+        while !is_done(self) {
             match self.propose(request, &Actor::CLUSTER, command.clone()).await {
                 Ok(_) => return,
                 Err(ProposeError::Refused(refusal)) => {
@@ -48,8 +68,17 @@ impl Inner {
         }
     }
 
-    /// Whether the catalog has the cluster's identity.
+    /// Whether the catalog has all that the cluster begins with.
     pub(crate) fn is_founded(&self) -> bool {
+        self.has_identity() && (self.authority.is_none() || self.has_authority())
+    }
+
+    fn has_authority(&self) -> bool {
+        let view = View::current(self.kv.freeze());
+        view.and_then(|view| view.authority()).is_ok_and(|authority| authority.is_some())
+    }
+
+    fn has_identity(&self) -> bool {
         let view = View::current(self.kv.freeze());
         view.and_then(|view| view.cluster()).is_ok_and(|cluster| cluster.is_some())
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use proto::{ClusterId, DecodeError, NodeId};
 use storage::{Batch, Kv, KvError, Space};
 
-use crate::StartError;
 use crate::log::keys;
+use crate::{PeerName, StartError};
 
 /// A node's identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,10 +31,16 @@ impl Identity {
         Ok(Some(Self { cluster, node: NodeId::from_be_bytes(node) }))
     }
 
-    /// Makes it durable.
-    pub(crate) async fn save(self, kv: &Arc<dyn Kv>) -> Result<(), StartError> {
+    /// Adds it to what is to be made durable.
+    pub(crate) fn add_to(self, batch: &mut Batch) {
         let value = [self.cluster.as_bytes().as_slice(), &self.node.to_be_bytes()].concat();
-        Ok(put(kv, keys::IDENTITY, value).await?)
+        batch.put(keys::IDENTITY, value);
+    }
+}
+
+impl From<Identity> for PeerName {
+    fn from(identity: Identity) -> Self {
+        Self { cluster: identity.cluster, node: identity.node }
     }
 }
 
@@ -45,13 +51,13 @@ pub(crate) fn was_removed(kv: &dyn Kv) -> Result<bool, StartError> {
 
 /// Notes that this node was removed from its cluster. Durable when it returns.
 pub(crate) async fn remember_removal(kv: &Arc<dyn Kv>) -> Result<(), KvError> {
-    put(kv, keys::REMOVED, Vec::new()).await
+    let mut batch = Batch::new();
+    batch.put(keys::REMOVED, []);
+    write(kv, batch).await
 }
 
-/// Writes a key, and waits until that is durable.
-async fn put(kv: &Arc<dyn Kv>, key: &'static [u8], value: Vec<u8>) -> Result<(), KvError> {
-    let mut batch = Batch::new();
-    batch.put(key, value);
+/// Writes `batch`, and waits until that is durable.
+pub(crate) async fn write(kv: &Arc<dyn Kv>, batch: Batch) -> Result<(), KvError> {
     kv.write(Space::Log, batch)?;
     let (synced, wait) = tokio::sync::oneshot::channel();
     kv.sync(Box::new(move |result| {

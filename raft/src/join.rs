@@ -1,5 +1,7 @@
 //! Joining: a node with an empty folder asks a cluster for an id before it has one.
 
+use std::error::Error;
+use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -7,12 +9,15 @@ use futures::future::select_all;
 use proto::pb::cluster as pb;
 use proto::pb::cluster::cluster_client::ClusterClient;
 use proto::pb::cluster::join_response::Result as Pb;
-use proto::{ClusterId, PeerAddress, RequestId};
+use proto::{ClusterId, JoinToken, PeerAddress, Refusal, RequestId, Thumbprint};
 use tonic::Status;
 
+use crate::certificates::public_key;
+use crate::credentials::Credentials;
+use crate::identify::Identified;
 use crate::identity::Identity;
 use crate::neighbours::{Neighbours, follow, named_leader};
-use crate::{Config, StartError, random};
+use crate::{Clock, Config, StartError, random};
 
 /// How long a node looks for its cluster before it gives up: other nodes may be starting too.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,18 +30,27 @@ const INTERVAL: Duration = Duration::from_millis(250);
 
 /// Asks the nodes at [`Config::join`], all at once so that one that hangs holds up nobody, until
 /// one has admitted this one.
-pub(crate) async fn join(config: &Config, neighbours: &Neighbours) -> Result<Identity, StartError> {
-    // One id for all tries: neither a lost answer nor a second one admits the node twice.
-    let request_id = random::request_id();
+pub(crate) async fn join(
+    config: &Config,
+    token: Option<&JoinToken>,
+    neighbours: &Neighbours,
+    clock: &Clock,
+) -> Result<Identified, StartError> {
+    let application = Application::new(config, token)?;
+    let application = &application;
     let last_reason = Mutex::new(String::new());
     let tries = config.join.iter().map(|address| {
         let last_reason = &last_reason;
         Box::pin(async move {
             loop {
-                match ask(config, neighbours, address, request_id).await {
-                    Ok(identity) => return identity,
+                match application.send(neighbours, address, clock).await {
+                    Ok(Admission::Admitted(identified)) => return Ok(*identified),
+                    Ok(Admission::Refused(reason)) => {
+                        let address = address.to_string();
+                        return Err(StartError::NotAdmitted { address, reason });
+                    }
                     Err(status) => {
-                        let reason = format!("{address}: {}", status.message());
+                        let reason = format!("{address}: {}", reason(&status));
                         tracing::info!(reason, "waiting for a cluster to join");
                         *last_reason.lock().unwrap_or_else(PoisonError::into_inner) = reason;
                     }
@@ -45,41 +59,126 @@ pub(crate) async fn join(config: &Config, neighbours: &Neighbours) -> Result<Ide
             }
         })
     });
-    let admitted = tokio::time::timeout(PATIENCE, select_all(tries)).await;
-    let identity = admitted.map(|(identity, _, _)| identity);
-    identity.map_err(|_| StartError::Join {
-        addresses: config.join.iter().map(PeerAddress::as_str).collect::<Vec<_>>().join(", "),
-        reason: last_reason.into_inner().unwrap_or_else(PoisonError::into_inner),
+    let settled = tokio::time::timeout(PATIENCE, select_all(tries)).await;
+    settled.map(|(settled, _, _)| settled).unwrap_or_else(|_| {
+        Err(StartError::Join {
+            addresses: config.join.iter().map(PeerAddress::as_str).collect::<Vec<_>>().join(", "),
+            reason: last_reason.into_inner().unwrap_or_else(PoisonError::into_inner),
+        })
     })
 }
 
-/// Asks the node at `address`, and the leader when it names one.
-async fn ask(
-    config: &Config,
-    neighbours: &Neighbours,
-    address: &PeerAddress,
+/// What a node asks to be admitted with.
+struct Application {
+    peer_address: PeerAddress,
+    /// One id for all tries: neither a lost answer nor a second one admits the node twice.
     request_id: RequestId,
-) -> Result<Identity, Status> {
-    let leader = |answer: &Option<Pb>| match answer {
-        Some(Pb::NotLeader(answer)) => named_leader(answer),
-        _ => None,
-    };
-    let ask = |address: PeerAddress| async move {
-        let message = pb::JoinRequest {
-            peer_address: config.peer_address.to_string(),
-            request_id: request_id.as_bytes().to_vec().into(),
-        };
-        let call = async |mut node: ClusterClient<_>, request| node.join(request).await;
-        neighbours.ask(&address, DEADLINE, message, call).await.map(|answer| answer.result)
-    };
-    match follow(address, leader, ask).await? {
-        Some(Pb::Admitted(admitted)) => {
-            let cluster = ClusterId::try_from(admitted.cluster_id.as_ref());
-            let cluster = cluster.map_err(|error| Status::data_loss(error.to_string()))?;
-            Ok(Identity { cluster, node: admitted.node_id })
-        }
-        Some(Pb::NotLeader(_) | Pb::Unavailable(_)) | None => {
-            Err(Status::unavailable("the cluster has no leader now"))
+    /// Its token, and the key that it wants a certificate for.
+    invitation: Option<(JoinToken, [u8; 32])>,
+    public_key: Option<[u8; 32]>,
+}
+
+/// What a cluster says to it.
+enum Admission {
+    Admitted(Box<Identified>),
+    /// No, for good.
+    Refused(String),
+}
+
+impl Application {
+    fn new(config: &Config, token: Option<&JoinToken>) -> Result<Self, StartError> {
+        let invitation = token.map(|token| (token.clone(), random::bytes()));
+        let key = invitation.as_ref().map(|(_, key)| public_key(key));
+        Ok(Self {
+            peer_address: config.peer_address.clone(),
+            request_id: random::request_id(),
+            public_key: key.transpose()?,
+            invitation,
+        })
+    }
+
+    fn message(&self) -> pb::JoinRequest {
+        let secret = self.invitation.as_ref().map(|(token, _)| token.secret.as_bytes().to_vec());
+        pb::JoinRequest {
+            peer_address: self.peer_address.to_string(),
+            request_id: self.request_id.as_bytes().to_vec().into(),
+            token_secret: secret.unwrap_or_default().into(),
+            public_key: self.public_key.map(|key| key.to_vec()).unwrap_or_default().into(),
         }
     }
+
+    /// Asks the node at `address`, and the leader when it names one.
+    async fn send(
+        &self,
+        neighbours: &Neighbours,
+        address: &PeerAddress,
+        clock: &Clock,
+    ) -> Result<Admission, Status> {
+        let leader = |answer: &Option<Pb>| match answer {
+            Some(Pb::NotLeader(answer)) => named_leader(answer),
+            _ => None,
+        };
+        let ask = |address: PeerAddress| async move {
+            let call = async |mut node: ClusterClient<_>, request| node.join(request).await;
+            let answer = neighbours.ask(&address, DEADLINE, self.message(), call).await;
+            answer.map(|answer| answer.result)
+        };
+        let answer = match follow(address, leader, ask).await {
+            Err(status) if is_final(&status) => return Ok(Admission::Refused(reason(&status))),
+            answer => answer?,
+        };
+        match answer {
+            Some(Pb::Admitted(admitted)) => self.accept(admitted, clock),
+            Some(Pb::Refused(refusal)) => {
+                let refusal = Refusal::try_from(refusal);
+                let refusal = refusal.map_err(|error| Status::data_loss(error.to_string()))?;
+                Ok(Admission::Refused(refusal.to_string()))
+            }
+            Some(Pb::NotLeader(_) | Pb::Unavailable(_)) | None => {
+                Err(Status::unavailable("the cluster has no leader now"))
+            }
+        }
+    }
+
+    fn accept(&self, admitted: pb::Admission, clock: &Clock) -> Result<Admission, Status> {
+        let cluster = ClusterId::try_from(admitted.cluster_id.as_ref());
+        let cluster = cluster.map_err(|error| Status::data_loss(error.to_string()))?;
+        let identity = Identity { cluster, node: admitted.node_id };
+        let credentials = match &self.invitation {
+            None => None,
+            Some((token, _)) if Thumbprint::of(&admitted.authority) != token.authority => {
+                return Err(Status::data_loss("the cluster sends another authority's certificate"));
+            }
+            Some((_, key)) => {
+                let (authority, certificate) = (admitted.authority, admitted.certificate);
+                let name = identity.into();
+                let now = clock.now();
+                Some(Credentials::received(name, authority, certificate, *key, now))
+            }
+        };
+        Ok(Admission::Admitted(Box::new(Identified { identity, credentials })))
+    }
+}
+
+/// What went wrong, at the bottom: transports only say that they failed.
+fn reason(status: &Status) -> String {
+    let cause = cause(status);
+    match cause.downcast_ref::<Status>() {
+        Some(status) => status.message().to_owned(),
+        None => cause.to_string(),
+    }
+}
+
+/// Whether asking again is no use: who answers there is none of the cluster.
+fn is_final(status: &Status) -> bool {
+    let cause = cause(status).downcast_ref::<io::Error>();
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied)
+}
+
+fn cause(status: &Status) -> &(dyn Error + 'static) {
+    let mut cause: &(dyn Error + 'static) = status;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause
 }

@@ -5,15 +5,19 @@
 //! passes a read barrier and hands out a frozen [`View`] of it, on every node. All openraft types
 //! stay inside this crate.
 
+mod admission;
 mod barrier;
 mod catalog;
+mod certificates;
 mod cluster;
 mod config;
 mod convert;
+mod credentials;
 mod ended;
 mod error;
 mod founding;
 mod handover;
+mod identify;
 mod identity;
 mod join;
 mod lanes;
@@ -22,11 +26,13 @@ mod membership;
 mod neighbours;
 mod offload;
 mod peer;
+mod peer_name;
 mod presence;
 mod propose;
 mod random;
 mod recovery;
 mod removal;
+mod renewal;
 mod service;
 mod silences;
 mod status;
@@ -35,8 +41,11 @@ mod types;
 mod voters;
 
 pub use catalog::{Blob, Fingerprint, View};
+pub use certificates::CertificateError;
 pub use cluster::Cluster;
-pub use config::{Clock, Config, Dial, DialError, Tuning};
+pub use config::{Clock, Config, Dial, DialError, PapersError, Tuning};
+pub use credentials::{Credentials, Papers};
 pub use ended::Ended;
 pub use error::{ProposeError, ReadError, RemoveError, StartError};
+pub use peer_name::{PeerName, PeerNameError};
 pub use status::{Handover, Member, PeerStatus, Role, Status};

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use proto::pb::cluster as pb;
 use proto::pb::cluster::cluster_server::Cluster;
-use proto::{Actor, Answer, Command, RequestId};
+use proto::{Actor, Answer, Command, Refusal, RequestId, Thumbprint};
 use tonic::{Request, Response, Status};
 
 use crate::cluster::Inner;
 use crate::membership::Activation;
 use crate::neighbours::not_leader;
+use crate::peer::{check_claim, proved, removed};
 use crate::propose::Proposed;
 use crate::{barrier, membership, propose, removal};
 
@@ -34,6 +35,14 @@ impl ClusterService {
             "this node belongs to cluster {own}; the one that called it belongs to another"
         )))
     }
+
+    /// Refuses a node that was removed: its certificate is good for a while.
+    fn check_belongs<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        match proved(request) {
+            Some(name) if self.inner.is_removed(name.node) => Err(removed(name.node)),
+            _ => Ok(()),
+        }
+    }
 }
 
 #[tonic::async_trait]
@@ -42,6 +51,7 @@ impl Cluster for ClusterService {
         &self,
         request: Request<pb::ProposeRequest>,
     ) -> Result<Response<pb::ProposeResponse>, Status> {
+        self.check_belongs(&request)?;
         let request = request.into_inner();
         self.check_cluster(&request.cluster_id)?;
         let actor = request.actor.parse().map_err(invalid)?;
@@ -57,6 +67,7 @@ impl Cluster for ClusterService {
         &self,
         request: Request<pb::ReadIndexRequest>,
     ) -> Result<Response<pb::ReadIndexResponse>, Status> {
+        self.check_belongs(&request)?;
         self.check_cluster(&request.into_inner().cluster_id)?;
         Ok(Response::new(barrier::response(self.inner.read_index_here().await)))
     }
@@ -75,14 +86,16 @@ impl Cluster for ClusterService {
             return Ok(Response::new(pb::JoinResponse { result: Some(unavailable) }));
         }
         let actor = Actor::from(&peer_address);
-        let command = Command::AdmitNode { peer_address };
+        let is_secure = self.inner.authority.is_some();
+        let token = is_secure.then(|| Thumbprint::of(&request.token_secret));
+        let command = Command::AdmitNode { peer_address, token };
         let result = match self.inner.propose_here(id, &actor, command).await {
-            Proposed::Decided(Ok(Answer::Admitted { node, cluster })) => {
-                Pb::Admitted(pb::Admission {
-                    cluster_id: cluster.as_bytes().to_vec().into(),
-                    node_id: node,
-                })
+            Proposed::Decided(Ok(Answer::Admitted { node, .. })) => {
+                Pb::Admitted(self.inner.admission(node, &request.public_key)?)
             }
+            Proposed::Decided(Err(
+                refusal @ (Refusal::TokenUnknown | Refusal::TokenExpired(_)),
+            )) => Pb::Refused((&refusal).into()),
             Proposed::NotLeader(leader) => Pb::NotLeader(not_leader(leader)),
             Proposed::Decided(_) | Proposed::Unknown => Pb::Unavailable(pb::Unavailable {}),
         };
@@ -93,7 +106,9 @@ impl Cluster for ClusterService {
         &self,
         request: Request<pb::ActivateRequest>,
     ) -> Result<Response<pb::ActivateResponse>, Status> {
+        let proved = proved(&request);
         let request = request.into_inner();
+        check_claim(proved, request.node_id)?;
         self.check_cluster(&request.cluster_id)?;
         let peer_address = request.peer_address.parse().map_err(invalid)?;
         if self.inner.has_left(request.node_id) {
@@ -113,6 +128,7 @@ impl Cluster for ClusterService {
         &self,
         request: Request<pb::RemoveRequest>,
     ) -> Result<Response<pb::RemoveResponse>, Status> {
+        self.check_belongs(&request)?;
         let request = request.into_inner();
         self.check_cluster(&request.cluster_id)?;
         let actor = request.actor.parse().map_err(invalid)?;

@@ -25,6 +25,7 @@ pub(super) const fn refused(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::Access(refusal) => access_refused(refusal),
         Refusal::NodeUnknown(_) => (StatusCode::NOT_FOUND, "UNKNOWN"),
         Refusal::LastVoter(_) => (StatusCode::CONFLICT, "DENIED"),
+        Refusal::TokenUnknown | Refusal::TokenExpired(_) => (StatusCode::FORBIDDEN, "DENIED"),
     }
 }
 

@@ -70,6 +70,7 @@ impl World {
         let config = Config {
             peer_address: "127.0.0.1:1".parse().unwrap(),
             join: vec![],
+            token: None,
             voters: 1,
             tuning,
         };

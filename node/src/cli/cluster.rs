@@ -198,6 +198,17 @@ pub enum StatusError {
         /// What it waits for.
         reason: String,
     },
+    /// What answers is not an admin listener.
+    #[error("{server} answers {status}; is it the admin listener of a node?")]
+    NoAdmin {
+        /// Who was asked.
+        server: String,
+        /// The HTTP status.
+        status: String,
+    },
+    /// The cluster gives no token.
+    #[error("there is no token: {0}")]
+    NoToken(String),
     /// The cluster keeps the node.
     #[error("node {node} is not removed: {reason}")]
     NotRemoved {

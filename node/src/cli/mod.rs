@@ -14,6 +14,7 @@ mod serve;
 mod signals;
 mod table;
 mod tls;
+mod token;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -22,9 +23,10 @@ use crate::playground::{self, PlaygroundArgs};
 pub(crate) use self::cluster::ClusterReport;
 pub use self::failure::Failure;
 pub(crate) use self::login::Login;
-pub(crate) use self::node::Server;
+pub(crate) use self::node::{Server, ServerError};
 pub(crate) use self::output::say;
 pub(crate) use self::signals::Signals;
+pub(crate) use self::token::issue;
 
 /// A container registry that stays up when a machine dies.
 #[derive(Debug, Parser)]
@@ -76,6 +78,8 @@ enum ConfigCommand {
 enum ClusterCommand {
     /// Show the nodes of a cluster.
     Status(cluster::StatusArgs),
+    /// Print a token with which nodes join a cluster.
+    Token(token::TokenArgs),
     /// Remove a node from a cluster, for good.
     Remove(remove::RemoveArgs),
 }
@@ -107,6 +111,7 @@ pub fn run() -> Result<(), Failure> {
         Command::Cluster(ClusterCommand::Status(arguments)) => {
             block_on(cluster::status(&arguments))
         }
+        Command::Cluster(ClusterCommand::Token(arguments)) => block_on(token::token(&arguments)),
         Command::Cluster(ClusterCommand::Remove(arguments)) => block_on(remove::remove(&arguments)),
         Command::User(arguments) => block_on(access::user(&arguments)),
         Command::Robot(arguments) => block_on(access::robot(&arguments)),

@@ -26,6 +26,10 @@ pub(super) struct ServeArgs {
     /// data folder is new.
     #[arg(long, value_name = "ADDR")]
     join: Vec<String>,
+    /// The token to join with, as `roadstead cluster token` prints it. Others on this machine can
+    /// see it here: cluster.token_file names a file with it.
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
     /// The folder for what this node alone keeps.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
@@ -51,6 +55,9 @@ fn read_config(arguments: &ServeArgs) -> Result<Config, ConfigError> {
     if !arguments.join.is_empty() {
         let addresses = arguments.join.iter().cloned().map(Value::String);
         source.set("cluster.join", Value::Array(addresses.collect()));
+    }
+    if let Some(token) = &arguments.token {
+        source.set("cluster.token", Value::String(token.clone()));
     }
     if let Some(data_dir) = &arguments.data_dir {
         source.set("node.data_dir", Value::String(data_dir.clone()));

@@ -11,12 +11,13 @@ mod setting;
 mod source;
 mod storage;
 mod tls;
+mod token;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
-use proto::{PeerAddress, limits};
+use proto::{JoinToken, PeerAddress, limits};
 
 pub use self::access::Access;
 pub use self::error::ConfigError;
@@ -117,6 +118,8 @@ pub struct Cluster {
     /// Peer addresses of a cluster to join, at which a node asks also later when it hears of no
     /// leader; none: found a cluster, while the data folder is new.
     pub join: Vec<PeerAddress>,
+    /// The token to join with, while the data folder is new.
+    pub token: Option<JoinToken>,
     /// How many nodes shall vote; further ones are learners. What the leader has counts.
     pub voters: Voters,
 }
@@ -181,7 +184,11 @@ impl Config {
                 replace_after: source.take("raft.replace_after_s", || Seconds::new(300))?,
                 snapshot_every: source.take("raft.snapshot_every", || Count::new(10_000))?,
             },
-            cluster: Cluster { join, voters: source.take("cluster.voters", || Voters::Three)? },
+            cluster: Cluster {
+                join,
+                token: token::read(source)?,
+                voters: source.take("cluster.voters", || Voters::Three)?,
+            },
             node: Node { data_dir },
         };
         source.refuse_rest()?;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
-use proto::PeerAddress;
+use proto::{JoinToken, PeerAddress};
 use toml::Value;
 
 /// The value of a key.
@@ -47,6 +47,7 @@ text_setting!(SocketAddr, "an IP address and a port, such as \"127.0.0.1:5000\""
 text_setting!(PeerAddress, "a host and a port, such as \"node-1.example:5001\"");
 text_setting!(AccessKind, "\"closed\" or \"open\"");
 text_setting!(CertificateName, "\"common\", \"email\", \"dns\" or \"uri\"");
+text_setting!(JoinToken, "what `roadstead cluster token` prints");
 text_setting!(StorageKind, "\"disk\" or \"s3\"");
 text_setting!(Endpoint, "a URL without a path, such as \"https://s3.example\"");
 text_setting!(Encryption, "\"none\", \"AES256\" or \"aws:kms\"");

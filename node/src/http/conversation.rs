@@ -2,13 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use api::{ClientCertificate, Scheme};
+use api::Scheme;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::{IntoResponse as _, Response};
-use http::Request;
+use http::{Extensions, Request};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -18,15 +19,14 @@ use super::opening::{self, Version};
 use super::paced::Inbound;
 use super::{Manner, one, two};
 use crate::Connection;
-use crate::tls::{Acceptor, Opened};
+use crate::tls::{Handshake, Opened};
 
 /// What the requests of one connection have in common.
 #[derive(Clone)]
 pub(super) struct Conversation {
     router: Router,
-    address: SocketAddr,
-    scheme: Scheme,
-    certificate: Option<ClientCertificate>,
+    /// What is known of the client.
+    extensions: Extensions,
     pub(super) manner: Manner,
 }
 
@@ -36,15 +36,17 @@ pub(super) async fn converse(
     connection: Connection,
     address: SocketAddr,
     router: Router,
-    tls: Option<Acceptor>,
+    tls: Option<Arc<dyn Handshake>>,
     manner: Manner,
     stop: CancellationToken,
 ) {
-    let (scheme, certificate) = (Scheme::Http, None);
-    let conversation = Conversation { router, address, scheme, certificate, manner };
+    let mut extensions = Extensions::new();
+    extensions.insert(ConnectInfo(address));
+    extensions.insert(Scheme::Http);
+    let conversation = Conversation { router, extensions, manner };
     let (conversation, mut connection, said) = match tls {
         None => (conversation, connection, Vec::new()),
-        Some(tls) => match stop.run_until_cancelled(conversation.secure(&tls, connection)).await {
+        Some(tls) => match stop.run_until_cancelled(conversation.secure(&*tls, connection)).await {
             Some(Ok(secured)) => secured,
             Some(Err(error)) => {
                 tracing::debug!(%error, "a handshake failed");
@@ -76,13 +78,16 @@ impl Conversation {
     /// Has the conversation over TLS, and answers what was read of it. A client that speaks none
     /// comes to read that it should.
     async fn secure(
-        self,
-        tls: &Acceptor,
+        mut self,
+        tls: &dyn Handshake,
         connection: Connection,
     ) -> io::Result<(Self, Connection, Vec<u8>)> {
         Ok(match tls.accept(connection).await? {
-            Opened::Secure(connection, certificate) => {
-                (Self { scheme: Scheme::Https, certificate, ..self }, connection, Vec::new())
+            Opened::Secure { connection, known, is_trusted } => {
+                self.extensions.insert(Scheme::Https);
+                self.extensions.extend(known);
+                self.manner.is_public |= !is_trusted;
+                (self, connection, Vec::new())
             }
             Opened::Plain(connection, said) => {
                 let router = Router::new().fallback(async || Fault::Unencrypted.response());
@@ -93,12 +98,7 @@ impl Conversation {
 
     /// The answer to `request`, whose body has to come at a pace when it may be anybody's.
     pub(super) async fn answer(self, mut request: Request<Incoming>) -> Response {
-        let extensions = request.extensions_mut();
-        extensions.insert(ConnectInfo(self.address));
-        extensions.insert(self.scheme);
-        if let Some(certificate) = self.certificate {
-            extensions.insert(certificate);
-        }
+        request.extensions_mut().extend(self.extensions);
         let patience = self.manner.patience;
         let request = request.map(|body| {
             if self.manner.is_public {

@@ -38,7 +38,7 @@ use tokio_util::task::TaskTracker;
 
 use self::conversation::converse;
 use crate::Listener;
-use crate::tls::Acceptor;
+use crate::tls::Handshake;
 
 /// Pause after a failed accept: out of file descriptors, trying again at once would only burn the
 /// processor.
@@ -66,12 +66,13 @@ impl Manner {
         Self { connections, connections_per_client, patience, is_public: true }
     }
 
-    /// For the other nodes of the cluster.
+    /// For the other nodes of the cluster. Several may have one address; but whoever may not be one
+    /// shall not take all connections there are.
     pub(crate) const fn nodes() -> Self {
         let connections = CONNECTIONS_DEFAULT;
         Self {
             connections,
-            connections_per_client: connections,
+            connections_per_client: connections / 8,
             patience: PACE_PATIENCE,
             is_public: false,
         }
@@ -84,7 +85,7 @@ impl Manner {
 pub(crate) async fn serve(
     mut listener: Box<dyn Listener>,
     router: Router,
-    tls: Option<Acceptor>,
+    tls: Option<Arc<dyn Handshake>>,
     manner: Manner,
     refused: Counter,
     stop: CancellationToken,

@@ -135,6 +135,11 @@ impl Layout {
         self.dir.join("control")
     }
 
+    /// The file with the token by which nodes join the first one.
+    pub(super) fn token(&self) -> PathBuf {
+        self.dir.join("token")
+    }
+
     /// The nodes' places, in order.
     pub(super) fn places(&self) -> Vec<Place> {
         (1..=self.shape.nodes).map(|number| self.place_at(number)).collect()
@@ -200,6 +205,7 @@ impl Layout {
                 "cluster",
                 vec![
                     ("join", Value::Array(join)),
+                    ("token_file", text(self.token().display())),
                     ("voters", Value::Integer(self.voters().into())),
                 ],
             ),

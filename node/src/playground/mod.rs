@@ -9,6 +9,7 @@ mod control;
 mod error;
 mod guide;
 mod herald;
+mod invitation;
 mod layout;
 mod process;
 mod readiness;

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::PlaygroundError;
 use super::layout::{Layout, Place};
+use crate::config::variable;
 
 /// How long a node may take to stop in order: the sum of what it allows itself, and some.
 const STOP_DEADLINE: Duration = Duration::from_secs(25);
@@ -43,6 +44,8 @@ impl Process {
                 command.env_remove(name);
             }
         }
+        // Instead of the file with the playground's own.
+        command.env_remove(variable("cluster.token"));
         // A group of its own: Ctrl-C is for the playground, which then asks the nodes to stop.
         command.process_group(0).kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);

@@ -13,7 +13,7 @@ use super::control::{Control, Wish};
 use super::layout::{Layout, Place, Wanted};
 use super::process::Process;
 use super::readiness::Readiness;
-use super::{PlaygroundError, guide, herald, store};
+use super::{PlaygroundError, guide, herald, invitation, store};
 use crate::cli::{Failure, Login, Signals, say};
 use crate::{FolderError, folder};
 
@@ -74,12 +74,18 @@ impl Playground {
         let (first, rest) = places
             .into_iter()
             .partition::<Vec<_>, _>(|place| is_founder(place) || place.is_settled());
-        for places in [first, rest] {
-            for place in places {
-                self.start_node(place).await?;
-            }
-            self.wait_until_ready().await?;
+        let is_new = !rest.is_empty();
+        for place in first {
+            self.start_node(place).await?;
         }
+        self.wait_until_ready().await?;
+        if is_new {
+            invitation::write(&self.layout).await?;
+        }
+        for place in rest {
+            self.start_node(place).await?;
+        }
+        self.wait_until_ready().await?;
         let login = self.login.as_ref();
         Readiness::new()?.wait_for_voters(&self.layout, login).await?;
         say(guide::guide(&self.layout, login.filter(|_| self.is_new)));
@@ -160,6 +166,9 @@ impl Playground {
         let running = self.processes.iter().position(|p| p.place().number == number);
         if let Some(index) = running {
             self.processes.remove(index).stop().await;
+        }
+        if !place.is_settled() {
+            invitation::write(&self.layout).await?;
         }
         self.start_node(place).await
     }

@@ -4,39 +4,29 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::ClientCertificate;
+use async_trait::async_trait;
+use http::Extensions;
 use proto::limits::HANDSHAKE_PATIENCE;
 use rustls::ServerConfig;
-use rustls::server::Acceptor as Hello;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::handshake::{Handshake, Opened, begin};
 use super::{Files, TlsError, WorldTime, names};
 use crate::Connection;
 
 /// How often files are read, to see whether they have changed. What two looks in a row find is
 /// taken: a certificate and its key are two files, which do not change at one moment.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// What every record of a handshake begins with (RFC 8446, section 5.1), and no request of HTTP.
-const HANDSHAKE: u8 = 22;
-
 /// Takes connections over TLS. Clones share it; its files are watched until the last is dropped.
 #[derive(Clone)]
 pub(crate) struct Acceptor {
     config: watch::Receiver<Arc<ServerConfig>>,
     patience: Duration,
     _task: Arc<AbortOnDropHandle<()>>,
-}
-
-/// A connection that is ready for what is said over it.
-pub(crate) enum Opened {
-    /// It is secure.
-    Secure(Connection, Option<ClientCertificate>),
-    /// Its client does not speak TLS, and has said this byte.
-    Plain(Connection, u8),
 }
 
 impl Acceptor {
@@ -59,27 +49,25 @@ impl Acceptor {
         Self { patience, ..self }
     }
 
-    /// Shakes hands with whoever is at the other end of `connection`.
-    ///
-    /// # Errors
-    /// When that fails, or takes too long.
-    pub(crate) async fn accept(&self, connection: Connection) -> io::Result<Opened> {
-        timeout(self.patience, self.shake(connection)).await?
-    }
-
     async fn shake(&self, mut connection: Connection) -> io::Result<Opened> {
         let first = connection.read_u8().await?;
-        if first != HANDSHAKE {
-            return Ok(Opened::Plain(connection, first));
-        }
-        let mut hello = Hello::default();
-        hello.read_tls(&mut [first].as_slice())?;
+        let Some(hello) = begin(first)? else { return Ok(Opened::Plain(connection, first)) };
         let begun = LazyConfigAcceptor::new(hello, connection).await?;
         let config = Arc::clone(&self.config.borrow());
         let stream = begun.into_stream(config).await?;
         let (_, session) = stream.get_ref();
-        let certificate = session.peer_certificates().and_then(<[_]>::first).map(names::of_client);
-        Ok(Opened::Secure(Box::new(stream), certificate))
+        let mut known = Extensions::new();
+        if let Some(own) = session.peer_certificates().and_then(<[_]>::first) {
+            known.insert(names::of_client(own));
+        }
+        Ok(Opened::Secure { connection: Box::new(stream), known, is_trusted: false })
+    }
+}
+
+#[async_trait]
+impl Handshake for Acceptor {
+    async fn accept(&self, connection: Connection) -> io::Result<Opened> {
+        timeout(self.patience, self.shake(connection)).await?
     }
 }
 

@@ -8,9 +8,10 @@
 mod acceptor;
 mod error;
 mod files;
+mod handshake;
 mod host;
 mod material;
-mod names;
+pub(crate) mod names;
 mod self_signed;
 mod time;
 mod trust;
@@ -19,9 +20,10 @@ use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, ring};
 
-pub(crate) use self::acceptor::{Acceptor, Opened};
+pub(crate) use self::acceptor::Acceptor;
 pub use self::error::TlsError;
 pub(crate) use self::files::Files;
+pub(crate) use self::handshake::{Handshake, Opened, begin};
 pub(crate) use self::host::Host;
 pub(crate) use self::self_signed::SelfSigned;
 pub(crate) use self::self_signed::SelfSignedError;
@@ -29,7 +31,7 @@ pub(crate) use self::time::WorldTime;
 pub(crate) use self::trust::Trust;
 
 /// The cryptography that all of TLS here uses.
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 

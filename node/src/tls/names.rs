@@ -27,6 +27,16 @@ pub(super) fn of_client(certificate: &CertificateDer<'_>) -> ClientCertificate {
     ClientCertificate::new(common.into_iter().chain(alternative))
 }
 
+/// The names of hosts among the alternative names of `certificate`.
+pub(crate) fn hosts(certificate: &CertificateDer<'_>) -> Vec<String> {
+    let names = of_client(certificate);
+    let hosts = names.names().iter().filter_map(|name| match name {
+        CertificateName::Dns(host) => Some(host.clone()),
+        _ => None,
+    });
+    hosts.collect()
+}
+
 /// The common name of the subject of `certificate`.
 pub(super) fn common(certificate: &Certificate) -> Option<String> {
     let name = certificate.tbs_certificate().subject().common_name().ok().flatten()?;

@@ -20,7 +20,7 @@ impl WorldTime {
     }
 
     /// The time now.
-    pub(super) fn now(&self) -> UnixTime {
+    pub(crate) fn now(&self) -> UnixTime {
         UnixTime::since_unix_epoch(Duration::from_millis(self.0.now().as_millis()))
     }
 }

@@ -51,8 +51,13 @@ impl Pki {
         self.sign(params)
     }
 
+    /// A certificate with these names, of hosts.
+    pub(crate) fn named(&self, names: &[String]) -> Pair {
+        self.sign(CertificateParams::new(names).unwrap())
+    }
+
     fn sign(&self, params: CertificateParams) -> Pair {
-        let key = KeyPair::generate().unwrap();
+        let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
         Pair { certificate: params.signed_by(&key, &self.0).unwrap(), key }
     }
 
@@ -85,7 +90,7 @@ impl Pair {
         self.certificate.der().clone()
     }
 
-    fn key(&self) -> PrivateKeyDer<'static> {
+    pub(crate) fn key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::Pkcs8(self.key.serialize_der().into())
     }
 

@@ -1,6 +1,8 @@
 //! Commands, as they stand in the log and travel to the leader.
 
-use super::{DecodeError, bytes, id, parse, parse_all, upload_key};
+use std::time::Duration;
+
+use super::{DecodeError, authority, bytes, id, parse, parse_all, upload_key};
 use crate::pb::catalog as pb;
 use crate::{Command, ObjectKey, Precondition, Stamped, Tagging, Timestamp};
 
@@ -36,9 +38,18 @@ impl From<&Command> for pb::Command {
                 cluster_id: bytes(cluster.as_bytes()),
                 upload_key: bytes(upload_key.as_bytes()),
             }),
-            Command::AdmitNode { peer_address } => {
-                Pb::AdmitNode(pb::AdmitNode { peer_address: peer_address.to_string() })
+            Command::AdmitNode { peer_address, token } => Pb::AdmitNode(pb::AdmitNode {
+                peer_address: peer_address.to_string(),
+                token: token.map(|token| bytes(token.as_bytes())).unwrap_or_default(),
+            }),
+            Command::EstablishAuthority { authority } => {
+                Pb::EstablishAuthority(pb::EstablishAuthority { authority: Some(authority.into()) })
             }
+            Command::IssueToken { token, lifetime, alone } => Pb::IssueToken(pb::IssueToken {
+                token: bytes(token.as_bytes()),
+                lifetime_millis: u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX),
+                alone: *alone,
+            }),
             Command::RemoveNode { node } => Pb::RemoveNode(pb::RemoveNode { node_id: *node }),
             Command::LinkBlob { repository, digest, size, object, replaces, upload } => {
                 Pb::LinkBlob(pb::LinkBlob {
@@ -100,9 +111,21 @@ impl TryFrom<pb::Command> for Command {
                 cluster: id("cluster id", &c.cluster_id)?,
                 upload_key: upload_key(&c.upload_key)?,
             },
-            Pb::AdmitNode(c) => {
-                Self::AdmitNode { peer_address: parse("peer address", &c.peer_address)? }
+            Pb::AdmitNode(c) => Self::AdmitNode {
+                peer_address: parse("peer address", &c.peer_address)?,
+                token: match c.token.is_empty() {
+                    true => None,
+                    false => Some(id("token", &c.token)?),
+                },
+            },
+            Pb::EstablishAuthority(c) => {
+                Self::EstablishAuthority { authority: authority(c.authority)? }
             }
+            Pb::IssueToken(c) => Self::IssueToken {
+                token: id("token", &c.token)?,
+                lifetime: Duration::from_millis(c.lifetime_millis),
+                alone: c.alone,
+            },
             Pb::RemoveNode(c) => Self::RemoveNode { node: c.node_id },
             Pb::LinkBlob(c) => Self::LinkBlob {
                 repository: parse("repository", &c.repository)?,

@@ -1,8 +1,8 @@
 //! Events, as the journal keeps them.
 
-use super::{DecodeError, bytes, id, parse, upload_key};
-use crate::Event;
+use super::{DecodeError, authority, bytes, id, parse, upload_key};
 use crate::pb::catalog as pb;
+use crate::{Authority, Event, Thumbprint, Timestamp};
 
 impl From<&Event> for pb::Event {
     fn from(event: &Event) -> Self {
@@ -18,6 +18,9 @@ impl From<&Event> for pb::Event {
                 node_id: *node,
                 peer_address: peer_address.to_string(),
             }),
+            Event::AuthorityEstablished { authority } => established(authority),
+            Event::TokenIssued { token, end } => issued(token, *end),
+            Event::TokenRevoked { token } => revoked(token),
             Event::NodeRemoved { node } => Pb::NodeRemoved(pb::NodeRemoved { node_id: *node }),
             Event::BlobLinked { repository, digest, size, object } => {
                 Pb::BlobLinked(pb::BlobLinked {
@@ -76,6 +79,21 @@ impl From<&Event> for pb::Event {
     }
 }
 
+fn established(authority: &Authority) -> pb::event::Event {
+    let authority = Some(authority.into());
+    pb::event::Event::AuthorityEstablished(pb::AuthorityEstablished { authority })
+}
+
+fn issued(token: &Thumbprint, end: Timestamp) -> pb::event::Event {
+    let (token, end_millis) = (bytes(token.as_bytes()), end.as_millis());
+    pb::event::Event::TokenIssued(pb::TokenIssued { token, end_millis })
+}
+
+fn revoked(token: &Thumbprint) -> pb::event::Event {
+    let token = bytes(token.as_bytes());
+    pb::event::Event::TokenRevoked(pb::TokenRevoked { token })
+}
+
 impl TryFrom<pb::Event> for Event {
     type Error = DecodeError;
 
@@ -90,6 +108,14 @@ impl TryFrom<pb::Event> for Event {
                 node: e.node_id,
                 peer_address: parse("peer address", &e.peer_address)?,
             },
+            Pb::AuthorityEstablished(e) => {
+                Self::AuthorityEstablished { authority: authority(e.authority)? }
+            }
+            Pb::TokenIssued(e) => Self::TokenIssued {
+                token: id("token", &e.token)?,
+                end: Timestamp::from_millis(e.end_millis),
+            },
+            Pb::TokenRevoked(e) => Self::TokenRevoked { token: id("token", &e.token)? },
             Pb::NodeRemoved(e) => Self::NodeRemoved { node: e.node_id },
             Pb::BlobLinked(e) => Self::BlobLinked {
                 repository: parse("repository", &e.repository)?,

@@ -3,6 +3,7 @@
 
 mod access;
 mod access_refusal;
+mod authority;
 mod command;
 mod event;
 mod manifest;
@@ -12,7 +13,7 @@ mod precondition;
 use prost::Message as _;
 
 use crate::pb::catalog as pb;
-use crate::{Event, Manifest, Stamped, UploadKey};
+use crate::{Authority, Event, Manifest, Stamped, UploadKey};
 
 /// A message that is not what it should be: written by a newer version, damaged, or forged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +62,10 @@ fn upload_key(bytes: &[u8]) -> Result<UploadKey, DecodeError> {
     Ok(UploadKey::from_bytes(bytes))
 }
 
+fn authority(message: Option<pb::Authority>) -> Result<Authority, DecodeError> {
+    message.ok_or_else(|| DecodeError::missing("authority"))?.try_into()
+}
+
 fn bytes(of: &[u8]) -> bytes::Bytes {
     bytes::Bytes::copy_from_slice(of)
 }
@@ -89,3 +94,4 @@ macro_rules! encoded {
 encoded!(Stamped, pb::Stamped, "command");
 encoded!(Event, pb::Event, "event");
 encoded!(Manifest, pb::Manifest, "manifest");
+encoded!(Authority, pb::Authority, "authority");

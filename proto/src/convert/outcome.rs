@@ -2,7 +2,7 @@
 
 use super::{DecodeError, bytes, id, parse, parse_all};
 use crate::pb::catalog as pb;
-use crate::{Answer, Outcome, Refusal};
+use crate::{Answer, Outcome, Refusal, Timestamp};
 
 impl From<&Outcome> for pb::Outcome {
     fn from(outcome: &Outcome) -> Self {
@@ -111,6 +111,10 @@ impl From<&Refusal> for pb::Refusal {
             Refusal::NotFounded => Pb::NotFounded(pb::NotFounded {}),
             Refusal::NodeUnknown(node) => Pb::NodeUnknown(pb::NodeUnknown { node_id: *node }),
             Refusal::LastVoter(node) => Pb::LastVoter(pb::LastVoter { node_id: *node }),
+            Refusal::TokenUnknown => Pb::TokenUnknown(pb::TokenUnknown {}),
+            Refusal::TokenExpired(end) => {
+                Pb::TokenExpired(pb::TokenExpired { end_millis: end.as_millis() })
+            }
         };
         Self { refusal: Some(refusal) }
     }
@@ -149,6 +153,8 @@ impl TryFrom<pb::Refusal> for Refusal {
             Pb::NotFounded(_) => Self::NotFounded,
             Pb::NodeUnknown(r) => Self::NodeUnknown(r.node_id),
             Pb::LastVoter(r) => Self::LastVoter(r.node_id),
+            Pb::TokenUnknown(_) => Self::TokenUnknown,
+            Pb::TokenExpired(r) => Self::TokenExpired(Timestamp::from_millis(r.end_millis)),
         })
     }
 }

@@ -8,7 +8,7 @@ use proto::{
     Reference, Refusal, RepoName, Stamped, Tag, Tagging,
 };
 
-use super::{View, access, nodes};
+use super::{View, access, nodes, tokens};
 use crate::ReadError;
 
 /// What an accepted command comes to.
@@ -54,8 +54,22 @@ pub(crate) fn decide(view: &View, index: u64, entry: &Stamped) -> Result<Decisio
             Some(founded) if founded == *cluster => Ok(Decision::done(vec![])),
             Some(founded) => Err(Refusal::AlreadyFounded(founded).into()),
         },
-        Command::AdmitNode { peer_address } => {
-            Ok(nodes::admit(founded(view)?, index, peer_address))
+        Command::AdmitNode { peer_address, token } => {
+            let cluster = founded(view)?;
+            tokens::check(view, entry.when, token.as_ref())?;
+            Ok(nodes::admit(cluster, index, peer_address))
+        }
+        Command::EstablishAuthority { authority } => {
+            founded(view)?;
+            // The first one stays: certificates by it are about.
+            let is_new = view.authority()?.is_none();
+            let event = || Event::AuthorityEstablished { authority: authority.clone() };
+            Ok(Decision::done(is_new.then(event).into_iter().collect()))
+        }
+        Command::IssueToken { token, lifetime, alone } => {
+            founded(view)?;
+            let end = entry.when.plus(*lifetime);
+            Ok(Decision::done(tokens::issue(view, entry.when, *token, end, *alone)?))
         }
         Command::RemoveNode { node } => nodes::remove(view, *node),
         Command::LinkBlob { repository, digest, size, object, replaces, upload } => {

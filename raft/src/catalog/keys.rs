@@ -12,7 +12,7 @@
 //! of the pointer: a crash half way leaves the old state.
 
 use proto::access::{AccountName, Grant, Grantee, KeyId, RoleName};
-use proto::{Digest, ObjectKey, RepoName, RequestId, Tag, Timestamp};
+use proto::{Digest, ObjectKey, RepoName, RequestId, Tag, Thumbprint, Timestamp};
 
 /// A generation of the catalog: all of its rows.
 pub(crate) type Generation = u32;
@@ -32,6 +32,10 @@ pub(crate) enum Table {
     Node = b'n',
     /// `node(u64) -> nothing`: nodes that were removed, and never come back.
     RemovedNode = b'x',
+    /// `-> Authority`: who signs the nodes' certificates, with its key.
+    Authority = b'K',
+    /// `hash -> end(u64)`: the tokens with which nodes join.
+    Token = b'J',
     /// `repository -> nothing`: what was ever pushed to.
     Repository = b'r',
     /// `digest -> BlobRow`: where a blob's bytes are, whichever repositories link it.
@@ -59,7 +63,7 @@ pub(crate) enum Table {
     /// `account -> Account`.
     Account = b'A',
     /// `key -> Key`: access keys by their public half.
-    AccessKey = b'K',
+    AccessKey = b'Y',
     /// `account key -> nothing`: the access keys of an account.
     KeyOf = b'O',
     /// `role -> Role`: the roles beside those that every cluster has.
@@ -111,6 +115,14 @@ impl Keys {
 
     pub(crate) fn removed_node(self, node: u64) -> Vec<u8> {
         join(self.table(Table::RemovedNode), &node.to_be_bytes())
+    }
+
+    pub(crate) fn authority(self) -> Vec<u8> {
+        self.table(Table::Authority)
+    }
+
+    pub(crate) fn token(self, token: &Thumbprint) -> Vec<u8> {
+        join(self.table(Table::Token), token.as_bytes())
     }
 
     pub(crate) fn repository(self, repository: &RepoName) -> Vec<u8> {

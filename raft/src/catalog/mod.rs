@@ -24,6 +24,7 @@ mod requests;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod view;
 
 pub use fingerprint::Fingerprint;

@@ -30,6 +30,11 @@ pub(crate) fn project(
             let row = pb::NodeAdmitted { node_id: *node, peer_address: peer_address.to_string() };
             batch.put(keys.node(*node), row.encode_to_vec());
         }
+        Event::AuthorityEstablished { authority } => {
+            batch.put(keys.authority(), authority.encode());
+        }
+        Event::TokenIssued { token, end } => batch.put(keys.token(token), moment(*end)),
+        Event::TokenRevoked { token } => batch.delete(keys.token(token)),
         Event::NodeRemoved { node } => {
             batch.delete(keys.node(*node));
             batch.put(keys.removed_node(*node), []);
@@ -49,9 +54,7 @@ pub(crate) fn project(
             batch.delete(keys.object(*from));
             batch.put(keys.object(*to), digest.as_str());
         }
-        Event::ObjectOrphaned { object } => {
-            batch.put(keys.orphan(*object), when.as_millis().to_be_bytes());
-        }
+        Event::ObjectOrphaned { object } => batch.put(keys.orphan(*object), moment(when)),
         Event::BlobUnlinked { repository, digest } => {
             batch.delete(keys.link(repository, digest));
             batch.delete(keys.holder(digest, repository));
@@ -125,6 +128,10 @@ fn delete_tag(view: &View, repository: &RepoName, tag: &Tag, digest: &Digest, ba
 
 fn links(manifest: &Manifest) -> impl Iterator<Item = &Link> {
     manifest.blobs().iter().chain(manifest.children())
+}
+
+const fn moment(when: Timestamp) -> [u8; 8] {
+    when.as_millis().to_be_bytes()
 }
 
 fn blob_row(size: u64, object: ObjectKey) -> Vec<u8> {

@@ -24,6 +24,7 @@ mod access;
 mod golden;
 mod preconditions;
 mod sparse;
+mod tokens;
 
 use super::keys::{self, Table};
 use super::project::project;
@@ -502,7 +503,8 @@ fn a_node_is_removed_once_and_only_while_another_votes() {
     assert!(has_left(&catalog.view(), 3).unwrap());
 
     // One that was admitted and never came.
-    let admitted = catalog.apply(Command::AdmitNode { peer_address: "n:1".parse().unwrap() });
+    let admitted =
+        catalog.apply(Command::AdmitNode { peer_address: "n:1".parse().unwrap(), token: None });
     let Ok(Answer::Admitted { node, .. }) = admitted else { panic!("{admitted:?}") };
     assert_eq!(catalog.apply(remove(node)), Ok(Answer::Done));
     assert!(!catalog.view().has_node(node).unwrap());
@@ -521,7 +523,7 @@ fn time_in_the_catalog_never_goes_back() {
 #[test]
 fn a_node_is_admitted_under_the_index_of_its_entry() {
     let mut catalog = Catalog::new();
-    let admit = Command::AdmitNode { peer_address: "host:1".parse().unwrap() };
+    let admit = Command::AdmitNode { peer_address: "host:1".parse().unwrap(), token: None };
     let admitted = catalog.apply(admit);
     let cluster = ClusterId::from_bytes([7; 16]);
     assert_eq!(admitted, Ok(Answer::Admitted { node: catalog.index, cluster }));

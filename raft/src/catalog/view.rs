@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message as _;
+use proto::limits::TOKENS_MAX;
 use proto::pb::{catalog as pb, raft as pb_raft};
 use proto::{
-    ClusterId, DecodeError, Descriptor, Digest, Manifest, ObjectKey, Reference, RepoName,
-    RequestId, Tag, UploadKey,
+    Authority, ClusterId, DecodeError, Descriptor, Digest, Manifest, ObjectKey, Reference,
+    RepoName, RequestId, Tag, Thumbprint, Timestamp, UploadKey,
 };
 use storage::{KvError, KvRead, Space};
 
@@ -67,6 +68,29 @@ impl View {
         let Some(row) = self.founded()? else { return Ok(None) };
         let id = ClusterId::try_from(row.cluster_id.as_ref());
         Ok(Some(id.map_err(|e| DecodeError::new("cluster id", e))?))
+    }
+
+    /// Who signs the nodes' certificates; `None` until the cluster has one.
+    pub(crate) fn authority(&self) -> Result<Option<Authority>, ReadError> {
+        let row = self.get(&self.keys.authority())?;
+        Ok(row.map(Authority::decode).transpose()?)
+    }
+
+    /// Until when nodes may join by the token of this hash, if they ever might.
+    pub(crate) fn token(&self, token: &Thumbprint) -> Result<Option<Timestamp>, ReadError> {
+        let row = self.get(&self.keys.token(token))?;
+        row.map(|value| timestamp(&value)).transpose()
+    }
+
+    /// The hashes of all tokens, with their ends.
+    pub(crate) fn tokens(&self) -> Result<Vec<(Thumbprint, Timestamp)>, ReadError> {
+        let mut tokens = Vec::new();
+        let prefix = self.keys.all(Table::Token);
+        self.visit(&prefix, None, 2 * TOKENS_MAX, |hash, end| {
+            let hash = Thumbprint::try_from(hash).map_err(|e| DecodeError::new("token", e).into());
+            tokens.push(hash.and_then(|hash| Ok((hash, timestamp(end)?))));
+        })?;
+        tokens.into_iter().collect()
     }
 
     /// Whether the cluster has admitted `node`.
@@ -336,6 +360,11 @@ fn referrer(digest: &[u8], row: &[u8]) -> Result<Descriptor, ReadError> {
         artifact_type: row.artifact_type,
         annotations: row.annotations,
     })
+}
+
+fn timestamp(value: &[u8]) -> Result<Timestamp, ReadError> {
+    let millis = value.try_into().map_err(|e| DecodeError::new("end of a token", e))?;
+    Ok(Timestamp::from_millis(u64::from_be_bytes(millis)))
 }
 
 pub(super) fn text<T: std::str::FromStr<Err: ToString>>(

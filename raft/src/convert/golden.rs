@@ -27,7 +27,10 @@ fn file(payload: &Payload) -> &'static str {
         EntryPayload::Blank => "entry-blank.hex",
         EntryPayload::Normal(stamped) => match &stamped.command {
             Command::FoundCluster { .. } => "entry-found-cluster.hex",
-            Command::AdmitNode { .. } => "entry-admit-node.hex",
+            Command::AdmitNode { token: None, .. } => "entry-admit-node.hex",
+            Command::AdmitNode { .. } => "entry-admit-node-by-token.hex",
+            Command::EstablishAuthority { .. } => "entry-establish-authority.hex",
+            Command::IssueToken { .. } => "entry-issue-token.hex",
             Command::RemoveNode { .. } => "entry-remove-node.hex",
             Command::LinkBlob { upload: None, .. } => "entry-link-blob.hex",
             Command::LinkBlob { .. } => "entry-link-upload.hex",

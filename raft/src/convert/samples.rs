@@ -2,13 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::EntryPayload;
 use proptest::prelude::*;
 use proto::{
-    Algorithm, ClusterId, Command, Digest, Manifest, MediaType, ObjectKey, PeerAddress,
-    Precondition, RequestId, Stamped, Tagging, Timestamp, UploadKey,
+    Algorithm, Authority, ClusterId, Command, Digest, Manifest, MediaType, ObjectKey, PeerAddress,
+    Precondition, RequestId, Stamped, Tagging, Thumbprint, Timestamp, UploadKey,
 };
 
 use crate::catalog::access;
@@ -25,9 +26,17 @@ fn command_after(previous: Option<&Command>) -> Option<Command> {
             upload_key: UploadKey::from_bytes([2; 32]),
         },
         Some(Command::FoundCluster { .. }) => {
-            Command::AdmitNode { peer_address: "node-2.example:5001".parse().unwrap() }
+            Command::AdmitNode { peer_address: "node-2.example:5001".parse().unwrap(), token: None }
         }
-        Some(Command::AdmitNode { .. }) => Command::RemoveNode { node: 7 },
+        Some(Command::AdmitNode { .. }) => Command::EstablishAuthority {
+            authority: Authority { certificate: Bytes::from_static(b"certificate"), key: [9; 32] },
+        },
+        Some(Command::EstablishAuthority { .. }) => Command::IssueToken {
+            token: Thumbprint::of(b"token"),
+            lifetime: Duration::from_secs(60),
+            alone: true,
+        },
+        Some(Command::IssueToken { .. }) => Command::RemoveNode { node: 7 },
         Some(Command::RemoveNode { .. }) => Command::LinkBlob {
             repository: repository(),
             digest: digest(),
@@ -115,6 +124,15 @@ pub(crate) fn commands() -> impl Iterator<Item = Command> {
     std::iter::successors(command_after(None), |previous| command_after(Some(previous)))
         .chain(conditional())
         .chain(access::samples::commands().into_iter().map(Command::Access))
+        .chain([by_token()])
+}
+
+/// The admission of a node that was invited.
+fn by_token() -> Command {
+    Command::AdmitNode {
+        peer_address: "node-2.example:5001".parse().unwrap(),
+        token: Some(Thumbprint::of(b"token")),
+    }
 }
 
 /// A command of each kind that can have preconditions, with all of these between them, and a push

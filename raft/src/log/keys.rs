@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `e` and the index as 8 bytes, big end first | the entry at that index |
 //! | `identity` | which node of which cluster this is |
+//! | `credentials` | what it shows other nodes, with its key |
+//! | `founding` | the authority that the founder has made, until the catalog has it |
 //! | `removed` | nothing: the node was removed from its cluster, and must not start again |
 //! | `vote` | the vote |
 //! | `purged` | the position of the last purged entry |
@@ -11,6 +13,12 @@
 
 /// The node's identity, written once, before the node takes part in anything.
 pub(crate) const IDENTITY: &[u8] = b"identity";
+
+/// What the node shows other nodes.
+pub(crate) const CREDENTIALS: &[u8] = b"credentials";
+
+/// The authority that the founder has made.
+pub(crate) const FOUNDING: &[u8] = b"founding";
 
 /// Whether the node was removed from its cluster.
 pub(crate) const REMOVED: &[u8] = b"removed";
@@ -42,7 +50,7 @@ mod tests {
     fn entries_are_ordered_by_index_and_apart_from_all_else() {
         assert!(entry(0xff) < entry(0x100));
         assert!(entry(u64::MAX).as_slice() < ENTRIES_END);
-        for key in [IDENTITY, REMOVED, VOTE, PURGED, COMMITTED] {
+        for key in [IDENTITY, CREDENTIALS, FOUNDING, REMOVED, VOTE, PURGED, COMMITTED] {
             assert!(key < entry(0).as_slice() || key >= ENTRIES_END);
         }
     }

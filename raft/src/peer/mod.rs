@@ -5,6 +5,7 @@
 //! whatever a peer sends is checked before openraft sees it.
 
 mod addresses;
+mod claims;
 mod client;
 mod consensus;
 mod incoming;
@@ -16,6 +17,7 @@ mod tests;
 mod turns;
 
 pub(crate) use addresses::Addresses;
+pub(crate) use claims::{check_claim, proved, removed};
 pub(crate) use server::PeerService;
 
 /// The network of a node's Raft.

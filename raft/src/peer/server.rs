@@ -6,21 +6,24 @@ use openraft::errors::Fatal;
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest,
 };
-use proto::DecodeError;
 use proto::limits::PEER_MESSAGE_BYTES_MAX;
 use proto::pb::peer as pb;
 use proto::pb::peer::peer_server::{Peer, PeerServer};
+use proto::{DecodeError, NodeId};
+use storage::Kv;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::claims::{check_claim, proved, removed};
 use super::consensus::{Consensus, RaftConsensus};
 use super::incoming;
 use super::rows::SnapshotSink;
 use super::turns::Turns;
-use crate::catalog::Staging;
+use crate::catalog::{Staging, has_left};
 use crate::convert::{SnapshotHeader, Wire};
 use crate::identity::Identity;
 use crate::presence::Presence;
 use crate::types::{LogId, Raft, SnapshotMeta, SnapshotOf, TypeConfig, Vote};
+use crate::{PeerName, View};
 
 /// The gRPC service that hands what peers send to Raft, after it was checked.
 #[derive(Clone)]
@@ -30,6 +33,8 @@ pub(crate) struct PeerService<C = RaftConsensus> {
     /// Whose turn it is to send a snapshot.
     turns: Turns,
     presence: Arc<Presence>,
+    /// Where the catalog is, which knows who was removed.
+    kv: Arc<dyn Kv>,
 }
 
 impl PeerService {
@@ -39,15 +44,21 @@ impl PeerService {
         identity: Identity,
         staging: Staging,
         presence: Arc<Presence>,
+        kv: Arc<dyn Kv>,
     ) -> Self {
-        Self::over(RaftConsensus::new(raft, staging), identity, presence)
+        Self::over(RaftConsensus::new(raft, staging), identity, presence, kv)
     }
 }
 
 impl<C: Consensus> PeerService<C> {
     /// The service that hands what comes to `consensus`.
-    pub(super) fn over(consensus: C, identity: Identity, presence: Arc<Presence>) -> Self {
-        Self { identity, consensus, turns: Turns::default(), presence }
+    pub(super) fn over(
+        consensus: C,
+        identity: Identity,
+        presence: Arc<Presence>,
+        kv: Arc<dyn Kv>,
+    ) -> Self {
+        Self { identity, consensus, turns: Turns::default(), presence, kv }
     }
 
     /// The service with its limits, to be served.
@@ -77,12 +88,27 @@ impl<C: Consensus> PeerService<C> {
         Ok(())
     }
 
-    /// Refuses a vote in this node's own name: no other node can have it.
-    fn check_vote(&self, vote: &Vote) -> Result<(), Status> {
+    /// Refuses what the node that `proved` names sends in the name of another, and all that is of a
+    /// node that was removed and has no vote any more: its certificate is good for a while.
+    fn check_sender(&self, proved: Option<PeerName>, sender: NodeId) -> Result<(), Status> {
+        check_claim(proved, sender)?;
+        let has_left = || {
+            let view = View::current(self.kv.freeze());
+            view.and_then(|view| has_left(&view, sender)).is_ok_and(|left| left)
+        };
+        if proved.is_some() && has_left() {
+            return Err(removed(sender));
+        }
+        Ok(())
+    }
+
+    /// Refuses a vote in this node's own name, which no other node can have, and in that of another
+    /// node than has sent it.
+    fn check_vote(&self, vote: &Vote, proved: Option<PeerName>) -> Result<(), Status> {
         if vote.leader_id.voted_for == self.identity.node {
             return Err(Status::invalid_argument("the request is in this node's own name"));
         }
-        Ok(())
+        self.check_sender(proved, vote.leader_id.voted_for)
     }
 
     /// Refuses positions that cannot be in the same log as what this node knows to be committed.
@@ -100,10 +126,15 @@ impl<C: Consensus> PeerService<C> {
         }
     }
 
-    fn vote_request(&self, message: pb::VoteRequest) -> Result<VoteRequest<TypeConfig>, Status> {
+    fn vote_request(
+        &self,
+        request: Request<pb::VoteRequest>,
+    ) -> Result<VoteRequest<TypeConfig>, Status> {
+        let proved = proved(&request);
+        let message = request.into_inner();
         self.check_envelope(message.envelope.as_ref())?;
         let request = VoteRequest::from_message(message).map_err(invalid)?;
-        self.check_vote(&request.vote)?;
+        self.check_vote(&request.vote, proved)?;
         Ok(request)
     }
 }
@@ -114,10 +145,11 @@ impl<C: Consensus> Peer for PeerService<C> {
         &self,
         request: Request<pb::AppendEntriesRequest>,
     ) -> Result<Response<pb::AppendEntriesResponse>, Status> {
+        let proved = proved(&request);
         let message = request.into_inner();
         self.check_envelope(message.envelope.as_ref())?;
         let request = AppendEntriesRequest::from_message(message).map_err(invalid)?;
-        self.check_vote(&request.vote)?;
+        self.check_vote(&request.vote, proved)?;
         let entries = request.entries.iter().map(|entry| entry.log_id);
         self.check_committed(entries.chain(request.prev_log_id).chain(request.leader_commit))?;
         let appended = self.consensus.append_entries(request).await;
@@ -131,7 +163,7 @@ impl<C: Consensus> Peer for PeerService<C> {
         &self,
         request: Request<pb::VoteRequest>,
     ) -> Result<Response<pb::VoteResponse>, Status> {
-        let request = self.vote_request(request.into_inner())?;
+        let request = self.vote_request(request)?;
         answer(self.consensus.vote(request).await)
     }
 
@@ -139,7 +171,7 @@ impl<C: Consensus> Peer for PeerService<C> {
         &self,
         request: Request<pb::VoteRequest>,
     ) -> Result<Response<pb::VoteResponse>, Status> {
-        let request = self.vote_request(request.into_inner())?;
+        let request = self.vote_request(request)?;
         answer(self.consensus.pre_vote(request).await)
     }
 
@@ -147,9 +179,11 @@ impl<C: Consensus> Peer for PeerService<C> {
         &self,
         request: Request<pb::TransferLeaderRequest>,
     ) -> Result<Response<pb::TransferLeaderResponse>, Status> {
+        let proved = proved(&request);
         let message = request.into_inner();
         self.check_envelope(message.envelope.as_ref())?;
         let request = TransferLeaderRequest::from_message(message).map_err(invalid)?;
+        self.check_sender(proved, request.from_leader().leader_id.voted_for)?;
         if *request.to_node_id() == self.identity.node && self.presence.is_leaving() {
             return Err(Status::failed_precondition("this node is stopping, it cannot lead"));
         }
@@ -160,12 +194,13 @@ impl<C: Consensus> Peer for PeerService<C> {
         &self,
         request: Request<Streaming<pb::SnapshotChunk>>,
     ) -> Result<Response<pb::SnapshotResponse>, Status> {
+        let proved = proved(&request);
         let mut chunks = request.into_inner();
         let header = incoming::header(&mut chunks).await?;
         self.check_envelope(header.envelope.as_ref())?;
         let SnapshotHeader { vote, meta } =
             SnapshotHeader::from_message(header).map_err(invalid)?;
-        self.check_vote(&vote)?;
+        self.check_vote(&vote, proved)?;
         self.check_committed(meta.last_log_id)?;
         let mut turn = self
             .turns

@@ -21,6 +21,7 @@ use proto::pb::peer as pb;
 use proto::pb::peer::peer_client::PeerClient;
 use proto::pb::peer::snapshot_chunk::Chunk;
 use proto::{ClusterId, NodeId, PeerAddress};
+use storage::kv::MemoryKv;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
@@ -171,7 +172,8 @@ async fn serve(raft: FakeRaft) -> Served {
 async fn serve_while(raft: FakeRaft, presence: Arc<Presence>) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let service = PeerService::over(raft, RECEIVER, presence).into_server();
+    let service =
+        PeerService::over(raft, RECEIVER, presence, Arc::new(MemoryKv::new())).into_server();
     let mut server = JoinSet::new();
     server.spawn(async move {
         Server::builder()

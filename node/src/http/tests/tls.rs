@@ -14,7 +14,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::*;
-use crate::tls::{Files, WorldTime};
+use crate::tls::{Acceptor, Files, Handshake, Opened, WorldTime};
 
 #[path = "../../../tests/support/pki.rs"]
 #[allow(dead_code, reason = "each test uses a part")]
@@ -31,7 +31,8 @@ async fn secure(router: Router, pki: &Pki, folder: &TempDir) -> Server {
     let tls = acceptor(pki, folder).await;
     let (stop, refused) = (CancellationToken::new(), Counter::default());
     let manner = Manner { patience: SHORT, ..Manner::public(1000, 1000) };
-    let serving = serve(listener, router, Some(tls), manner, refused.clone(), stop.clone());
+    let serving =
+        serve(listener, router, Some(Arc::new(tls)), manner, refused.clone(), stop.clone());
     Server { address, refused, stop, task: tokio::spawn(serving) }
 }
 
@@ -168,7 +169,7 @@ async fn an_answer_that_waits_in_the_buffer_of_tls_is_given_up() {
     let manner = Manner { patience: SHORT, ..Manner::public(1, 1) };
     let tls = acceptor(&pki, &folder).await;
     let (refused, stop) = (Counter::default(), CancellationToken::new());
-    let serving = serve(Box::new(Pipes(pipes)), router, Some(tls), manner, refused, stop);
+    let serving = serve(Box::new(Pipes(pipes)), router, Some(Arc::new(tls)), manner, refused, stop);
     let _serving = AbortOnDropHandle::new(tokio::spawn(serving));
     let dial = async |protocol: &[u8]| {
         let (here, there) = tokio::io::duplex(512);
@@ -192,4 +193,43 @@ async fn an_answer_that_waits_in_the_buffer_of_tls_is_given_up() {
         stuck.push(stream);
     }
     drop(dial(b"http/1.1").await);
+}
+
+/// Takes everybody without a word, and trusts them or not.
+struct Nod(bool);
+
+#[async_trait]
+impl Handshake for Nod {
+    async fn accept(&self, connection: Connection) -> io::Result<Opened> {
+        let known = http::Extensions::new();
+        Ok(Opened::Secure { connection, known, is_trusted: self.0 })
+    }
+}
+
+#[tokio::test]
+async fn only_whoever_has_proved_to_be_a_node_may_be_idle_on_a_port_for_nodes() {
+    let serving = async |is_trusted| {
+        let listener = TcpWorld.bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let address = listener.local_address().unwrap();
+        let manner = Manner { patience: SHORT, ..Manner::nodes() };
+        let (refused, stop) = (Counter::default(), CancellationToken::new());
+        let nod = Some(Arc::new(Nod(is_trusted)) as Arc<dyn Handshake>);
+        let serving = serve(listener, version(), nod, manner, refused.clone(), stop.clone());
+        Server { address, refused, stop, task: tokio::spawn(serving) }
+    };
+    let (trusted, other) = (serving(true).await, serving(false).await);
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".as_slice();
+    let mut stays = trusted.connect().await;
+    stays.write_all(preface).await.unwrap();
+    other.answer(preface).await;
+    // The headers of GET / of a.
+    let headers = [0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84, 0x01, 1, b'a'];
+    stays.write_all(&headers).await.unwrap();
+    let mut said = Vec::new();
+    let answered = async {
+        while !said.windows(8).any(|word| word == b"HTTP/2.0") {
+            assert_ne!(stays.read_buf(&mut said).await.unwrap(), 0, "it is still there");
+        }
+    };
+    timeout(DEADLINE, answered).await.expect("an answer");
 }

@@ -1,7 +1,11 @@
 //! What the catalog writes, held against files in `tests/golden` like the entries of the log: a
 //! store, or a snapshot, that any version wrote is read by all later ones.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use proto::pb::catalog::Outcome as PbOutcome;
+use proto::{Authority, Thumbprint};
 
 use super::access_rows::samples::{
     change_file, changes, commands, refusal_file as access_refusal_file, refusals,
@@ -14,7 +18,9 @@ use crate::convert::golden::check_bytes;
 fn history() -> Catalog {
     let mut catalog = Catalog::new();
     catalog.enter(&[1, 2], &[3]);
-    catalog.apply(Command::AdmitNode { peer_address: "node-2:5001".parse().unwrap() }).unwrap();
+    catalog
+        .apply(Command::AdmitNode { peer_address: "node-2:5001".parse().unwrap(), token: None })
+        .unwrap();
     catalog.apply(Command::RemoveNode { node: 2 }).unwrap();
     catalog.link("team/app", b"config", 1).unwrap();
     catalog.link("team/app", b"layer", 2).unwrap();
@@ -41,6 +47,20 @@ fn access_history() -> Catalog {
     catalog
 }
 
+/// What came later: a cluster with an authority, and a token.
+fn secure_history() -> Catalog {
+    let mut catalog = Catalog::new();
+    catalog.apply(Command::EstablishAuthority { authority: authority() }).unwrap();
+    let lifetime = Duration::from_secs(60);
+    let token = Thumbprint::of(b"token");
+    catalog.apply(Command::IssueToken { token, lifetime, alone: false }).unwrap();
+    catalog
+}
+
+fn authority() -> Authority {
+    Authority { certificate: Bytes::from_static(b"certificate"), key: [9; 32] }
+}
+
 /// The file that holds the first row of a kind.
 const fn file(table: Table) -> &'static str {
     match table {
@@ -48,6 +68,8 @@ const fn file(table: Table) -> &'static str {
         Table::Cluster => "row-cluster.hex",
         Table::Node => "row-node.hex",
         Table::RemovedNode => "row-removed-node.hex",
+        Table::Authority => "row-authority.hex",
+        Table::Token => "row-token.hex",
         Table::Repository => "row-repository.hex",
         Table::Blob => "row-blob.hex",
         Table::Link => "row-link.hex",
@@ -83,7 +105,9 @@ const ACCESS: [Table; 7] = [
     Table::TokenKey,
 ];
 
-/// All others.
+/// The tables of [`secure_history`].
+const SECURE: [Table; 2] = [Table::Authority, Table::Token];
+
 const TABLES: [Table; 18] = [
     Table::Applied,
     Table::Cluster,
@@ -108,22 +132,9 @@ const TABLES: [Table; 18] = [
 #[test]
 fn every_kind_of_row_is_encoded_as_ever() {
     check_rows(&history(), &TABLES);
+    check_rows(&secure_history(), &SECURE);
     check_rows(&access_history(), &ACCESS);
-}
-
-fn check_rows(catalog: &Catalog, tables: &[Table]) {
-    let view = catalog.view();
-    for table in tables.iter().copied() {
-        let prefix = view.keys().all(table);
-        let mut first = None;
-        view.visit(&prefix, None, 1, |key, value| {
-            // The length of the key keeps it apart from the value.
-            let length = u32::try_from(key.len()).unwrap().to_be_bytes();
-            first = Some([&length, key, value].concat());
-        })
-        .unwrap();
-        check_bytes(file(table), &first.unwrap_or_else(|| panic!("{table:?} has no row")));
-    }
+    let catalog = history();
     let beyond = [keys::prefix(0), vec![0xff]].concat();
     catalog
         .kv
@@ -136,6 +147,22 @@ fn check_rows(catalog: &Catalog, tables: &[Table]) {
         .unwrap();
 }
 
+/// Holds the first row of each of `tables` against its file.
+fn check_rows(catalog: &Catalog, tables: &[Table]) {
+    let view = catalog.view();
+    for &table in tables {
+        let prefix = view.keys().all(table);
+        let mut first = None;
+        view.visit(&prefix, None, 1, |key, value| {
+            // The length of the key keeps it apart from the value.
+            let length = u32::try_from(key.len()).unwrap().to_be_bytes();
+            first = Some([&length, key, value].concat());
+        })
+        .unwrap();
+        check_bytes(file(table), &first.unwrap_or_else(|| panic!("{table:?} has no row")));
+    }
+}
+
 #[test]
 fn every_kind_of_event_is_encoded_as_ever() {
     for event in events() {
@@ -143,6 +170,9 @@ fn every_kind_of_event_is_encoded_as_ever() {
             Event::ClusterFounded { .. } => "event-cluster-founded.hex",
             Event::NodeAdmitted { .. } => "event-node-admitted.hex",
             Event::NodeRemoved { .. } => "event-node-removed.hex",
+            Event::AuthorityEstablished { .. } => "event-authority-established.hex",
+            Event::TokenIssued { .. } => "event-token-issued.hex",
+            Event::TokenRevoked { .. } => "event-token-revoked.hex",
             Event::BlobLinked { .. } => "event-blob-linked.hex",
             Event::UploadLinked { .. } => "event-upload-linked.hex",
             Event::ObjectReplaced { .. } => "event-object-replaced.hex",
@@ -187,6 +217,12 @@ fn events() -> Vec<Event> {
             to: manifest.digest().clone(),
         },
         Event::TagDeleted { repository: repository(), tag, digest: of },
+        Event::AuthorityEstablished { authority: authority() },
+        Event::TokenIssued {
+            token: Thumbprint::of(b"token"),
+            end: Timestamp::from_millis(1_700_000_000_123),
+        },
+        Event::TokenRevoked { token: Thumbprint::of(b"token") },
     ];
     events.extend(changes().into_iter().map(access));
     events
@@ -231,6 +267,8 @@ const fn refusal_file(refusal: &Refusal) -> &'static str {
         Refusal::NotFounded => "refusal-not-founded.hex",
         Refusal::NodeUnknown(_) => "refusal-node-unknown.hex",
         Refusal::LastVoter(_) => "refusal-last-voter.hex",
+        Refusal::TokenUnknown => "refusal-token-unknown.hex",
+        Refusal::TokenExpired(_) => "refusal-token-expired.hex",
     }
 }
 
@@ -263,6 +301,8 @@ fn outcomes() -> Vec<Outcome> {
         Err(Refusal::NotFounded),
         Err(Refusal::NodeUnknown(17)),
         Err(Refusal::LastVoter(17)),
+        Err(Refusal::TokenUnknown),
+        Err(Refusal::TokenExpired(Timestamp::from_millis(1_700_000_000_123))),
     ];
     outcomes.extend(refusals().into_iter().map(|refusal| Err(Refusal::Access(refusal))));
     outcomes

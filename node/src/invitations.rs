@@ -1,0 +1,94 @@
+//! Join tokens, for operators: `POST /roadstead/v1/cluster/tokens` on the admin listener. Whoever
+//! has one makes a machine of theirs a node of the cluster, which has all that the cluster has, so
+//! they are not given out where clients come.
+
+use std::time::Duration;
+
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use proto::limits::TOKEN_LIFETIME;
+use proto::{Actor, Command, JoinToken, RequestId, TokenSecret};
+use raft::{Cluster, ProposeError};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::{sleep, timeout};
+
+/// How long it may take: an election and a half.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Longest time for which a token is good: whoever finds it later shall have no use for it.
+const LIFETIME_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// What an operator can ask for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    /// For how many seconds the token shall be good.
+    lifetime_s: Option<u64>,
+    /// Whether those from before shall be good no longer.
+    #[serde(default)]
+    alone: bool,
+}
+
+/// The endpoint.
+pub(crate) fn router(cluster: Cluster) -> Router {
+    Router::new().route("/roadstead/v1/cluster/tokens", post(issue)).with_state(cluster)
+}
+
+async fn issue(
+    State(cluster): State<Cluster>,
+    Query(wish): Query<Wish>,
+    headers: HeaderMap,
+) -> Response {
+    if headers.contains_key(header::ORIGIN) {
+        // A page in an operator's browser, which reaches what the operator reaches.
+        let reason = "tokens are not for pages in a browser\n";
+        return (StatusCode::FORBIDDEN, reason).into_response();
+    }
+    let lifetime = wish.lifetime_s.map_or(TOKEN_LIFETIME, Duration::from_secs);
+    if lifetime.is_zero() || lifetime > LIFETIME_MAX {
+        let reason = "a token is good for a second at least, and a year at most\n";
+        return (StatusCode::BAD_REQUEST, reason).into_response();
+    }
+    match timeout(PATIENCE, invite(&cluster, lifetime, wish.alone)).await {
+        Ok(Ok(token)) => {
+            let mut response = Json(json!({ "token": token.to_string() })).into_response();
+            let no_store = HeaderValue::from_static("no-store");
+            response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+            response
+        }
+        Ok(Err(reason)) => (StatusCode::CONFLICT, format!("{reason}\n")).into_response(),
+        Err(_) => {
+            let reason = "the cluster has no leader now; try again in a moment\n";
+            (StatusCode::SERVICE_UNAVAILABLE, reason).into_response()
+        }
+    }
+}
+
+/// A token that the cluster has issued. Waits out an election.
+async fn invite(cluster: &Cluster, lifetime: Duration, alone: bool) -> Result<JoinToken, String> {
+    let secret = TokenSecret::from_bytes(random()?);
+    let token = secret.hash();
+    let request = RequestId::from_bytes(random()?);
+    let command = Command::IssueToken { token, lifetime, alone };
+    loop {
+        match cluster.propose(request, &Actor::ANONYMOUS, command.clone()).await {
+            Ok(_) => break,
+            Err(ProposeError::Refused(refusal)) => return Err(refusal.to_string()),
+            Err(ProposeError::Unavailable { .. } | ProposeError::Unknown) => sleep(PAUSE).await,
+        }
+    }
+    cluster.join_token(secret).ok_or_else(|| "nodes of this cluster need no tokens".to_owned())
+}
+
+/// Fresh randomness, for ids and secrets.
+#[expect(clippy::disallowed_methods, reason = "the one function that draws chance here")]
+fn random() -> Result<[u8; 16], String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| error.to_string())?;
+    Ok(bytes)
+}

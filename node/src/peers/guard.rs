@@ -1,0 +1,45 @@
+//! Who may ask what of the services for nodes.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use raft::PeerName;
+use tonic::Status;
+
+/// All that a node without a name may ask for.
+const JOIN: &str = "/roadstead.cluster.v1.Cluster/Join";
+
+/// What is known of the other end of a connection.
+#[derive(Clone, Debug)]
+pub(super) enum Standing {
+    /// It is this node of the cluster.
+    Member(PeerName),
+    /// It has shown no certificate.
+    Nobody,
+    /// It has shown one that is not good, for this reason.
+    Stranger(String),
+}
+
+/// `services` for nodes of the cluster, whose names come with their requests, and for those that
+/// want to join it.
+pub(crate) fn guarded(services: Router) -> Router {
+    services.layer(from_fn(guard))
+}
+
+async fn guard(mut request: Request, next: Next) -> Response {
+    let refusal = match request.extensions_mut().remove::<Standing>() {
+        Some(Standing::Member(name)) => {
+            request.extensions_mut().insert(name);
+            return next.run(request).await;
+        }
+        Some(Standing::Nobody) if request.uri().path() == JOIN => return next.run(request).await,
+        Some(Standing::Stranger(reason)) => reason,
+        Some(Standing::Nobody) | None => {
+            "this node serves nodes of its cluster, which show a certificate".to_owned()
+        }
+    };
+    tracing::debug!(refusal, "a node was refused");
+    Status::unauthenticated(refusal).into_http::<Body>()
+}

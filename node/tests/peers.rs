@@ -1,0 +1,491 @@
+//! Nodes among each other: who joins, who is let in by which certificate, and who is told why not.
+#![allow(clippy::disallowed_methods, reason = "a test has no other door to the network")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test panics")]
+
+mod support;
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use node::config::Source;
+use node::{Config, Connection, Listener, Node, NodeError, TcpWorld, World};
+use proto::pb::cluster as pb;
+use proto::pb::cluster::cluster_client::ClusterClient;
+use proto::pb::peer::peer_client::PeerClient;
+use proto::pb::{peer as pb_peer, raft as pb_raft};
+use proto::{Actor, Command, JoinToken, RequestId, Timestamp, TokenSecret};
+use raft::PeerName;
+use rcgen::{KeyPair, PKCS_ED25519};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::version::TLS13;
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use storage::Kv;
+use storage::blob::DiskBlobs;
+use storage::kv::MemoryKv;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+use support::pki::Pki;
+use support::{alone, complaint, get, output, roadstead, until};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The real world, with a clock that can be set forward.
+#[derive(Clone, Default)]
+struct LaterWorld(Arc<AtomicU64>);
+
+impl LaterWorld {
+    fn wait(&self, time: Duration) {
+        self.0.fetch_add(time.as_millis().try_into().unwrap(), Ordering::Relaxed);
+    }
+}
+
+#[async_trait]
+impl World for LaterWorld {
+    async fn bind(&self, address: SocketAddr) -> io::Result<Box<dyn Listener>> {
+        TcpWorld.bind(address).await
+    }
+
+    async fn connect(&self, address: &str) -> io::Result<Connection> {
+        TcpWorld.connect(address).await
+    }
+
+    fn now(&self) -> Timestamp {
+        TcpWorld.now().plus(Duration::from_millis(self.0.load(Ordering::Relaxed)))
+    }
+}
+
+/// What nodes of a test have in common.
+struct Place {
+    world: LaterWorld,
+    folder: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { world: LaterWorld::default(), folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// Starts a node that joins the one that listens for peers at `join`.
+    async fn start(
+        &self,
+        kv: &Arc<dyn Kv>,
+        join: Option<(SocketAddr, &JoinToken)>,
+    ) -> Result<Node, NodeError> {
+        let path = self.folder.path().join("blobs");
+        let mut variables = vec![
+            ("ROADSTEAD_API_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+            ("ROADSTEAD_PEER_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+            ("ROADSTEAD_ADMIN_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+            ("ROADSTEAD_STORAGE_PATH".to_owned(), path.to_str().unwrap().to_owned()),
+        ];
+        if let Some((address, token)) = join {
+            variables.push(("ROADSTEAD_CLUSTER_JOIN".to_owned(), address.to_string()));
+            variables.push(("ROADSTEAD_CLUSTER_TOKEN".to_owned(), token.to_string()));
+        }
+        let config = Config::read(&mut Source::new(variables)).unwrap();
+        let blobs = Arc::new(DiskBlobs::open(&path).unwrap());
+        Node::start(&config, Arc::new(self.world.clone()), Arc::clone(kv), blobs).await
+    }
+
+    async fn found(&self) -> Node {
+        self.start(&memory(), None).await.unwrap()
+    }
+}
+
+fn memory() -> Arc<dyn Kv> {
+    Arc::new(MemoryKv::default())
+}
+
+/// A token that the cluster of `node` has issued.
+async fn issue(node: &Node, lifetime: Duration, alone: bool) -> JoinToken {
+    let secret = TokenSecret::from_bytes(rand());
+    let command = Command::IssueToken { token: secret.hash(), lifetime, alone };
+    let request = RequestId::from_bytes(rand());
+    let cluster = node.cluster();
+    until("the token is issued", async || {
+        cluster.propose(request, &Actor::CLUSTER, command.clone()).await.is_ok()
+    })
+    .await;
+    cluster.join_token(secret).unwrap()
+}
+
+fn rand() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).unwrap();
+    bytes
+}
+
+/// Somebody who dials a node, believes whatever that shows, and shows a certificate or none.
+#[derive(Clone)]
+struct Stranger {
+    config: Arc<ClientConfig>,
+    seen: Arc<Mutex<Option<CertificateDer<'static>>>>,
+}
+
+#[derive(Debug)]
+struct Credulous(Arc<Mutex<Option<CertificateDer<'static>>>>);
+
+impl ServerCertVerifier for Credulous {
+    fn verify_server_cert(
+        &self,
+        shown: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        *self.0.lock().unwrap() = Some(shown.clone().into_owned());
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519]
+    }
+}
+
+impl Stranger {
+    fn new(shows: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>) -> Self {
+        let seen = Arc::default();
+        let builder =
+            ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+                .with_protocol_versions(&[&TLS13])
+                .unwrap()
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Credulous(Arc::clone(&seen))));
+        let mut config = match shows {
+            Some((certificate, key)) => {
+                builder.with_client_auth_cert(vec![certificate], key).unwrap()
+            }
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Self { config: Arc::new(config), seen }
+    }
+
+    /// A connection to the peer listener of `node`.
+    async fn dial(&self, node: &Node) -> Channel {
+        let (address, config) = (node.addresses().peer, Arc::clone(&self.config));
+        let connector = tower::service_fn(move |_| {
+            let connector = TlsConnector::from(Arc::clone(&config));
+            async move {
+                let stream = TcpStream::connect(address).await?;
+                let stream = connector.connect("any".try_into().unwrap(), stream).await?;
+                io::Result::Ok(hyper_util::rt::TokioIo::new(stream))
+            }
+        });
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+        endpoint.connect_with_connector(connector).await.unwrap()
+    }
+
+    /// Why `node` does not tell it of itself.
+    async fn refusal(&self, node: &Node) -> String {
+        let mut client = ClusterClient::new(self.dial(node).await);
+        let refused = client.status(pb::StatusRequest {}).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unauthenticated, "{refused}");
+        refused.message().to_owned()
+    }
+}
+
+/// Joins the cluster of `node` by hand, as a node that says it listens at `address`.
+async fn join(node: &Node, token: &JoinToken, address: &str) -> (PeerName, Stranger) {
+    let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    let request = pb::JoinRequest {
+        peer_address: address.to_owned(),
+        request_id: rand().to_vec().into(),
+        token_secret: token.secret.as_bytes().to_vec().into(),
+        public_key: key.public_key_raw().to_vec().into(),
+    };
+    let mut client = ClusterClient::new(Stranger::new(None).dial(node).await);
+    let answer = client.join(request).await.unwrap().into_inner().result;
+    let Some(pb::join_response::Result::Admitted(admission)) = answer else {
+        panic!("{answer:?}");
+    };
+    let name = PeerName { cluster: token.cluster, node: admission.node_id };
+    let certificate = CertificateDer::from(admission.certificate.to_vec());
+    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+    (name, Stranger::new(Some((certificate, key))))
+}
+
+async fn until_all_are_members(nodes: &[&Node]) {
+    until("every node reaches every other", async || {
+        for node in nodes {
+            let seen = node.cluster().survey().await;
+            if seen.len() != nodes.len() || !seen.iter().all(|peer| peer.reachable) {
+                return false;
+            }
+        }
+        true
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nodes_join_by_a_token_and_know_each_other_by_their_certificates() {
+    let place = Place::new();
+    let first = place.found().await;
+    let token = issue(&first, DAY, false).await;
+    let at = first.addresses().peer;
+    let second = place.start(&memory(), Some((at, &token))).await.unwrap();
+    until_all_are_members(&[&first, &second]).await;
+    let third = place.start(&memory(), Some((second.addresses().peer, &token))).await.unwrap();
+    until_all_are_members(&[&first, &second, &third]).await;
+}
+
+#[tokio::test]
+async fn who_has_no_good_token_is_not_admitted_and_is_told_why() {
+    let (place, other) = (Place::new(), Place::new());
+    let (first, stranger) = (place.found().await, other.found().await);
+    let at = first.addresses().peer;
+    let refusal = async |token: &JoinToken| {
+        place.start(&memory(), Some((at, token))).await.err().expect("it is refused").to_string()
+    };
+    let expired = issue(&first, Duration::from_secs(1), false).await;
+    place.world.wait(Duration::from_secs(2));
+    let said = refusal(&expired).await;
+    assert!(said.contains("this join token has expired"), "{said}");
+
+    let made_up = JoinToken { secret: TokenSecret::from_bytes([1; 16]), ..expired };
+    let said = refusal(&made_up).await;
+    assert!(said.contains("does not know this join token"), "{said}");
+
+    let before = issue(&first, DAY, false).await;
+    let rotated = issue(&first, DAY, true).await;
+    let said = refusal(&before).await;
+    assert!(said.contains("does not know this join token"), "{said}");
+
+    let foreign = issue(&stranger, DAY, false).await;
+    let said = refusal(&foreign).await;
+    assert!(said.contains("a node of another cluster than the token is for"), "{said}");
+
+    let second = place.start(&memory(), Some((at, &rotated))).await.unwrap();
+    until_all_are_members(&[&first, &second]).await;
+}
+
+#[tokio::test]
+async fn a_node_without_a_certificate_of_the_cluster_is_served_nothing() {
+    let place = Place::new();
+    let first = place.found().await;
+    let said = Stranger::new(None).refusal(&first).await;
+    assert!(said.contains("serves nodes of its cluster, which show a certificate"), "{said}");
+
+    // Of another cluster, and by another authority with the right names.
+    let other = Place::new().found().await;
+    let token = issue(&other, DAY, false).await;
+    let (_, foreign) = join(&other, &token, "127.0.0.1:1").await;
+    let said = foreign.refusal(&first).await;
+    assert!(said.contains("not by the authority of the cluster"), "{said}");
+    let cluster = first.cluster().status().cluster;
+    let names = [PeerName { cluster, node: 1 }.to_string(), PeerName::common(cluster)];
+    let forged = Pki::new().named(&names);
+    let said = Stranger::new(Some((forged.der(), forged.key()))).refusal(&first).await;
+    assert!(said.contains("not by the authority of the cluster"), "{said}");
+
+    let token = issue(&first, DAY, false).await;
+    let (_, member) = join(&first, &token, "127.0.0.1:1").await;
+    let mut client = ClusterClient::new(member.dial(&first).await);
+    client.status(pb::StatusRequest {}).await.unwrap();
+    place.world.wait(DAY * 100);
+    let said = member.refusal(&first).await;
+    assert!(said.contains("the node's certificate has expired"), "{said}");
+
+    let plain = get(&format!("http://{}/", first.addresses().peer)).await.unwrap();
+    assert_eq!(plain.0, 400);
+    assert!(plain.1.contains("this port speaks TLS"), "{plain:?}");
+}
+
+#[tokio::test]
+async fn a_node_speaks_in_its_own_name_only() {
+    let place = Place::new();
+    let first = place.found().await;
+    let token = issue(&first, DAY, false).await;
+    let (name, member) = join(&first, &token, "127.0.0.1:1").await;
+    let cluster_id: bytes::Bytes = token.cluster.as_bytes().to_vec().into();
+    let channel = member.dial(&first).await;
+    let mut peer = PeerClient::new(channel.clone());
+    let vote = |node_id| pb_peer::VoteRequest {
+        envelope: Some(pb_peer::Envelope { cluster_id: cluster_id.clone(), target: 1 }),
+        vote: Some(pb_raft::Vote { term: 1, node_id, committed: false }),
+        ..pb_peer::VoteRequest::default()
+    };
+    let check = |refused: Status| {
+        assert_eq!(refused.code(), Code::PermissionDenied, "{refused}");
+        let sentence = format!("this is by node {}, in the name of node 99", name.node);
+        assert_eq!(refused.message(), sentence);
+    };
+    check(peer.pre_vote(vote(99)).await.unwrap_err());
+    check(peer.vote(vote(99)).await.unwrap_err());
+    peer.pre_vote(vote(name.node)).await.expect("in its own name it may ask");
+    let mut cluster = ClusterClient::new(channel);
+    let activate =
+        pb::ActivateRequest { cluster_id, node_id: 99, peer_address: "127.0.0.1:1".to_owned() };
+    check(cluster.activate(activate).await.unwrap_err());
+}
+
+#[tokio::test]
+async fn a_node_that_was_removed_takes_no_part_any_more() {
+    let place = Place::new();
+    let first = place.found().await;
+    let token = issue(&first, DAY, false).await;
+    let (name, member) = join(&first, &token, "127.0.0.1:1").await;
+    let request = RequestId::from_bytes(rand());
+    let remove = Command::RemoveNode { node: name.node };
+    first.cluster().propose(request, &Actor::CLUSTER, remove).await.unwrap();
+    let cluster_id: bytes::Bytes = token.cluster.as_bytes().to_vec().into();
+    let channel = member.dial(&first).await;
+    let check = |refused: Status| {
+        assert_eq!(refused.code(), Code::PermissionDenied, "{refused}");
+        assert_eq!(refused.message(), format!("node {} was removed from the cluster", name.node));
+    };
+    let vote = pb_peer::VoteRequest {
+        envelope: Some(pb_peer::Envelope { cluster_id: cluster_id.clone(), target: 1 }),
+        vote: Some(pb_raft::Vote { term: 1, node_id: name.node, committed: false }),
+        ..pb_peer::VoteRequest::default()
+    };
+    check(PeerClient::new(channel.clone()).vote(vote).await.unwrap_err());
+    let mut cluster = ClusterClient::new(channel);
+    let message = pb::ReadIndexRequest { cluster_id: cluster_id.clone() };
+    check(cluster.read_index(message).await.unwrap_err());
+    let node_id = name.node;
+    let message = pb::ActivateRequest { cluster_id, node_id, peer_address: "a:1".to_owned() };
+    let answer = cluster.activate(message).await.unwrap().into_inner().result;
+    assert!(matches!(answer, Some(pb::activate_response::Result::Removed(_))), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_message_between_nodes_that_is_too_large_is_refused() {
+    let place = Place::new();
+    let first = place.found().await;
+    let token = issue(&first, DAY, false).await;
+    let (_, member) = join(&first, &token, "127.0.0.1:1").await;
+    let mut cluster =
+        ClusterClient::new(member.dial(&first).await).max_encoding_message_size(usize::MAX);
+    let message =
+        pb::ProposeRequest { actor: "a".repeat(17 * 1024 * 1024), ..pb::ProposeRequest::default() };
+    let refused = cluster.propose(message).await.unwrap_err();
+    assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
+    cluster.status(pb::StatusRequest {}).await.expect("the node goes on");
+}
+
+#[tokio::test]
+async fn certificates_are_renewed_before_they_expire() {
+    let place = Place::new();
+    let (first, kv) = (place.found().await, memory());
+    let token = issue(&first, DAY, false).await;
+    let second = place.start(&kv, Some((first.addresses().peer, &token))).await.unwrap();
+    until_all_are_members(&[&first, &second]).await;
+    let shown = async |node: &Node| {
+        let stranger = Stranger::new(None);
+        drop(stranger.dial(node).await);
+        let seen = stranger.seen.lock().unwrap().clone();
+        seen.unwrap()
+    };
+    for _ in 0..2 {
+        let before = [shown(&first).await, shown(&second).await];
+        place.world.wait(DAY * 61);
+        until("both show others", async || {
+            shown(&first).await != before[0] && shown(&second).await != before[1]
+        })
+        .await;
+    }
+    // The first ones would have expired a month ago: it comes back with what it has kept.
+    let at = first.addresses().peer;
+    second.stop().await;
+    let second = place.start(&kv, Some((at, &token))).await.unwrap();
+    until_all_are_members(&[&first, &second]).await;
+}
+
+fn serve(folder: &Path, blobs: &Path, arguments: &[&str]) -> tokio::process::Command {
+    fs::create_dir_all(folder).unwrap();
+    let mut command = roadstead(&[&["serve"], arguments].concat());
+    alone(&mut command, folder);
+    command.env("ROADSTEAD_STORAGE_PATH", blobs).stdin(Stdio::null());
+    command
+}
+
+#[tokio::test]
+async fn the_command_line_makes_tokens_and_joins_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let log = |name: &str| fs::read_to_string(at(name).join("log")).unwrap_or_default();
+    let address = |name: &str, key: &str| {
+        let log = log(name);
+        let lines = log.lines().filter_map(|line| serde_json::from_str(line).ok());
+        let serving = lines.into_iter().find(|l: &serde_json::Value| l["message"] == "serving")?;
+        Some(serving[key].as_str()?.to_owned())
+    };
+    let run = |name: &str, arguments: &[&str]| {
+        let mut command = serve(&at(name), &at("blobs"), arguments);
+        let log = fs::File::create(at(name).join("log")).unwrap();
+        command.stderr(log).spawn().unwrap()
+    };
+    let _first = run("first", &[]);
+    until("the first node serves", async || address("first", "peer").is_some()).await;
+    let peer = address("first", "peer").unwrap();
+    let admin = format!("http://{}", address("first", "admin").unwrap());
+    let said = complaint(serve(&at("none"), &at("blobs"), &["--join", &peer])).await;
+    assert!(said.contains("needs a token: `roadstead cluster token`"), "{said}");
+    let said = complaint(serve(&at("none"), &at("blobs"), &["--token", "RSJ1-x"])).await;
+    assert!(said.contains("must be what `roadstead cluster token` prints"), "{said}");
+
+    let page = reqwest::Client::new().post(format!("{admin}/roadstead/v1/cluster/tokens"));
+    let answer = page.header("origin", "https://example.com").send().await.unwrap();
+    assert_eq!(answer.status(), 403, "pages in a browser get none");
+
+    let print = ["cluster", "token", "--admin", &admin];
+    until("the first node is ready", async || {
+        get(&format!("{admin}/readyz")).await.is_some_and(|(status, _)| status == 200)
+    })
+    .await;
+    let before = output(roadstead(&print)).await;
+    let before = String::from_utf8(before.stdout).unwrap();
+    let rotated = output(roadstead(&[&print[..2], &["rotate"], &print[2..]].concat())).await;
+    let rotated = String::from_utf8(rotated.stdout).unwrap();
+    let (before, rotated) = (before.trim(), rotated.trim());
+    assert!(rotated.parse::<JoinToken>().is_ok(), "{rotated}");
+    let join = ["--join", &peer, "--token"];
+    let said = complaint(serve(&at("none"), &at("blobs"), &[&join[..], &[before]].concat())).await;
+    assert!(said.contains("does not know this join token"), "{said}");
+    let _second = run("second", &[&join[..], &[rotated]].concat());
+    until("the second node is ready", async || match address("second", "admin") {
+        Some(admin) => {
+            let ready = get(&format!("http://{admin}/readyz")).await;
+            ready.is_some_and(|(status, _)| status == 200)
+        }
+        None => false,
+    })
+    .await;
+    for name in ["first", "second"] {
+        let secret = rotated.rsplit('-').next().unwrap();
+        assert!(!log(name).contains(secret), "the log has no secret");
+    }
+}

@@ -1,0 +1,21 @@
+//! The authority of a cluster, as the catalog and its founder keep it.
+
+use super::{DecodeError, bytes};
+use crate::Authority;
+use crate::pb::catalog as pb;
+
+impl From<&Authority> for pb::Authority {
+    fn from(authority: &Authority) -> Self {
+        Self { certificate: authority.certificate.clone(), key: bytes(&authority.key) }
+    }
+}
+
+impl TryFrom<pb::Authority> for Authority {
+    type Error = DecodeError;
+
+    fn try_from(message: pb::Authority) -> Result<Self, DecodeError> {
+        let key = message.key.as_ref().try_into();
+        let key = key.map_err(|_| DecodeError::new("authority", "its key has not 32 bytes"))?;
+        Ok(Self { certificate: message.certificate, key })
+    }
+}

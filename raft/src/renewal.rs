@@ -1,0 +1,44 @@
+//! The renewal of a node's certificate, before it expires. Each node signs its own, as it has the
+//! authority's key from the catalog.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cluster::Inner;
+use crate::credentials::{Credentials, Papers};
+use crate::{Dial, StartError, View};
+
+/// How often a node looks whether it is time.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Renews `credentials`, whenever they are due, for ever; those that dial and are dialled see them
+/// by `dial`.
+pub(crate) async fn run(inner: Arc<Inner>, dial: Arc<dyn Dial>, mut credentials: Credentials) {
+    loop {
+        tokio::time::sleep(INTERVAL).await;
+        if !credentials.are_due(inner.clock.now()) {
+            continue;
+        }
+        match renew(&inner, &*dial, &credentials).await {
+            Ok(Some(renewed)) => {
+                tracing::info!(node = %renewed.name, "certificate renewed");
+                credentials = renewed;
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "the node's certificate is not renewed"),
+        }
+    }
+}
+
+async fn renew(
+    inner: &Inner,
+    dial: &dyn Dial,
+    credentials: &Credentials,
+) -> Result<Option<Credentials>, StartError> {
+    let view = View::current(inner.kv.freeze());
+    let Ok(Some(authority)) = view.and_then(|view| view.authority()) else { return Ok(None) };
+    let renewed = credentials.renewed(&authority, inner.clock.now())?;
+    renewed.save(&inner.kv).await?;
+    dial.show(Papers::Credentials(renewed.clone()))?;
+    Ok(Some(renewed))
+}
