@@ -4,6 +4,7 @@ story_access() {
     story 'Who may do what'
     step 'the open cluster makes room' stop_playground
     PLAYGROUND="$WORK/closed"
+    LEDGER="$WORK/closed.ledger"
     step 'a closed cluster starts, and shows the administrator its password once' start_closed
     step 'users, a robot and a file of users are let in through node 2' let_in
     step 'who has not logged in is told how, and gets nothing' refused_without_login
@@ -17,6 +18,7 @@ story_access() {
     step 'the leader dies; the others log in, serve and manage' access_failover
     step 'the closed cluster stops' stop_playground
     PLAYGROUND="$WORK/playground"
+    LEDGER="$WORK/ledger"
 }
 
 ALICE_PASSWORD=correct-horse-battery
