@@ -88,6 +88,13 @@ impl Docker {
         }
     }
 
+    /// Remembers that this client has pushed an image.
+    pub(super) fn owns(&mut self, number: u64) {
+        if !self.own.contains(&number) {
+            self.own.push(number);
+        }
+    }
+
     /// An image that this client has pushed.
     pub(super) fn some_image(&mut self) -> Option<u64> {
         (!self.own.is_empty()).then(|| *self.dice.pick(&self.own))

@@ -9,6 +9,7 @@ use super::{
     APP, Action, Ask, Docker, Image, SCRATCH, Situation, Source, TRIES, Value, condition,
     image_number, request, tag_name,
 };
+use crate::sim::history::Pending;
 use crate::sim::http::leave;
 use crate::sim::ledger::{Deed, Item};
 
@@ -33,10 +34,18 @@ impl Docker {
         }
     }
 
-    /// Looks where `tag` points, and points it to a new image if it still does then.
+    /// Looks where `tag` points, and points it to another image, often a new one, if it still does
+    /// then.
     pub(super) async fn move_on_condition(&mut self, tag: &str) {
         let Some(before) = self.look(tag).await else { return };
-        let Some(number) = self.push_content().await else { return };
+        let known = if self.dice.one_in(2) { None } else { self.some_image() };
+        let number = match known {
+            Some(number) => number,
+            None => match self.push_content().await {
+                Some(number) => number,
+                None => return,
+            },
+        };
         self.put_under_tag(tag, number, Some(before)).await;
     }
 
@@ -76,34 +85,34 @@ impl Docker {
                 put.headers_mut().insert(name, value);
             }
             let ticket = self.records.ledger.begin(item.clone(), Deed::Put, &self.name);
-            let (name, called) = (self.name.clone(), ticket.called);
             let history = self.records.history.clone();
-            let unknown = move || history.unknown(tag, &name, called, action);
+            let change = history.begin(tag, &self.name, ticket.called, action);
             if self.dice.one_in(12) {
                 let node = self.node();
                 self.records.chronicle.count("requests: broken off before the answer");
                 leave(&node, &put, usize::MAX).await;
-                unknown();
+                history.doubt(&change);
                 continue;
             }
             let is_complete = Self::completeness(APP, &image);
             let Some(answer) = self.ask(ask, put, is_complete).await else {
-                unknown();
+                history.doubt(&change);
                 self.pause(50..=1000).await;
                 continue;
             };
             if answer.status() == StatusCode::CREATED {
                 self.records.ledger.done(&ticket);
                 self.records.chronicle.count("manifests acknowledged");
-                self.own.push(number);
-                self.records.history.answered(tag, &answer.by, called, action);
+                self.owns(number);
+                history.done(&change, &answer.by);
                 return true;
             }
             self.records.ledger.refused(&ticket);
+            history.refused(&change);
             if let (StatusCode::PRECONDITION_FAILED, Some(before)) = (answer.status(), before) {
                 // Unless an earlier try, of which the answer was lost, is what changed it.
                 let differed = Action::Differed(before);
-                self.records.history.answered(tag, &answer.by, called, differed);
+                history.answered(tag, &answer.by, ticket.called, differed);
             }
             return false;
         }
@@ -125,28 +134,28 @@ impl Docker {
             let ticket = self.records.ledger.begin(item.clone(), Deed::Put, &self.name);
             let is_complete = Self::completeness(repository, image);
             let put = put_manifest(&path, image);
-            let answer = self.ask(Ask::PutManifest, put, is_complete).await;
-            let action = Action::Set(Some(number));
             let history = self.records.history.clone();
-            match answer {
+            let action = Action::Set(Some(number));
+            let begin = |tag: &String| history.begin(tag, &self.name, ticket.called, action);
+            let changes: Vec<Pending> = tags.iter().map(begin).collect();
+            match self.ask(Ask::PutManifest, put, is_complete).await {
                 Some(answer) if answer.status() == StatusCode::CREATED => {
                     self.records.ledger.done(&ticket);
                     self.records.chronicle.count("manifests acknowledged");
-                    for tag in tags {
-                        history.answered(tag, &answer.by, ticket.called, action);
+                    for change in &changes {
+                        history.done(change, &answer.by);
                     }
-                    if repository == APP && Image::number_of(image.manifest()) == Some(number) {
-                        self.own.push(number);
+                    if repository == APP && Image::numbered(number).manifest() == image.manifest() {
+                        self.owns(number);
                     }
                     self.get_manifest(&item).await;
                     return;
                 }
-                Some(_) => return self.records.ledger.refused(&ticket),
-                None => {
-                    for tag in tags {
-                        history.unknown(tag, &self.name, ticket.called, action);
-                    }
+                Some(_) => {
+                    changes.iter().for_each(|change| history.refused(change));
+                    return self.records.ledger.refused(&ticket);
                 }
+                None => changes.iter().for_each(|change| history.doubt(change)),
             }
             self.pause(50..=1000).await;
         }
@@ -207,16 +216,20 @@ impl Docker {
     /// Deletes `tag`.
     pub(super) async fn delete_tag(&mut self, tag: &str) {
         let delete = request(Method::DELETE, &format!("/v2/{APP}/manifests/{tag}"));
-        let called = self.records.history.call();
+        let history = self.records.history.clone();
+        let called = history.call();
+        let change = history.begin(tag, &self.name, called, Action::Set(None));
         let answer = self.ask(Ask::DeleteTag, delete, |_, _| Situation::Unsure).await;
-        let (history, action) = (self.records.history.clone(), Action::Set(None));
         match answer {
             Some(answer) if answer.status() == StatusCode::ACCEPTED => {
                 self.records.chronicle.count("tags deleted");
-                history.answered(tag, &answer.by, called, action);
+                history.done(&change, &answer.by);
             }
-            Some(answer) => history.answered(tag, &answer.by, called, Action::Listed(false)),
-            None => history.unknown(tag, &self.name, called, action),
+            Some(answer) => {
+                history.refused(&change);
+                history.answered(tag, &answer.by, called, Action::Listed(false));
+            }
+            None => history.doubt(&change),
         }
     }
 
@@ -247,15 +260,20 @@ impl Docker {
     ) -> bool {
         let item = Item::manifest(repository, digest);
         let ticket = self.records.ledger.begin(item.clone(), Deed::Delete, &self.name);
+        let history = self.records.history.clone();
+        let tags = (1..=self.tags).map(tag_name);
+        let changes: Vec<Pending> = number
+            .map(Action::Removed)
+            .into_iter()
+            .flat_map(|action| tags.clone().map(move |tag| (tag, action)))
+            .map(|(tag, action)| history.begin(&tag, &self.name, ticket.called, action))
+            .collect();
         let answer = self.ask_to_delete(Ask::DeleteManifest, &ticket).await;
-        if let Some(action) = number.map(Action::Removed) {
-            let history = &self.records.history;
-            for tag in (1..=self.tags).map(tag_name) {
-                match &answer {
-                    Some((by, true)) => history.answered(&tag, by, ticket.called, action),
-                    Some((_, false)) => {}
-                    None => history.unknown(&tag, &self.name, ticket.called, action),
-                }
+        for change in &changes {
+            match &answer {
+                Some((by, true)) => history.done(change, by),
+                Some((_, false)) => history.refused(change),
+                None => history.doubt(change),
             }
         }
         let is_done = answer.is_some_and(|(_, is_done)| is_done);

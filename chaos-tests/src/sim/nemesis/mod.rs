@@ -127,11 +127,12 @@ impl Nemesis {
         let until = now + self.dice.millis(100..=6000);
         let number = self.victim(machines);
         let fault = match self.dice.number(0..=99) {
-            0..=19 => Some(Fault::Down(number)),
-            20..=24 => {
+            // One at a time: most of the time a majority is there to work with.
+            20..=24 if self.wrong.down.is_empty() => {
                 self.kill_for_long(now, number, &machines[number]);
                 None
             }
+            0..=24 => Some(Fault::Down(number)),
             25..=29 => {
                 self.kill_all(now, machines.len());
                 None
