@@ -6,7 +6,7 @@ use proto::{Digest, MediaType};
 
 use super::upload::with_body;
 use super::{
-    APP, Action, Ask, Docker, Image, SCRATCH, Situation, Source, TRIES, Value, condition,
+    APP, Action, Ask, Docker, Image, SCRATCH, Situation, Source, TRIES, Told, Value, condition,
     image_number, request, tag_name,
 };
 use crate::sim::history::Pending;
@@ -50,13 +50,13 @@ impl Docker {
     }
 
     /// Pushes the blobs of a new image, whose number this answers.
-    pub(super) async fn push_content(&mut self) -> Option<u64> {
+    pub(crate) async fn push_content(&mut self) -> Option<u64> {
         let number = self.fresh_number();
         let image = self.image(number);
         self.push_blobs(APP, &image).await.then_some(number)
     }
 
-    pub(super) async fn push_blobs(&mut self, repository: &'static str, image: &Image) -> bool {
+    pub(crate) async fn push_blobs(&mut self, repository: &'static str, image: &Image) -> bool {
         for (digest, content) in image.blobs() {
             if !Box::pin(self.push_blob(repository, digest, content)).await {
                 return false;
@@ -73,50 +73,58 @@ impl Docker {
         number: u64,
         before: Option<Value>,
     ) -> bool {
+        for _ in 0..TRIES {
+            match self.put_once(tag, number, before).await {
+                Told::Done => return true,
+                Told::Refused => return false,
+                Told::Nothing => self.pause(50..=1000).await,
+            }
+        }
+        false
+    }
+
+    /// Asks once to point `tag` to the image `number`.
+    pub(crate) async fn put_once(&mut self, tag: &str, number: u64, before: Option<Value>) -> Told {
         let image = self.image(number);
         let item = Item::manifest(APP, &image.digest());
         let to = Some(number);
         let action = before.map_or(Action::Set(to), |from| Action::Swap { from, to });
-        let ask = if before.is_some() { Ask::PutManifestIf } else { Ask::PutManifest };
-        for _ in 0..TRIES {
-            let mut put = put_manifest(&format!("/v2/{APP}/manifests/{tag}"), &image);
-            if let Some(before) = before {
-                let (name, value) = condition(before);
-                put.headers_mut().insert(name, value);
-            }
-            let ticket = self.records.ledger.begin(item.clone(), Deed::Put, &self.name);
-            let history = self.records.history.clone();
-            let change = history.begin(tag, &self.name, ticket.called, action);
-            if self.dice.one_in(12) {
-                let node = self.node();
-                self.records.chronicle.count("requests: broken off before the answer");
-                leave(&node, &put, usize::MAX).await;
-                history.doubt(&change);
-                continue;
-            }
-            let is_complete = Self::completeness(APP, &image);
-            let Some(answer) = self.ask(ask, put, is_complete).await else {
-                history.doubt(&change);
-                self.pause(50..=1000).await;
-                continue;
-            };
-            if answer.status() == StatusCode::CREATED {
-                self.records.ledger.done(&ticket);
-                self.records.chronicle.count("manifests acknowledged");
-                self.owns(number);
-                history.done(&change, &answer.by);
-                return true;
-            }
-            self.records.ledger.refused(&ticket);
-            history.refused(&change);
-            if let (StatusCode::PRECONDITION_FAILED, Some(before)) = (answer.status(), before) {
-                // Unless an earlier try, of which the answer was lost, is what changed it.
-                let differed = Action::Differed(before);
-                history.answered(tag, &answer.by, ticket.called, differed);
-            }
-            return false;
+        let mut put = put_manifest(&format!("/v2/{APP}/manifests/{tag}"), &image);
+        if let Some(before) = before {
+            let (name, value) = condition(before);
+            put.headers_mut().insert(name, value);
         }
-        false
+        let ticket = self.records.ledger.begin(item, Deed::Put, &self.name);
+        let history = self.records.history.clone();
+        let change = history.begin(tag, &self.name, ticket.called, action);
+        if self.whim(12) {
+            let node = self.node();
+            self.records.chronicle.count("requests: broken off before the answer");
+            leave(&node, &put, usize::MAX).await;
+            history.doubt(&change);
+            return Told::Nothing;
+        }
+        let ask = if before.is_some() { Ask::PutManifestIf } else { Ask::PutManifest };
+        let is_complete = Self::completeness(APP, &image);
+        let Some(answer) = self.ask(ask, put, is_complete).await else {
+            history.doubt(&change);
+            return Told::Nothing;
+        };
+        if answer.status() == StatusCode::CREATED {
+            self.records.ledger.done(&ticket);
+            self.records.chronicle.count("manifests acknowledged");
+            self.owns(number);
+            history.done(&change, &answer.by);
+            return Told::Done;
+        }
+        self.records.ledger.refused(&ticket);
+        history.refused(&change);
+        if let (StatusCode::PRECONDITION_FAILED, Some(before)) = (answer.status(), before) {
+            // Unless an earlier try, of which the answer was lost, is what changed it.
+            let differed = Action::Differed(before);
+            history.answered(tag, &answer.by, ticket.called, differed);
+        }
+        Told::Refused
     }
 
     /// Puts the manifest of `image`, which tags may name, under its digest.
@@ -162,7 +170,7 @@ impl Docker {
     }
 
     /// What `tag` names, when a node says it.
-    async fn look(&mut self, tag: &str) -> Option<Value> {
+    pub(crate) async fn look(&mut self, tag: &str) -> Option<Value> {
         let get = request(Method::GET, &format!("/v2/{APP}/manifests/{tag}"));
         // What the tag may name only its history can tell.
         let answer = self.ask(Ask::GetManifest, get, |_, _| Situation::Unsure).await?;
@@ -180,7 +188,7 @@ impl Docker {
     }
 
     /// Pulls what `tag` names, with all blobs, each through any node.
-    pub(super) async fn pull(&mut self, tag: &str) {
+    pub(crate) async fn pull(&mut self, tag: &str) {
         let Some(Some(number)) = self.look(tag).await else { return };
         let blobs: Vec<Digest> =
             Image::numbered(number).blobs().iter().map(|(digest, _)| digest.clone()).collect();
@@ -214,7 +222,7 @@ impl Docker {
     }
 
     /// Deletes `tag`.
-    pub(super) async fn delete_tag(&mut self, tag: &str) {
+    pub(crate) async fn delete_tag(&mut self, tag: &str) {
         let delete = request(Method::DELETE, &format!("/v2/{APP}/manifests/{tag}"));
         let history = self.records.history.clone();
         let called = history.call();
@@ -233,10 +241,16 @@ impl Docker {
         }
     }
 
+    /// Deletes one of the images that this client has pushed.
+    pub(super) async fn delete_some_image(&mut self) {
+        if let Some(number) = self.some_image() {
+            self.delete_image(number).await;
+        }
+    }
+
     /// Deletes an image that this client has pushed, with the tags that name it, and then what only
     /// this image had.
-    pub(super) async fn delete_image(&mut self) {
-        let Some(number) = self.some_image() else { return };
+    pub(crate) async fn delete_image(&mut self, number: u64) {
         let image = self.image(number);
         if !self.delete_manifest(APP, &image.digest(), Some(number)).await {
             return;
