@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use proto::PeerAddress;
+use proto::{Mutant, PeerAddress};
 use raft::{Dial, DialError};
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
@@ -42,6 +42,9 @@ impl Dial for WorldDial {
             let (world, peer) = (Arc::clone(&world), peer.clone());
             async move { world.connect(peer.as_str()).await.map(TokioIo::new) }
         });
+        if Mutant::RpcWithoutDeadline.is_active() {
+            return Ok(endpoint.connect_with_connector_lazy(connector));
+        }
         Ok(endpoint
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
