@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
-use proto::{Algorithm, Digest, Hasher, ObjectKey};
+use proto::{Algorithm, Digest, Hasher, Mutant, ObjectKey};
 use storage::blob::Position;
 use storage::{BlobsError, ByteStream};
 use tokio::time::timeout;
@@ -29,6 +29,9 @@ impl Registry {
 
     /// How many bytes of `object` are there.
     pub(crate) async fn extent(&self, object: ObjectKey) -> Result<u64, Error> {
+        if Mutant::ShortObjectAccepted.is_active() {
+            return Ok(u64::MAX);
+        }
         in_time(self.blobs.extent(object)).await
     }
 

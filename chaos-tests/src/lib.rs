@@ -9,6 +9,7 @@
 mod client;
 mod image;
 mod processes;
+pub mod scenarios;
 pub mod sim;
 mod wait;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use proto::PeerAddress;
+use proto::{Mutant, PeerAddress};
 use raft::{Dial, DialError, Papers, PapersError};
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
@@ -59,6 +59,9 @@ impl Dial for WorldDial {
             .map_err(|_| DialError(address.clone()))?;
         let (dial, peer) = (self.clone(), address.clone());
         let connector = service_fn(move |_: http::Uri| dial.clone().connect(peer.clone()));
+        if Mutant::RpcWithoutDeadline.is_active() {
+            return Ok(endpoint.connect_with_connector_lazy(connector));
+        }
         Ok(endpoint
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)

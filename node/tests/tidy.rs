@@ -265,6 +265,27 @@ fn variants(text: &str, opening: &str) -> Vec<(usize, String)> {
     names.collect()
 }
 
+/// A scenario that is not registered is never played.
+#[test]
+fn every_scenario_is_registered() {
+    let folder = workspace().join("chaos-tests/src/scenarios");
+    let registry = fs::read_to_string(folder.join("mod.rs")).unwrap();
+    let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let names: Vec<String> = files
+        .map(|file| file.file_stem().unwrap().to_string_lossy().into_owned())
+        .filter(|name| name != "mod")
+        .collect();
+    assert!(names.len() >= 10, "the scenarios are found");
+    let missing = names.into_iter().filter(|name| {
+        !registry.contains(&format!("mod {name};"))
+            || !registry.contains(&format!("    {name}::SCENARIO,"))
+    });
+    let missing = missing.map(|name| {
+        format!("chaos-tests/src/scenarios/mod.rs:1: {name} is not among the scenarios")
+    });
+    expect_none(&missing.collect::<Vec<_>>());
+}
+
 /// The table of abuse cases is worth what its tests are.
 #[test]
 fn every_abuse_case_names_tests_that_exist() {

@@ -40,11 +40,17 @@ pub enum Mutant {
     WallClockInDecide,
     /// What is decided has the order of a hash map.
     MapOrderInDecide,
+    /// What a node asks of another has no end, nor has a connection of which nothing is heard.
+    RpcWithoutDeadline,
+    /// An object that has lost some or all of its bytes is taken for whole.
+    ShortObjectAccepted,
+    /// A manifest keeps the tag that was moved to another one, and takes it along when it goes.
+    MovedTagRemembered,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::VoteNotPersisted,
         Self::AckBeforeFsync,
         Self::ReadWithoutBarrier,
@@ -61,6 +67,9 @@ impl Mutant {
         Self::SmallDigestUnchecked,
         Self::WallClockInDecide,
         Self::MapOrderInDecide,
+        Self::RpcWithoutDeadline,
+        Self::ShortObjectAccepted,
+        Self::MovedTagRemembered,
     ];
 
     /// Whether the program has this fault.

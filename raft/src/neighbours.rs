@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use proto::PeerAddress;
 use proto::limits::PEER_MESSAGE_BYTES_MAX;
 use proto::pb::cluster as pb;
 use proto::pb::cluster::cluster_client::ClusterClient;
+use proto::{Mutant, PeerAddress};
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
@@ -44,6 +44,9 @@ impl Neighbours {
             .max_decoding_message_size(PEER_MESSAGE_BYTES_MAX)
             .max_encoding_message_size(PEER_MESSAGE_BYTES_MAX);
         let mut request = Request::new(message);
+        if Mutant::RpcWithoutDeadline.is_active() {
+            return call(client, request).await.map(Response::into_inner);
+        }
         request.set_timeout(deadline);
         match tokio::time::timeout(deadline, call(client, request)).await {
             Ok(answer) => answer.map(Response::into_inner),

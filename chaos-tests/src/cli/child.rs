@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::One;
 
 /// How long a run may take whatever it simulates.
-const PATIENCE_MIN: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE_MIN: Duration = Duration::from_secs(120);
 /// What it may take beyond that for each second that it simulates: fifty times what it needs on a
 /// machine that does nothing else.
 const PATIENCE_PER_SECOND: Duration = Duration::from_secs(5);
@@ -34,9 +34,17 @@ pub(super) fn run(one: One) -> Result<Value> {
 pub(super) fn run_with(one: One, arguments: &[&str]) -> Result<Value> {
     let seconds = u32::try_from(one.seconds).unwrap_or(u32::MAX);
     let patience = PATIENCE_MIN + PATIENCE_PER_SECOND.saturating_mul(seconds);
+    let (seed, seconds) = (one.seed.to_string(), one.seconds.to_string());
+    let run = ["run", "--json", "--seed", &seed, "--seconds", &seconds];
+    report(&[&run[..], arguments].concat(), patience)
+}
+
+/// Runs this program with `arguments`, and answers the report that it prints.
+///
+/// # Errors
+/// See [`run`].
+pub(super) fn report(arguments: &[&str], patience: Duration) -> Result<Value> {
     let mut command = Command::new(env::current_exe()?);
-    command.args(["run", "--json"]);
-    command.args(["--seed", &one.seed.to_string(), "--seconds", &one.seconds.to_string()]);
     command.args(arguments);
     let (status, said, complaints) = within(patience, &mut command)?;
     serde_json::from_str(&said)

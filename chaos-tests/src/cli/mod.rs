@@ -5,6 +5,7 @@ mod meta;
 #[cfg(feature = "mutants")]
 mod mutants;
 mod run;
+mod scenario;
 mod sweep;
 
 use std::num::NonZeroUsize;
@@ -57,6 +58,28 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// Plays a scenario, and tells what happened in it, in order; without a name, lists them.
+    Scenario {
+        /// Which one.
+        #[arg(conflicts_with = "all")]
+        name: Option<String>,
+        /// Play all of them, each in a process of its own.
+        #[arg(long)]
+        all: bool,
+        /// The seed.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Write every event of every library to standard output.
+        #[arg(long, requires = "name")]
+        trace: bool,
+        /// Write the result as JSON.
+        #[arg(long, requires = "name", conflicts_with = "trace")]
+        json: bool,
+        /// Put a fault into the program.
+        #[cfg(feature = "mutants")]
+        #[arg(long, requires = "name")]
+        mutant: Option<String>,
+    },
     /// Puts faults into the program, one after the other, and runs seeds until each is found.
     #[cfg(feature = "mutants")]
     Mutants {
@@ -103,6 +126,17 @@ pub(crate) fn main() -> ExitCode {
         Command::Mutants { mutant, count, jobs, seconds } => {
             mutants::hunt_all(mutant.as_deref(), count, jobs, seconds)
         }
+        #[cfg(not(feature = "mutants"))]
+        Command::Scenario { name: Some(name), seed, trace, json, .. } => {
+            scenario::one(&name, seed, trace, json)
+        }
+        #[cfg(feature = "mutants")]
+        Command::Scenario { name: Some(name), seed, trace, json, mutant, .. } => {
+            mutants::activate(mutant.as_deref())
+                .and_then(|()| scenario::one(&name, seed, trace, json))
+        }
+        Command::Scenario { name: None, all: true, seed, .. } => scenario::all(seed),
+        Command::Scenario { .. } => Ok(scenario::list()),
         Command::Explain { one } => run::explain(one),
         Command::Sweep { from, count, jobs, seconds } => sweep::sweep(from, count, jobs, seconds),
         Command::Meta { one } => meta::meta(one),

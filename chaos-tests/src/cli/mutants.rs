@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+use chaos_tests::scenarios::ALL;
+use chaos_tests::sim::Scenario;
 use proto::Mutant;
 use serde_json::Value;
 
@@ -36,7 +38,7 @@ fn named(name: &str) -> Result<Mutant> {
 }
 
 /// Runs seeds, `jobs` at a time, with each mutant, or the one that is named, until it is caught: at
-/// most `most` of them.
+/// most `most` of them. Then says which scenarios catch it too; a mutant that neither finds fails.
 pub(super) fn hunt_all(
     name: Option<&str>,
     most: u64,
@@ -51,13 +53,16 @@ pub(super) fn hunt_all(
     let mut alive = 0;
     for mutant in &mutants {
         let name = format!("{mutant:?}");
-        match hunt(&name, most, jobs, seconds)? {
+        let by_chance = hunt(&name, most, jobs, seconds)?;
+        let stories = stories(&name);
+        match &by_chance {
             Some(Caught { seed, by }) => println!("{name:<24} {seed:>4} seeds  {by}"),
-            None => {
-                alive += 1;
-                println!("{name:<24} NOT CAUGHT in {most} seeds");
-            }
+            None => println!("{name:<24} NOT CAUGHT in {most} seeds"),
         }
+        for story in &stories {
+            println!("{:<24} scenario {story}", "");
+        }
+        alive += usize::from(by_chance.is_none() && stories.is_empty());
     }
     let caught = mutants.len() - alive;
     println!("{} s; {caught} passed, {alive} failed", started.elapsed().as_secs());
@@ -86,6 +91,15 @@ fn hunt(name: &str, most: u64, jobs: NonZeroUsize, seconds: u64) -> Result<Optio
         }
     }
     Ok(None)
+}
+
+/// The scenarios that catch the mutant.
+fn stories(name: &str) -> Vec<&'static str> {
+    let catches = |scenario: &Scenario| {
+        let arguments = ["scenario", scenario.name, "--json", "--mutant", name];
+        catch(child::report(&arguments, child::PATIENCE_MIN)).is_some()
+    };
+    ALL.into_iter().filter(catches).map(|scenario| scenario.name).collect()
 }
 
 /// What a run found: what is violated, or that it comes to no end. That little happens is no

@@ -30,7 +30,7 @@ pub(super) fn run(one: One, trace: bool, json: bool) -> Result<ExitCode> {
     if json {
         println!("{}", to_json(&report));
     } else {
-        print(one, &report);
+        print(&report, &reproduce(one));
     }
     Ok(exit_code(&report))
 }
@@ -38,28 +38,37 @@ pub(super) fn run(one: One, trace: bool, json: bool) -> Result<ExitCode> {
 /// Runs a seed and prints what happened.
 pub(super) fn explain(one: One) -> Result<ExitCode> {
     let report = simulate(one, false)?;
+    timeline(&report);
+    print(&report, &reproduce(one));
+    Ok(exit_code(&report))
+}
+
+/// Prints what happened when.
+pub(super) fn timeline(report: &Report) {
     for (when, event) in &report.timeline {
         println!("{:>9.3} s  {event}", when.as_secs_f64());
     }
     println!();
-    print(one, &report);
-    Ok(exit_code(&report))
 }
 
 fn simulate(one: One, trace: bool) -> Result<Report> {
-    interpose::simulate(one.seed);
-    fastrand::seed(one.seed);
-    let panicked = Panics::watch();
-    log(trace);
+    let panicked = prepare(one.seed, trace);
     let plan = Plan::of(one.seed, Duration::from_secs(one.seconds));
     let mut report = sim::run(&plan, interpose::set_elapsed)?;
-    if let Some(panic) = panicked.first() {
-        report.violation.get_or_insert(panic);
-    }
+    panicked.add_to(&mut report);
     Ok(report)
 }
 
-fn exit_code(report: &Report) -> ExitCode {
+/// Makes this process one that simulates: from here on all chance comes from `seed`.
+pub(super) fn prepare(seed: u64, trace: bool) -> Panics {
+    interpose::simulate(seed);
+    fastrand::seed(seed);
+    let panicked = Panics::watch();
+    log(trace);
+    panicked
+}
+
+pub(super) fn exit_code(report: &Report) -> ExitCode {
     match (&report.violation, report.idle) {
         (Some(_), _) => ExitCode::from(VIOLATED),
         (None, Some(_)) => ExitCode::from(IDLE),
@@ -67,7 +76,8 @@ fn exit_code(report: &Report) -> ExitCode {
     }
 }
 
-fn print(one: One, report: &Report) {
+/// Prints what came of a run, which `command` shows again.
+pub(super) fn print(report: &Report, command: &str) {
     let plan = &report.plan;
     println!(
         "seed {}: {} nodes, {} voters, {} clients, {} tags, {:.1} simulated seconds",
@@ -94,20 +104,17 @@ fn print(one: One, report: &Report) {
         None => println!("no violation"),
         Some(violation) => {
             println!("VIOLATION of {violation}");
-            println!("{}", reproduce(one));
+            println!("to see it again: {command}");
         }
     }
 }
 
 /// What to type to see a run again.
 pub(super) fn reproduce(one: One) -> String {
-    format!(
-        "to see it again: cargo run -p chaos-tests -- explain --seed {} --seconds {}",
-        one.seed, one.seconds
-    )
+    format!("cargo run -p chaos-tests -- explain --seed {} --seconds {}", one.seed, one.seconds)
 }
 
-fn to_json(report: &Report) -> serde_json::Value {
+pub(super) fn to_json(report: &Report) -> serde_json::Value {
     json!({
         "seed": report.plan.seed,
         "violation": report.violation.as_ref().map(ToString::to_string),
@@ -119,7 +126,7 @@ fn to_json(report: &Report) -> serde_json::Value {
 }
 
 /// Panics of tasks, which their runtime swallows.
-struct Panics(Arc<Mutex<Option<sim::Violation>>>);
+pub(super) struct Panics(Arc<Mutex<Option<sim::Violation>>>);
 
 impl Panics {
     fn watch() -> Self {
@@ -134,8 +141,11 @@ impl Panics {
         Self(first)
     }
 
-    fn first(&self) -> Option<sim::Violation> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Takes the first of them, if there was one, for a violation.
+    pub(super) fn add_to(&self, report: &mut Report) {
+        if let Some(panic) = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+            report.violation.get_or_insert(panic);
+        }
     }
 }
 

@@ -89,7 +89,7 @@ impl Totals {
     }
 
     fn fail(&mut self, one: One, reason: &str) {
-        let failure = format!("seed {}: {reason}\n  {}", one.seed, reproduce(one));
+        let failure = format!("seed {}: {reason}\n  to see it again: {}", one.seed, reproduce(one));
         println!("{failure}");
         self.failures.push(failure);
         self.failed.insert(one.seed);

@@ -143,6 +143,7 @@ impl Auditor {
             };
             self.records.history.answered(&tag, &self.by, called, Action::Saw(seen));
             if let Some(number) = seen {
+                self.records.chronicle.count("tags read");
                 let item = Item::manifest(APP, &Image::numbered(number).digest());
                 self.records.ledger.look(&item, &self.by, called, true, Source::Audit);
             }

@@ -62,6 +62,14 @@ pub(crate) fn idle(coverage: &BTreeMap<&'static str, u64>) -> Option<&'static st
     None
 }
 
+/// What did not happen of what had to.
+pub(crate) fn missing(
+    coverage: &BTreeMap<&'static str, u64>,
+    must_happen: &[&'static str],
+) -> Option<&'static str> {
+    must_happen.iter().copied().find(|what| coverage.get(what).copied().unwrap_or(0) == 0)
+}
+
 /// What never happened in many runs together, though it should.
 pub fn never_happened(coverage: &BTreeMap<String, u64>) -> Vec<&'static str> {
     let answers = Ask::ALL.into_iter().map(Ask::name);

@@ -86,25 +86,68 @@ impl fmt::Display for Operation {
     }
 }
 
+/// A change that is under way.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    tag: String,
+    index: usize,
+}
+
 /// The operations on each tag. Clones are the same history.
 #[derive(Clone)]
 pub(crate) struct History {
-    tags: Arc<Mutex<BTreeMap<String, Vec<Operation>>>>,
+    tags: Arc<Mutex<Tags>>,
     chronicle: Chronicle,
 }
+
+/// The operations on each tag, in the order in which they were written down; what was refused had
+/// no effect, and is none.
+type Tags = BTreeMap<String, Vec<Option<Operation>>>;
 
 impl History {
     pub(crate) fn new(chronicle: Chronicle) -> Self {
         Self { tags: Arc::default(), chronicle }
     }
 
-    fn tags(&self) -> MutexGuard<'_, BTreeMap<String, Vec<Operation>>> {
+    fn tags(&self) -> MutexGuard<'_, Tags> {
         self.tags.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When a request is sent.
     pub(crate) fn call(&self) -> u64 {
         self.chronicle.next()
+    }
+
+    /// Writes down that the request of `called` is to do `action` to `tag`. From now on, and for as
+    /// long as it is not known what became of it, it may happen: also when nobody waits for it any
+    /// more.
+    pub(crate) fn begin(&self, tag: &str, by: &str, called: u64, action: Action) -> Pending {
+        self.add(tag, Operation { by: by.to_owned(), action, called, returned: None })
+    }
+
+    /// Writes down that `by` was answered now that it is done.
+    pub(crate) fn done(&self, pending: &Pending, by: &str) {
+        let returned = Some(self.chronicle.next());
+        self.settle(pending, |change| Some(Operation { by: by.to_owned(), returned, ..change }));
+    }
+
+    /// Writes down that it was refused.
+    pub(crate) fn refused(&self, pending: &Pending) {
+        self.settle(pending, |_| None);
+    }
+
+    /// Counts that nobody waits any more to learn what became of it.
+    pub(crate) fn doubt(&self, _: &Pending) {
+        self.chronicle.count("changes of unknown outcome");
+    }
+
+    fn settle(&self, pending: &Pending, outcome: impl FnOnce(Operation) -> Option<Operation>) {
+        if let Some(changes) = self.tags().get_mut(&pending.tag)
+            && let Some(slot) = changes.get_mut(pending.index)
+        {
+            *slot = slot.take().and_then(outcome);
+            tracing::debug!(target: "history", tag = pending.tag, operation = ?slot);
+        }
     }
 
     /// Writes down that `by` was answered now, and what the answer to the request of `called` said
@@ -114,26 +157,42 @@ impl History {
         self.add(tag, Operation { by: by.to_owned(), action, called, returned });
     }
 
-    /// Writes down that it is not known whether the request of `called` did `action`.
-    pub(crate) fn unknown(&self, tag: &str, by: &str, called: u64, action: Action) {
-        if action.is_read() {
-            return;
-        }
-        self.chronicle.count("changes of unknown outcome");
-        self.add(tag, Operation { by: by.to_owned(), action, called, returned: None });
-    }
-
-    fn add(&self, tag: &str, operation: Operation) {
+    fn add(&self, tag: &str, operation: Operation) -> Pending {
         tracing::debug!(target: "history", tag, %operation);
-        self.tags().entry(tag.to_owned()).or_default().push(operation);
+        let mut tags = self.tags();
+        let operations = tags.entry(tag.to_owned()).or_default();
+        operations.push(Some(operation));
+        Pending { tag: tag.to_owned(), index: operations.len() - 1 }
     }
 
     /// The operations on each tag, in the order in which they were sent.
     pub(crate) fn by_tag(&self) -> BTreeMap<String, Vec<Operation>> {
-        let mut tags = self.tags().clone();
-        for operations in tags.values_mut() {
+        let in_order = |operations: &Vec<Option<Operation>>| {
+            let mut operations: Vec<Operation> = operations.iter().flatten().cloned().collect();
             operations.sort_by_key(|operation| operation.called);
-        }
-        tags
+            operations
+        };
+        self.tags().iter().map(|(tag, operations)| (tag.clone(), in_order(operations))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_whose_answer_is_still_awaited_may_have_happened() {
+        let history = History::new(Chronicle::default());
+        let set = |number| Action::Set(Some(number));
+        let [done, refused, awaited] =
+            [1, 2, 3].map(|number| history.begin("tag-1", "client", number, set(number)));
+        history.done(&done, "client through node-1");
+        history.refused(&refused);
+        history.doubt(&awaited);
+        let known: Vec<_> = history.by_tag()["tag-1"]
+            .iter()
+            .map(|operation| (operation.action, operation.returned.is_some()))
+            .collect();
+        assert_eq!(known, [(set(1), true), (set(3), false)]);
     }
 }

@@ -3,12 +3,13 @@
 //! Everything here runs on one thread and on simulated time. [`run`] builds a [`Plan`] from a seed,
 //! starts its nodes on simulated disks in a simulated network, lets clients work while the
 //! `nemesis` breaks things, then lets the cluster heal, and audits what is left. The same seed
-//! gives the same run, to the byte of its trace.
+//! gives the same run, to the byte of its trace. [`play`] does the same with a [`Scenario`], a
+//! story in place of chance.
 //!
 //! ```text
 //! seed -> Plan -> Machine (disk, node::Node::start) x N ----+
 //!              -> Docker (push, pull, move, delete) x M ----+--> History, Ledger, Chronicle
-//!              -> Nemesis (kill, cut, fill, skew) ----------+
+//!              -> Nemesis, or a story -> Havoc -------------+
 //!                         after every tick: invariants
 //!                         at the end:       audit
 //! ```
@@ -19,6 +20,7 @@ mod coverage;
 mod dice;
 mod disk;
 mod docker;
+mod havoc;
 mod history;
 mod http;
 mod invariants;
@@ -29,11 +31,15 @@ mod nemesis;
 mod objects;
 mod plan;
 mod run;
+mod scenario;
+mod simulation;
 mod witness;
 mod world;
 
 pub use chronicle::{Chronicle, Violation};
 pub use coverage::never_happened;
+pub use docker::Told;
 pub use plan::Plan;
-pub use run::{Report, run};
+pub use run::{Report, play, run};
+pub use scenario::{Hand, Node, Scenario, Stage, Story, Trouble, Unmet, Upload};
 pub use witness::Witness;

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures::future::ready;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use proto::{ClusterId, ObjectKey};
@@ -59,6 +61,38 @@ impl SimObjects {
     /// Sets that one in `fails_one_in` calls fails; 0: none.
     pub(crate) fn set_failing(&self, fails_one_in: u64) {
         self.mood().fails_one_in = fails_one_in;
+    }
+
+    /// Leaves only the first `left` bytes of each object that has one of these `contents`, and no
+    /// object where that is none, as a store that loses what it holds would. Answers how many
+    /// those were.
+    pub(crate) async fn damage(&self, contents: &[Bytes], left: usize) -> usize {
+        let mut damaged = 0;
+        let all: Vec<Stale> = self
+            .objects
+            .stale(Duration::ZERO)
+            .filter_map(|found| ready(found.ok()))
+            .collect()
+            .await;
+        for Stale::Upload(key) | Stale::Object(key) in all {
+            let Some(content) = self.content(key).await else { continue };
+            if !contents.contains(&content) || self.objects.delete(key).await.is_err() {
+                continue;
+            }
+            let rest: ByteStream =
+                Box::pin(stream::iter([Ok(content.slice(..left.min(content.len())))]));
+            let kept = self.objects.append(key, Position::START, rest).await;
+            damaged += usize::from(kept.is_ok());
+        }
+        damaged
+    }
+
+    /// All bytes of an object.
+    async fn content(&self, object: ObjectKey) -> Option<Bytes> {
+        let extent = self.objects.extent(object).await.ok()?;
+        let bytes = self.objects.read(object, 0..extent).await.ok()?;
+        let bytes: BytesMut = bytes.try_collect().await.ok()?;
+        Some(bytes.freeze())
     }
 
     /// The time that a call takes passes; then its fate is known.

@@ -45,6 +45,22 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Three nodes that vote, on a quick network with quick disks, and nobody who works: where
+    /// stories begin.
+    pub const STILL: Self = Self {
+        seed: 1,
+        working: Duration::ZERO,
+        nodes: 3,
+        voters: 3,
+        clients: 0,
+        tags: 3,
+        heartbeat: 100,
+        snapshot_every: 10_000,
+        latency: 5,
+        sync: 2,
+        calm: Duration::MAX,
+    };
+
     /// The plan of a seed, with faults and work for `working`.
     pub fn of(seed: u64, working: Duration) -> Self {
         let mut dice = Dice::new(seed, "plan");

@@ -1,44 +1,15 @@
-//! One run: work under faults, healing, audit.
+//! One run, of a seed or of a scenario.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use anyhow::{Result, anyhow};
-use turmoil::Sim;
+use anyhow::Result;
 
-use super::audit::{audit, pull_anywhere, push_through_each};
-use super::chronicle::{Chronicle, Violation};
-use super::coverage::idle;
-use super::dice::Dice;
-use super::disk::SimDisk;
-use super::docker::{Docker, Records, client_name};
-use super::invariants::{OneLeader, SameState, check_resumed, check_tags, has_healed};
-use super::machine::Machine;
-use super::nemesis::Nemesis;
-use super::objects::SimObjects;
+use super::chronicle::Violation;
+use super::coverage::{idle, missing};
 use super::plan::Plan;
-use super::witness;
-use super::world::EPOCH_MILLIS;
-
-/// How far time moves at once.
-const TICK: Duration = Duration::from_millis(1);
-/// How long the cluster may take to heal, once nothing is wrong any more: a restart, an election
-/// that may be split, and the transfer of a catalog.
-const HEALING_MAX: Duration = Duration::from_secs(15);
-/// How long an audit may take.
-const AUDIT_MAX: Duration = Duration::from_secs(600);
-/// How long the pushes may be tried with which it is tried whether writes go on.
-const PUSHES_MAX: Duration = Duration::from_secs(120);
-/// How many items are pulled while a node is down.
-const PULLS: usize = 20;
-/// The longest that a message travels in an audit, which is about what is there and not about how
-/// long it takes.
-const AUDIT_LATENCY: Duration = Duration::from_millis(2);
-/// Segments that may be on their way on a connection, each of as many bytes as were written at
-/// once: turmoil panics at one more.
-const TCP_CAPACITY: usize = 1024;
+use super::scenario::Scenario;
+use super::simulation::Simulation;
 
 /// What became of a run.
 #[derive(Clone, Debug)]
@@ -61,235 +32,27 @@ pub struct Report {
     pub timeline: Vec<(Duration, String)>,
 }
 
-/// Runs the plan. `on_tick` is told simulated time since the start before each step, so that
-/// whoever stands in for the system's clock can follow.
+/// Runs the plan: work under faults, healing, audit. `on_tick` is told simulated time since the
+/// start before each step, so that whoever stands in for the system's clock can follow.
 ///
 /// # Errors
 /// When the simulation cannot be set up, or itself fails.
 pub fn run(plan: &Plan, on_tick: impl Fn(Duration)) -> Result<Report> {
-    Simulation::new(plan)?.run(on_tick)
+    let mut simulation = Simulation::new(plan)?;
+    simulation.work(&on_tick)?;
+    let mut report = simulation.end(&on_tick)?;
+    report.idle = idle(&report.coverage);
+    Ok(report)
 }
 
-struct Simulation<'a> {
-    plan: Plan,
-    sim: Sim<'a>,
-    machines: Vec<Machine>,
-    objects: SimObjects,
-    nemesis: Nemesis,
-    one_leader: OneLeader,
-    same_state: SameState,
-    records: Records,
-    /// The number of the next client.
-    next_client: usize,
-    chronicle: Chronicle,
-}
-
-impl Simulation<'_> {
-    fn new(plan: &Plan) -> Result<Self> {
-        let chronicle = Chronicle::default();
-        let same_state = SameState::new(chronicle.clone());
-        let records = Records::new(chronicle.clone());
-        let objects = SimObjects::new(Dice::new(plan.seed, "objects"), chronicle.clone());
-        let mut sim = turmoil::Builder::new()
-            .rng_seed(plan.seed)
-            .epoch(SystemTime::UNIX_EPOCH + Duration::from_millis(EPOCH_MILLIS))
-            .tick_duration(TICK)
-            .simulation_duration(Duration::MAX)
-            .min_message_latency(Duration::from_millis(1))
-            .max_message_latency(Duration::from_millis(plan.latency))
-            .tcp_capacity(TCP_CAPACITY)
-            .enable_random_order()
-            .build();
-        let mut machines = Vec::new();
-        for (index, name) in plan.node_names().into_iter().enumerate() {
-            let dice = Dice::new(plan.seed, &format!("disk of {name}"));
-            let disk =
-                SimDisk::new(name.clone(), dice, plan.sync, chronicle.clone(), same_state.clone());
-            let config = plan.config(index + 1)?;
-            let machine =
-                Machine::new(name.clone(), config, disk, objects.clone(), chronicle.clone());
-            machines.push(machine.clone());
-            sim.host(name, move || machine.clone().run());
-        }
-        for number in 0..plan.clients {
-            let name = client_name(number);
-            let dice = Dice::new(plan.seed, &name);
-            let nodes = plan.node_names();
-            let client = Docker::new(number, nodes, plan.tags, dice, records.clone());
-            let working = plan.working;
-            sim.client(name, async move {
-                client.work(working).await;
-                Ok(())
-            });
-        }
-        Ok(Self {
-            nemesis: Nemesis::new(plan, chronicle.clone()),
-            one_leader: OneLeader::new(chronicle.clone()),
-            plan: plan.clone(),
-            sim,
-            machines,
-            objects,
-            same_state,
-            records,
-            next_client: plan.clients,
-            chronicle,
-        })
-    }
-
-    fn run(mut self, on_tick: impl Fn(Duration)) -> Result<Report> {
-        while self.sim.elapsed() < self.plan.working && self.goes_on() {
-            self.nemesis.act(&mut self.sim, &self.machines, &self.objects);
-            self.step(&on_tick)?;
-        }
-        let mut healed_in = None;
-        if self.goes_on() {
-            self.nemesis.end(&mut self.sim, &self.machines, &self.objects);
-            healed_in = self.heal(&on_tick)?;
-        }
-        if healed_in.is_some() && self.goes_on() {
-            self.finish(&on_tick)?;
-        }
-        check_tags(&self.records.history, &self.chronicle);
-        let mut coverage = self.chronicle.coverage();
-        coverage.extend(witness::seen());
-        Ok(Report {
-            plan: self.plan,
-            violation: self.chronicle.violation(),
-            idle: idle(&coverage),
-            coverage,
-            simulated: self.sim.elapsed(),
-            healed_in,
-            end: self.same_state.last(),
-            timeline: self.chronicle.timeline(),
-        })
-    }
-
-    fn goes_on(&self) -> bool {
-        self.chronicle.violation().is_none()
-    }
-
-    fn step(&mut self, on_tick: &impl Fn(Duration)) -> Result<()> {
-        self.chronicle.tick(self.sim.elapsed());
-        on_tick(self.sim.elapsed());
-        self.sim.step().map_err(|error| anyhow!("the simulation failed: {error}"))?;
-        for machine in &self.machines {
-            self.one_leader.observe(&machine.name, machine.status().as_ref());
-        }
-        Ok(())
-    }
-
-    /// Ends all faults and waits until the cluster has healed. Answers how long that took.
-    fn heal(&mut self, on_tick: &impl Fn(Duration)) -> Result<Option<Duration>> {
-        let start = self.sim.elapsed();
-        loop {
-            self.step(on_tick)?;
-            if !self.goes_on() {
-                return Ok(None);
-            }
-            let took = self.sim.elapsed() - start;
-            let statuses: Vec<_> = self
-                .machines
-                .iter()
-                .map(|machine| (machine.name.clone(), machine.status()))
-                .collect();
-            match has_healed(&statuses, self.plan.voters) {
-                Ok(()) => {
-                    self.chronicle.note(format_args!("healed after {took:?}"));
-                    return Ok(Some(took));
-                }
-                Err(missing) if took > HEALING_MAX => {
-                    let evidence = format!("{took:?} after the last fault: {missing}");
-                    self.chronicle.violated("I19 healed", evidence);
-                    return Ok(None);
-                }
-                Err(_) => {}
-            }
-        }
-    }
-
-    /// What follows when the cluster has healed: writes go on through every node, and also while
-    /// one is down; then everything is looked for.
-    fn finish(&mut self, on_tick: &impl Fn(Duration)) -> Result<()> {
-        let nodes = self.plan.node_names();
-        self.push_through(nodes.clone(), "after everything has healed", on_tick)?;
-        if self.goes_on() {
-            self.lose_one(on_tick)?;
-        }
-        if self.goes_on() && self.heal(on_tick)?.is_some() {
-            self.sim.set_max_message_latency(AUDIT_LATENCY);
-            let audit = audit(nodes, self.plan.tags, HEALING_MAX, self.records.clone());
-            self.accompany("auditor", AUDIT_MAX, audit, on_tick)?;
-        }
-        Ok(())
-    }
-
-    /// Kills a node, the leader as often as not: the others take pushes and serve pulls.
-    fn lose_one(&mut self, on_tick: &impl Fn(Duration)) -> Result<()> {
-        let victim = self.nemesis.victim(&self.machines);
-        self.nemesis.set_down(victim, true, &mut self.sim, &self.machines);
-        let mut others = self.plan.node_names();
-        others.remove(victim);
-        let pulls = pull_anywhere(others.clone(), PULLS, self.records.clone());
-        let failed = self.accompany("puller", PUSHES_MAX, pulls, on_tick)?;
-        if failed.is_some_and(|failed| failed > 0) {
-            let evidence = format!("{failed:?} pulls by digest failed through each of {others:?}");
-            self.chronicle.violated("I20 one node may be down", evidence);
-        }
-        if self.goes_on() {
-            self.push_through(others, "with one node down", on_tick)?;
-        }
-        self.nemesis.set_down(victim, false, &mut self.sim, &self.machines);
-        Ok(())
-    }
-
-    /// Checks that each of `nodes` takes a push within the time that healing may take.
-    fn push_through(
-        &mut self,
-        nodes: Vec<String>,
-        when: &'static str,
-        on_tick: &impl Fn(Duration),
-    ) -> Result<()> {
-        let dice = Dice::new(self.plan.seed, when);
-        let first_client = self.next_client;
-        self.next_client += nodes.len();
-        let records = self.records.clone();
-        let pushes = push_through_each(nodes, first_client, PUSHES_MAX, dice, records);
-        let name = format!("pusher-{first_client}");
-        let Some(attempts) = self.accompany(&name, PUSHES_MAX * 2, pushes, on_tick)? else {
-            return Ok(());
-        };
-        match check_resumed(&attempts, HEALING_MAX) {
-            Ok(took) => self.chronicle.note(format_args!("pushes go on {when}, after {took:?}")),
-            Err(late) => {
-                self.chronicle.violated("I19 writes resume", format_args!("{when}: {late}"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Steps until a client has done `work`, and answers what came of it; `None` when something was
-    /// violated before.
-    fn accompany<T: 'static>(
-        &mut self,
-        name: &str,
-        most: Duration,
-        work: impl Future<Output = T> + 'static,
-        on_tick: &impl Fn(Duration),
-    ) -> Result<Option<T>> {
-        let result = Rc::new(RefCell::new(None));
-        let done = Rc::clone(&result);
-        self.sim.client(name, async move {
-            let outcome = work.await;
-            *done.borrow_mut() = Some(outcome);
-            Ok(())
-        });
-        let start = self.sim.elapsed();
-        while result.borrow().is_none() && self.goes_on() {
-            self.step(on_tick)?;
-            if self.sim.elapsed() - start > most {
-                self.chronicle.violated("I19 healed", format_args!("{name} takes over {most:?}"));
-            }
-        }
-        Ok(result.take())
-    }
+/// Plays a scenario: its story, healing, audit. For `on_tick` see [`run`].
+///
+/// # Errors
+/// When the simulation cannot be set up, or itself fails.
+pub fn play(scenario: &Scenario, seed: u64, on_tick: impl Fn(Duration)) -> Result<Report> {
+    let mut simulation = Simulation::new(&Plan { seed, ..scenario.plan.clone() })?;
+    simulation.tell(scenario.story, &on_tick)?;
+    let mut report = simulation.end(&on_tick)?;
+    report.idle = missing(&report.coverage, scenario.must_happen);
+    Ok(report)
 }

@@ -2,7 +2,9 @@
 
 use prost::Message as _;
 use proto::pb::catalog as pb;
-use proto::{Digest, Event, Link, Manifest, ObjectKey, Reference, RepoName, Tag, Timestamp};
+use proto::{
+    Digest, Event, Link, Manifest, Mutant, ObjectKey, Reference, RepoName, Tag, Timestamp,
+};
 use storage::Batch;
 
 use super::{View, access};
@@ -66,7 +68,9 @@ pub(crate) fn project(
             delete_manifest(view, repository, digest, batch)?
         }
         Event::TagMoved { repository, tag, from, to } => {
-            if let Some(from) = from {
+            if let Some(from) = from
+                && !Mutant::MovedTagRemembered.is_active()
+            {
                 batch.delete(keys.tag_of(repository, from, tag));
             }
             batch.put(keys.tag(repository, tag), to.as_str());

@@ -9,10 +9,19 @@ use crate::sim::ledger::{Deed, Item, Source};
 impl Docker {
     /// Whether the repository has a blob, when a node says so.
     pub(super) async fn has_blob(&mut self, repository: &'static str, digest: &Digest) -> bool {
+        self.is_there(repository, digest).await == Some(true)
+    }
+
+    /// Whether the repository has a blob; `None` when the node does not say it.
+    pub(crate) async fn is_there(
+        &mut self,
+        repository: &'static str,
+        digest: &Digest,
+    ) -> Option<bool> {
         let item = Item::blob(repository, digest);
         let head = request(Method::HEAD, &item.path());
-        let answer = self.ask_for(Ask::HeadBlob, &item, head).await;
-        answer.is_some_and(|answer| answer.status() == StatusCode::OK)
+        let answer = self.ask_for(Ask::HeadBlob, &item, head).await?;
+        Some(answer.status() == StatusCode::OK)
     }
 
     /// A blob that was acknowledged is there through every node: the ledger knows.
@@ -21,7 +30,7 @@ impl Docker {
     }
 
     /// Pulls a blob, or a part of it, and compares all bytes.
-    pub(super) async fn pull_blob(&mut self, repository: &'static str, digest: &Digest) {
+    pub(crate) async fn pull_blob(&mut self, repository: &'static str, digest: &Digest) {
         let Some(content) = self.records.ledger.content(digest) else { return };
         let item = Item::blob(repository, digest);
         let mut get = request(Method::GET, &item.path());
@@ -85,6 +94,13 @@ impl Docker {
         if let Some((_, true)) = self.ask_to_delete(Ask::DeleteBlob, &ticket).await {
             self.records.chronicle.count("blobs deleted");
             self.has_blob(repository, digest).await;
+        }
+    }
+
+    /// Remembers that this client has pushed an image.
+    pub(super) fn owns(&mut self, number: u64) {
+        if !self.own.contains(&number) {
+            self.own.push(number);
         }
     }
 

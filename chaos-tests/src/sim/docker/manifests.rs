@@ -6,9 +6,10 @@ use proto::{Digest, MediaType};
 
 use super::upload::with_body;
 use super::{
-    APP, Action, Ask, Docker, Image, SCRATCH, Situation, Source, TRIES, Value, condition,
+    APP, Action, Ask, Docker, Image, SCRATCH, Situation, Source, TRIES, Told, Value, condition,
     image_number, request, tag_name,
 };
+use crate::sim::history::Pending;
 use crate::sim::http::leave;
 use crate::sim::ledger::{Deed, Item};
 
@@ -33,21 +34,29 @@ impl Docker {
         }
     }
 
-    /// Looks where `tag` points, and points it to a new image if it still does then.
+    /// Looks where `tag` points, and points it to another image, often a new one, if it still does
+    /// then.
     pub(super) async fn move_on_condition(&mut self, tag: &str) {
         let Some(before) = self.look(tag).await else { return };
-        let Some(number) = self.push_content().await else { return };
+        let known = if self.dice.one_in(2) { None } else { self.some_image() };
+        let number = match known {
+            Some(number) => number,
+            None => match self.push_content().await {
+                Some(number) => number,
+                None => return,
+            },
+        };
         self.put_under_tag(tag, number, Some(before)).await;
     }
 
     /// Pushes the blobs of a new image, whose number this answers.
-    pub(super) async fn push_content(&mut self) -> Option<u64> {
+    pub(crate) async fn push_content(&mut self) -> Option<u64> {
         let number = self.fresh_number();
         let image = self.image(number);
         self.push_blobs(APP, &image).await.then_some(number)
     }
 
-    pub(super) async fn push_blobs(&mut self, repository: &'static str, image: &Image) -> bool {
+    pub(crate) async fn push_blobs(&mut self, repository: &'static str, image: &Image) -> bool {
         for (digest, content) in image.blobs() {
             if !Box::pin(self.push_blob(repository, digest, content)).await {
                 return false;
@@ -64,50 +73,58 @@ impl Docker {
         number: u64,
         before: Option<Value>,
     ) -> bool {
+        for _ in 0..TRIES {
+            match self.put_once(tag, number, before).await {
+                Told::Done => return true,
+                Told::Refused => return false,
+                Told::Nothing => self.pause(50..=1000).await,
+            }
+        }
+        false
+    }
+
+    /// Asks once to point `tag` to the image `number`.
+    pub(crate) async fn put_once(&mut self, tag: &str, number: u64, before: Option<Value>) -> Told {
         let image = self.image(number);
         let item = Item::manifest(APP, &image.digest());
         let to = Some(number);
         let action = before.map_or(Action::Set(to), |from| Action::Swap { from, to });
-        let ask = if before.is_some() { Ask::PutManifestIf } else { Ask::PutManifest };
-        for _ in 0..TRIES {
-            let mut put = put_manifest(&format!("/v2/{APP}/manifests/{tag}"), &image);
-            if let Some(before) = before {
-                let (name, value) = condition(before);
-                put.headers_mut().insert(name, value);
-            }
-            let ticket = self.records.ledger.begin(item.clone(), Deed::Put, &self.name);
-            let (name, called) = (self.name.clone(), ticket.called);
-            let history = self.records.history.clone();
-            let unknown = move || history.unknown(tag, &name, called, action);
-            if self.dice.one_in(12) {
-                let node = self.node();
-                self.records.chronicle.count("requests: broken off before the answer");
-                leave(&node, &put, usize::MAX).await;
-                unknown();
-                continue;
-            }
-            let is_complete = Self::completeness(APP, &image);
-            let Some(answer) = self.ask(ask, put, is_complete).await else {
-                unknown();
-                self.pause(50..=1000).await;
-                continue;
-            };
-            if answer.status() == StatusCode::CREATED {
-                self.records.ledger.done(&ticket);
-                self.records.chronicle.count("manifests acknowledged");
-                self.own.push(number);
-                self.records.history.answered(tag, &answer.by, called, action);
-                return true;
-            }
-            self.records.ledger.refused(&ticket);
-            if let (StatusCode::PRECONDITION_FAILED, Some(before)) = (answer.status(), before) {
-                // Unless an earlier try, of which the answer was lost, is what changed it.
-                let differed = Action::Differed(before);
-                self.records.history.answered(tag, &answer.by, called, differed);
-            }
-            return false;
+        let mut put = put_manifest(&format!("/v2/{APP}/manifests/{tag}"), &image);
+        if let Some(before) = before {
+            let (name, value) = condition(before);
+            put.headers_mut().insert(name, value);
         }
-        false
+        let ticket = self.records.ledger.begin(item, Deed::Put, &self.name);
+        let history = self.records.history.clone();
+        let change = history.begin(tag, &self.name, ticket.called, action);
+        if self.whim(12) {
+            let node = self.node();
+            self.records.chronicle.count("requests: broken off before the answer");
+            leave(&node, &put, usize::MAX).await;
+            history.doubt(&change);
+            return Told::Nothing;
+        }
+        let ask = if before.is_some() { Ask::PutManifestIf } else { Ask::PutManifest };
+        let is_complete = Self::completeness(APP, &image);
+        let Some(answer) = self.ask(ask, put, is_complete).await else {
+            history.doubt(&change);
+            return Told::Nothing;
+        };
+        if answer.status() == StatusCode::CREATED {
+            self.records.ledger.done(&ticket);
+            self.records.chronicle.count("manifests acknowledged");
+            self.owns(number);
+            history.done(&change, &answer.by);
+            return Told::Done;
+        }
+        self.records.ledger.refused(&ticket);
+        history.refused(&change);
+        if let (StatusCode::PRECONDITION_FAILED, Some(before)) = (answer.status(), before) {
+            // Unless an earlier try, of which the answer was lost, is what changed it.
+            let differed = Action::Differed(before);
+            history.answered(tag, &answer.by, ticket.called, differed);
+        }
+        Told::Refused
     }
 
     /// Puts the manifest of `image`, which tags may name, under its digest.
@@ -125,35 +142,35 @@ impl Docker {
             let ticket = self.records.ledger.begin(item.clone(), Deed::Put, &self.name);
             let is_complete = Self::completeness(repository, image);
             let put = put_manifest(&path, image);
-            let answer = self.ask(Ask::PutManifest, put, is_complete).await;
-            let action = Action::Set(Some(number));
             let history = self.records.history.clone();
-            match answer {
+            let action = Action::Set(Some(number));
+            let begin = |tag: &String| history.begin(tag, &self.name, ticket.called, action);
+            let changes: Vec<Pending> = tags.iter().map(begin).collect();
+            match self.ask(Ask::PutManifest, put, is_complete).await {
                 Some(answer) if answer.status() == StatusCode::CREATED => {
                     self.records.ledger.done(&ticket);
                     self.records.chronicle.count("manifests acknowledged");
-                    for tag in tags {
-                        history.answered(tag, &answer.by, ticket.called, action);
+                    for change in &changes {
+                        history.done(change, &answer.by);
                     }
-                    if repository == APP && Image::number_of(image.manifest()) == Some(number) {
-                        self.own.push(number);
+                    if repository == APP && Image::numbered(number).manifest() == image.manifest() {
+                        self.owns(number);
                     }
                     self.get_manifest(&item).await;
                     return;
                 }
-                Some(_) => return self.records.ledger.refused(&ticket),
-                None => {
-                    for tag in tags {
-                        history.unknown(tag, &self.name, ticket.called, action);
-                    }
+                Some(_) => {
+                    changes.iter().for_each(|change| history.refused(change));
+                    return self.records.ledger.refused(&ticket);
                 }
+                None => changes.iter().for_each(|change| history.doubt(change)),
             }
             self.pause(50..=1000).await;
         }
     }
 
     /// What `tag` names, when a node says it.
-    async fn look(&mut self, tag: &str) -> Option<Value> {
+    pub(crate) async fn look(&mut self, tag: &str) -> Option<Value> {
         let get = request(Method::GET, &format!("/v2/{APP}/manifests/{tag}"));
         // What the tag may name only its history can tell.
         let answer = self.ask(Ask::GetManifest, get, |_, _| Situation::Unsure).await?;
@@ -171,7 +188,7 @@ impl Docker {
     }
 
     /// Pulls what `tag` names, with all blobs, each through any node.
-    pub(super) async fn pull(&mut self, tag: &str) {
+    pub(crate) async fn pull(&mut self, tag: &str) {
         let Some(Some(number)) = self.look(tag).await else { return };
         let blobs: Vec<Digest> =
             Image::numbered(number).blobs().iter().map(|(digest, _)| digest.clone()).collect();
@@ -205,25 +222,35 @@ impl Docker {
     }
 
     /// Deletes `tag`.
-    pub(super) async fn delete_tag(&mut self, tag: &str) {
+    pub(crate) async fn delete_tag(&mut self, tag: &str) {
         let delete = request(Method::DELETE, &format!("/v2/{APP}/manifests/{tag}"));
-        let called = self.records.history.call();
+        let history = self.records.history.clone();
+        let called = history.call();
+        let change = history.begin(tag, &self.name, called, Action::Set(None));
         let answer = self.ask(Ask::DeleteTag, delete, |_, _| Situation::Unsure).await;
-        let (history, action) = (self.records.history.clone(), Action::Set(None));
         match answer {
             Some(answer) if answer.status() == StatusCode::ACCEPTED => {
                 self.records.chronicle.count("tags deleted");
-                history.answered(tag, &answer.by, called, action);
+                history.done(&change, &answer.by);
             }
-            Some(answer) => history.answered(tag, &answer.by, called, Action::Listed(false)),
-            None => history.unknown(tag, &self.name, called, action),
+            Some(answer) => {
+                history.refused(&change);
+                history.answered(tag, &answer.by, called, Action::Listed(false));
+            }
+            None => history.doubt(&change),
+        }
+    }
+
+    /// Deletes one of the images that this client has pushed.
+    pub(super) async fn delete_some_image(&mut self) {
+        if let Some(number) = self.some_image() {
+            self.delete_image(number).await;
         }
     }
 
     /// Deletes an image that this client has pushed, with the tags that name it, and then what only
     /// this image had.
-    pub(super) async fn delete_image(&mut self) {
-        let Some(number) = self.some_image() else { return };
+    pub(crate) async fn delete_image(&mut self, number: u64) {
         let image = self.image(number);
         if !self.delete_manifest(APP, &image.digest(), Some(number)).await {
             return;
@@ -247,15 +274,20 @@ impl Docker {
     ) -> bool {
         let item = Item::manifest(repository, digest);
         let ticket = self.records.ledger.begin(item.clone(), Deed::Delete, &self.name);
+        let history = self.records.history.clone();
+        let tags = (1..=self.tags).map(tag_name);
+        let changes: Vec<Pending> = number
+            .map(Action::Removed)
+            .into_iter()
+            .flat_map(|action| tags.clone().map(move |tag| (tag, action)))
+            .map(|(tag, action)| history.begin(&tag, &self.name, ticket.called, action))
+            .collect();
         let answer = self.ask_to_delete(Ask::DeleteManifest, &ticket).await;
-        if let Some(action) = number.map(Action::Removed) {
-            let history = &self.records.history;
-            for tag in (1..=self.tags).map(tag_name) {
-                match &answer {
-                    Some((by, true)) => history.answered(&tag, by, ticket.called, action),
-                    Some((_, false)) => {}
-                    None => history.unknown(&tag, &self.name, ticket.called, action),
-                }
+        for change in &changes {
+            match &answer {
+                Some((by, true)) => history.done(change, by),
+                Some((_, false)) => history.refused(change),
+                None => history.doubt(change),
             }
         }
         let is_done = answer.is_some_and(|(_, is_done)| is_done);

@@ -13,17 +13,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
-use proto::Digest;
+use proto::{Algorithm, Digest};
 
 pub(crate) use self::lists::{page_path, read_page};
 use self::statuses::allowed;
 pub(crate) use self::statuses::{Ask, Situation};
+pub(crate) use self::upload::Upload;
 use super::chronicle::Chronicle;
 use super::dice::Dice;
 use super::history::{Action, History, Value};
 use super::http::{Lost, send};
 use super::ledger::{Item, Ledger, Source, Ticket};
 use crate::Image;
+use crate::image::layer;
 
 /// The repository in which tags are moved. Only who has pushed something deletes it here.
 pub(crate) const APP: &str = "team/app";
@@ -99,6 +101,17 @@ impl Answer {
     }
 }
 
+/// What a client is told of a change that it has asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It is done.
+    Done,
+    /// It is refused, and had no effect.
+    Refused,
+    /// Nothing, or to try again: it may happen or not.
+    Nothing,
+}
+
 /// A client.
 pub(crate) struct Docker {
     name: String,
@@ -109,6 +122,8 @@ pub(crate) struct Docker {
     next_image: u64,
     /// The images that it has pushed.
     own: Vec<u64>,
+    /// Whether it breaks off what it does now and then, and repeats what is done.
+    has_whims: bool,
 }
 
 impl Docker {
@@ -122,7 +137,23 @@ impl Docker {
     ) -> Self {
         let next_image = (number as u64 + 1) * NUMBERS;
         let name = client_name(number);
-        Self { name, nodes, tags, dice, records, next_image, own: Vec::new() }
+        Self { name, nodes, tags, dice, records, next_image, own: Vec::new(), has_whims: true }
+    }
+
+    /// A client that does what it is told to, no more and no less.
+    pub(crate) fn steady(
+        number: usize,
+        nodes: Vec<String>,
+        tags: usize,
+        dice: Dice,
+        records: Records,
+    ) -> Self {
+        Self { has_whims: false, ..Self::new(number, nodes, tags, dice, records) }
+    }
+
+    /// From here on it works through `node` alone.
+    pub(crate) fn go_to(&mut self, node: &str) {
+        self.nodes = vec![node.to_owned()];
     }
 
     /// Works for `time`.
@@ -150,7 +181,7 @@ impl Docker {
             59..=61 => self.list_referrers().await,
             62..=63 => self.list_repositories().await,
             64..=68 => self.delete_tag(&tag).await,
-            69..=72 => self.delete_image().await,
+            69..=72 => self.delete_some_image().await,
             73..=82 => self.scratch().await,
             83..=84 => self.put_and_delete_at_once().await,
             85..=88 => self.mount().await,
@@ -169,6 +200,11 @@ impl Docker {
 
     fn node(&mut self) -> String {
         self.dice.pick(&self.nodes).clone()
+    }
+
+    /// Whether it is in the mood for something that it does in one of `of` cases.
+    fn whim(&mut self, of: u64) -> bool {
+        self.has_whims && self.dice.one_in(of)
     }
 
     async fn pause(&mut self, millis: std::ops::RangeInclusive<u64>) {
@@ -238,7 +274,7 @@ impl Docker {
     }
 
     /// The image of that number, whose contents the ledger gets to know.
-    fn image(&self, number: u64) -> Image {
+    pub(crate) fn image(&self, number: u64) -> Image {
         let image = Image::numbered(number);
         self.know(&image);
         image
@@ -249,6 +285,13 @@ impl Docker {
         for (digest, content) in image.blobs() {
             self.records.ledger.keep(digest, content);
         }
+    }
+
+    /// Bytes that nobody has pushed, which the ledger gets to know.
+    pub(crate) fn fresh_content(&mut self, length: usize) -> Bytes {
+        let content = layer(self.fresh_number(), length);
+        self.records.ledger.keep(&Digest::of(Algorithm::Sha256, &content), &content);
+        content
     }
 
     fn fresh_number(&mut self) -> u64 {

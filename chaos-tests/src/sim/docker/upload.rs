@@ -13,12 +13,12 @@ use crate::sim::ledger::{Deed, Item, Ledger, May};
 const STEPS_MAX: usize = 12;
 
 /// An upload under way, as its client knows it.
-pub(super) struct Upload {
+pub(crate) struct Upload {
     pub(super) repository: &'static str,
     /// Where it goes on.
     pub(super) location: String,
     /// How far it can be.
-    pub(super) session: Session,
+    pub(crate) session: Session,
 }
 
 impl Upload {
@@ -99,7 +99,7 @@ impl Docker {
         None
     }
 
-    pub(super) async fn begin_upload(&mut self, repository: &'static str) -> Option<Upload> {
+    pub(crate) async fn begin_upload(&mut self, repository: &'static str) -> Option<Upload> {
         let path = format!("/v2/{repository}/blobs/uploads/");
         let begin = request(Method::POST, &path);
         let begun = self.ask(Ask::Begin, begin, |_, _| Situation::There).await?;
@@ -109,7 +109,7 @@ impl Docker {
 
     /// Sends the next chunk of an upload; answers whether it is acknowledged. Now and then the
     /// connection breaks in the middle.
-    pub(super) async fn append(&mut self, upload: &mut Upload, chunk: Bytes) -> bool {
+    pub(crate) async fn append(&mut self, upload: &mut Upload, chunk: Bytes) -> bool {
         let length = chunk.len();
         let end = upload.session.acknowledged() + length as u64;
         let mut append = with_body(request(Method::PATCH, &upload.location), chunk);
@@ -119,7 +119,7 @@ impl Docker {
                 append.headers_mut().insert(header::CONTENT_RANGE, range);
             }
         }
-        if self.dice.one_in(10) {
+        if self.whim(10) {
             let (node, sent) = (self.node(), self.dice.index(length + 1));
             if sent == length {
                 upload.session.doubt(end);
@@ -148,7 +148,7 @@ impl Docker {
     }
 
     /// Asks how far an upload is, and goes on from there.
-    pub(super) async fn resume(&mut self, upload: &mut Upload) -> Option<()> {
+    pub(crate) async fn resume(&mut self, upload: &mut Upload) -> Option<()> {
         for _ in 0..TRIES {
             self.pause(20..=500).await;
             let situation = upload.situation();
@@ -169,7 +169,7 @@ impl Docker {
     }
 
     /// Ends an upload with what is missing of `content`, and now and then ends it again.
-    async fn finish(
+    pub(crate) async fn finish(
         &mut self,
         upload: &mut Upload,
         digest: &Digest,
@@ -180,7 +180,7 @@ impl Docker {
             let rest = content.slice(index(upload.session.acknowledged()).min(content.len())..);
             let path = format!("{}&digest={digest}", upload.location);
             let finish = with_body(request(Method::PUT, &path), rest);
-            if self.dice.one_in(12) {
+            if self.whim(12) {
                 let node = self.node();
                 self.records.chronicle.count("requests: broken off before the answer");
                 self.records.ledger.begin(item.clone(), Deed::Put, &self.name);
@@ -199,7 +199,7 @@ impl Docker {
                 Some(StatusCode::CREATED) => {
                     self.records.ledger.done(&ticket);
                     self.records.chronicle.count("blobs acknowledged");
-                    if self.dice.one_in(6) {
+                    if self.whim(6) {
                         self.finish_again(&item, finish).await;
                     }
                     return Some(());

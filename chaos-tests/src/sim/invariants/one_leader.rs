@@ -14,9 +14,9 @@ const NAME: &str = "I11 Raft";
 /// Watches terms, leaders and what is applied.
 pub(crate) struct OneLeader {
     leaders: BTreeMap<u64, NodeId>,
-    /// Of each machine: its term, whichever of its nodes said it. A node tells its term only once
-    /// it is durable.
-    terms: BTreeMap<String, u64>,
+    /// Of each machine: its node and the term that it said last. A node tells its term only once it
+    /// is durable; on an empty disk a machine becomes another node.
+    terms: BTreeMap<String, (NodeId, u64)>,
     /// Of each node that runs: how far it has applied the log.
     applied: BTreeMap<String, u64>,
     /// The furthest that any node ever had applied the log, and which machine it was.
@@ -41,7 +41,8 @@ impl OneLeader {
             self.applied.remove(machine);
             return;
         };
-        let term = self.terms.insert(machine.to_owned(), status.term).unwrap_or(0);
+        let before = self.terms.insert(machine.to_owned(), (status.node, status.term));
+        let term = before.filter(|(node, _)| *node == status.node).map_or(0, |(_, term)| term);
         if status.term < term {
             let evidence = format!("{machine} went from term {term} back to {}", status.term);
             self.chronicle.violated(NAME, evidence);

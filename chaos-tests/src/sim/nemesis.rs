@@ -1,137 +1,55 @@
 //! What goes wrong, and when.
 
-mod faults;
-mod network;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use turmoil::Sim;
-
-use self::faults::{Conditions, Fault, Faults};
-use self::network::Network;
 use super::chronicle::Chronicle;
 use super::dice::Dice;
+use super::havoc::{Fault, Faults};
 use super::machine::Machine;
-use super::objects::SimObjects;
 use super::plan::Plan;
 
 /// An hour, in milliseconds: how wrong a clock can be.
 const HOUR: i64 = 60 * 60 * 1000;
 
-/// Breaks things and mends them again, each at its time.
+/// Breaks things, each for a while.
 pub(crate) struct Nemesis {
     plan: Plan,
     dice: Dice,
     chronicle: Chronicle,
     next: Duration,
     faults: Faults,
-    /// What is wrong in the world because of them.
-    wrong: Conditions,
-    network: Network,
 }
 
 impl Nemesis {
-    pub(crate) fn new(plan: &Plan, chronicle: Chronicle) -> Self {
+    /// Whoever begins `faults` by chance.
+    pub(crate) fn new(plan: &Plan, faults: Faults, chronicle: Chronicle) -> Self {
         let mut dice = Dice::new(plan.seed, "nemesis");
         // The cluster gets a moment to form, not always enough.
         let next = dice.millis(500..=5000);
-        let network = Network::new(plan.node_names(), plan.latency);
-        let (faults, wrong) = (Faults::default(), Conditions::default());
-        Self { plan: plan.clone(), dice, chronicle, next, faults, wrong, network }
+        Self { plan: plan.clone(), dice, chronicle, next, faults }
     }
 
-    /// Does what is to be done at the simulation's time.
-    pub(crate) fn act(&mut self, sim: &mut Sim<'_>, machines: &[Machine], objects: &SimObjects) {
-        let now = sim.elapsed();
-        let mut has_changed = self.faults.end_until(now);
+    /// Strikes, if it is time to.
+    pub(crate) fn act(&mut self, now: Duration, machines: &[Machine]) {
         if now >= self.next {
             let calm = u64::try_from(self.plan.calm.as_millis()).unwrap_or(u64::MAX);
             self.next = now + self.dice.millis(calm / 2..=calm * 3 / 2);
             self.strike(now, machines);
-            has_changed = true;
-        }
-        if has_changed {
-            self.apply(sim, machines, objects);
-        }
-    }
-
-    /// Mends everything at once: from here on nothing is wrong.
-    pub(crate) fn end(&mut self, sim: &mut Sim<'_>, machines: &[Machine], objects: &SimObjects) {
-        self.chronicle.note("all faults end");
-        self.faults.end_all();
-        for machine in machines {
-            machine.disk.mend();
-        }
-        self.apply(sim, machines, objects);
-    }
-
-    /// Makes machine `number` alone go down or come back, when nothing else is wrong.
-    pub(crate) fn set_down(
-        &self,
-        number: usize,
-        is_down: bool,
-        sim: &mut Sim<'_>,
-        all: &[Machine],
-    ) {
-        if is_down {
-            self.kill(sim, &all[number]);
-        } else {
-            self.start(sim, &all[number]);
-        }
-    }
-
-    /// Makes the world as the faults that are under way want it.
-    fn apply(&mut self, sim: &mut Sim<'_>, machines: &[Machine], objects: &SimObjects) {
-        let wanted = self.faults.conditions();
-        let before = std::mem::replace(&mut self.wrong, wanted.clone());
-        for (number, machine) in machines.iter().enumerate() {
-            if wanted.down.contains(&number) {
-                self.kill(sim, machine);
-            } else {
-                self.start(sim, machine);
-            }
-            machine.disk.fill(wanted.full.contains(&number));
-            machine.disk.set_sync(wanted.sync.get(&number).copied().unwrap_or(self.plan.sync));
-            machine.skew(wanted.skew.get(&number).copied().unwrap_or(0));
-        }
-        self.network.apply(sim, &before, &wanted);
-        let is_whole = |conditions: &Conditions| {
-            conditions.cuts.is_empty() && conditions.latency.is_none() && !conditions.is_lossy
-        };
-        if is_whole(&wanted) && !is_whole(&before) {
-            self.chronicle.note("the network is whole");
-        }
-        objects.set_away(wanted.is_store_away);
-        objects.set_failing(wanted.store_fails.unwrap_or(0));
-    }
-
-    fn kill(&self, sim: &mut Sim<'_>, machine: &Machine) {
-        if sim.is_host_running(machine.name.as_str()) {
-            self.chronicle.note(format_args!("{} is killed", machine.name));
-            self.chronicle.count("faults: node killed");
-            machine.forget();
-            sim.crash(machine.name.as_str());
-        }
-    }
-
-    fn start(&self, sim: &mut Sim<'_>, machine: &Machine) {
-        if !sim.is_host_running(machine.name.as_str()) {
-            self.chronicle.note(format_args!("{} is started", machine.name));
-            sim.bounce(machine.name.as_str());
         }
     }
 
     /// One more fault, of processes and the network more often than of what they need.
     fn strike(&mut self, now: Duration, machines: &[Machine]) {
         let until = now + self.dice.millis(100..=6000);
-        let number = self.victim(machines);
+        let number = victim(&mut self.dice, machines);
         let fault = match self.dice.number(0..=99) {
-            0..=19 => Some(Fault::Down(number)),
-            20..=24 => {
+            // One at a time: most of the time a majority is there to work with.
+            20..=24 if self.faults.conditions().down.is_empty() => {
                 self.kill_for_long(now, number, &machines[number]);
                 None
             }
+            0..=24 => Some(Fault::Down(number)),
             25..=29 => {
                 self.kill_all(now, machines.len());
                 None
@@ -204,15 +122,6 @@ impl Nemesis {
         Fault::WrongClock(number, skew)
     }
 
-    /// A node to harm: the leader as often as all others together.
-    pub(crate) fn victim(&mut self, machines: &[Machine]) -> usize {
-        let leads = |machine: &Machine| {
-            machine.status().is_some_and(|status| status.role == raft::Role::Leader)
-        };
-        let any = self.dice.index(machines.len());
-        if self.dice.one_in(2) { machines.iter().position(leads).unwrap_or(any) } else { any }
-    }
-
     /// Kills a machine for so long that the others have purged from their logs what it lacks, and
     /// give its vote to another.
     fn kill_for_long(&mut self, now: Duration, number: usize, machine: &Machine) {
@@ -264,4 +173,13 @@ impl Nemesis {
         });
         Fault::Cut(ways)
     }
+}
+
+/// A machine to harm: the leader's as often as all others together.
+pub(crate) fn victim(dice: &mut Dice, machines: &[Machine]) -> usize {
+    let leads = |machine: &Machine| {
+        machine.status().is_some_and(|status| status.role == raft::Role::Leader)
+    };
+    let any = dice.index(machines.len());
+    if dice.one_in(2) { machines.iter().position(leads).unwrap_or(any) } else { any }
 }

@@ -1,18 +1,20 @@
-//! A node's disk for what it alone keeps: a [`Kv`] that forgets in a crash what was not synced,
-//! takes its time, runs full and breaks.
+//! A node's disk for what it alone keeps: a key-value store that forgets in a crash what was not
+//! synced, takes its time, runs full and breaks.
 //!
 //! Syncs go one after the other, as a write-ahead log's do: those that wait while one is under way
 //! share the next, and are answered in the order in which they came.
+
+mod open;
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use raft::Fingerprint;
-use storage::kv::{MemoryKv, Synced, Visitor, Write};
-use storage::{Batch, Kv, KvError, KvRead, Space};
+use storage::kv::{MemoryKv, Synced};
+use storage::{Batch, Kv as _, KvError, KvRead as _, Space};
 
+pub(crate) use self::open::OpenDisk;
 use super::chronicle::Chronicle;
 use super::dice::Dice;
 use super::invariants::SameState;
@@ -44,6 +46,10 @@ struct State {
     is_full: bool,
     /// Whether it is broken, for the process that uses it now.
     condition: Condition,
+    /// After how many further writes to the catalog the process that uses the disk dies.
+    crash_after: Option<u64>,
+    /// Whether it has, and the machine does not know it yet.
+    has_crashed: bool,
     /// Whoever waits for the next sync, in the order in which they came.
     waiting: Vec<Synced>,
     /// Whether a sync is under way.
@@ -78,6 +84,8 @@ impl SimDisk {
             sync_millis,
             is_full: false,
             condition: Condition::Sound,
+            crash_after: None,
+            has_crashed: false,
             waiting: Vec::new(),
             is_syncing: false,
         };
@@ -136,157 +144,29 @@ impl SimDisk {
         }
     }
 
+    /// Lets the process that uses the disk, or the next one when none does, die with the write to
+    /// the catalog, or the flush of it, that comes after so many others. To the disk it is dead at
+    /// once: nothing that it writes later has an effect.
+    pub(crate) fn crash_after(&self, writes: u64) {
+        self.state().crash_after = Some(writes);
+    }
+
+    /// Whether the process has died of [`SimDisk::crash_after`] since this was last asked.
+    pub(crate) fn has_crashed(&self) -> bool {
+        std::mem::take(&mut self.state().has_crashed)
+    }
+
+    /// Takes all that is on the disk, which no process uses.
+    pub(crate) fn empty(&self) {
+        let mut state = self.state();
+        state.durable = MemoryKv::new();
+        state.unsynced_log.clear();
+        state.unsynced_catalog.clear();
+    }
+
     /// Sets the longest that a sync takes, in milliseconds.
     pub(crate) fn set_sync(&self, millis: u64) {
         self.state().sync_millis = millis;
-    }
-}
-
-/// The disk as one process uses it.
-pub(crate) struct OpenDisk {
-    disk: SimDisk,
-    process: u64,
-    /// What the process reads: everything that it wrote.
-    live: MemoryKv,
-    fingerprint: Mutex<Fingerprint>,
-}
-
-impl OpenDisk {
-    fn usable(&self) -> Result<MutexGuard<'_, State>, KvError> {
-        let mut state = self.disk.state();
-        state.check(self.process)?;
-        Ok(state)
-    }
-
-    /// Follows a batch of the catalog, and shows the watch what the state is after it.
-    fn follow(&self, batch: &Batch) -> Vec<(Vec<u8>, Option<Bytes>)> {
-        let mut before = Vec::new();
-        for write in batch.writes() {
-            match write {
-                Write::Put { key, .. } | Write::Delete { key } => {
-                    let old = self.live.get(Space::Catalog, key).ok().flatten();
-                    before.push((key.clone(), old));
-                }
-                Write::DeleteRange { from, to } => {
-                    let _ = self.live.scan(Space::Catalog, from, to, &mut |key, value| {
-                        before.push((key.to_vec(), Some(Bytes::copy_from_slice(value))));
-                        ControlFlow::Continue(())
-                    });
-                }
-            }
-        }
-        before.sort_unstable_by(|one, other| one.0.cmp(&other.0));
-        before.dedup_by(|one, other| one.0 == other.0);
-        before
-    }
-
-    fn show(&self, before: Vec<(Vec<u8>, Option<Bytes>)>) {
-        let mut fingerprint = self.fingerprint.lock().unwrap_or_else(PoisonError::into_inner);
-        for (key, old) in before {
-            let new = self.live.get(Space::Catalog, &key).ok().flatten();
-            fingerprint.follow(&key, old.as_deref(), new.as_deref());
-        }
-        match fingerprint.of_current(Arc::new(self.live.clone())) {
-            Ok(Some((index, state))) => self.disk.same_state.observe(&self.disk.node, index, state),
-            Ok(None) => {}
-            Err(error) => self.disk.chronicle.violated(
-                "I22 local corruption",
-                format_args!("{}: the catalog cannot be read: {error}", self.disk.node),
-            ),
-        }
-    }
-}
-
-impl Kv for OpenDisk {
-    fn write(&self, space: Space, batch: Batch) -> Result<(), KvError> {
-        let mut state = self.usable()?;
-        if state.is_full {
-            return Err(KvError::Full("no space left on device (simulated)".to_owned()));
-        }
-        match space {
-            Space::Log => {
-                state.log_written += 1;
-                state.unsynced_log.push_back(batch.clone());
-            }
-            Space::Catalog => {
-                let after = state.log_written;
-                state.unsynced_catalog.push_back((after, batch.clone()));
-            }
-        }
-        drop(state);
-        if space == Space::Log {
-            return self.live.write(space, batch);
-        }
-        let before = self.follow(&batch);
-        self.live.write(space, batch)?;
-        self.show(before);
-        Ok(())
-    }
-
-    fn sync(&self, synced: Synced) {
-        {
-            let mut state = self.disk.state();
-            if state.process == self.process {
-                state.waiting.push(synced);
-                if state.is_syncing {
-                    return;
-                }
-                state.is_syncing = true;
-            } else {
-                drop(state);
-                return synced(Err(failed()));
-            }
-        }
-        tokio::spawn(sync_all(self.disk.clone(), self.process));
-    }
-
-    fn flush(&self) -> Result<(), KvError> {
-        let mut state = self.usable()?;
-        if state.is_full {
-            return Err(KvError::Full("no space left on device (simulated)".to_owned()));
-        }
-        let batches = std::mem::take(&mut state.unsynced_catalog);
-        if let Some((after, _)) = batches.back() {
-            state.sync_log(*after);
-        }
-        for (_, batch) in batches {
-            state.durable.write(Space::Catalog, batch)?;
-        }
-        Ok(())
-    }
-
-    fn freeze(&self) -> Arc<dyn KvRead> {
-        self.live.freeze()
-    }
-}
-
-/// Syncs for as long as somebody waits: each sync covers all that was written before it began.
-async fn sync_all(disk: SimDisk, process: u64) {
-    loop {
-        let (group, until, takes) = {
-            let mut state = disk.state();
-            if state.process != process {
-                return;
-            }
-            let group = std::mem::take(&mut state.waiting);
-            if group.is_empty() {
-                state.is_syncing = false;
-                return;
-            }
-            let longest = state.sync_millis;
-            (group, state.log_written, state.dice.millis(0..=longest))
-        };
-        tokio::time::sleep(takes).await;
-        let outcome = {
-            let mut state = disk.state();
-            state.check(process).map(|()| state.sync_log(until))
-        };
-        if group.len() > 1 {
-            disk.chronicle.count("syncs that were shared");
-        }
-        for synced in group {
-            synced(outcome.clone());
-        }
     }
 }
 
@@ -339,31 +219,6 @@ impl State {
         }
         self.unsynced_log.clear();
         lost > 0
-    }
-}
-
-impl KvRead for OpenDisk {
-    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, KvError> {
-        self.live.get(space, key)
-    }
-
-    fn scan(
-        &self,
-        space: Space,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut Visitor<'_>,
-    ) -> Result<(), KvError> {
-        self.live.scan(space, from, to, visit)
-    }
-
-    fn last(
-        &self,
-        space: Space,
-        from: &[u8],
-        to: &[u8],
-    ) -> Result<Option<(Bytes, Bytes)>, KvError> {
-        self.live.last(space, from, to)
     }
 }
 

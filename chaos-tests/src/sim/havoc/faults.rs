@@ -1,6 +1,7 @@
 //! The faults that are under way, and what is wrong because of them all.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Something that is wrong for a while. Machines have their indices.
@@ -30,41 +31,67 @@ pub(crate) enum Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Token(u64);
 
-/// The faults that are under way, each until its own time.
+/// The faults that are under way, each until its own time. Clones are the same faults.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Faults(Arc<Mutex<Active>>);
+
 #[derive(Debug, Default)]
-pub(crate) struct Faults {
+struct Active {
     next: u64,
-    active: BTreeMap<Token, (Duration, Fault)>,
+    faults: BTreeMap<Token, (Duration, Fault)>,
+    /// Whether there are others than when somebody last asked.
+    has_changed: bool,
 }
 
 impl Faults {
+    fn active(&self) -> MutexGuard<'_, Active> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Begins a fault that ends at `until`.
-    pub(crate) fn begin(&mut self, until: Duration, fault: Fault) -> Token {
-        let token = Token(self.next);
-        self.next += 1;
-        self.active.insert(token, (until, fault));
+    pub(crate) fn begin(&self, until: Duration, fault: Fault) -> Token {
+        let mut active = self.active();
+        let token = Token(active.next);
+        active.next += 1;
+        active.faults.insert(token, (until, fault));
+        active.has_changed = true;
         token
     }
 
-    /// Ends the faults whose time has come by `now`. Answers whether there was one.
-    pub(crate) fn end_until(&mut self, now: Duration) -> bool {
-        let before = self.active.len();
-        self.active.retain(|_, (until, _)| *until > now);
-        self.active.len() < before
+    /// Ends a fault before its time.
+    pub(crate) fn end(&self, token: Token) {
+        let mut active = self.active();
+        active.has_changed |= active.faults.remove(&token).is_some();
+    }
+
+    /// Ends the faults whose time has come by `now`.
+    pub(crate) fn end_until(&self, now: Duration) {
+        let mut active = self.active();
+        let before = active.faults.len();
+        active.faults.retain(|_, (until, _)| *until > now);
+        active.has_changed |= active.faults.len() < before;
     }
 
     /// Ends all faults.
-    pub(crate) fn end_all(&mut self) {
-        self.active.clear();
+    pub(crate) fn end_all(&self) {
+        let mut active = self.active();
+        active.faults.clear();
+        active.has_changed = true;
     }
 
     /// What is wrong now.
     pub(crate) fn conditions(&self) -> Conditions {
         let mut conditions = Conditions::default();
-        for (_, fault) in self.active.values() {
+        for (_, fault) in self.active().faults.values() {
             conditions.add(fault);
         }
         conditions
+    }
+
+    /// What is wrong now, if other faults are under way than when this was last asked.
+    pub(crate) fn changed(&self) -> Option<Conditions> {
+        let has_changed = std::mem::take(&mut self.active().has_changed);
+        has_changed.then(|| self.conditions())
     }
 }
 
@@ -131,15 +158,17 @@ mod tests {
 
     #[test]
     fn the_end_of_a_fault_ends_no_other() {
-        let mut faults = Faults::default();
+        let faults = Faults::default();
         faults.begin(at(5), Fault::Cut(BTreeSet::from([(0, 1), (0, 2)])));
         faults.begin(at(9), Fault::Cut(BTreeSet::from([(0, 1), (1, 0)])));
         faults.begin(at(5), Fault::FullDisk(2));
         faults.begin(at(9), Fault::SlowDisk(2, 700));
-        assert!(!faults.end_until(at(4)));
+        assert!(faults.changed().is_some());
+        faults.end_until(at(4));
+        assert_eq!(faults.changed(), None);
         assert_eq!(faults.conditions().cuts, BTreeSet::from([(0, 1), (0, 2), (1, 0)]));
-        assert!(faults.end_until(at(5)));
-        let left = faults.conditions();
+        faults.end_until(at(5));
+        let left = faults.changed().unwrap_or_default();
         assert_eq!(left.cuts, BTreeSet::from([(0, 1), (1, 0)]));
         assert_eq!((left.full, left.sync), (BTreeSet::new(), BTreeMap::from([(2, 700)])));
         faults.end_all();
@@ -148,18 +177,18 @@ mod tests {
 
     #[test]
     fn an_older_outage_does_not_start_a_machine_that_has_died_again() {
-        let mut faults = Faults::default();
+        let faults = Faults::default();
         faults.begin(at(3), Fault::Down(1));
-        faults.begin(at(8), Fault::Down(1));
+        let younger = faults.begin(at(8), Fault::Down(1));
         faults.end_until(at(3));
         assert!(faults.conditions().down.contains(&1));
-        faults.end_until(at(8));
+        faults.end(younger);
         assert!(faults.conditions().down.is_empty());
     }
 
     #[test]
     fn of_two_faults_about_the_same_thing_the_worse_counts() {
-        let mut faults = Faults::default();
+        let faults = Faults::default();
         for fault in [
             Fault::SlowNetwork(900),
             Fault::SlowNetwork(100),

@@ -1,0 +1,34 @@
+//! What was deleted through one node is gone through every other at once, caches included
+//! (distribution #4269: a cache remembers what is deleted, so that pushes pass over it and pulls
+//! fail).
+
+use crate::sim::{Plan, Scenario, Stage, Unmet};
+
+pub(super) const SCENARIO: Scenario = Scenario {
+    name: "head-after-delete",
+    about: "what is deleted through one node is gone through all at once (distribution #4269)",
+    // Followers apply late: what they have is what was there before.
+    plan: Plan { nodes: 5, voters: 3, latency: 50, ..Plan::STILL },
+    story: |stage| Box::pin(story(stage)),
+    must_happen: &["manifests deleted", "blobs deleted", "tags deleted"],
+};
+
+async fn story(stage: Stage) -> Result<(), Unmet> {
+    stage.formed().await?;
+    let mut pusher = stage.client(stage.leader().await?);
+    for node in stage.nodes() {
+        for other in stage.others(node) {
+            let mut witness = stage.client(other);
+            let image = pusher.push("tag-1").await?;
+            stage.expect(witness.look("tag-1").await? == Some(image), "the tag is there")?;
+            stage.expect(witness.has_layer(image).await == Some(true), "the layer is there")?;
+
+            pusher.through(node);
+            pusher.delete_tag("tag-1").await;
+            stage.expect(witness.look("tag-1").await?.is_none(), "the tag is gone")?;
+            pusher.delete(image).await;
+            stage.expect(witness.has_layer(image).await == Some(false), "the layer is gone")?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! Failures that the field knows, each as a story: what lost data elsewhere must not do so here.
+//!
+//! To add one: a file like the others, and its name in [`ALL`].
+
+mod commit_without_quorum;
+mod concurrent_tag_pushes;
+mod crash_in_joint_configuration;
+mod damaged_object;
+mod disjoint_quorums;
+mod half_open_connections;
+mod head_after_delete;
+mod interrupted_snapshot;
+mod lost_reply;
+mod node_id_reuse;
+mod purge_to_the_tip;
+mod slow_down;
+mod stale_read_index;
+mod upload_through_many;
+
+use crate::sim::Scenario;
+
+/// All of them, in the order of their names.
+pub const ALL: [Scenario; 14] = [
+    commit_without_quorum::SCENARIO,
+    concurrent_tag_pushes::SCENARIO,
+    crash_in_joint_configuration::SCENARIO,
+    damaged_object::SCENARIO,
+    disjoint_quorums::SCENARIO,
+    half_open_connections::SCENARIO,
+    head_after_delete::SCENARIO,
+    interrupted_snapshot::SCENARIO,
+    lost_reply::SCENARIO,
+    node_id_reuse::SCENARIO,
+    purge_to_the_tip::SCENARIO,
+    slow_down::SCENARIO,
+    stale_read_index::SCENARIO,
+    upload_through_many::SCENARIO,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scenarios_have_names_in_order_and_say_what_they_are_about() {
+        for pair in ALL.windows(2) {
+            assert!(pair[0].name < pair[1].name, "{} and {}", pair[0].name, pair[1].name);
+        }
+        for scenario in ALL {
+            assert!(!scenario.about.is_empty() && !scenario.about.ends_with('.'));
+        }
+    }
+}

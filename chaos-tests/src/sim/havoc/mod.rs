@@ -1,0 +1,104 @@
+//! Havoc: the faults that are under way, and the world made as they want it, whoever began them.
+
+mod faults;
+mod network;
+
+use turmoil::Sim;
+
+use self::faults::Conditions;
+pub(crate) use self::faults::{Fault, Faults, Token};
+use self::network::Network;
+use super::chronicle::Chronicle;
+use super::machine::Machine;
+use super::objects::SimObjects;
+use super::plan::Plan;
+
+/// What makes the world as the faults want it.
+pub(crate) struct Havoc {
+    faults: Faults,
+    chronicle: Chronicle,
+    network: Network,
+    /// The longest that a disk takes to sync, in milliseconds, while nothing is wrong.
+    sync: u64,
+    /// What is wrong in the world because of the faults.
+    wrong: Conditions,
+}
+
+impl Havoc {
+    pub(crate) fn new(plan: &Plan, chronicle: Chronicle) -> Self {
+        let network = Network::new(plan.node_names(), plan.latency);
+        let (faults, wrong) = (Faults::default(), Conditions::default());
+        Self { faults, chronicle, network, sync: plan.sync, wrong }
+    }
+
+    /// The faults, for whoever begins and ends them.
+    pub(crate) fn faults(&self) -> Faults {
+        self.faults.clone()
+    }
+
+    /// Ends the faults whose time has come, and makes the world as those want it that are left.
+    pub(crate) fn act(&mut self, sim: &mut Sim<'_>, machines: &[Machine], objects: &SimObjects) {
+        for machine in machines.iter().filter(|machine| machine.disk.has_crashed()) {
+            self.kill(sim, machine);
+            self.start(sim, machine);
+        }
+        self.faults.end_until(sim.elapsed());
+        if let Some(wanted) = self.faults.changed() {
+            self.apply(wanted, sim, machines, objects);
+        }
+    }
+
+    /// Mends everything: from the next step on nothing is wrong.
+    pub(crate) fn end(&self, machines: &[Machine]) {
+        self.chronicle.note("all faults end");
+        self.faults.end_all();
+        for machine in machines {
+            machine.disk.mend();
+        }
+    }
+
+    fn apply(
+        &mut self,
+        wanted: Conditions,
+        sim: &mut Sim<'_>,
+        machines: &[Machine],
+        objects: &SimObjects,
+    ) {
+        let before = std::mem::replace(&mut self.wrong, wanted.clone());
+        for (number, machine) in machines.iter().enumerate() {
+            if wanted.down.contains(&number) {
+                self.kill(sim, machine);
+            } else {
+                self.start(sim, machine);
+            }
+            machine.disk.fill(wanted.full.contains(&number));
+            machine.disk.set_sync(wanted.sync.get(&number).copied().unwrap_or(self.sync));
+            machine.skew(wanted.skew.get(&number).copied().unwrap_or(0));
+        }
+        self.network.apply(sim, &before, &wanted);
+        let is_whole = |conditions: &Conditions| {
+            conditions.cuts.is_empty() && conditions.latency.is_none() && !conditions.is_lossy
+        };
+        if is_whole(&wanted) && !is_whole(&before) {
+            self.chronicle.note("the network is whole");
+        }
+        objects.set_away(wanted.is_store_away);
+        objects.set_failing(wanted.store_fails.unwrap_or(0));
+    }
+
+    fn kill(&self, sim: &mut Sim<'_>, machine: &Machine) {
+        if sim.is_host_running(machine.name.as_str()) {
+            self.chronicle.note(format_args!("{} is killed", machine.name));
+            self.chronicle.count("faults: node killed");
+            machine.forget();
+            sim.crash(machine.name.as_str());
+        }
+    }
+
+    fn start(&self, sim: &mut Sim<'_>, machine: &Machine) {
+        if !sim.is_host_running(machine.name.as_str()) {
+            self.chronicle.note(format_args!("{} is started", machine.name));
+            sim.bounce(machine.name.as_str());
+        }
+    }
+}
