@@ -1,10 +1,12 @@
 //! Join tokens, for operators: `POST /roadstead/v1/cluster/tokens` on the admin listener. Whoever
-//! has one makes a machine of theirs a node of the cluster, which has all that the cluster has, so
-//! they are not given out where clients come.
+//! has one makes a machine of theirs a node of the cluster, which has all that the cluster has. So
+//! they are given out neither where clients come, nor to other machines, which reach the admin
+//! listener for health and metrics.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::extract::{ConnectInfo, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
@@ -41,9 +43,15 @@ pub(crate) fn router(cluster: Cluster) -> Router {
 
 async fn issue(
     State(cluster): State<Cluster>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Query(wish): Query<Wish>,
     headers: HeaderMap,
 ) -> Response {
+    if !peer.ip().to_canonical().is_loopback() {
+        let reason = "tokens are only for whoever is on the node itself: ask there, at its loopback \
+                      address\n";
+        return (StatusCode::FORBIDDEN, reason).into_response();
+    }
     if headers.contains_key(header::ORIGIN) {
         // A page in an operator's browser, which reaches what the operator reaches.
         let reason = "tokens are not for pages in a browser\n";
@@ -76,7 +84,7 @@ async fn invite(cluster: &Cluster, lifetime: Duration, alone: bool) -> Result<Jo
     let request = RequestId::from_bytes(random()?);
     let command = Command::IssueToken { token, lifetime, alone };
     loop {
-        match cluster.propose(request, &Actor::ANONYMOUS, command.clone()).await {
+        match cluster.propose(request, &Actor::CLUSTER, command.clone()).await {
             Ok(_) => break,
             Err(ProposeError::Refused(refusal)) => return Err(refusal.to_string()),
             Err(ProposeError::Unavailable { .. } | ProposeError::Unknown) => sleep(PAUSE).await,
