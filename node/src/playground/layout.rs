@@ -21,7 +21,7 @@ const PORT: u16 = 5000;
 /// How far apart the ports of two nodes are.
 const STRIDE: u16 = 10;
 /// The file that says what the folder is.
-const MARKER: &str = "playground.toml";
+pub(super) const MARKER: &str = "playground.toml";
 
 /// A playground's folder and ports.
 #[derive(Clone, Debug)]
@@ -30,7 +30,8 @@ pub(super) struct Layout {
     shape: Shape,
 }
 
-/// What stays as it was on the first start: the cluster remembers its addresses.
+/// What stays as it was on the first start, for the cluster remembers its addresses; and how its
+/// store was last used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Shape {
@@ -57,28 +58,28 @@ impl Layout {
         }
     }
 
-    /// The layout of the playground in `dir`, made there if there is none. `nodes`, `port` and the
-    /// bucket, where they are given, must be those that it has.
+    /// The layout of the playground in `dir`, made there if there is none. `nodes` and `port`,
+    /// where they are given, and the store that `variables` name must be those that it has.
     pub(super) fn open(
         dir: &Path,
         nodes: Option<u16>,
         port: Option<u16>,
-        bucket: Option<Table>,
+        variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, PlaygroundError> {
-        if let Some(found) = Self::find(dir)? {
-            let Shape { nodes: has_nodes, port: has_port, ref storage } = found.shape;
-            if let Some(bucket) = bucket
-                && !storage.as_ref().is_some_and(|storage| store::is_same(&bucket, storage))
-            {
+        if let Some(mut found) = Self::find(dir)? {
+            let Shape { nodes: has_nodes, port: has_port, ref mut storage } = found.shape;
+            let asked = store::section(storage.as_ref(), variables)?;
+            if !store::is_same(asked.as_ref(), storage.as_ref()) {
                 return Err(PlaygroundError::OtherStore(dir.to_owned()));
             }
             if nodes.unwrap_or(has_nodes) != has_nodes || port.unwrap_or(has_port) != has_port {
                 let path = dir.to_owned();
                 return Err(PlaygroundError::Different { path, nodes: has_nodes, port: has_port });
             }
+            *storage = asked;
             return Ok(found);
         }
-        let storage = bucket.map(store::apart);
+        let storage = store::section(None, variables)?.map(store::apart);
         let shape = Shape { nodes: nodes.unwrap_or(NODES), port: port.unwrap_or(PORT), storage };
         shape.check()?;
         fs::create_dir_all(dir).map_err(PlaygroundError::file(dir))?;
@@ -87,11 +88,17 @@ impl Layout {
             return Err(FolderError::Foreign { path: dir.to_owned() }.into());
         }
         let dir = std::path::absolute(dir).map_err(PlaygroundError::file(dir))?;
-        let marker = dir.join(MARKER);
-        let text = toml::to_string(&shape).map_err(io::Error::other);
+        let layout = Self { dir, shape };
+        layout.save()?;
+        Ok(layout)
+    }
+
+    /// Writes down what may have changed, for those that come after.
+    pub(super) fn save(&self) -> Result<(), PlaygroundError> {
+        let marker = self.dir.join(MARKER);
+        let text = toml::to_string(&self.shape).map_err(io::Error::other);
         let text = text.map_err(PlaygroundError::file(&marker))?;
-        fs::write(&marker, text).map_err(PlaygroundError::file(&marker))?;
-        Ok(Self { dir, shape })
+        fs::write(&marker, text).map_err(PlaygroundError::file(&marker))
     }
 
     /// The folder.
@@ -278,18 +285,18 @@ mod tests {
 
     use super::*;
     use crate::Config;
-    use crate::config::Source;
+    use crate::config::{Redirect, Source};
 
     #[test]
     fn a_playground_keeps_its_shape() {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("new");
-        Layout::open(&dir, Some(5), Some(6000), None).unwrap();
+        Layout::open(&dir, Some(5), Some(6000), []).unwrap();
         for (nodes, port) in [(None, None), (Some(5), None), (Some(5), Some(6000))] {
-            assert_eq!(Layout::open(&dir, nodes, port, None).unwrap().places().len(), 5);
+            assert_eq!(Layout::open(&dir, nodes, port, []).unwrap().places().len(), 5);
         }
         for (nodes, port) in [(Some(3), None), (None, Some(5000))] {
-            let refusal = Layout::open(&dir, nodes, port, None).unwrap_err().to_string();
+            let refusal = Layout::open(&dir, nodes, port, []).unwrap_err().to_string();
             assert!(refusal.contains("has 5 nodes from port 6000"), "{refusal}");
         }
     }
@@ -299,21 +306,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("new");
         for (nodes, port) in [(0, 5000), (10, 5000), (3, 0), (3, 65_514)] {
-            assert!(
-                Layout::open(&dir, Some(nodes), Some(port), None).is_err(),
-                "{nodes} at {port}"
-            );
+            assert!(Layout::open(&dir, Some(nodes), Some(port), []).is_err(), "{nodes} at {port}");
             assert!(!dir.exists());
         }
-        Layout::open(&dir, Some(3), Some(65_513), None).unwrap();
-        let refusal = Layout::open(folder.path(), None, None, None).unwrap_err().to_string();
+        Layout::open(&dir, Some(3), Some(65_513), []).unwrap();
+        let refusal = Layout::open(folder.path(), None, None, []).unwrap_err().to_string();
         assert!(refusal.contains("not Roadstead's"), "{refusal}");
     }
 
     #[test]
     fn the_environment_sets_what_the_playground_leaves_open() {
         let folder = tempfile::tempdir().unwrap();
-        let layout = Layout::open(&folder.path().join("new"), None, None, None).unwrap();
+        let layout = Layout::open(&folder.path().join("new"), None, None, []).unwrap();
         let place = layout.place(1).unwrap();
         for (name, is_undone) in [
             ("ROADSTEAD_API_LISTEN", true),
@@ -329,31 +333,42 @@ mod tests {
     }
 
     #[test]
-    fn a_playground_keeps_its_bucket() {
+    fn a_playground_keeps_its_bucket_and_uses_it_as_it_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("new");
-        let bucket = |name: &str| {
-            let keys = [("kind", "s3"), ("bucket", name)];
-            Some(keys.into_iter().map(|(key, value)| (key.to_owned(), text(value))).collect())
+        let open = |variables: &[(&str, &str)]| {
+            let name = |key| format!("ROADSTEAD_STORAGE_{key}");
+            let variables = variables.iter().map(|(key, value)| (name(key), (*value).to_owned()));
+            Layout::open(&dir, None, None, variables)
         };
-        let made = Layout::open(&dir, None, None, bucket("b")).unwrap();
-        let found = Layout::open(&dir, None, None, None).unwrap();
-        assert_eq!(found.shape, made.shape);
-        Layout::open(&dir, None, None, bucket("b")).unwrap();
-        let refusal = Layout::open(&dir, None, None, bucket("c")).unwrap_err().to_string();
-        assert!(refusal.contains("keeps its blobs elsewhere"), "{refusal}");
-        let place = found.place(2).unwrap();
+        let made = open(&[("KIND", "s3"), ("BUCKET", "b")]).unwrap();
+        assert_eq!(open(&[]).unwrap().shape, made.shape);
+        for others in [[("BUCKET", "c")], [("PREFIX", "p")], [("ENDPOINT", "http://127.0.0.1:1")]] {
+            let refusal = open(&others).unwrap_err().to_string();
+            assert!(refusal.contains("keeps its blobs elsewhere"), "{others:?}: {refusal}");
+        }
+        for (others, said) in [
+            ([("KIND", "disk")], "storage.kind is \"disk\""),
+            ([("REDIRECT", "perhaps")], "storage.redirect is \"perhaps\""),
+        ] {
+            let refusal = open(&others).unwrap_err().to_string();
+            assert!(refusal.contains(said), "{refusal}");
+        }
+        open(&[("REDIRECT", "auto")]).unwrap().save().unwrap();
+        let resumed = open(&[]).unwrap();
+        let place = resumed.place(2).unwrap();
         let source = Source::default();
-        let mut source = source.with_text(&place.config(), &found.config_of(&place)).unwrap();
-        let config = Config::read(&mut source).unwrap();
-        assert_eq!(config.storage.bucket.as_deref(), Some("b"));
-        assert!(config.storage.prefix.unwrap().starts_with("playground-"));
+        let mut source = source.with_text(&place.config(), &resumed.config_of(&place)).unwrap();
+        let storage = Config::read(&mut source).unwrap().storage;
+        assert_eq!(storage.bucket.as_deref(), Some("b"));
+        assert!(storage.prefix.unwrap().starts_with("playground-"));
+        assert_eq!(storage.redirect, Redirect::Auto);
     }
 
     #[test]
     fn the_configurations_it_writes_are_valid() {
         let folder = tempfile::tempdir().unwrap();
-        let layout = Layout::open(&folder.path().join("a \"b\" c"), None, None, None).unwrap();
+        let layout = Layout::open(&folder.path().join("a \"b\" c"), None, None, []).unwrap();
         for place in layout.places() {
             let source = Source::default();
             let mut source = source.with_text(&place.config(), &layout.config_of(&place)).unwrap();

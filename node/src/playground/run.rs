@@ -13,7 +13,7 @@ use super::control::{Control, Wish};
 use super::layout::{Layout, Place};
 use super::process::Process;
 use super::readiness::Readiness;
-use super::{PlaygroundError, guide, herald, store};
+use super::{PlaygroundError, guide, herald};
 use crate::cli::{Failure, Signals, say};
 use crate::{FolderError, folder};
 
@@ -27,11 +27,12 @@ pub(super) async fn run(dir: &Path, nodes: Option<u16>, port: Option<u16>) -> Re
     let mut signals = Signals::receive()?;
     let variables = env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let layout = Layout::open(dir, nodes, port, store::bucket(variables)?)?;
+    let layout = Layout::open(dir, nodes, port, variables)?;
     let _lock = folder::take_lock(dir).map_err(|error| match error {
         FolderError::InUse { path } => PlaygroundError::Running(path),
         error => error.into(),
     })?;
+    layout.save()?;
     let control = Control::listen(layout.control())?;
     let mut playground = Playground { layout, processes: Vec::new() };
 
