@@ -54,8 +54,10 @@ impl Registry {
         if self.view().await?.blob(&upload.repository, &upload.digest)?.is_some() {
             return Ok(kept);
         }
-        // The first answer to this upload is kept, but its blob was deleted since.
-        self.propose_link(fresh_request()?, upload, damaged).await
+        // The first answer to this upload is kept, but its blob was deleted since. The upload has
+        // ended with that answer; when another object was kept, its own is a blob no more.
+        let again = Upload { id: kept, object: kept, ..upload.clone() };
+        self.propose_link(fresh_request()?, &again, None).await
     }
 
     /// Removes an object that was not linked, once the cluster agrees that it never will be. One

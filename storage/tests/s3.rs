@@ -5,7 +5,9 @@
 #[path = "support/s3_server.rs"]
 mod s3_server;
 
+use std::fs;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
@@ -14,6 +16,7 @@ use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::{SinkExt as _, StreamExt as _, TryStreamExt as _, stream};
 use proto::{ClusterId, ObjectKey};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use storage::blob::{ClaimError, Encryption, Position, S3Blobs, S3OpenError, S3Settings, Stale};
 use storage::conformance::blobs::{self, Races};
 use storage::{Blobs, BlobsError, ByteStream};
@@ -53,6 +56,44 @@ async fn everything_is_encrypted_as_the_operator_says() {
     let read = blobs.read(object, 0..at.extent).await.unwrap();
     let read = read.try_collect::<Vec<Bytes>>().await.unwrap().concat();
     assert!(read.len() as u64 == at.extent && read.iter().all(|byte| *byte == 0));
+}
+
+#[tokio::test]
+async fn a_store_with_a_certificate_of_a_private_authority_is_used_by_whom_trusts_it() {
+    let certs = tempfile::tempdir().unwrap();
+    certify(certs.path());
+    let server = S3Server::start_with_certificate(certs.path()).await;
+    let settings = server.settings("encrypted-on-its-way");
+    assert!(settings.endpoint.as_ref().unwrap().starts_with("https://"));
+    let blobs = S3Blobs::open(&settings).await.unwrap();
+    let (object, length) = blobs.put(ObjectKey::from_random(1), zeros(20)).await.unwrap();
+    let read = blobs.read(object, 0..length).await.unwrap();
+    let read = read.try_collect::<Vec<Bytes>>().await.unwrap().concat();
+    assert!(read.len() as u64 == length && read.iter().all(|byte| *byte == 0));
+
+    // Whoever does not know the authority sends it nothing, not even a question.
+    let blobs = S3Blobs::open(&S3Settings { ca: None, ..settings }).await.unwrap();
+    match blobs.probe().await {
+        Err(BlobsError::Unavailable(error)) => {
+            let reason = error.to_string();
+            assert!(reason.contains("certificate"), "{reason}");
+        }
+        outcome => panic!("{outcome:?}"),
+    }
+}
+
+/// Makes an authority, and a certificate of it for this machine.
+fn certify(folder: &Path) {
+    let key = KeyPair::generate().unwrap();
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let certificate = authority.self_signed(&key).unwrap();
+    fs::write(folder.join("ca.pem"), certificate.pem()).unwrap();
+    let issuer = Issuer::new(authority, key);
+    let key = KeyPair::generate().unwrap();
+    let server = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    fs::write(folder.join("public.crt"), server.signed_by(&key, &issuer).unwrap().pem()).unwrap();
+    fs::write(folder.join("private.key"), key.serialize_pem()).unwrap();
 }
 
 async fn suite(kind: &'static str, races: Races) {

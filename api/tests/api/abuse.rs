@@ -11,6 +11,7 @@ use futures::{FutureExt as _, StreamExt as _, stream};
 use http::{HeaderName, StatusCode, header};
 use http_body_util::BodyExt as _;
 use proto::limits::{MANIFEST_BYTES_MAX, MANIFEST_LINKS_MAX, PAGE_ENTRIES_MAX};
+use proto::{Algorithm, Command, Digest, Manifest, Tagging};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -158,34 +159,66 @@ async fn a_compressed_manifest_is_not_expanded() {
 }
 
 #[tokio::test]
-async fn a_subject_with_very_many_referrers_is_listed_page_by_page() {
+async fn a_subject_with_a_hundred_thousand_referrers_is_listed_page_by_page() {
+    const COUNT: usize = 100_000;
+    /// Every so many are of another type, fewer than there are pages.
+    const RARE: usize = 9_973;
     let world = World::start().await;
     world.push_image("a", "v1", b"layer").await;
     let subject = descriptor(IMAGE, b"a subject");
-    let path = format!("/v2/a/referrers/{}", subject["digest"].as_str().unwrap());
-    let many = PAGE_ENTRIES_MAX + 500;
-    let push = |number: usize| {
-        let mut referrer = image(&[b"layer"], Some(subject.clone()));
-        referrer["annotations"] = json!({ "number": number.to_string() });
-        let content = referrer.to_string();
-        let world = &world;
-        async move {
-            let digest = sha256(content.as_bytes());
-            let reply = world.put_manifest("a", digest.as_str(), IMAGE, content.as_bytes()).await;
-            reply.is(StatusCode::CREATED);
-            assert!(!reply.header("oci-subject").is_empty());
-        }
+    let mut template = image(&[b"layer"], Some(subject.clone()));
+    template["annotations"] = json!({ "number": "NUMBER" });
+    template["artifactType"] = "application/TYPE".into();
+    let template = template.to_string();
+    let referrer = move |number: usize| {
+        let kind = if number.is_multiple_of(RARE) { "rare" } else { "common" };
+        template.replace("NUMBER", &number.to_string()).replace("TYPE", kind).into_bytes()
     };
-    stream::iter(0..many).for_each_concurrent(64, push).await;
-    let first = world.get(&path).await;
-    let count = |reply: &crate::world::Reply| reply.json()["manifests"].as_array().map(Vec::len);
-    assert_eq!(count(&first), Some(PAGE_ENTRIES_MAX));
-    let link = first.header("link");
-    let next = link.strip_prefix('<').and_then(|link| link.split_once('>')).unwrap().0;
-    let second = world.get(next).await;
-    assert_eq!(count(&second), Some(500));
-    assert_eq!(second.header("link"), "");
+    let pushed = world.put_manifest("a", "v2", IMAGE, &referrer(0)).await;
+    assert_eq!(pushed.is(StatusCode::CREATED).header("oci-subject"), subject["digest"]);
+    let mut expected: Vec<_> = (0..COUNT).map(|number| sha256(&referrer(number))).collect();
+    let mut rare: Vec<_> = expected.iter().step_by(RARE).cloned().collect();
+    expected.sort();
+    rare.sort();
+    world.decide((1..COUNT).map(move |number| put_manifest("a", referrer(number)))).await;
+
+    let path = format!("/v2/a/referrers/{}", subject["digest"].as_str().unwrap());
+    let pages = all_pages(&world, path.clone()).await;
+    assert!(pages.len() >= COUNT / PAGE_ENTRIES_MAX);
+    assert!(pages.iter().all(|page| page.len() <= PAGE_ENTRIES_MAX));
+    assert!(pages.concat() == expected, "each is listed once, in order");
+    let pages = all_pages(&world, format!("{path}?artifactType=application/rare")).await;
+    assert_eq!(pages.concat(), rare);
     world.stop().await;
+}
+
+/// The command that puts an image without tags.
+fn put_manifest(name: &str, content: Vec<u8>) -> Command {
+    let media_type = IMAGE.parse().unwrap();
+    Command::PutManifest {
+        repository: name.parse().unwrap(),
+        manifest: Manifest::parse(media_type, Algorithm::Sha256, content.into()).unwrap(),
+        tags: vec![],
+        preconditions: vec![],
+        sparse: false,
+        tagging: Tagging::ANY,
+    }
+}
+
+/// The digests on each page of the list at `path`.
+async fn all_pages(world: &World, path: String) -> Vec<Vec<Digest>> {
+    let (mut pages, mut next) = (Vec::new(), Some(path));
+    while let Some(path) = next {
+        let reply = world.get(&path).await;
+        assert!(reply.is(StatusCode::OK).body.len() <= MANIFEST_BYTES_MAX);
+        let json = reply.json();
+        let entries = json["manifests"].as_array().unwrap().iter();
+        let digests = entries.map(|entry| entry["digest"].as_str().unwrap().parse().unwrap());
+        pages.push(digests.collect());
+        let link = reply.header("link").strip_prefix('<').and_then(|link| link.split_once('>'));
+        next = link.map(|(path, _)| path.to_owned());
+    }
+    pages
 }
 
 #[tokio::test]

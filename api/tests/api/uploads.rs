@@ -302,6 +302,26 @@ async fn an_end_that_is_repeated_gets_the_first_answer() {
 }
 
 #[tokio::test]
+async fn an_end_whose_blob_was_deleted_meanwhile_makes_it_a_blob_again() {
+    let world = World::start().await;
+    for other_was_first in [false, true] {
+        let content = format!("content {other_was_first}").into_bytes();
+        if other_was_first {
+            world.push_blob("b", &content).await;
+        }
+        let digest = sha256(&content);
+        let end = format!("{}&digest={digest}", world.begin("a").await);
+        let blob = format!("/v2/a/blobs/{digest}");
+        world.request("PUT", &end).body(&content).send().await.is(StatusCode::CREATED);
+        world.delete(&blob).await.is(StatusCode::ACCEPTED);
+        // The client has not heard the answer, and asks again.
+        world.request("PUT", &end).body(&content).send().await.is(StatusCode::CREATED);
+        assert_eq!(world.get(&blob).await.body, content);
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn an_end_that_cannot_have_come_before_reads_nothing() {
     let world = World::start().await;
     let begun = world.begin("a").await;

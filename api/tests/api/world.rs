@@ -1,8 +1,8 @@
 //! A registry on a cluster of one node with its stores in memory, and a client for it.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::{Options, Registry, router};
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
-use proto::{Algorithm, Digest, ObjectKey, PeerAddress, Timestamp};
+use proto::{Actor, Algorithm, Command, Digest, ObjectKey, PeerAddress, RequestId, Timestamp};
 use raft::{Clock, Cluster, Config, Dial, DialError, Tuning};
 use serde_json::{Value, json};
 use storage::Blobs as _;
@@ -109,6 +109,26 @@ impl World {
     /// The API, to be served.
     pub(crate) fn router(&self) -> axum::Router {
         self.router.clone()
+    }
+
+    /// Has the cluster decide `commands`, many of them at once.
+    pub(crate) async fn decide(&self, commands: impl Iterator<Item = Command> + Send + 'static) {
+        let numbered = Arc::new(Mutex::new((0_u128..).zip(commands)));
+        let decide = |_| {
+            let (cluster, numbered) = (self.cluster.clone(), Arc::clone(&numbered));
+            tokio::spawn(async move {
+                loop {
+                    let next = numbered.lock().unwrap().next();
+                    let Some((number, command)) = next else { return };
+                    let request = RequestId::from_bytes(number.to_be_bytes());
+                    cluster.propose(request, &Actor::ANONYMOUS, command).await.unwrap();
+                }
+            })
+        };
+        let deciding: Vec<_> = (0..256).map(decide).collect();
+        for task in deciding {
+            task.await.unwrap();
+        }
     }
 
     /// Begins a request.

@@ -23,6 +23,9 @@ pub struct Storage {
     pub prefix: Option<String>,
     /// Whether the bucket stands in the path of URLs and not in their host.
     pub path_style: bool,
+    /// A file with certificates of authorities that may have signed the store's; unset: those that
+    /// the machine trusts, alone.
+    pub ca: Option<PathBuf>,
     /// What the store is asked to encrypt with.
     pub sse: Encryption,
     /// The key for that, of the key management service; unset: the account's own.
@@ -47,6 +50,7 @@ impl Storage {
             region: source.take_optional("storage.region")?,
             prefix: source.take_optional("storage.prefix")?,
             path_style: source.take("storage.path_style", || false)?,
+            ca: source.take_optional("storage.ca")?,
             sse: source.take("storage.sse", || Encryption::None)?,
             sse_kms_key: source.take_optional("storage.sse_kms_key")?,
             redirect: source.take("storage.redirect", || Redirect::Never)?,
@@ -83,6 +87,12 @@ impl Storage {
             region: self.region.clone(),
             prefix: self.prefix.clone().unwrap_or_default(),
             path_style: self.path_style,
+            ca: self.ca.clone(),
+            parts_max: match self.redirect {
+                Redirect::Never => S3Settings::PARTS_SOON_TOGETHER,
+                // Only what is one object has a URL to redirect to.
+                Redirect::Auto | Redirect::Always => S3Settings::PARTS_MAX,
+            },
             encryption: match self.sse {
                 Encryption::None => S3Encryption::Bucket,
                 Encryption::Aes256 => S3Encryption::Aes256,

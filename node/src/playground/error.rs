@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::layout::NODES_MAX;
 use crate::FolderError;
+use crate::config::ConfigError;
 
 /// Why the playground does not work.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,9 @@ pub enum PlaygroundError {
     /// The folder cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// What the environment says of its store cannot be.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// There is a running playground on the folder.
     #[error("a playground runs in {} already; name another --dir, or stop that one", .0.display())]
     Running(PathBuf),
@@ -59,8 +63,8 @@ pub enum PlaygroundError {
     IsOpen(PathBuf),
     /// The folder's cluster has another store.
     #[error(
-        "the playground in {} keeps its blobs elsewhere than ROADSTEAD_STORAGE_* say; unset them, \
-         or name another --dir",
+        "the playground in {} keeps its blobs elsewhere than ROADSTEAD_STORAGE_KIND, _BUCKET, \
+         _ENDPOINT and _PREFIX say; unset them, or name another --dir",
         .0.display()
     )]
     OtherStore(PathBuf),

@@ -23,7 +23,7 @@ const PORT: u16 = 5000;
 /// How far apart the ports of two nodes are.
 const STRIDE: u16 = 10;
 /// The file that says what the folder is.
-const MARKER: &str = "playground.toml";
+pub(super) const MARKER: &str = "playground.toml";
 
 /// What a playground shall be; where it says nothing, as it is, or as most are.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,7 +45,8 @@ pub(super) struct Layout {
     is_secure: bool,
 }
 
-/// What stays as it was on the first start: the cluster remembers its addresses.
+/// What stays as it was on the first start, for the cluster remembers its addresses; and how its
+/// store was last used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Shape {
@@ -76,31 +77,31 @@ impl Layout {
     }
 
     /// The layout of the playground in `dir`, made there if there is none. What is `wanted`, and
-    /// the bucket where it is given, must be what it has.
+    /// the store that `variables` name, must be what it has.
     pub(super) fn open(
         dir: &Path,
         wanted: Wanted,
-        bucket: Option<Table>,
+        variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, PlaygroundError> {
         let Wanted { nodes, port, auth } = wanted;
-        if let Some(found) = Self::find(dir)? {
-            let Shape { nodes: has_nodes, port: has_port, auth: has_auth, ref storage } =
+        if let Some(mut found) = Self::find(dir)? {
+            let Shape { nodes: has_nodes, port: has_port, auth: has_auth, ref mut storage } =
                 found.shape;
             if auth && !has_auth {
                 return Err(PlaygroundError::IsOpen(dir.to_owned()));
             }
-            if let Some(bucket) = bucket
-                && !storage.as_ref().is_some_and(|storage| store::is_same(&bucket, storage))
-            {
+            let asked = store::section(storage.as_ref(), variables)?;
+            if !store::is_same(asked.as_ref(), storage.as_ref()) {
                 return Err(PlaygroundError::OtherStore(dir.to_owned()));
             }
             if nodes.unwrap_or(has_nodes) != has_nodes || port.unwrap_or(has_port) != has_port {
                 let path = dir.to_owned();
                 return Err(PlaygroundError::Different { path, nodes: has_nodes, port: has_port });
             }
+            *storage = asked;
             return Ok(found);
         }
-        let storage = bucket.map(store::apart);
+        let storage = store::section(None, variables)?.map(store::apart);
         let (nodes, port) = (nodes.unwrap_or(NODES), port.unwrap_or(PORT));
         let shape = Shape { nodes, port, auth, storage };
         shape.check()?;
@@ -113,11 +114,17 @@ impl Layout {
         if auth {
             administrator::draw(&dir)?;
         }
-        let marker = dir.join(MARKER);
-        let text = toml::to_string(&shape).map_err(io::Error::other);
+        let layout = Self { dir, shape, is_secure: is_secure() };
+        layout.save()?;
+        Ok(layout)
+    }
+
+    /// Writes down what may have changed, for those that come after.
+    pub(super) fn save(&self) -> Result<(), PlaygroundError> {
+        let marker = self.dir.join(MARKER);
+        let text = toml::to_string(&self.shape).map_err(io::Error::other);
         let text = text.map_err(PlaygroundError::file(&marker))?;
-        fs::write(&marker, text).map_err(PlaygroundError::file(&marker))?;
-        Ok(Self { dir, shape, is_secure: is_secure() })
+        fs::write(&marker, text).map_err(PlaygroundError::file(&marker))
     }
 
     /// Who administers it; `None` when everybody may do everything.
@@ -339,7 +346,7 @@ mod tests {
 
     use super::*;
     use crate::Config;
-    use crate::config::{AccessKind, Source};
+    use crate::config::{AccessKind, Redirect, Source};
 
     fn shape(nodes: Option<u16>, port: Option<u16>) -> Wanted {
         Wanted { nodes, port, auth: false }
@@ -350,12 +357,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (open, closed) = (folder.path().join("open"), folder.path().join("closed"));
         let auth = Wanted { auth: true, ..Wanted::default() };
-        Layout::open(&open, Wanted::default(), None).unwrap();
-        let refusal = Layout::open(&open, auth, None).unwrap_err().to_string();
+        Layout::open(&open, Wanted::default(), []).unwrap();
+        let refusal = Layout::open(&open, auth, []).unwrap_err().to_string();
         assert!(refusal.contains("is open to everybody"), "{refusal}");
-        assert!(Layout::open(&open, Wanted::default(), None).unwrap().login().unwrap().is_none());
-        Layout::open(&closed, auth, None).unwrap();
-        let found = Layout::open(&closed, Wanted::default(), None).unwrap();
+        assert!(Layout::open(&open, Wanted::default(), []).unwrap().login().unwrap().is_none());
+        Layout::open(&closed, auth, []).unwrap();
+        let found = Layout::open(&closed, Wanted::default(), []).unwrap();
         let password = found.login().unwrap().unwrap().password().to_owned();
         assert_eq!(password.len(), 24);
         let place = found.place(1).unwrap();
@@ -371,12 +378,12 @@ mod tests {
     fn a_playground_keeps_its_shape() {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("new");
-        Layout::open(&dir, shape(Some(5), Some(6000)), None).unwrap();
+        Layout::open(&dir, shape(Some(5), Some(6000)), []).unwrap();
         for (nodes, port) in [(None, None), (Some(5), None), (Some(5), Some(6000))] {
-            assert_eq!(Layout::open(&dir, shape(nodes, port), None).unwrap().places().len(), 5);
+            assert_eq!(Layout::open(&dir, shape(nodes, port), []).unwrap().places().len(), 5);
         }
         for (nodes, port) in [(Some(3), None), (None, Some(5000))] {
-            let refusal = Layout::open(&dir, shape(nodes, port), None).unwrap_err().to_string();
+            let refusal = Layout::open(&dir, shape(nodes, port), []).unwrap_err().to_string();
             assert!(refusal.contains("has 5 nodes from port 6000"), "{refusal}");
         }
     }
@@ -387,20 +394,20 @@ mod tests {
         let dir = folder.path().join("new");
         for (nodes, port) in [(0, 5000), (10, 5000), (3, 0), (3, 65_514)] {
             assert!(
-                Layout::open(&dir, shape(Some(nodes), Some(port)), None).is_err(),
+                Layout::open(&dir, shape(Some(nodes), Some(port)), []).is_err(),
                 "{nodes} at {port}"
             );
             assert!(!dir.exists());
         }
-        Layout::open(&dir, shape(Some(3), Some(65_513)), None).unwrap();
-        let refusal = Layout::open(folder.path(), Wanted::default(), None).unwrap_err().to_string();
+        Layout::open(&dir, shape(Some(3), Some(65_513)), []).unwrap();
+        let refusal = Layout::open(folder.path(), Wanted::default(), []).unwrap_err().to_string();
         assert!(refusal.contains("not Roadstead's"), "{refusal}");
     }
 
     #[test]
     fn the_environment_sets_what_the_playground_leaves_open() {
         let folder = tempfile::tempdir().unwrap();
-        let layout = Layout::open(&folder.path().join("new"), Wanted::default(), None).unwrap();
+        let layout = Layout::open(&folder.path().join("new"), Wanted::default(), []).unwrap();
         let place = layout.place(1).unwrap();
         for (name, is_undone) in [
             ("ROADSTEAD_API_LISTEN", true),
@@ -416,32 +423,43 @@ mod tests {
     }
 
     #[test]
-    fn a_playground_keeps_its_bucket() {
+    fn a_playground_keeps_its_bucket_and_uses_it_as_it_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("new");
-        let bucket = |name: &str| {
-            let keys = [("kind", "s3"), ("bucket", name)];
-            Some(keys.into_iter().map(|(key, value)| (key.to_owned(), text(value))).collect())
+        let open = |variables: &[(&str, &str)]| {
+            let name = |key| format!("ROADSTEAD_STORAGE_{key}");
+            let variables = variables.iter().map(|(key, value)| (name(key), (*value).to_owned()));
+            Layout::open(&dir, Wanted::default(), variables)
         };
-        let made = Layout::open(&dir, Wanted::default(), bucket("b")).unwrap();
-        let found = Layout::open(&dir, Wanted::default(), None).unwrap();
-        assert_eq!(found.shape, made.shape);
-        Layout::open(&dir, Wanted::default(), bucket("b")).unwrap();
-        let refusal = Layout::open(&dir, Wanted::default(), bucket("c")).unwrap_err().to_string();
-        assert!(refusal.contains("keeps its blobs elsewhere"), "{refusal}");
-        let place = found.place(2).unwrap();
+        let made = open(&[("KIND", "s3"), ("BUCKET", "b")]).unwrap();
+        assert_eq!(open(&[]).unwrap().shape, made.shape);
+        for others in [[("BUCKET", "c")], [("PREFIX", "p")], [("ENDPOINT", "http://127.0.0.1:1")]] {
+            let refusal = open(&others).unwrap_err().to_string();
+            assert!(refusal.contains("keeps its blobs elsewhere"), "{others:?}: {refusal}");
+        }
+        for (others, said) in [
+            ([("KIND", "disk")], "storage.kind is \"disk\""),
+            ([("REDIRECT", "perhaps")], "storage.redirect is \"perhaps\""),
+        ] {
+            let refusal = open(&others).unwrap_err().to_string();
+            assert!(refusal.contains(said), "{refusal}");
+        }
+        open(&[("REDIRECT", "auto")]).unwrap().save().unwrap();
+        let resumed = open(&[]).unwrap();
+        let place = resumed.place(2).unwrap();
         let source = Source::default();
-        let mut source = source.with_text(&place.config(), &found.config_of(&place)).unwrap();
-        let config = Config::read(&mut source).unwrap();
-        assert_eq!(config.storage.bucket.as_deref(), Some("b"));
-        assert!(config.storage.prefix.unwrap().starts_with("playground-"));
+        let mut source = source.with_text(&place.config(), &resumed.config_of(&place)).unwrap();
+        let storage = Config::read(&mut source).unwrap().storage;
+        assert_eq!(storage.bucket.as_deref(), Some("b"));
+        assert!(storage.prefix.unwrap().starts_with("playground-"));
+        assert_eq!(storage.redirect, Redirect::Auto);
     }
 
     #[test]
     fn the_configurations_it_writes_are_valid() {
         let folder = tempfile::tempdir().unwrap();
         let layout =
-            Layout::open(&folder.path().join("a \"b\" c"), Wanted::default(), None).unwrap();
+            Layout::open(&folder.path().join("a \"b\" c"), Wanted::default(), []).unwrap();
         for place in layout.places() {
             let source = Source::default();
             let mut source = source.with_text(&place.config(), &layout.config_of(&place)).unwrap();

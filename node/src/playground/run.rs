@@ -13,7 +13,7 @@ use super::control::{Control, Wish};
 use super::layout::{Layout, Place, Wanted};
 use super::process::Process;
 use super::readiness::Readiness;
-use super::{PlaygroundError, guide, herald, invitation, store};
+use super::{PlaygroundError, guide, herald, invitation};
 use crate::cli::{Failure, Login, Signals, say};
 use crate::{FolderError, folder};
 
@@ -28,12 +28,13 @@ pub(super) async fn run(dir: &Path, wanted: Wanted) -> Result<(), Failure> {
     let variables = env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let is_new = Layout::find(dir)?.is_none();
-    let layout = Layout::open(dir, wanted, store::bucket(variables)?)?;
+    let layout = Layout::open(dir, wanted, variables)?;
     let login = layout.login()?;
     let _lock = folder::take_lock(dir).map_err(|error| match error {
         FolderError::InUse { path } => PlaygroundError::Running(path),
         error => error.into(),
     })?;
+    layout.save()?;
     let control = Control::listen(layout.control())?;
     let mut playground = Playground { layout, login, is_new, processes: Vec::new() };
 

@@ -1,23 +1,33 @@
 //! Where the blobs of a playground are: in its folder, or in a bucket that the environment names
-//! when it is made.
+//! when it is made. How the bucket is used the environment may say anew at each start.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::path::Path;
 
 use toml::{Table, Value};
 
+use super::layout::MARKER;
 use crate::Config;
 use crate::config::{ConfigError, Source, StorageKind};
 
 /// What the names of the variables that say so begin with.
 const PREFIX: &str = "ROADSTEAD_STORAGE_";
 
-/// The bucket that these variables name, as the section `[storage]` of a node's configuration.
-/// `None` when they name none.
-pub(super) fn bucket(
+/// What says which store it is: a playground keeps these.
+const IDENTITY: [&str; 4] = ["kind", "bucket", "endpoint", "prefix"];
+
+/// The section `[storage]` of the nodes, as `kept` of a playground that there is already, and these
+/// variables say, which go before it. `None`: a folder of the playground.
+pub(super) fn section(
+    kept: Option<&Table>,
     variables: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Option<Table>, ConfigError> {
     let variables = variables.into_iter().filter(|(name, _)| name.starts_with(PREFIX));
     let mut source = Source::new(variables);
+    if let Some(kept) = kept {
+        let file = Table::from_iter([("storage".to_owned(), Value::Table(kept.clone()))]);
+        source = source.with_text(Path::new(MARKER), &file.to_string())?;
+    }
     if Config::read(&mut source)?.storage.kind == StorageKind::Disk {
         return Ok(None);
     }
@@ -39,12 +49,11 @@ pub(super) fn apart(mut section: Table) -> Table {
     section
 }
 
-/// Whether `asked` names the bucket, and the prefix in it if any, of `section`.
-pub(super) fn is_same(asked: &Table, section: &Table) -> bool {
-    ["bucket", "endpoint", "prefix"].into_iter().all(|key| {
-        let asked = asked.get(key);
-        asked == section.get(key) || key == "prefix" && asked.is_none()
-    })
+/// Whether both are the same store, however it is used.
+pub(super) fn is_same(one: Option<&Table>, other: Option<&Table>) -> bool {
+    let value =
+        |section: Option<&Table>, key| section.and_then(|section| section.get(key).cloned());
+    IDENTITY.into_iter().all(|key| value(one, key) == value(other, key))
 }
 
 #[cfg(test)]
@@ -60,15 +69,34 @@ mod tests {
 
     #[test]
     fn the_environment_names_a_bucket() {
-        assert_eq!(bucket(variables("")).unwrap(), None);
-        assert_eq!(bucket(variables("PATH=/elsewhere")).unwrap(), None);
-        assert!(bucket(variables("KIND=s3")).is_err());
-        let asked = bucket(variables("KIND=s3 BUCKET=b PATH_STYLE=true")).unwrap().unwrap();
+        let section = |text| section(None, variables(text));
+        assert_eq!(section("").unwrap(), None);
+        assert_eq!(section("PATH=/elsewhere").unwrap(), None);
+        assert!(section("KIND=s3").is_err());
+        let asked = section("KIND=s3 BUCKET=b PATH_STYLE=true").unwrap().unwrap();
         let made = apart(asked.clone());
         assert_eq!(made["path_style"], Value::Boolean(true));
-        assert_ne!(made["prefix"], apart(asked.clone())["prefix"]);
-        assert!(is_same(&asked, &made));
-        let other = bucket(variables("KIND=s3 BUCKET=c")).unwrap().unwrap();
-        assert!(!is_same(&other, &made));
+        assert_ne!(made["prefix"], apart(asked)["prefix"]);
+    }
+
+    #[test]
+    fn the_environment_changes_how_a_store_is_used_and_not_which_it_is() {
+        let made = section(None, variables("KIND=s3 BUCKET=b PATH_STYLE=true")).unwrap().map(apart);
+        for (text, key, value) in [
+            ("", "path_style", Value::from(true)),
+            ("REDIRECT=auto", "redirect", Value::from("auto")),
+            ("KIND=s3 BUCKET=b SSE=AES256", "sse", Value::from("AES256")),
+            ("REGION=r PATH_STYLE=false", "path_style", Value::from(false)),
+        ] {
+            let changed = section(made.as_ref(), variables(text)).unwrap();
+            assert!(is_same(changed.as_ref(), made.as_ref()), "{text}");
+            assert_eq!(changed.unwrap()[key], value, "{text}");
+        }
+        for text in ["BUCKET=c", "ENDPOINT=http://127.0.0.1:1", "PREFIX=p"] {
+            let changed = section(made.as_ref(), variables(text)).unwrap();
+            assert!(!is_same(changed.as_ref(), made.as_ref()), "{text}");
+        }
+        assert!(section(made.as_ref(), variables("REDIRECT=perhaps")).is_err());
+        assert!(!is_same(made.as_ref(), None));
     }
 }

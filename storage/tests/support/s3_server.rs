@@ -4,7 +4,7 @@
 #![allow(dead_code, reason = "not every test that includes this needs all of it")]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,8 @@ const START_DEADLINE: Duration = Duration::from_secs(120);
 pub(crate) struct S3Server {
     kind: &'static str,
     dir: TempDir,
+    /// A folder with the server's certificate and, in `ca.pem`, that of the authority for it.
+    certs: Option<PathBuf>,
     port: Option<u16>,
     process: Option<Child>,
 }
@@ -26,8 +28,18 @@ pub(crate) struct S3Server {
 impl S3Server {
     /// Starts a server of `kind`, `minio` or `garage`, on a free port, and waits until it answers.
     pub(crate) async fn start(kind: &'static str) -> Self {
+        Self::start_with(kind, None).await
+    }
+
+    /// Starts a MinIO that speaks TLS with what is in the folder `certs`: `public.crt` and
+    /// `private.key`, and `ca.pem` for its clients.
+    pub(crate) async fn start_with_certificate(certs: &Path) -> Self {
+        Self::start_with("minio", Some(certs.to_owned())).await
+    }
+
+    async fn start_with(kind: &'static str, certs: Option<PathBuf>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut server = Self { kind, dir, port: None, process: None };
+        let mut server = Self { kind, dir, certs, port: None, process: None };
         server.resume().await;
         server
     }
@@ -39,6 +51,7 @@ impl S3Server {
             region: Some(self.variable("ROADSTEAD_STORAGE_REGION")),
             path_style: true,
             prefix: prefix.to_owned(),
+            ca: self.certs.as_ref().map(|certs| certs.join("ca.pem")),
             credentials: Some(S3Credentials {
                 access_key: self.variable("AWS_ACCESS_KEY_ID"),
                 secret_key: self.variable("AWS_SECRET_ACCESS_KEY"),
@@ -68,6 +81,7 @@ impl S3Server {
         let log = fs::File::create(self.dir.path().join("log")).unwrap();
         let mut command = Command::new(script);
         command.arg(self.kind).arg(self.dir.path()).args(self.port.map(|port| port.to_string()));
+        command.envs(self.certs.iter().map(|certs| ("S3_SERVER_CERTS", certs)));
         command.env("S3_SERVER_WITH_PARENT", "1").stdin(Stdio::null());
         command.stdout(log.try_clone().unwrap()).stderr(log);
         self.process = Some(command.spawn().unwrap());

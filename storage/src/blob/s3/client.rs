@@ -1,5 +1,7 @@
 //! The client: how requests are signed, repeated and given up.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region};
@@ -10,9 +12,13 @@ use aws_sdk_s3::config::retry::{
 };
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, Config, Credentials, StalledStreamProtectionConfig};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
-use super::{S3Credentials, S3Settings};
+use super::{S3Credentials, S3OpenError, S3Settings};
 
 /// Where no region is named, neither here nor in the environment.
 const REGION: &str = "us-east-1";
@@ -60,9 +66,13 @@ impl Patience {
 }
 
 /// A client for the store that `settings` name.
-pub(super) async fn client(settings: &S3Settings) -> Client {
+///
+/// # Errors
+/// [`S3OpenError::Authorities`].
+pub(super) async fn client(settings: &S3Settings) -> Result<Client, S3OpenError> {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(trust(settings.ca.as_deref())?)
         .build_https();
     let mut shared = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
     // Asking the machine's own metadata for a region takes seconds where there is none, which is
@@ -103,7 +113,30 @@ pub(super) async fn client(settings: &S3Settings) -> Client {
     if let Some(endpoint) = &settings.endpoint {
         config = config.endpoint_url(endpoint);
     }
-    Client::from_conf(config.build())
+    Ok(Client::from_conf(config.build()))
+}
+
+/// Trusts the authorities of the machine, and those whose certificates are in the file `ca`.
+fn trust(ca: Option<&Path>) -> Result<TlsContext, S3OpenError> {
+    let mut trusted = TrustStore::default();
+    if let Some(path) = ca {
+        let refused = |reason| S3OpenError::Authorities { path: path.to_owned(), reason };
+        let pem = fs::read(path).map_err(|error| refused(error.to_string()))?;
+        check(&pem).map_err(refused)?;
+        trusted = trusted.with_pem_certificate(pem);
+    }
+    let context = TlsContext::builder().with_trust_store(trusted).build();
+    context.map_err(|error| S3OpenError::Tls(error.to_string()))
+}
+
+/// Reads the certificates in `pem` as the HTTP client will, which panics when it cannot.
+fn check(pem: &[u8]) -> Result<(), String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        roots.add(certificate).map_err(|error| error.to_string())?;
+    }
+    if roots.is_empty() { Err("it holds no certificate".to_owned()) } else { Ok(()) }
 }
 
 /// What repeating costs: nothing. The SDK's own quota, shared by all clients of the process, is won
@@ -154,10 +187,33 @@ mod tests {
                 credentials: Some(credentials.clone()),
                 ..S3Settings::new("images")
             };
-            let request = client(&settings).await.get_object().bucket("images").key("objects/1");
+            let request =
+                client(&settings).await.unwrap().get_object().bucket("images").key("objects/1");
             let lifetime = PresigningConfig::expires_in(Duration::from_secs(300)).unwrap();
             let url = request.presigned(lifetime).await.unwrap().uri().to_owned();
             assert!(url.starts_with(expected), "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_without_certificates_is_refused_with_its_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        let refused = || async {
+            let settings = S3Settings { ca: Some(path.clone()), ..S3Settings::new("images") };
+            client(&settings).await.unwrap_err().to_string()
+        };
+        let said = refused().await;
+        assert!(said.contains("ca.pem cannot be used: No such file"), "{said}");
+        for (content, reason) in [
+            ("no certificate", "it holds no certificate"),
+            ("-----BEGIN CERTIFICATE-----\n", "missing section end"),
+            ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "certificate"),
+        ] {
+            fs::write(&path, content).unwrap();
+            let said = refused().await;
+            assert!(said.contains("ca.pem cannot be used: "), "{said}");
+            assert!(said.contains(reason), "{said}");
         }
     }
 }

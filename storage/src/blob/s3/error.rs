@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::path::PathBuf;
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -35,6 +36,17 @@ pub enum S3OpenError {
         /// What the store said.
         reason: String,
     },
+    /// The certificates of authorities that sign the store's cannot be read.
+    #[error("the certificates in {} cannot be used: {reason}", path.display())]
+    Authorities {
+        /// The file that they should be in.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There can be no encrypted connections.
+    #[error("encrypted connections to the object store cannot be made: {0}")]
+    Tls(String),
     /// It is not to be used like this.
     #[error("the bucket {bucket} at {place} cannot be used as an object store: {reason}")]
     Refused {

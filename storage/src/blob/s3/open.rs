@@ -28,7 +28,7 @@ impl S3Blobs {
     /// # Errors
     /// [`S3OpenError`]: what will not mend by itself.
     pub async fn open(settings: &S3Settings) -> Result<Self, S3OpenError> {
-        let bucket = Arc::new(Bucket::new(settings).await);
+        let bucket = Arc::new(Bucket::new(settings).await?);
         let place = settings.endpoint.clone().unwrap_or_else(|| "Amazon S3".to_owned());
         let looked = bucket
             .client

@@ -1,6 +1,7 @@
 //! What an operator says of a bucket.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use proto::limits::UPLOAD_PARTS_MAX;
@@ -20,19 +21,28 @@ pub struct S3Settings {
     pub prefix: String,
     /// Whether the bucket stands in the path of URLs and not in their host.
     pub path_style: bool,
+    /// A file with certificates, in PEM, of authorities that may have signed the store's, beside
+    /// those that the machine trusts.
+    pub ca: Option<PathBuf>,
     /// How the store encrypts what it keeps.
     pub encryption: Encryption,
     /// Who asks; unset: whoever the environment says.
     pub credentials: Option<S3Credentials>,
     /// How long a presigned URL is good for.
     pub presigned_for: Duration,
-    /// Most parts of one multipart upload: 10,000 on S3.
+    /// Most parts of one object: what is longer is several objects, which have no URL of their own.
+    /// The store puts the parts of the last one together after the last byte.
     pub parts_max: u16,
     /// Most appends to one upload: [`UPLOAD_PARTS_MAX`].
     pub upload_parts_max: usize,
 }
 
 impl S3Settings {
+    /// Most parts that an object may have on S3: 78 GiB.
+    pub const PARTS_MAX: u16 = 10_000;
+    /// As many parts as a store puts together in a moment: 2 GiB.
+    pub const PARTS_SOON_TOGETHER: u16 = 256;
+
     /// `bucket`, with everything else as on S3 itself.
     pub fn new(bucket: impl Into<String>) -> Self {
         Self {
@@ -41,10 +51,11 @@ impl S3Settings {
             region: None,
             prefix: String::new(),
             path_style: false,
+            ca: None,
             encryption: Encryption::Bucket,
             credentials: None,
             presigned_for: Duration::from_secs(5 * 60),
-            parts_max: 10_000,
+            parts_max: Self::PARTS_MAX,
             upload_parts_max: UPLOAD_PARTS_MAX,
         }
     }

@@ -2,8 +2,8 @@
 
 use proto::limits::TRANSFERS_PER_CLIENT_DEFAULT;
 
-/// Every part of a multipart upload but its last, in bytes. Ten thousand, which is the most on S3,
-/// are 78 GiB: what is longer goes on in another object.
+/// Every part of a multipart upload but its last, in bytes. How many an object has at most is set:
+/// what is longer goes on in another object.
 pub(super) const PART_BYTES: usize = 8 * 1024 * 1024;
 
 /// Parts of one body that are on their way at once; one more is being filled meanwhile. So a
