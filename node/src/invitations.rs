@@ -48,8 +48,8 @@ async fn issue(
     headers: HeaderMap,
 ) -> Response {
     if !peer.ip().to_canonical().is_loopback() {
-        let reason = "tokens are only for whoever is on the node itself: ask there, at its loopback \
-                      address\n";
+        let reason = "tokens are only for whoever is on the node itself: ask there, at its \
+                      loopback address\n";
         return (StatusCode::FORBIDDEN, reason).into_response();
     }
     if headers.contains_key(header::ORIGIN) {

@@ -458,8 +458,7 @@ mod tests {
     #[test]
     fn the_configurations_it_writes_are_valid() {
         let folder = tempfile::tempdir().unwrap();
-        let layout =
-            Layout::open(&folder.path().join("a \"b\" c"), Wanted::default(), []).unwrap();
+        let layout = Layout::open(&folder.path().join("a \"b\" c"), Wanted::default(), []).unwrap();
         for place in layout.places() {
             let source = Source::default();
             let mut source = source.with_text(&place.config(), &layout.config_of(&place)).unwrap();

@@ -1,6 +1,7 @@
 //! Events, as the journal keeps them.
 
 use super::{DecodeError, authority, bytes, id, parse, upload_key};
+use crate::access::AccessChange;
 use crate::pb::catalog as pb;
 use crate::{Authority, Event, Thumbprint, Timestamp};
 
@@ -45,10 +46,7 @@ impl From<&Event> for pb::Event {
             Event::ObjectOrphaned { object } => {
                 Pb::ObjectOrphaned(pb::ObjectOrphaned { object: object.to_string() })
             }
-            Event::AccessChanged { version, change } => Pb::AccessChanged(pb::AccessChanged {
-                version: *version,
-                change: Some(change.into()),
-            }),
+            Event::AccessChanged { version, change } => access_changed(*version, change),
             Event::BlobUnlinked { repository, digest } => Pb::BlobUnlinked(pb::BlobUnlinked {
                 repository: repository.to_string(),
                 digest: digest.to_string(),
@@ -77,6 +75,11 @@ impl From<&Event> for pb::Event {
         };
         Self { event: Some(event) }
     }
+}
+
+fn access_changed(version: u64, change: &AccessChange) -> pb::event::Event {
+    let change = Some(change.into());
+    pb::event::Event::AccessChanged(pb::AccessChanged { version, change })
 }
 
 fn established(authority: &Authority) -> pb::event::Event {

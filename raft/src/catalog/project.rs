@@ -76,9 +76,7 @@ pub(crate) fn project(
             batch.put(keys.tag(repository, tag), to.as_str());
             batch.put(keys.tag_of(repository, to, tag), []);
         }
-        Event::AccessChanged { version, change } => {
-            access::project(keys, *version, change, batch);
-        }
+        Event::AccessChanged { version, change } => access::project(keys, *version, change, batch),
         Event::TagDeleted { repository, tag, digest } => {
             delete_tag(view, repository, tag, digest, batch)
         }
