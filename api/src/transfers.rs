@@ -43,11 +43,36 @@ pub(crate) fn attach(share: Option<Share>, response: Response) -> Response {
 }
 
 /// Whether a request has a body that counts, on its way in or out. The few questions that have none
-/// stay possible while everything is taken: tools ask them to find out what is wrong.
+/// stay possible while everything is taken: tools ask them to find out what is wrong, and clients
+/// to get the tokens with which the transfers under way go on.
 fn is_transfer(endpoint: &Endpoint, method: &Method) -> bool {
     match *method {
+        _ if matches!(endpoint, Endpoint::Access(_)) => false,
         Method::GET => !matches!(endpoint, Endpoint::Base | Endpoint::Cluster),
         Method::POST | Method::PUT | Method::PATCH => true,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use super::*;
+
+    #[test]
+    fn what_moves_content_counts_and_no_question_of_who_may_what() {
+        for (method, path, counts) in [
+            (Method::GET, "/v2/a/manifests/1", true),
+            (Method::HEAD, "/v2/a/manifests/1", false),
+            (Method::POST, "/v2/a/blobs/uploads/", true),
+            (Method::GET, "/v2/", false),
+            (Method::GET, "/roadstead/v1/cluster", false),
+            (Method::GET, "/roadstead/v1/token", false),
+            (Method::POST, "/roadstead/v1/token", false),
+        ] {
+            let endpoint = Endpoint::parse(path).unwrap();
+            assert_eq!(is_transfer(&endpoint, &method), counts, "{method} {path}");
+        }
     }
 }

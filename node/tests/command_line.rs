@@ -46,6 +46,15 @@ async fn a_configuration_is_checked_without_being_used() {
 }
 
 #[tokio::test]
+async fn an_open_registry_has_no_administrator_to_reset() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = roadstead(&["serve", "--reset-administrator"]);
+    alone(&mut command, folder.path());
+    let said = complaint(command).await;
+    assert!(said.contains("--reset-administrator is of no use"), "{said}");
+}
+
+#[tokio::test]
 async fn a_missing_configuration_file_is_named() {
     let said = complaint(roadstead(&["serve", "--config", "/nonexistent/node.toml"])).await;
     assert!(

@@ -45,7 +45,9 @@ pub(super) struct ServeArgs {
 /// Runs a node until a signal asks it to stop, or until it cannot go on.
 pub(super) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
     let mut config = read_config(arguments)?;
-    config.access.appoint_anew = arguments.reset_administrator;
+    if arguments.reset_administrator {
+        config.access.appoint_anew()?;
+    }
     telemetry::start(&config.log);
     block_on(serve(config, arguments.with_parent))
 }

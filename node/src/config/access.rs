@@ -31,6 +31,22 @@ pub struct Access {
 }
 
 impl Access {
+    /// Has the administrator get another password at this start.
+    ///
+    /// # Errors
+    /// When there are no accounts to be had.
+    pub(crate) fn appoint_anew(&mut self) -> Result<(), ConfigError> {
+        if self.kind == AccessKind::Open {
+            return Err(ConfigError::conflict(
+                "--reset-administrator is of no use while access.mode is \"open\", since everybody \
+                 may do everything"
+                    .to_owned(),
+            ));
+        }
+        self.appoint_anew = true;
+        Ok(())
+    }
+
     pub(super) fn read(source: &mut Source) -> Result<Self, ConfigError> {
         Ok(Self {
             kind: source.take("access.mode", || AccessKind::Closed)?,
