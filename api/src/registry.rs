@@ -293,8 +293,8 @@ pub(crate) fn fresh_request() -> Result<RequestId, Error> {
 
 /// Fresh randomness, for ids and keys.
 #[expect(clippy::disallowed_methods, reason = "the one function that draws chance here")]
-pub(crate) fn random() -> Result<[u8; 16], Error> {
-    let mut bytes = [0; 16];
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| Error::Internal(error.to_string()))?;
     Ok(bytes)
 }

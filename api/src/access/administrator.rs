@@ -64,7 +64,7 @@ impl Registry {
         }
         let drawn = match password {
             Some(_) => None,
-            None => Some(URL_SAFE_NO_PAD.encode(random()?)),
+            None => Some(URL_SAFE_NO_PAD.encode(random::<16>()?)),
         };
         let text = password.or_else(|| drawn.clone()).unwrap_or_default();
         let hash = NewPassword::new(text)?.hash().await?;

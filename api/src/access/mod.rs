@@ -130,17 +130,18 @@ impl Access {
 /// # Errors
 /// [`Error::Unauthorized`] when it is not known who asks, and [`Error::Denied`] when they may not.
 pub(crate) async fn admit(
-    registry: &Registry,
+    mut registry: Registry,
     endpoint: &Endpoint,
     parts: &Parts,
 ) -> Result<Registry, Error> {
-    let Some(access) = &registry.access else { return Ok(registry.clone()) };
+    let Some(access) = registry.access.clone() else { return Ok(registry) };
+    let access = &*access;
     let need = Need::of(endpoint, &parts.method);
     if need == Need::Nothing {
-        return Ok(registry.clone());
+        return Ok(registry);
     }
     let credentials = Credentials::of(&parts.headers);
-    let caller = match login::identify(registry, access, parts, credentials).await {
+    let caller = match login::identify(&registry, access, parts, credentials).await {
         Ok(caller) => caller,
         Err(Error::LoginFailed) => return Err(challenge::unauthorized(access, parts, &need, None)),
         Err(error) => return Err(error),
@@ -160,7 +161,6 @@ pub(crate) async fn admit(
             return Err(Error::Denied(need.to_string()));
         }
     }
-    let mut registry = registry.clone();
     registry.caller = caller;
     Ok(registry)
 }

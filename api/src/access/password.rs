@@ -41,7 +41,7 @@ impl NewPassword {
 
     /// Its hash, with a fresh salt.
     pub(crate) async fn hash(self) -> Result<PasswordHash, Error> {
-        let salt = random()?;
+        let salt = random::<16>()?;
         let internal = |error: &dyn ToString| Error::Internal(error.to_string());
         let hash =
             offload(move || Argon2::default().hash_password_with_salt(self.0.as_bytes(), &salt));
@@ -61,11 +61,8 @@ pub(crate) struct Passwords {
 
 impl Passwords {
     pub(crate) fn new() -> Result<Self, Error> {
-        let mut key = [0; 32];
-        key[..16].copy_from_slice(&random()?);
-        key[16..].copy_from_slice(&random()?);
         let right = Mutex::new(LruCache::new(NonZeroUsize::new(KEPT).unwrap_or(NonZeroUsize::MIN)));
-        Ok(Self { turns: Semaphore::new(AT_ONCE), right, key })
+        Ok(Self { turns: Semaphore::new(AT_ONCE), right, key: random()? })
     }
 
     /// Whether `password` is known to match `hash`, without a new check.

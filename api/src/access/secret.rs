@@ -22,10 +22,7 @@ pub(crate) struct AccessKeySecret {
 impl AccessKeySecret {
     /// A fresh key.
     pub(crate) fn draw() -> Result<Self, Error> {
-        let mut secret = [0; 32];
-        secret[..16].copy_from_slice(&random()?);
-        secret[16..].copy_from_slice(&random()?);
-        Ok(Self { id: KeyId::from_bytes(random()?), secret })
+        Ok(Self { id: KeyId::from_bytes(random()?), secret: random()? })
     }
 
     /// Whether `password` is meant to be an access key.

@@ -100,7 +100,7 @@ async fn handle(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Error> {
-    let registry = crate::access::admit(&registry, &endpoint, parts).await?;
+    let registry = crate::access::admit(registry, &endpoint, parts).await?;
     let method = parts.method.as_str();
     match endpoint {
         Endpoint::Access(endpoint) => access::handle(&registry, endpoint, parts, body).await,

@@ -102,10 +102,7 @@ async fn signing_key(registry: &Registry, now: Timestamp) -> Result<TokenKey, Er
     if let Some(key) = find(&registry.cluster.local()?)? {
         return Ok(key);
     }
-    let mut seed = [0; 32];
-    seed[..16].copy_from_slice(&random()?);
-    seed[16..].copy_from_slice(&random()?);
-    let command = AccessCommand::AddTokenKey { seed: TokenSeed(seed) };
+    let command = AccessCommand::AddTokenKey { seed: TokenSeed(random()?) };
     registry.propose_by_itself(Command::Access(command)).await?;
     // The leader's clock decided: by this one, its key may look old already.
     let newest = registry.view().await?.token_keys()?.pop();
