@@ -168,6 +168,10 @@ pub const ACCOUNT_GROUPS_MAX: usize = 64;
 /// Most access keys of one account: they go with it in one decision.
 pub const KEYS_PER_ACCOUNT_MAX: usize = 100;
 
+/// How exactly it is known when an access key was last used: a key in use is a change of the
+/// catalog an hour, and no more.
+pub const KEY_USE_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
 /// Longest description of an access key, in bytes.
 pub const KEY_DESCRIPTION_BYTES_MAX: usize = 255;
 

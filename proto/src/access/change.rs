@@ -7,6 +7,7 @@ use super::{
     AccessKey, Account, AccountKind, AccountName, Grant, GroupName, KeyId, PasswordHash, Role,
     RoleName, TokenKey,
 };
+use crate::Timestamp;
 
 /// A change of who may do what, as a node proposes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub enum AccessCommand {
         /// The key.
         key: KeyId,
     },
+    /// Notes that a key is used now, unless that is known of this hour.
+    NoteKeyUse(KeyId),
     /// Makes a role, or changes what it permits.
     PutRole(Role),
     /// Removes a role that no grant gives.
@@ -88,6 +91,7 @@ impl fmt::Display for AccessCommand {
             Self::RemoveAccount(name) => write!(f, "remove account {name}"),
             Self::CreateKey(key) => write!(f, "create key {} of {}", key.id, key.account),
             Self::RevokeKey { account, key } => write!(f, "revoke key {key} of {account}"),
+            Self::NoteKeyUse(key) => write!(f, "note the use of key {key}"),
             Self::PutRole(role) => write!(f, "put role {} ({})", role.name, role.verbs),
             Self::RemoveRole(name) => write!(f, "remove role {name}"),
             Self::Grant(grant) => write!(f, "grant: {grant}"),
@@ -112,6 +116,13 @@ pub enum AccessChange {
         account: AccountName,
         /// The key.
         key: KeyId,
+    },
+    /// A key was used. What anybody may do stays as it was.
+    KeyUsed {
+        /// The key.
+        key: KeyId,
+        /// When.
+        when: Timestamp,
     },
     /// There is a role, and this is what it permits.
     RolePut(Role),

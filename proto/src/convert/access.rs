@@ -44,6 +44,7 @@ impl From<&AccessCommand> for pb::Command {
             AccessCommand::RevokeKey { account, key } => {
                 Pb::RevokeKey(pb::RevokeKey { account: account.to_string(), id: key_id(key) })
             }
+            AccessCommand::NoteKeyUse(key) => Pb::NoteKeyUse(key_id(key)),
             AccessCommand::PutRole(role) => Pb::PutRole(role.into()),
             AccessCommand::RemoveRole(name) => {
                 Pb::RemoveRole(pb::RemoveRole { name: name.to_string() })
@@ -86,6 +87,7 @@ impl TryFrom<pb::Command> for AccessCommand {
             Pb::RevokeKey(c) => {
                 Self::RevokeKey { account: parse("account", &c.account)?, key: id("key", &c.id)? }
             }
+            Pb::NoteKeyUse(key) => Self::NoteKeyUse(id("key", &key)?),
             Pb::PutRole(role) => Self::PutRole(role.try_into()?),
             Pb::RemoveRole(c) => Self::RemoveRole(parse("role", &c.name)?),
             Pb::Grant(grant) => Self::Grant(grant.try_into()?),
@@ -106,6 +108,9 @@ impl From<&AccessChange> for pb::Change {
             AccessChange::KeyCreated(key) => Pb::KeyCreated(key.into()),
             AccessChange::KeyRevoked { account, key } => {
                 Pb::KeyRevoked(pb::RevokeKey { account: account.to_string(), id: key_id(key) })
+            }
+            AccessChange::KeyUsed { key, when } => {
+                Pb::KeyUsed(pb::KeyUsed { id: key_id(key), when_millis: when.as_millis() })
             }
             AccessChange::RolePut(role) => Pb::RolePut(role.into()),
             AccessChange::RoleRemoved(name) => {
@@ -132,6 +137,10 @@ impl TryFrom<pb::Change> for AccessChange {
             Pb::KeyRevoked(c) => {
                 Self::KeyRevoked { account: parse("account", &c.account)?, key: id("key", &c.id)? }
             }
+            Pb::KeyUsed(c) => Self::KeyUsed {
+                key: id("key", &c.id)?,
+                when: Timestamp::from_millis(c.when_millis),
+            },
             Pb::RolePut(role) => Self::RolePut(role.try_into()?),
             Pb::RoleRemoved(c) => Self::RoleRemoved(parse("role", &c.name)?),
             Pb::Granted(grant) => Self::Granted(grant.try_into()?),

@@ -66,6 +66,8 @@ pub(crate) enum Table {
     AccessKey = b'Y',
     /// `account key -> nothing`: the access keys of an account.
     KeyOf = b'O',
+    /// `key -> when(u64)`: when an access key was last used, to the hour.
+    KeyUse = b'U',
     /// `role -> Role`: the roles beside those that every cluster has.
     Role = b'R',
     /// `grantee pattern role -> Grant`.
@@ -194,6 +196,10 @@ impl Keys {
 
     pub(crate) fn access_key(self, id: KeyId) -> Vec<u8> {
         join(self.table(Table::AccessKey), id.to_string().as_bytes())
+    }
+
+    pub(crate) fn key_use(self, id: KeyId) -> Vec<u8> {
+        join(self.table(Table::KeyUse), id.to_string().as_bytes())
     }
 
     /// The prefix of the access keys of an account.

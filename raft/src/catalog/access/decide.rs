@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use proto::access::{
     AccessChange, AccessCommand, AccessKey, AccessRefusal, Account, AccountKind, AccountName,
-    Grant, Grantee, GroupName, PasswordHash, RepoPattern, Role, RoleName, TokenKey, TokenSeed,
+    Grant, Grantee, GroupName, KeyId, PasswordHash, RepoPattern, Role, RoleName, TokenKey,
+    TokenSeed,
 };
 use proto::limits::{
-    ACCOUNT_GROUPS_MAX, GRANTS_MAX, KEY_DESCRIPTION_BYTES_MAX, KEYS_PER_ACCOUNT_MAX, ROLES_MAX,
-    TOKEN_KEY_LIFETIME, TOKEN_KEYS_KEPT,
+    ACCOUNT_GROUPS_MAX, GRANTS_MAX, KEY_DESCRIPTION_BYTES_MAX, KEY_USE_INTERVAL,
+    KEYS_PER_ACCOUNT_MAX, ROLES_MAX, TOKEN_KEY_LIFETIME, TOKEN_KEYS_KEPT,
 };
 use proto::{Answer, Event, Refusal, Tag, Tagging, Timestamp};
 
@@ -43,6 +44,7 @@ pub(in crate::catalog) fn decide(
             }
             _ => refuse(AccessRefusal::KeyUnknown(*key)),
         },
+        AccessCommand::NoteKeyUse(key) => note_key_use(view, when, *key),
         AccessCommand::PutRole(role) => put_role(view, role),
         AccessCommand::RemoveRole(name) => remove_role(view, name),
         AccessCommand::Grant(grant) => make_grant(view, grant),
@@ -225,6 +227,15 @@ fn create_key(view: &View, when: Timestamp, key: &AccessKey) -> Changes {
         return refuse(AccessRefusal::TooManyKeys(key.account.clone()));
     }
     Ok(vec![AccessChange::KeyCreated(AccessKey { created: when, ..key.clone() })])
+}
+
+/// Nodes note uses each for itself: the first within [`KEY_USE_INTERVAL`] is kept.
+fn note_key_use(view: &View, when: Timestamp, key: KeyId) -> Changes {
+    let is_known = view.key_use(key)?.is_some_and(|last| when < last.plus(KEY_USE_INTERVAL));
+    if is_known || view.access_key(key)?.is_none() {
+        return Ok(vec![]);
+    }
+    Ok(vec![AccessChange::KeyUsed { key, when }])
 }
 
 fn put_role(view: &View, role: &Role) -> Changes {

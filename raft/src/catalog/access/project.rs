@@ -12,7 +12,9 @@ pub(in crate::catalog) fn project(
     change: &AccessChange,
     batch: &mut Batch,
 ) {
-    batch.put(keys.access_version(), version.to_be_bytes());
+    if !matches!(change, AccessChange::KeyUsed { .. }) {
+        batch.put(keys.access_version(), version.to_be_bytes());
+    }
     match change {
         AccessChange::AccountPut(account) => {
             batch.put(keys.account(&account.name), account.encode());
@@ -25,6 +27,10 @@ pub(in crate::catalog) fn project(
         AccessChange::KeyRevoked { account, key } => {
             batch.delete(keys.access_key(*key));
             batch.delete(keys.key_of(account, *key));
+            batch.delete(keys.key_use(*key));
+        }
+        AccessChange::KeyUsed { key, when } => {
+            batch.put(keys.key_use(*key), when.as_millis().to_be_bytes());
         }
         AccessChange::RolePut(role) => batch.put(keys.role(&role.name), role.encode()),
         AccessChange::RoleRemoved(name) => batch.delete(keys.role(name)),

@@ -37,6 +37,14 @@ impl View {
         Ok(row.map(AccessKey::decode).transpose()?)
     }
 
+    /// When the access key `id` was last used, to the [`proto::limits::KEY_USE_INTERVAL`]; `None`
+    /// when never.
+    pub fn key_use(&self, id: KeyId) -> Result<Option<Timestamp>, ReadError> {
+        let Some(row) = self.get(&self.keys().key_use(id))? else { return Ok(None) };
+        let millis = row.as_ref().try_into().map_err(|e| DecodeError::new("use of a key", e))?;
+        Ok(Some(Timestamp::from_millis(u64::from_be_bytes(millis))))
+    }
+
     /// The access keys of `account`, in order of their ids.
     pub fn access_keys_of(&self, account: &AccountName) -> Result<Vec<AccessKey>, ReadError> {
         let mut ids = Vec::new();

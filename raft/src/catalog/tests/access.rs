@@ -5,7 +5,7 @@ use proto::access::{
     AccessCommand, AccessKey, AccessRefusal, AccountKind, AccountName, Grant, KeyId, KeyScope,
     PasswordHash, Role, SecretHash, TokenSeed, Verb, Verbs,
 };
-use proto::limits::{KEYS_PER_ACCOUNT_MAX, TOKEN_KEY_LIFETIME};
+use proto::limits::{KEY_USE_INTERVAL, KEYS_PER_ACCOUNT_MAX, TOKEN_KEY_LIFETIME};
 
 use super::*;
 
@@ -165,6 +165,29 @@ fn keys_are_of_one_account_and_bounded_in_number() {
     assert_eq!(catalog.refused(AccessCommand::CreateKey(long)), AccessRefusal::DescriptionTooLong);
     let created = catalog.view().access_key(KeyId::from_bytes([2; 16])).unwrap().unwrap().created;
     assert!(created.as_millis() > 0, "when it is made is when it is decided");
+}
+
+#[test]
+fn the_use_of_a_key_is_noted_once_an_hour_and_changes_no_rights() {
+    let mut catalog = Catalog::new();
+    catalog.change(create("ci", AccountKind::Robot)).unwrap();
+    catalog.change(AccessCommand::CreateKey(key("ci", 1))).unwrap();
+    let version = catalog.view().access_version().unwrap();
+    let id = KeyId::from_bytes([1; 16]);
+    let note = |catalog: &mut Catalog, id| {
+        catalog.change(AccessCommand::NoteKeyUse(id)).unwrap();
+        catalog.view().key_use(id).unwrap()
+    };
+    assert_eq!(catalog.view().key_use(id).unwrap(), None);
+    let first = note(&mut catalog, id).unwrap();
+    assert_eq!(note(&mut catalog, id), Some(first), "that is known of this hour");
+    catalog.pass_seconds(u32::try_from(KEY_USE_INTERVAL.as_secs()).unwrap());
+    assert!(note(&mut catalog, id) > Some(first));
+    assert_eq!(catalog.view().access_version().unwrap(), version);
+
+    assert_eq!(note(&mut catalog, KeyId::from_bytes([9; 16])), None, "there is no such key");
+    catalog.change(AccessCommand::RevokeKey { account: name("ci"), key: id }).unwrap();
+    assert_eq!(catalog.view().key_use(id).unwrap(), None);
 }
 
 #[test]

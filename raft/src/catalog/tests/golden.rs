@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use proto::access::AccessCommand;
 use proto::pb::catalog::Outcome as PbOutcome;
 use proto::{Authority, Thumbprint};
 
@@ -34,13 +35,12 @@ fn history() -> Catalog {
 fn access_history() -> Catalog {
     let mut catalog = Catalog::new();
     for command in commands() {
-        use proto::access::AccessCommand as Access;
         match command {
-            Access::CreateAccount { .. }
-            | Access::CreateKey(_)
-            | Access::PutRole(_)
-            | Access::Grant(_)
-            | Access::AddTokenKey { .. } => catalog.apply(Command::Access(command)).unwrap(),
+            AccessCommand::CreateAccount { .. }
+            | AccessCommand::CreateKey(_)
+            | AccessCommand::PutRole(_)
+            | AccessCommand::Grant(_)
+            | AccessCommand::AddTokenKey { .. } => catalog.apply(Command::Access(command)).unwrap(),
             _ => continue,
         };
     }
@@ -54,6 +54,14 @@ fn secure_history() -> Catalog {
     let lifetime = Duration::from_secs(60);
     let token = Thumbprint::of(b"token");
     catalog.apply(Command::IssueToken { token, lifetime, alone: false }).unwrap();
+    catalog
+}
+
+/// What came later still: a key that was used.
+fn used_history() -> Catalog {
+    let mut catalog = access_history();
+    let key = access_rows::samples::key().id;
+    catalog.apply(Command::Access(AccessCommand::NoteKeyUse(key))).unwrap();
     catalog
 }
 
@@ -86,6 +94,7 @@ const fn file(table: Table) -> &'static str {
         Table::Account => "row-account.hex",
         Table::AccessKey => "row-access-key.hex",
         Table::KeyOf => "row-key-of.hex",
+        Table::KeyUse => "row-key-use.hex",
         Table::Role => "row-role.hex",
         Table::Grant => "row-grant.hex",
         Table::TokenKey => "row-token-key.hex",
@@ -134,6 +143,7 @@ fn every_kind_of_row_is_encoded_as_ever() {
     check_rows(&history(), &TABLES);
     check_rows(&secure_history(), &SECURE);
     check_rows(&access_history(), &ACCESS);
+    check_rows(&used_history(), &[Table::KeyUse]);
     let catalog = history();
     let beyond = [keys::prefix(0), vec![0xff]].concat();
     catalog
