@@ -64,7 +64,8 @@ pub(crate) fn sign(
     let serial =
         [[1].as_slice(), &name.node.to_be_bytes(), &now.as_millis().to_be_bytes()].concat();
     params.serial_number = Some(SerialNumber::from(serial));
-    let issuer = Issuer::new(authority_params(name.cluster, now), pair(&authority.key)?);
+    let issuer = authority.certificate.as_ref().into();
+    let issuer = Issuer::from_ca_cert_der(&issuer, pair(&authority.key)?)?;
     let certificate = params.signed_by(&Ed25519(key), &issuer)?;
     Ok(Bytes::copy_from_slice(certificate.der()))
 }

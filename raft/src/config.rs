@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::{JoinToken, PeerAddress, Timestamp};
+use proto::{Authority, JoinToken, PeerAddress, Timestamp};
 use tonic::transport::Channel;
 
 use crate::Papers;
@@ -17,6 +17,8 @@ pub struct Config {
     /// Peer addresses of a cluster to join. While the node's folder is new, none means that it
     /// founds a cluster; later, a node that hears of no leader asks there too.
     pub join: Vec<PeerAddress>,
+    /// The authority of the cluster that this node founds, if it does; `None`: it makes one.
+    pub authority: Option<Authority>,
     /// The token to join with, where nodes have certificates.
     pub token: Option<JoinToken>,
     /// How many voters the cluster shall have; further nodes are learners. Odd: 1, 3 or 5. What the

@@ -31,7 +31,7 @@ pub(crate) async fn identify(
 ) -> Result<Identified, StartError> {
     let identified = match Identity::load(&**kv)? {
         Some(identity) => remember(&**kv, identity, dial)?,
-        None if config.join.is_empty() => found(kv, dial, clock).await?,
+        None if config.join.is_empty() => found(config, kv, dial, clock).await?,
         None => {
             let token = match (&config.token, dial.is_secure()) {
                 (Some(token), true) => Some(token),
@@ -66,7 +66,20 @@ fn remember(kv: &dyn Kv, identity: Identity, dial: &dyn Dial) -> Result<Identifi
     Ok(Identified { identity, credentials })
 }
 
-async fn found(kv: &Arc<dyn Kv>, dial: &dyn Dial, clock: &Clock) -> Result<Identified, StartError> {
+/// Whether `kv` is that of a node which has a place in a cluster, or had one.
+///
+/// # Errors
+/// [`StartError::Store`] and [`StartError::Damaged`].
+pub fn is_settled(kv: &dyn Kv) -> Result<bool, StartError> {
+    Ok(Identity::load(kv)?.is_some())
+}
+
+async fn found(
+    config: &Config,
+    kv: &Arc<dyn Kv>,
+    dial: &dyn Dial,
+    clock: &Clock,
+) -> Result<Identified, StartError> {
     let identity = Identity { cluster: random::cluster_id(), node: FOUNDER };
     if !dial.is_secure() {
         let founded = Identified { identity, credentials: None };
@@ -74,7 +87,10 @@ async fn found(kv: &Arc<dyn Kv>, dial: &dyn Dial, clock: &Clock) -> Result<Ident
         return Ok(founded);
     }
     let now = clock.now();
-    let authority = certificates::authority(identity.cluster, random::bytes(), now)?;
+    let authority = match &config.authority {
+        Some(own) => own.clone(),
+        None => certificates::authority(identity.cluster, random::bytes(), now)?,
+    };
     let name = PeerName::from(identity);
     let credentials = Credentials::by(&authority, name, random::bytes(), now)?;
     let founded = Identified { identity, credentials: Some(credentials) };

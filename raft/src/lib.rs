@@ -47,5 +47,6 @@ pub use config::{Clock, Config, Dial, DialError, PapersError, Tuning};
 pub use credentials::{Credentials, Papers};
 pub use ended::Ended;
 pub use error::{ProposeError, ReadError, RemoveError, StartError};
+pub use identify::is_settled;
 pub use peer_name::{PeerName, PeerNameError};
 pub use status::{Handover, Member, PeerStatus, Role, Status};

@@ -94,7 +94,7 @@ impl Node {
         let address = listener.local_addr().unwrap().to_string();
         let join = join.iter().map(|address| address.parse().unwrap()).collect();
         let peer_address = address.parse().unwrap();
-        let config = Config { peer_address, join, token: None, voters: 3, tuning };
+        let config = Config { peer_address, join, authority: None, token: None, voters: 3, tuning };
         let ticks = AtomicU64::new(1);
         let clock =
             Clock::new(move || Timestamp::from_millis(ticks.fetch_add(1, Ordering::Relaxed)));
