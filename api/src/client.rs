@@ -1,13 +1,18 @@
-//! Who asks, as far as limits tell clients apart: also when there are proxies in between.
+//! Who asks, and how, as far as a connection tells: also when there are proxies in between.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, Request};
 use http::{Extensions, HeaderMap, HeaderName};
 use ipnet::IpNet;
 
+use crate::Scheme;
+
 /// Where a proxy appends the address that it was asked from.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// Where a proxy says how it was asked itself.
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Who is at the other end of a connection, as far as limits tell clients apart: an IPv4 address,
 /// or an IPv6 network of 64 bits, of which one client may use every address.
@@ -35,11 +40,61 @@ impl From<IpAddr> for Client {
     }
 }
 
-/// Notes with `request` who sent it, for [`Client::of`].
+/// The address that a request came from, for those who read the audit log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin(Option<IpAddr>);
+
+impl Origin {
+    /// Of what came without a connection, or from this node itself.
+    pub(crate) const NONE: Self = Self(None);
+
+    /// Where the request came from that these belong to, as [`identify`] found out.
+    pub(crate) fn of(extensions: &Extensions) -> Self {
+        extensions.get().copied().unwrap_or(Self::NONE)
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str("none"),
+        }
+    }
+}
+
+/// Notes with `request` who sent it and how, for [`Client::of`], [`Origin::of`] and whoever looks
+/// for its [`Scheme`].
 pub(crate) fn identify(request: &mut Request, trusted: &[IpNet]) {
-    if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
-        let client = Client::from(origin(peer.ip(), request.headers(), trusted));
-        request.extensions_mut().insert(client);
+    let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() else {
+        return;
+    };
+    let peer = peer.ip().to_canonical();
+    let address = origin(peer, request.headers(), trusted);
+    let scheme = forwarded_scheme(peer, request.headers(), trusted);
+    let extensions = request.extensions_mut();
+    extensions.insert(Client::from(address));
+    extensions.insert(Origin(Some(address)));
+    if let Some(scheme) = scheme {
+        extensions.insert(scheme);
+    }
+}
+
+fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|network| network.contains(&address))
+}
+
+/// How a proxy that the operator trusts says that it was asked: where TLS ends at the proxy, this
+/// node is asked in the clear.
+fn forwarded_scheme(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<Scheme> {
+    if !is_trusted(peer, trusted) {
+        return None;
+    }
+    let last = headers.get_all(FORWARDED_PROTO).iter().next_back()?.to_str().ok()?;
+    match last.rsplit(',').next()?.trim() {
+        "https" => Some(Scheme::Https),
+        "http" => Some(Scheme::Http),
+        _ => None,
     }
 }
 
@@ -47,11 +102,10 @@ pub(crate) fn identify(request: &mut Request, trusted: &[IpNet]) {
 /// proxy that the operator trusts, the one that this proxy was asked from. It appended that to what
 /// it was sent, so the last one counts; those before it anybody can have written.
 fn origin(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     let lines = headers.get_all(FORWARDED_FOR).iter().rev();
     let mut hops = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
-    let mut address = peer.to_canonical();
-    while is_trusted(&address) {
+    let mut address = peer;
+    while is_trusted(address, trusted) {
         match hops.next().and_then(parse) {
             Some(hop) => address = hop.to_canonical(),
             None => break,
@@ -117,12 +171,33 @@ mod tests {
             for line in forwarded {
                 headers.append(FORWARDED_FOR, HeaderValue::from_static(line));
             }
-            let found = origin(peer.parse().unwrap(), &headers, &trusted);
+            let peer: IpAddr = peer.parse().unwrap();
+            let found = origin(peer.to_canonical(), &headers, &trusted);
             assert_eq!(found.to_string(), expected, "{peer} {forwarded:?}");
         }
         let mut headers = HeaderMap::new();
         headers.append(FORWARDED_FOR, HeaderValue::from_bytes(b"198.51.100.1\xff").unwrap());
         let proxy = "10.0.0.1".parse().unwrap();
         assert_eq!(origin(proxy, &headers, &trusted), proxy);
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_says_how_it_was_asked() {
+        let trusted = ["10.0.0.0/8".parse::<IpNet>().unwrap()];
+        for (peer, said, expected) in [
+            ("10.0.0.1", &["https"][..], Some(Scheme::Https)),
+            ("10.0.0.1", &["http"], Some(Scheme::Http)),
+            ("10.0.0.1", &["http", "http, https"], Some(Scheme::Https)),
+            ("10.0.0.1", &["gopher"], None),
+            ("10.0.0.1", &[], None),
+            ("192.0.2.1", &["https"], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in said {
+                headers.append(FORWARDED_PROTO, HeaderValue::from_static(line));
+            }
+            let found = forwarded_scheme(peer.parse().unwrap(), &headers, &trusted);
+            assert_eq!(found, expected, "{peer} {said:?}");
+        }
     }
 }

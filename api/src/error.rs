@@ -116,6 +116,12 @@ pub(crate) enum Error {
         seconds(*.retry_after)
     )]
     TooManyRequests { retry_after: Duration },
+    #[error(
+        "your account asks too often: try again in {} s, or ask the registry's operator to raise \
+         the limit",
+        seconds(*.retry_after)
+    )]
+    TooManyRequestsOfAccount { retry_after: Duration },
 
     #[error("{0}")]
     Refused(Refusal),
@@ -214,7 +220,10 @@ impl Error {
             Self::TooManyTransfers
             | Self::TooManyUploads { .. }
             | Self::TooManyLogins { .. }
-            | Self::TooManyRequests { .. } => (StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS"),
+            | Self::TooManyRequests { .. }
+            | Self::TooManyRequestsOfAccount { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS")
+            }
             Self::Refused(refusal) => refused(refusal),
             Self::WouldLoseQuorum(_) => (StatusCode::CONFLICT, "DENIED"),
             Self::Unavailable { .. } | Self::BlobsTimeout | Self::Read(ReadError::Store(_)) => {
@@ -281,7 +290,8 @@ impl Error {
             Self::Unavailable { retry_after }
             | Self::TooManyUploads { retry_after }
             | Self::TooManyLogins { retry_after }
-            | Self::TooManyRequests { retry_after } => {
+            | Self::TooManyRequests { retry_after }
+            | Self::TooManyRequestsOfAccount { retry_after } => {
                 vec![(header::RETRY_AFTER, seconds(*retry_after).to_string())]
             }
             Self::BodyIdle => vec![(header::CONNECTION, "close".to_owned())],

@@ -6,6 +6,7 @@
 //! knows statuses and codes.
 
 mod access;
+mod audit;
 mod client;
 mod client_certificate;
 mod condition;
@@ -27,6 +28,7 @@ mod scheme;
 mod session;
 mod store;
 mod sweep;
+mod throughput;
 mod transfers;
 mod warning;
 

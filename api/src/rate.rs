@@ -58,10 +58,19 @@ impl<K: Eq + Hash + Clone> Rate<K> {
             return Self(None);
         };
         let quota = governor::Quota::per_minute(per_minute).allow_burst(at_once);
-        let now = Instant::now();
-        let clock = Uptime { since: now };
-        let limiter = RateLimiter::hashmap_with_clock(quota, clock);
-        Self(Some(Arc::new(Inner { limiter, clock, kept_max, forgotten: Mutex::new(now) })))
+        Self(Some(Inner::shared(kept_max, quota)))
+    }
+
+    /// Lets `per_second` things happen a second for each, and as many at once. Never refuses when
+    /// that is 0.
+    pub(crate) fn per_second(per_second: u32) -> Self {
+        let quota = NonZeroU32::new(per_second).map(governor::Quota::per_second);
+        Self(quota.map(|quota| Inner::shared(KEPT_MAX, quota)))
+    }
+
+    /// Whether it ever refuses.
+    pub(crate) const fn is_limited(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Counts one more for `key`.
@@ -69,14 +78,36 @@ impl<K: Eq + Hash + Clone> Rate<K> {
     /// # Errors
     /// The time until it may happen again, when `key` has no more of its allowance.
     pub(crate) fn take(&self, key: K) -> Result<(), Duration> {
+        self.take_many(key, NonZeroU32::MIN)
+    }
+
+    /// Counts `count` more for `key`, all of them or none: no more than may happen at once.
+    ///
+    /// # Errors
+    /// The time until they may happen, when `key` has not as much of its allowance.
+    pub(crate) fn take_many(&self, key: K, count: NonZeroU32) -> Result<(), Duration> {
         let Some(inner) = &self.0 else { return Ok(()) };
         let key = inner.has_room().then_some(key);
         let refused = |until: governor::NotUntil<Duration>| until.wait_time_from(inner.clock.now());
-        inner.limiter.check_key(&key).map_err(refused)
+        match inner.limiter.check_key_n(&key, count) {
+            Ok(outcome) => outcome.map_err(refused),
+            // More than there ever is at once: all that there is will do.
+            Err(governor::InsufficientCapacity(most)) => {
+                let most = NonZeroU32::new(most).unwrap_or(NonZeroU32::MIN);
+                inner.limiter.check_key_n(&key, most).unwrap_or(Ok(())).map_err(refused)
+            }
+        }
     }
 }
 
 impl<K: Eq + Hash + Clone> Inner<K> {
+    fn shared(kept_max: usize, quota: governor::Quota) -> Arc<Self> {
+        let now = Instant::now();
+        let clock = Uptime { since: now };
+        let limiter = RateLimiter::hashmap_with_clock(quota, clock);
+        Arc::new(Self { limiter, clock, kept_max, forgotten: Mutex::new(now) })
+    }
+
     /// Whether one more can be told apart.
     fn has_room(&self) -> bool {
         if self.limiter.len() < self.kept_max {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use prometheus_client::registry::Registry as Metrics;
+use proto::access::AccountName;
 use proto::{
     Actor, Answer, Command, Digest, NodeId, Refusal, RepoName, RequestId, UploadKey, limits,
 };
@@ -15,11 +16,14 @@ use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use crate::access::{Access, AccessMode, Caller};
+use crate::audit;
+use crate::client::Origin;
 use crate::error::{Error, RETRY_AFTER};
 use crate::metrics::RequestMetrics;
 use crate::quota::Quota;
 use crate::rate::Rate;
 use crate::redirect::Redirect;
+use crate::throughput::Throughput;
 
 /// How long a read waits for a cluster that is electing a leader before it says so.
 const READ_PATIENCE: Duration = Duration::from_secs(3);
@@ -53,10 +57,16 @@ pub struct Registry {
     pub(crate) access: Option<Arc<Access>>,
     /// Whoever asks.
     pub(crate) caller: Arc<Caller>,
+    /// Where they ask from.
+    pub(crate) origin: Origin,
     /// How many transfers there may be at once.
     pub(crate) transfers: Quota,
     /// How often each client may ask anything.
     pub(crate) requests: Rate,
+    /// How often each account may ask anything.
+    pub(crate) requests_of_accounts: Rate<AccountName>,
+    /// How fast the bytes of bodies go.
+    pub(crate) throughput: Throughput,
     /// How often each client may begin an upload.
     pub(crate) upload_starts: Rate,
     /// The key that signs upload sessions, once it was read: it never changes.
@@ -86,6 +96,13 @@ pub struct Options {
     /// How often one client may ask anything in a minute; further requests are answered 429. 0: as
     /// often as it likes.
     pub requests_per_minute: u32,
+    /// How often one account may ask anything in a minute, from wherever; as for clients.
+    pub requests_per_account_per_minute: u32,
+    /// How many KiB one client may send and receive in a second, in all bodies together; more
+    /// waits. 0: as many as it likes.
+    pub kib_per_client_per_second: u32,
+    /// How many KiB one account may send and receive in a second; as for clients.
+    pub kib_per_account_per_second: u32,
     /// The proxies that are believed when they say for whom they ask.
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -100,6 +117,9 @@ impl Default for Options {
             transfers: limits::TRANSFERS_DEFAULT,
             transfers_per_client: limits::TRANSFERS_PER_CLIENT_DEFAULT,
             requests_per_minute: 0,
+            requests_per_account_per_minute: 0,
+            kib_per_client_per_second: 0,
+            kib_per_account_per_second: 0,
             uploads_per_minute: limits::UPLOADS_PER_MINUTE_DEFAULT,
             uploads_at_once: limits::UPLOADS_AT_ONCE_DEFAULT,
             trusted_proxies: Vec::new(),
@@ -130,6 +150,10 @@ impl Registry {
         let metrics = RequestMetrics::register(metrics);
         let transfers = Quota::new(options.transfers, options.transfers_per_client);
         let requests = Rate::new(options.requests_per_minute, options.requests_per_minute);
+        let per_account = options.requests_per_account_per_minute;
+        let requests_of_accounts = Rate::new(per_account, per_account);
+        let throughput =
+            Throughput::new(options.kib_per_client_per_second, options.kib_per_account_per_second);
         let upload_starts = Rate::new(options.uploads_per_minute, options.uploads_at_once);
         Ok(Self {
             cluster,
@@ -139,8 +163,11 @@ impl Registry {
             metrics,
             access,
             caller: Arc::new(Caller::UNLIMITED),
+            origin: Origin::NONE,
             transfers,
             requests,
+            requests_of_accounts,
+            throughput,
             upload_starts,
             upload_key: Arc::default(),
         })
@@ -210,13 +237,19 @@ impl Registry {
         request: RequestId,
         command: Command,
     ) -> Result<Answer, Error> {
-        let cluster = self.cluster.clone();
+        let (cluster, origin) = (self.cluster.clone(), self.origin);
         let attempts = Box::pin(async move {
             let mut pause = PAUSE_MIN;
             loop {
                 match cluster.propose(request, &actor, command.clone()).await {
                     Err(ProposeError::Unavailable { .. } | ProposeError::Unknown) => {
                         wait(&mut pause).await;
+                    }
+                    Ok(answer) => {
+                        if actor != Actor::CLUSTER {
+                            audit::changed(origin, &actor, &command);
+                        }
+                        return Ok(answer);
                     }
                     outcome => return outcome,
                 }
@@ -245,7 +278,7 @@ impl Registry {
     /// its end when the caller is dropped.
     pub(crate) async fn remove_node(&self, node: NodeId) -> Result<(), Error> {
         let (cluster, request) = (self.cluster.clone(), fresh_request()?);
-        let actor = self.caller.actor();
+        let (actor, origin) = (self.caller.actor(), self.origin);
         detached(async move {
             let attempts = async {
                 let mut pause = PAUSE_MIN;
@@ -259,7 +292,11 @@ impl Registry {
                 }
             };
             match timeout(REMOVE_PATIENCE, attempts).await {
-                Ok(outcome) => Ok(outcome?),
+                Ok(outcome) => {
+                    outcome?;
+                    audit::changed(origin, &actor, &Command::RemoveNode { node });
+                    Ok(())
+                }
                 Err(_) => Err(Error::Unavailable { retry_after: RETRY_AFTER }),
             }
         })

@@ -170,13 +170,17 @@ impl Caller {
         }
     }
 
-    /// How the journal names them.
-    pub(crate) fn actor(&self) -> Actor {
-        let name = match &self.0 {
+    /// Their account, if they have one.
+    pub(crate) const fn account(&self) -> Option<&AccountName> {
+        match &self.0 {
             Rights::All => None,
             Rights::Granted(granted) => granted.identity.name(),
-        };
-        name.map_or(Actor::ANONYMOUS, Actor::from)
+        }
+    }
+
+    /// How the journal names them.
+    pub(crate) fn actor(&self) -> Actor {
+        self.account().map_or(Actor::ANONYMOUS, Actor::from)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -13,7 +14,13 @@ use sha2::{Digest as _, Sha256};
 #[derive(Clone, Default)]
 pub struct Htpasswd(Arc<RwLock<Users>>);
 
-type Users = BTreeMap<AccountName, Box<str>>;
+/// The users of a file.
+#[derive(Clone, Default)]
+struct Users {
+    hashes: BTreeMap<AccountName, Box<str>>,
+    /// The greatest cost among their hashes: bcrypt takes 2 to its power rounds.
+    cost: u32,
+}
 
 impl Htpasswd {
     /// Takes the users of `other` from now on.
@@ -24,7 +31,13 @@ impl Htpasswd {
 
     /// What the password of `name` must match.
     pub(crate) fn hash(&self, name: &AccountName) -> Option<Box<str>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).hashes.get(name).cloned()
+    }
+
+    /// The greatest cost of bcrypt among its hashes; `None` when it has none.
+    pub(crate) fn cost(&self) -> Option<u32> {
+        let users = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        (!users.hashes.is_empty()).then_some(users.cost)
     }
 
     /// What stands for the password of `name` in tokens, so that they end with it.
@@ -37,7 +50,7 @@ impl Htpasswd {
 impl fmt::Debug for Htpasswd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let users = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        f.debug_list().entries(users.keys()).finish()
+        f.debug_list().entries(users.hashes.keys()).finish()
     }
 }
 
@@ -45,7 +58,7 @@ impl FromStr for Htpasswd {
     type Err = HtpasswdError;
 
     fn from_str(text: &str) -> Result<Self, HtpasswdError> {
-        let mut users = Users::new();
+        let mut users = Users::default();
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
@@ -55,10 +68,13 @@ impl FromStr for Htpasswd {
             let (name, hash) = line.split_once(':').ok_or_else(|| refuse(NO_COLON))?;
             let name = name.parse().map_err(|_| refuse(NO_NAME))?;
             let is_bcrypt = ["$2y$", "$2b$", "$2a$"].iter().any(|head| hash.starts_with(head));
-            if !is_bcrypt || hash.len() != BCRYPT_BYTES {
+            let cost = hash.get(4..6).and_then(|digits| digits.parse().ok());
+            let cost = cost.filter(|cost| COSTS.contains(cost));
+            let (true, BCRYPT_BYTES, Some(cost)) = (is_bcrypt, hash.len(), cost) else {
                 return Err(refuse(NO_BCRYPT));
-            }
-            users.insert(name, hash.into());
+            };
+            users.hashes.insert(name, hash.into());
+            users.cost = users.cost.max(cost);
         }
         Ok(Self(Arc::new(RwLock::new(users))))
     }
@@ -66,9 +82,12 @@ impl FromStr for Htpasswd {
 
 /// Bytes of a hash as bcrypt writes it.
 const BCRYPT_BYTES: usize = 60;
+/// The costs that are taken: bcrypt's least, and one that holds a core for a second.
+const COSTS: RangeInclusive<u32> = 4..=14;
 const NO_COLON: &str = "a line is NAME:HASH";
 const NO_NAME: &str = "a name has 1 to 128 lower-case letters, digits and . _ @ + -";
-const NO_BCRYPT: &str = "only bcrypt keeps a password here: make the line with `htpasswd -B`";
+const NO_BCRYPT: &str =
+    "only bcrypt keeps a password here, of a cost up to 14: make the line with `htpasswd -B`";
 
 /// A line of the file cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -92,10 +111,13 @@ mod tests {
         let name = |text: &str| text.parse().unwrap();
         assert_eq!(users.hash(&name("alice")).as_deref(), Some(HASH));
         assert!(users.generation(&name("bob")).is_some());
+        assert_eq!((users.cost(), Htpasswd::default().cost()), (Some(4), None));
         assert_eq!(users.generation(&name("eve")), None);
         users.replace(&Htpasswd::default());
         assert_eq!(users.hash(&name("alice")), None);
-        for (text, line) in [("alice", 1), ("\nAlice:x", 2), ("a:{SHA}x", 1), ("a:$2y$x", 1)] {
+        let dear = format!("a:{}", HASH.replace("$04$", "$31$"));
+        let wrong = [("alice", 1), ("\nAlice:x", 2), ("a:{SHA}x", 1), ("a:$2y$x", 1), (&dear, 1)];
+        for (text, line) in wrong {
             let error = text.parse::<Htpasswd>().unwrap_err();
             assert_eq!(error.line, line, "{text}");
         }

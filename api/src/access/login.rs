@@ -11,8 +11,9 @@ use proto::access::{AccountKind, AccountName, KeyId, KeyScope};
 use raft::View;
 
 use super::known::Found;
-use super::{Access, AccessKeySecret, Caller, Credentials, Identity, Snapshot};
-use crate::client::Client;
+use super::{Access, AccessKeySecret, Caller, Credentials, Htpasswd, Identity, Snapshot, uses};
+use crate::audit;
+use crate::client::{Client, Origin};
 use crate::client_certificate::ClientCertificate;
 use crate::error::Error;
 use crate::registry::Registry;
@@ -39,6 +40,18 @@ pub(crate) enum Standing {
     Key(KeyId),
     /// A line of the htpasswd file.
     Htpasswd(String),
+}
+
+impl Standing {
+    /// What was shown to log in, for those who read the audit log.
+    fn means(&self) -> String {
+        match self {
+            Self::Nobody => "nothing".to_owned(),
+            Self::Account(_) => "password".to_owned(),
+            Self::Key(id) => format!("key {id}"),
+            Self::Htpasswd(_) => "password of the htpasswd file".to_owned(),
+        }
+    }
 }
 
 impl Login {
@@ -105,13 +118,16 @@ pub(super) async fn identify(
     let (login, by_password) = match credentials {
         Credentials::None => (by_certificate(access, &view, parts)?, false),
         Credentials::Basic { name, password } => {
-            let client = Client::of(&parts.extensions);
-            let login = log_in(registry, access, client, &name, &password).await?;
+            let login = log_in(registry, access, parts, &name, &password).await?;
             let by_password = !matches!(login.standing, Standing::Key(_));
             (login, by_password)
         }
         Credentials::Bearer(token) => {
-            return by_token(access, &view, &snapshot, &token, registry.clock.now());
+            let caller = by_token(registry, access, &view, &snapshot, &token);
+            if matches!(caller, Err(Error::LoginFailed)) {
+                audit::token_refused(Origin::of(&parts.extensions));
+            }
+            return caller;
         }
         Credentials::Unreadable => return Err(Error::LoginFailed),
     };
@@ -119,12 +135,13 @@ pub(super) async fn identify(
 }
 
 fn by_token(
+    registry: &Registry,
     access: &Access,
     view: &View,
     snapshot: &Snapshot,
     token: &str,
-    now: Timestamp,
 ) -> Result<Arc<Caller>, Error> {
+    let now = registry.clock.now();
     if let Some(caller) = access.known.find(token, snapshot.version, now) {
         return Ok(caller);
     }
@@ -140,6 +157,9 @@ fn by_token(
     // A line of a file can change without a change of access.
     let is_kept = !matches!(standing, Standing::Htpasswd(_));
     let login = Login::of(access, view, &claims.sub, standing, now)?.ok_or(Error::LoginFailed)?;
+    if let Standing::Key(key) = login.standing {
+        uses::note(registry, access, key);
+    }
     let caller = Arc::new(Caller::with_token(login, &snapshot.policy, claims.access));
     if is_kept {
         let (caller, version) = (Arc::clone(&caller), snapshot.version);
@@ -159,23 +179,33 @@ fn by_issuer(access: &Access, token: &str, now: Timestamp) -> Option<Caller> {
 ///
 /// # Errors
 /// [`Error::LoginFailed`], which looks the same and takes as long for whatever reason, when that is
-/// not right; [`Error::TooManyLogins`] when `client` has tried too often, or others have.
+/// not right; [`Error::TooManyLogins`] when the client has tried too often, or others have.
 pub(crate) async fn log_in(
     registry: &Registry,
     access: &Access,
-    client: Client,
+    parts: &Parts,
     name: &str,
     password: &str,
 ) -> Result<Login, Error> {
     let view = registry.cluster.local()?;
+    let (client, from) = (Client::of(&parts.extensions), Origin::of(&parts.extensions));
     let outcome = match AccessKeySecret::is_meant_by(password) {
-        true => by_key(access, &view, name, password, registry.clock.now())?,
-        false => by_password(access, &view, client, name, password).await?,
+        true => by_key(access, &view, name, password, registry.clock.now()),
+        false => by_password(access, &view, client, name, password).await,
     };
-    let Some(login) = outcome else {
-        tracing::info!(target: "audit", account = ?name, "login failed");
+    let found = outcome.inspect_err(|error| {
+        if matches!(error, Error::TooManyLogins { .. }) {
+            audit::login_refused(from, name);
+        }
+    })?;
+    let Some(login) = found else {
+        audit::login_failed(from, name);
         return Err(Error::LoginFailed);
     };
+    audit::logged_in(from, &name, &login.standing.means());
+    if let Standing::Key(key) = login.standing {
+        uses::note(registry, access, key);
+    }
     Ok(login)
 }
 
@@ -187,11 +217,12 @@ pub(crate) fn by_certificate(access: &Access, view: &View, parts: &Parts) -> Res
         return Ok(Login::NOBODY);
     };
     Ok(match view.account(&name)? {
-        Some(account) if account.enabled => Login {
-            identity: Identity::Account { name, groups: account.groups },
-            key: KeyScope::UNLIMITED,
-            standing: Standing::Account(account.generation),
-        },
+        Some(account) if account.enabled => {
+            audit::logged_in(Origin::of(&parts.extensions), &name, &"certificate");
+            let standing = Standing::Account(account.generation);
+            let identity = Identity::Account { name, groups: account.groups };
+            Login { identity, key: KeyScope::UNLIMITED, standing }
+        }
         _ => Login::NOBODY,
     })
 }
@@ -239,7 +270,8 @@ async fn by_password(
     let is_known = hash.as_ref().is_some_and(|hash| access.passwords.is_known(password, hash));
     if !is_known {
         access.attempts.count(client, asked_for.as_ref())?;
-        if !access.passwords.check(password, hash.as_deref()).await? {
+        let cost = access.options.htpasswd.as_ref().and_then(Htpasswd::cost);
+        if !access.passwords.check(password, hash.as_deref(), cost).await? {
             return Ok(None);
         }
     }

@@ -27,6 +27,7 @@ mod policy;
 mod scope;
 mod secret;
 mod token;
+mod uses;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -49,6 +50,9 @@ pub(crate) use self::policy::Policy;
 pub(crate) use self::scope::Resource;
 pub(crate) use self::secret::AccessKeySecret;
 pub(crate) use self::token::{LIFETIME, Tokens, public_jwk};
+use self::uses::Uses;
+use crate::audit;
+use crate::client::Origin;
 use crate::client_certificate::NameKind;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
@@ -88,6 +92,7 @@ pub(crate) struct Access {
     pub(crate) tokens: Tokens,
     known: Known,
     attempts: Attempts,
+    uses: Uses,
     snapshot: Mutex<Option<Arc<Snapshot>>>,
 }
 
@@ -105,8 +110,8 @@ impl Access {
         let tokens = Tokens::new(cluster, &options.service);
         let passwords = Passwords::new()?;
         let attempts = Attempts::new();
-        let (known, snapshot) = (Known::new(), Mutex::default());
-        Ok(Self { options, passwords, tokens, known, attempts, snapshot })
+        let (known, uses, snapshot) = (Known::new(), Uses::new(), Mutex::default());
+        Ok(Self { options, passwords, tokens, known, attempts, uses, snapshot })
     }
 
     /// What `view` has: read again only when anything about access has changed.
@@ -156,8 +161,7 @@ pub(crate) async fn admit(
             return Err(challenge::unauthorized(access, parts, &need, None));
         }
         need::Met::No => {
-            let actor = caller.actor();
-            tracing::info!(target: "audit", %actor, need = %need, "denied");
+            audit::denied(Origin::of(&parts.extensions), &caller.actor(), &need);
             return Err(Error::Denied(need.to_string()));
         }
     }

@@ -72,22 +72,21 @@ impl Passwords {
     }
 
     /// Whether `password` matches `hash`, of Argon2 or bcrypt. Without a hash, takes as long and
-    /// says no: so that nobody learns who has an account.
-    pub(crate) async fn check(&self, password: &str, hash: Option<&str>) -> Result<bool, Error> {
+    /// says no; and where there are users with hashes of bcrypt, of `bcrypt_cost`, each check does
+    /// both: so that nobody learns from the time who has an account, and where.
+    pub(crate) async fn check(
+        &self,
+        password: &str,
+        hash: Option<&str>,
+        bcrypt_cost: Option<u32>,
+    ) -> Result<bool, Error> {
         if password.len() > BYTES_MAX {
             return Ok(false);
         }
         let internal = |error: tokio::sync::AcquireError| Error::Internal(error.to_string());
         let _turn = self.turns.acquire().await.map_err(internal)?;
         let (text, wanted) = (password.to_owned(), hash.map(str::to_owned));
-        let is_right = offload(move || match wanted {
-            Some(hash) => matches(&text, &hash),
-            None => {
-                let _ = Argon2::default().hash_password_with_salt(text.as_bytes(), &[0; 16]);
-                false
-            }
-        })
-        .await?;
+        let is_right = offload(move || matches(&text, wanted.as_deref(), bcrypt_cost)).await?;
         if is_right && let Some(hash) = hash {
             let code = self.code(password, hash);
             self.right.lock().unwrap_or_else(PoisonError::into_inner).put(code, ());
@@ -107,12 +106,30 @@ impl Passwords {
     }
 }
 
-fn matches(password: &str, hash: &str) -> bool {
-    if hash.starts_with("$2") {
-        return bcrypt::verify(password, hash).unwrap_or(false);
-    }
-    phc::PasswordHash::new(hash)
-        .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+/// Looks at both kinds of hashes, whichever `hash` is.
+fn matches(password: &str, hash: Option<&str>, bcrypt_cost: Option<u32>) -> bool {
+    let (bcrypt, argon) = match hash {
+        Some(hash) if hash.starts_with("$2") => (Some(hash), None),
+        hash => (None, hash),
+    };
+    let by_bcrypt = match (bcrypt, bcrypt_cost) {
+        (Some(hash), _) => bcrypt::verify(password, hash).unwrap_or(false),
+        (None, Some(cost)) => {
+            let _ = bcrypt::hash_with_salt(password, cost, [0; 16]);
+            false
+        }
+        (None, None) => false,
+    };
+    let by_argon = match argon {
+        Some(hash) => phc::PasswordHash::new(hash).is_ok_and(|hash| {
+            Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
+        }),
+        None => {
+            let _ = Argon2::default().hash_password_with_salt(password.as_bytes(), &[0; 16]);
+            false
+        }
+    };
+    by_bcrypt || by_argon
 }
 
 #[cfg(test)]
@@ -132,9 +149,9 @@ mod tests {
         let passwords = Passwords::new().unwrap();
         let hash = hash.expose();
         assert!(!passwords.is_known("correct horse", hash));
-        assert!(!passwords.check("wrong horse", Some(hash)).await.unwrap());
-        assert!(!passwords.check("correct horse", None).await.unwrap());
-        assert!(passwords.check("correct horse", Some(hash)).await.unwrap());
+        assert!(!passwords.check("wrong horse", Some(hash), None).await.unwrap());
+        assert!(!passwords.check("correct horse", None, None).await.unwrap());
+        assert!(passwords.check("correct horse", Some(hash), None).await.unwrap());
         assert!(passwords.is_known("correct horse", hash));
         assert!(!passwords.is_known("correct horse", again.expose()));
         assert!(!passwords.is_known("wrong horse", hash));
@@ -144,9 +161,21 @@ mod tests {
     async fn hashes_of_bcrypt_are_checked_too() {
         let hash = bcrypt::hash("correct horse", 4).unwrap();
         let passwords = Passwords::new().unwrap();
-        assert!(passwords.check("correct horse", Some(&hash)).await.unwrap());
-        assert!(!passwords.check("wrong", Some(&hash)).await.unwrap());
-        assert!(!passwords.check("x", Some("$2y$broken")).await.unwrap());
+        assert!(passwords.check("correct horse", Some(&hash), None).await.unwrap());
+        assert!(!passwords.check("wrong", Some(&hash), None).await.unwrap());
+        assert!(!passwords.check("x", Some("$2y$broken"), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn where_there_are_hashes_of_both_kinds_each_still_counts() {
+        let passwords = Passwords::new().unwrap();
+        let argon = NewPassword::new("correct horse".to_owned()).unwrap().hash().await.unwrap();
+        let bcrypt = bcrypt::hash("correct horse", 4).unwrap();
+        for hash in [argon.expose(), bcrypt.as_str()] {
+            assert!(passwords.check("correct horse", Some(hash), Some(4)).await.unwrap());
+            assert!(!passwords.check("wrong horse", Some(hash), Some(4)).await.unwrap());
+        }
+        assert!(!passwords.check("correct horse", None, Some(4)).await.unwrap());
     }
 
     #[test]

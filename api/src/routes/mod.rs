@@ -19,7 +19,7 @@ use http::{HeaderName, HeaderValue, Method, header};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::client::Client;
+use crate::client::{Client, Origin};
 use crate::endpoint::{Endpoint, PathError};
 use crate::error::{Error, bad_reference};
 use crate::registry::Registry;
@@ -32,9 +32,10 @@ const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api
 pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// Answers a request.
-pub(crate) async fn serve(State(registry): State<Registry>, mut request: Request) -> Response {
+pub(crate) async fn serve(State(mut registry): State<Registry>, mut request: Request) -> Response {
     let started = Instant::now();
     client::identify(&mut request, &registry.options.trusted_proxies);
+    registry.origin = Origin::of(request.extensions());
     let method = request.method().clone();
     let endpoint = Endpoint::parse(request.uri().path());
     let route = endpoint.as_ref().map_or("other", Endpoint::route);
@@ -101,35 +102,54 @@ async fn handle(
     body: Body,
 ) -> Result<Response, Error> {
     let registry = crate::access::admit(registry, &endpoint, parts).await?;
+    let account = registry.caller.account();
+    if let Some(account) = account
+        && registry.requests_of_accounts.is_limited()
+    {
+        let refuse = |retry_after| Error::TooManyRequestsOfAccount { retry_after };
+        registry.requests_of_accounts.take(account.clone()).map_err(refuse)?;
+    }
+    let client = Client::of(&parts.extensions);
+    let limit = |body| registry.throughput.limit(client, account, body);
+    let response = answer(&registry, endpoint, parts, limit(body)).await?;
+    Ok(response.map(limit))
+}
+
+async fn answer(
+    registry: &Registry,
+    endpoint: Endpoint,
+    parts: &Parts,
+    body: Body,
+) -> Result<Response, Error> {
     let method = parts.method.as_str();
     match endpoint {
-        Endpoint::Access(endpoint) => access::handle(&registry, endpoint, parts, body).await,
+        Endpoint::Access(endpoint) => access::handle(registry, endpoint, parts, body).await,
         Endpoint::Base => Ok(base::show()),
-        Endpoint::Catalog => catalog::list(&registry, parts).await,
-        Endpoint::Cluster => Ok(cluster::show(&registry).await),
-        Endpoint::ClusterNode(node) => cluster::remove(&registry, node).await,
-        Endpoint::Tags(repository) => tags::list(&registry, &repository, parts).await,
+        Endpoint::Catalog => catalog::list(registry, parts).await,
+        Endpoint::Cluster => Ok(cluster::show(registry).await),
+        Endpoint::ClusterNode(node) => cluster::remove(registry, node).await,
+        Endpoint::Tags(repository) => tags::list(registry, &repository, parts).await,
         Endpoint::Referrers(repository, digest) => {
-            referrers::list(&registry, &repository, &digest, parts).await
+            referrers::list(registry, &repository, &digest, parts).await
         }
         Endpoint::Manifest(repository, reference) => match method {
-            "PUT" => manifests::put(&registry, repository, reference, parts, body).await,
-            "DELETE" => manifests::delete(&registry, repository, reference, parts).await,
-            _ => manifests::show(&registry, &repository, reference, parts).await,
+            "PUT" => manifests::put(registry, repository, reference, parts, body).await,
+            "DELETE" => manifests::delete(registry, repository, reference, parts).await,
+            _ => manifests::show(registry, &repository, reference, parts).await,
         },
         Endpoint::Blob(repository, digest) => match method {
-            "DELETE" => blobs::delete(&registry, repository, digest, parts).await,
-            "HEAD" => blobs::describe(&registry, &repository, digest, parts).await,
-            _ => blobs::show(&registry, &repository, digest, parts).await,
+            "DELETE" => blobs::delete(registry, repository, digest, parts).await,
+            "HEAD" => blobs::describe(registry, &repository, digest, parts).await,
+            _ => blobs::show(registry, &repository, digest, parts).await,
         },
-        Endpoint::Uploads(repository) => uploads::begin(&registry, repository, parts, body).await,
+        Endpoint::Uploads(repository) => uploads::begin(registry, repository, parts, body).await,
         Endpoint::Upload(repository, object) => {
-            let session = uploads::session(&registry, repository, object, parts).await?;
+            let session = uploads::session(registry, repository, object, parts).await?;
             match method {
-                "PATCH" => uploads::append(&registry, session, parts, body).await,
-                "PUT" => uploads::finish(&registry, session, parts, body).await,
-                "DELETE" => uploads::cancel(&registry, session).await,
-                _ => uploads::show(&registry, session).await,
+                "PATCH" => uploads::append(registry, session, parts, body).await,
+                "PUT" => uploads::finish(registry, session, parts, body).await,
+                "DELETE" => uploads::cancel(registry, session).await,
+                _ => uploads::show(registry, session).await,
             }
         }
     }

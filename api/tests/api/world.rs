@@ -28,6 +28,16 @@ pub(crate) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 /// The media type of the indexes that tests push.
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
+/// Waits until `claim` holds.
+pub(crate) async fn eventually(claim: impl AsyncFn() -> bool) {
+    let attempts = async {
+        while !claim().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), attempts).await.expect("it comes true");
+}
+
 /// A registry, the store behind it and the clock it looks at.
 pub(crate) struct World {
     /// The objects.
@@ -70,6 +80,7 @@ impl World {
         let config = Config {
             peer_address: "127.0.0.1:1".parse().unwrap(),
             join: vec![],
+            authority: None,
             token: None,
             voters: 1,
             tuning,

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
 use http::{StatusCode, header};
+use proto::Timestamp;
 use proto::access::{AccessCommand, AccessKey, AccessRefusal, AccountName, KeyId, KeyScope};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -49,7 +50,7 @@ pub(super) async fn create(
         expires: new.expires_in.map(|seconds| now.plus(Duration::from_secs(seconds))),
         scope,
     };
-    let mut body = shown(&key);
+    let mut body = shown(&key, None);
     body["key"] = json!(drawn.to_string());
     let location = format!("/roadstead/v1/accounts/{account}/keys/{}", drawn.id);
     change(registry, AccessCommand::CreateKey(key)).await?;
@@ -63,7 +64,10 @@ pub(super) async fn list(registry: &Registry, account: AccountName) -> Result<Re
     if view.account(&account)?.is_none() {
         return Err(Error::Refused(AccessRefusal::AccountUnknown(account).into()));
     }
-    let keys: Vec<Value> = view.access_keys_of(&account)?.iter().map(shown).collect();
+    let mut keys = Vec::new();
+    for key in view.access_keys_of(&account)? {
+        keys.push(shown(&key, view.key_use(key.id)?));
+    }
     Ok(Json(json!({ "keys": keys })).into_response())
 }
 
@@ -77,13 +81,14 @@ pub(super) async fn revoke(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn shown(key: &AccessKey) -> Value {
+fn shown(key: &AccessKey, last_use: Option<Timestamp>) -> Value {
     json!({
         "id": key.id.to_string(),
         "account": key.account.as_str(),
         "description": key.description,
         "created": date(key.created),
         "expires": key.expires.and_then(date),
+        "last_used": last_use.and_then(date),
         "scope": key.scope.parts().collect::<Vec<_>>(),
     })
 }

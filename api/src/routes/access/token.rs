@@ -15,7 +15,6 @@ use super::bytes;
 use crate::access::{
     Access, Caller, Credentials, LIFETIME, Login, Resource, by_certificate, log_in, public_jwk,
 };
-use crate::client::Client;
 use crate::error::Error;
 use crate::extract::Query;
 use crate::registry::{Registry, random};
@@ -26,8 +25,7 @@ pub(super) async fn show(registry: &Registry, parts: &Parts) -> Result<Response,
     let login = match Credentials::of(&parts.headers) {
         Credentials::None => by_certificate(access, &registry.cluster.local()?, parts)?,
         Credentials::Basic { name, password } => {
-            let client = Client::of(&parts.extensions);
-            log_in(registry, access, client, &name, &password).await.map_err(told)?
+            log_in(registry, access, parts, &name, &password).await.map_err(told)?
         }
         Credentials::Bearer(_) | Credentials::Unreadable => return Err(told(Error::LoginFailed)),
     };
@@ -51,8 +49,7 @@ pub(super) async fn exchange(
     }
     let (name, password) = (form.first("username"), form.first("password"));
     let (name, password) = (name.unwrap_or_default(), password.unwrap_or_default());
-    let client = Client::of(&parts.extensions);
-    let login = log_in(registry, access, client, name, password).await.map_err(told)?;
+    let login = log_in(registry, access, parts, name, password).await.map_err(told)?;
     give(registry, access, login, form.all("scope")).await
 }
 
@@ -83,9 +80,6 @@ async fn give<'a>(
         .collect();
     let key = signing_key(registry, now).await?;
     let token = access.tokens.issue(&key, &login, resources, now)?;
-    if let Some(account) = login.identity.name() {
-        tracing::info!(target: "audit", %account, with = %login.standing, "logged in");
-    }
     let no_store = [(header::CACHE_CONTROL, "no-store")];
     let body = json!({
         "token": token,

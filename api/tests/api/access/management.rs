@@ -4,7 +4,25 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{As, PASSWORD, closed};
-use crate::world::World;
+use crate::world::{World, eventually};
+
+#[tokio::test]
+async fn a_key_shows_when_it_was_last_used() {
+    let world = closed().await;
+    world.add_user("alice", &[]).await;
+    let (key, id) = world.add_key("alice", json!({})).await;
+    let used = async || {
+        let listed = world.manage("GET", "accounts/alice/keys", Value::Null).await.json();
+        listed["keys"][0]["last_used"].clone()
+    };
+    assert_eq!(used().await, Value::Null);
+    let token = world.token(&key, "repository:team/app:pull").await;
+    eventually(async || used().await.is_string()).await;
+    let first = used().await;
+    world.ask(&token, "GET", "/v2/", Value::Null).await.is(StatusCode::OK);
+    assert_eq!(used().await, first, "that is known of this hour");
+    world.manage("DELETE", &format!("accounts/alice/keys/{id}"), Value::Null).await;
+}
 
 #[tokio::test]
 async fn accounts_are_made_shown_changed_and_removed() {

@@ -1,5 +1,6 @@
 //! A closed registry: who logs in how, and who may do what.
 
+mod audit;
 mod issuer;
 mod management;
 mod matrix;
@@ -44,6 +45,11 @@ pub(super) const PASSWORD: &str = "correct horse";
 
 /// A registry that `admin` administers, with what `set` sets.
 pub(super) async fn closed_as(set: impl FnOnce(&mut AccessOptions)) -> World {
+    closed_with(Options::default(), set).await
+}
+
+/// A registry that `admin` administers, with `options` beside what `set` sets.
+pub(super) async fn closed_with(options: Options, set: impl FnOnce(&mut AccessOptions)) -> World {
     let mut access = AccessOptions {
         service: "roadstead".to_owned(),
         url: None,
@@ -53,7 +59,7 @@ pub(super) async fn closed_as(set: impl FnOnce(&mut AccessOptions)) -> World {
         htpasswd: None,
     };
     set(&mut access);
-    let options = Options { access: AccessMode::Closed(access), ..Options::default() };
+    let options = Options { access: AccessMode::Closed(access), ..options };
     let world = World::start_with(options).await;
     let appointed = world.registry.appoint_administrator(Some(PASSWORD.to_owned()), true);
     assert_eq!(appointed.await.unwrap().unwrap().name, "admin");

@@ -1,9 +1,10 @@
 //! What repositories show to those who may not see them: nothing.
 
-use http::{StatusCode, header};
+use api::Options;
+use http::{HeaderName, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{As, closed};
+use super::{As, closed, closed_with};
 use crate::world::{IMAGE, Reply, World, image, sha256};
 
 /// A registry with an image in `team/app` and another in `secret/app`.
@@ -154,4 +155,35 @@ async fn an_upload_goes_on_for_whoever_began_it_alone() {
     send(&As::admin()).await.fails(404, "BLOB_UPLOAD_UNKNOWN");
     send(&As::Nobody).await.fails(401, "UNAUTHORIZED");
     send(&alice).await.is(StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn an_account_that_asks_too_often_is_told_to_come_back_from_wherever_it_asks() {
+    let options = Options { requests_per_account_per_minute: 5, ..Options::default() };
+    let world = closed_with(options, |_| {}).await;
+    let ask =
+        async |who: &As, from: &str| world.request("GET", "/v2/").from(from).by(who).send().await;
+    let admin = As::admin();
+    for host in 1..=5 {
+        ask(&admin, &format!("10.0.0.{host}")).await.is(StatusCode::OK);
+    }
+    let refused = ask(&admin, "10.0.0.9").await;
+    refused.fails(429, "TOOMANYREQUESTS");
+    assert!((1..=60).contains(&refused.header("retry-after").parse::<u64>().unwrap()));
+    ask(&As::Nobody, "10.0.0.9").await.is(StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_with_tls_clients_are_sent_for_tokens_by_it() {
+    let trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+    let options = Options { trusted_proxies, ..Options::default() };
+    let world = closed_with(options, |_| {}).await;
+    for (from, scheme) in [("10.0.0.1", "https"), ("192.0.2.1", "http")] {
+        let call = world.request("GET", "/v2/").from(from);
+        let call = call.header(header::HOST, "registry.example");
+        let call = call.header(HeaderName::from_static("x-forwarded-proto"), "https");
+        let reply = call.send().await;
+        let realm = format!("Bearer realm=\"{scheme}://registry.example/");
+        assert!(reply.header("www-authenticate").starts_with(&realm), "{reply:?}");
+    }
 }

@@ -1,0 +1,75 @@
+//! When access keys are used, of which the cluster is told now and then.
+
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
+
+use lru::LruCache;
+use proto::access::{AccessCommand, KeyId};
+use proto::limits::KEY_USE_INTERVAL;
+use proto::{Command, Timestamp};
+
+use super::Access;
+use crate::registry::Registry;
+
+/// Keys of which it is remembered that the cluster knows. One that fell out is told once more, and
+/// changes nothing.
+const KEPT: usize = 4096;
+
+/// When the cluster was last told of the use of which key.
+pub(super) struct Uses(Mutex<LruCache<KeyId, Timestamp>>);
+
+impl Uses {
+    pub(super) fn new() -> Self {
+        let kept = NonZeroUsize::new(KEPT).unwrap_or(NonZeroUsize::MIN);
+        Self(Mutex::new(LruCache::new(kept)))
+    }
+
+    /// Whether the cluster is to be told that `key` is used at `now`. It counts as told then.
+    fn is_news(&self, key: KeyId, now: Timestamp) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_old = |last: &Timestamp| now >= last.plus(KEY_USE_INTERVAL);
+        let is_news = told.get(&key).is_none_or(is_old);
+        if is_news {
+            told.put(key, now);
+        }
+        is_news
+    }
+
+    fn forget(&self, key: KeyId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop(&key);
+    }
+}
+
+/// Tells the cluster that `key` is used now, unless it knows. Nobody waits for that.
+pub(super) fn note(registry: &Registry, access: &Access, key: KeyId) {
+    if !access.uses.is_news(key, registry.clock.now()) {
+        return;
+    }
+    let registry = registry.clone();
+    tokio::spawn(async move {
+        let command = AccessCommand::NoteKeyUse(key);
+        if let Err(error) = registry.propose_by_itself(Command::Access(command)).await {
+            tracing::debug!(%key, %error, "the use of a key is not noted");
+            if let Some(access) = &registry.access {
+                access.uses.forget(key);
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_use_is_news_once_an_hour() {
+        let uses = Uses::new();
+        let (key, other) = (KeyId::from_bytes([1; 16]), KeyId::from_bytes([2; 16]));
+        let start = Timestamp::from_millis(1_700_000_000_000);
+        assert!(uses.is_news(key, start) && uses.is_news(other, start));
+        assert!(!uses.is_news(key, start));
+        assert!(uses.is_news(key, start.plus(KEY_USE_INTERVAL)));
+        uses.forget(other);
+        assert!(uses.is_news(other, start));
+    }
+}

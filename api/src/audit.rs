@@ -1,0 +1,41 @@
+//! The audit log: who has logged in or failed to, who was refused, and who has changed what, as
+//! events of the target `audit`. There is no secret in it. What went wrong is of the level INFO,
+//! for the operator's eyes; what went right is of DEBUG, since there is much of it.
+
+use std::fmt::Display;
+
+use proto::Actor;
+use tracing::{debug, info};
+
+use crate::client::Origin;
+
+/// Somebody has shown who they are, by `with`.
+pub(crate) fn logged_in(from: Origin, account: &dyn Display, with: &dyn Display) {
+    debug!(target: "audit", client = %from, %account, %with, "logged in");
+}
+
+/// Somebody called themselves `account` and could not show it.
+pub(crate) fn login_failed(from: Origin, account: &str) {
+    // As Debug, so that nothing in it can forge a line.
+    info!(target: "audit", client = %from, ?account, "login failed");
+}
+
+/// Somebody may not even try to log in as `account` now.
+pub(crate) fn login_refused(from: Origin, account: &str) {
+    info!(target: "audit", client = %from, ?account, "login refused: too many attempts");
+}
+
+/// Somebody has shown a token that is no good.
+pub(crate) fn token_refused(from: Origin) {
+    info!(target: "audit", client = %from, "token refused");
+}
+
+/// `actor` may not do what they have tried.
+pub(crate) fn denied(from: Origin, actor: &Actor, need: &dyn Display) {
+    info!(target: "audit", client = %from, %actor, %need, "denied");
+}
+
+/// The cluster has decided what `actor` asked for.
+pub(crate) fn changed(from: Origin, actor: &Actor, change: &dyn Display) {
+    debug!(target: "audit", client = %from, %actor, %change, "changed");
+}

@@ -1,0 +1,202 @@
+//! How fast the bytes of bodies go, for each client and each account: who has had its share of a
+//! second waits, and nobody is refused.
+
+use std::num::NonZeroU32;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use http_body::{Frame, SizeHint};
+use proto::access::AccountName;
+use tokio::time::{Sleep, sleep};
+
+use crate::client::Client;
+use crate::rate::Rate;
+
+/// Bytes that are counted as one: a rate has nanoseconds for each, and must not round them away.
+const UNIT: u64 = 1024;
+
+/// How fast bytes may go. Clones are the same throughput.
+#[derive(Clone, Debug)]
+pub(crate) struct Throughput {
+    by_client: Rate<Client>,
+    by_account: Rate<AccountName>,
+}
+
+impl Throughput {
+    /// Lets each client move `per_client` KiB a second, and each account `per_account`; 0: as much
+    /// as they like.
+    pub(crate) fn new(per_client: u32, per_account: u32) -> Self {
+        let (by_client, by_account) = (Rate::per_second(per_client), Rate::per_second(per_account));
+        Self { by_client, by_account }
+    }
+
+    /// `body`, which goes no faster than `client` and `account` may move bytes, over all of their
+    /// bodies together.
+    pub(crate) fn limit(&self, client: Client, account: Option<&AccountName>, body: Body) -> Body {
+        let by_account = account.filter(|_| self.by_account.is_limited());
+        if body.is_end_stream() || !(self.by_client.is_limited() || by_account.is_some()) {
+            return body;
+        }
+        let shares = Shares {
+            throughput: self.clone(),
+            client,
+            account: by_account.cloned(),
+            of_client: 0,
+            of_account: 0,
+        };
+        Body::new(Limited { body, shares, pause: None })
+    }
+}
+
+/// What is yet to be taken from the allowances of a client and an account for what has passed.
+struct Shares {
+    throughput: Throughput,
+    client: Client,
+    account: Option<AccountName>,
+    /// Bytes.
+    of_client: u64,
+    /// Bytes.
+    of_account: u64,
+}
+
+impl Shares {
+    fn owe(&mut self, bytes: usize) {
+        self.of_client += bytes as u64;
+        self.of_account += bytes as u64;
+    }
+
+    /// Takes what is owed, as far as it is there.
+    ///
+    /// # Errors
+    /// The time until there is more.
+    fn settle(&mut self) -> Result<(), Duration> {
+        let Self { throughput, client, account, of_client, of_account } = self;
+        pay(of_client, |count| throughput.by_client.take_many(*client, count))?;
+        match account {
+            Some(name) => {
+                pay(of_account, |count| throughput.by_account.take_many(name.clone(), count))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Takes the whole units of `owed` one piece after the other, so that a large frame of one body
+/// leaves room for those of others.
+fn pay(owed: &mut u64, take: impl Fn(NonZeroU32) -> Result<(), Duration>) -> Result<(), Duration> {
+    /// Units that are taken at once: 64 KiB, less than any allowance of a second.
+    const PIECE: u64 = 64;
+    while *owed >= UNIT {
+        let units = (*owed / UNIT).min(PIECE);
+        let count = u32::try_from(units).ok().and_then(NonZeroU32::new);
+        take(count.unwrap_or(NonZeroU32::MIN))?;
+        *owed -= units * UNIT;
+    }
+    Ok(())
+}
+
+/// A body that waits, before each of its frames, until what went before is paid for.
+struct Limited {
+    body: Body,
+    shares: Shares,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl HttpBody for Limited {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = &mut *self;
+        loop {
+            if let Some(pause) = &mut this.pause {
+                ready!(pause.as_mut().poll(cx));
+                this.pause = None;
+            }
+            match this.shares.settle() {
+                Ok(()) => break,
+                Err(wait) => this.pause = Some(Box::pin(sleep(wait))),
+            }
+        }
+        let next = ready!(Pin::new(&mut this.body).poll_frame(cx));
+        if let Some(Ok(frame)) = &next {
+            this.shares.owe(frame.data_ref().map_or(0, Bytes::len));
+        }
+        Poll::Ready(next)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use http_body_util::BodyExt as _;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn client(number: u32) -> Client {
+        IpAddr::from(Ipv4Addr::from_bits(number)).into()
+    }
+
+    /// How long two bodies of four pieces of `bytes` each take, read side by side.
+    async fn time(throughput: &Throughput, who: [(Client, Option<&str>); 2], bytes: usize) -> u64 {
+        let started = Instant::now();
+        let read = who.map(|(client, account)| {
+            let pieces = [(); 4].map(|()| Ok::<_, std::io::Error>(vec![0_u8; bytes]));
+            let body = Body::from_stream(futures::stream::iter(pieces));
+            let account = account.map(|name| name.parse().unwrap());
+            throughput.limit(client, account.as_ref(), body).collect()
+        });
+        for whole in futures::future::join_all(read).await {
+            assert_eq!(whole.unwrap().to_bytes().len(), 4 * bytes);
+        }
+        started.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_moves_no_more_than_its_share_of_each_second_over_all_its_bodies() {
+        let throughput = Throughput::new(1024, 0);
+        let mib = 1024 * 1024;
+        // 8 MiB: one is there at once, and the last frames are not paid for.
+        let both = time(&throughput, [(client(1), None), (client(1), Some("a"))], mib).await;
+        assert!((4..=7).contains(&both), "{both} s");
+        let apart = time(&throughput, [(client(2), None), (client(3), None)], mib).await;
+        assert!((1..=3).contains(&apart), "{apart} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_account_moves_no_more_than_its_share_from_wherever_it_comes() {
+        let throughput = Throughput::new(0, 1024);
+        let mib = 1024 * 1024;
+        let same = time(&throughput, [(client(1), Some("a")), (client(2), Some("a"))], mib).await;
+        assert!((4..=7).contains(&same), "{same} s");
+        let nobody = time(&throughput, [(client(1), None), (client(1), None)], mib).await;
+        assert_eq!(nobody, 0, "without an account there is none of its allowance to take");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_limits_bodies_stay_as_they_are() {
+        let throughput = Throughput::new(0, 0);
+        let body = throughput.limit(client(1), None, Body::from("text"));
+        assert_eq!(body.size_hint().exact(), Some(4));
+        let limited = Throughput::new(1024, 0).limit(client(1), None, Body::from("text"));
+        assert_eq!(limited.size_hint().exact(), Some(4), "its length is still known");
+        assert_eq!(limited.collect().await.unwrap().to_bytes(), "text");
+    }
+}
