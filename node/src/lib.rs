@@ -25,5 +25,6 @@ pub use config::Config;
 pub use dial::WorldDial;
 pub use folder::{DataFolder, FolderError};
 pub use node::{Addresses, Listeners, Node, NodeError};
+pub use peers::AuthorityError;
 pub use tls::{TlsError, install_cryptography};
 pub use world::{Connection, Listener, Socket, TcpWorld, World};

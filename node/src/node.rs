@@ -9,6 +9,7 @@ use api::{AccessMode, Appointed, Options, Redirect, Registry};
 use axum::Router;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry as Metrics;
+use proto::Authority;
 use raft::{Clock, Cluster, Ended, StartError, Tuning};
 use storage::blob::ClaimError;
 use storage::{Blobs, Kv};
@@ -20,7 +21,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::health::{Health, StoreHealth};
 use crate::http::Manner;
-use crate::peers::guarded;
+use crate::peers::{AuthorityError, authority, guarded};
 use crate::tls::{Acceptor, Files, Handshake, TlsError, WorldTime};
 use crate::{
     AccessError, Config, Listener, World, WorldDial, access, config, health, http, invitations,
@@ -134,9 +135,10 @@ impl Node {
             Clock::new(move || world.now())
         };
         let tls = open_tls(config, &world).await?;
+        let authority = own_authority(config, &*kv, &world)?;
         let dial = Arc::new(WorldDial::new(world));
         let door = dial.door();
-        let part = part_in_cluster(config, addresses.peer)?;
+        let part = part_in_cluster(config, addresses.peer, authority)?;
         let cluster = Cluster::start(part, kv, dial, clock.clone()).await?;
         blobs.claim(cluster.status().cluster, cluster.is_unused()).await?;
 
@@ -157,6 +159,9 @@ impl Node {
             transfers: config.limits.transfers.get(),
             transfers_per_client: config.limits.transfers_per_client.get(),
             requests_per_minute: config.limits.requests_per_client_per_minute.get(),
+            requests_per_account_per_minute: config.limits.requests_per_account_per_minute.get(),
+            kib_per_client_per_second: config.limits.bytes_per_client_per_second.kib(),
+            kib_per_account_per_second: config.limits.bytes_per_account_per_second.kib(),
             uploads_per_minute: config.limits.uploads_per_client_per_minute.get(),
             uploads_at_once: config.limits.uploads_per_client_at_once.get(),
             trusted_proxies: config.api.trusted_proxies.clone(),
@@ -272,7 +277,25 @@ fn clients(config: &Config) -> Manner {
     Manner::public(limits.connections.get(), limits.connections_per_client.get())
 }
 
-fn part_in_cluster(config: &Config, peer: SocketAddr) -> Result<raft::Config, NodeError> {
+/// The authority that the operator has for the cluster, when this start founds that.
+fn own_authority(
+    config: &Config,
+    kv: &dyn Kv,
+    world: &Arc<dyn World>,
+) -> Result<Option<Authority>, NodeError> {
+    match &config.cluster.authority {
+        Some(files) if config.cluster.join.is_empty() && !raft::is_settled(kv)? => {
+            Ok(Some(authority::read(files, &WorldTime::new(Arc::clone(world)))?))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn part_in_cluster(
+    config: &Config,
+    peer: SocketAddr,
+    authority: Option<Authority>,
+) -> Result<raft::Config, NodeError> {
     let peer_address = match &config.peer.advertise {
         Some(advertised) => advertised.clone(),
         None => peer.to_string().parse().map_err(|_| NodeError::Advertise(peer))?,
@@ -280,6 +303,7 @@ fn part_in_cluster(config: &Config, peer: SocketAddr) -> Result<raft::Config, No
     Ok(raft::Config {
         peer_address,
         join: config.cluster.join.clone(),
+        authority,
         token: config.cluster.token.clone(),
         voters: config.cluster.voters.count().into(),
         tuning: Tuning {
@@ -349,6 +373,9 @@ pub enum NodeError {
     /// It has no part in a cluster.
     #[error(transparent)]
     Cluster(#[from] StartError),
+    /// The authority for nodes' certificates cannot be used.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// Access cannot be as it is configured.
     #[error(transparent)]
     Access(#[from] AccessError),

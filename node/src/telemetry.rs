@@ -1,28 +1,76 @@
-//! What the node says while it runs: log lines on its standard error.
+//! What the node says while it runs: log lines on its standard error, and its audit log.
 
+use std::fs::DirBuilder;
 use std::io::{self, IsTerminal as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 
-use tracing_subscriber::fmt;
+use tracing::level_filters::LevelFilter;
+use tracing::{Subscriber, debug};
+use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::registry;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer, fmt, registry};
 
-use crate::config::{Log, LogFormat};
+use crate::config::{Audit, Log, LogFormat};
 
-/// Logs events of this process from now on, as `log` says. A second call changes nothing.
-pub(crate) fn start(log: &Log) {
-    let registry = registry().with(log.filter.to_env_filter());
-    let started = match log.format {
+/// The target of the events that are the audit log.
+const AUDIT: &str = "audit";
+
+/// The audit log cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("audit.folder names {}, where no file can be written: {reason}", folder.display())]
+pub struct AuditError {
+    folder: PathBuf,
+    reason: io::Error,
+}
+
+/// Logs events of this process from now on, as `log` says, and those of the audit log as `audit`
+/// says, too. A second call changes nothing.
+///
+/// # Errors
+/// When the audit log cannot be written.
+pub(crate) fn start(log: &Log, audit: &Audit) -> Result<(), AuditError> {
+    let lines = match log.format {
         LogFormat::Human => {
-            let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
-            registry.with(lines).try_init()
+            fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).boxed()
         }
-        LogFormat::Json => {
-            let lines = fmt::layer().json().flatten_event(true).with_writer(io::stderr);
-            registry.with(lines).try_init()
-        }
+        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(io::stderr).boxed(),
     };
+    let lines = lines.with_filter(log.filter.to_env_filter());
+    let started = registry().with(lines).with(records(audit)?).try_init();
     if let Err(error) = started {
-        tracing::debug!(%error, "the log goes where it went before");
+        debug!(%error, "the log goes where it went before");
     }
+    Ok(())
+}
+
+/// The audit log in files of its own, whatever the log's filter leaves out. Each record is written
+/// before what it is about goes on, so that none is lost.
+fn records<S>(audit: &Audit) -> Result<Option<impl Layer<S> + use<S>>, AuditError>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let Some(folder) = &audit.folder else { return Ok(None) };
+    let files = files(folder, audit.keep_days.get())
+        .map_err(|reason| AuditError { folder: folder.clone(), reason })?;
+    let lines = fmt::layer().json().flatten_event(true).with_current_span(false);
+    let lines = lines.with_span_list(false).with_target(false).with_level(false);
+    let only = Targets::new().with_target(AUDIT, LevelFilter::DEBUG);
+    Ok(Some(lines.with_writer(files).with_filter(only)))
+}
+
+/// A file a day in `folder`, of which `keep` stay. What names and addresses are in there is for the
+/// node's own user.
+fn files(folder: &Path, keep: usize) -> io::Result<RollingFileAppender> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    RollingFileAppender::builder()
+        .rotation(Rotation::DAILY)
+        .filename_prefix(AUDIT)
+        .filename_suffix("json")
+        .max_log_files(keep)
+        .build(folder)
+        .map_err(io::Error::other)
 }

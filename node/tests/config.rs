@@ -43,6 +43,15 @@ fn the_effective_configuration_reads_back_as_itself() {
 }
 
 #[test]
+fn a_secret_is_not_shown() {
+    let token = format!("RSJ1-{}-{}-{}", "07".repeat(16), "08".repeat(32), "09".repeat(16));
+    let mut source = Source::new([("ROADSTEAD_CLUSTER_TOKEN".to_owned(), token.clone())]);
+    assert!(Config::read(&mut source).unwrap().cluster.token.is_some());
+    let shown = source.to_string();
+    assert!(!shown.contains(&token) && shown.contains("# token is set, and not shown"), "{shown}");
+}
+
+#[test]
 fn the_environment_goes_before_the_file() {
     let variables = [
         ("ROADSTEAD_API_LISTEN", "0.0.0.0:80"),
@@ -121,7 +130,14 @@ fn wrong_files_are_refused_with_a_sentence() {
         ("[storage]\nredirect = 'auto'", "storage.redirect must be \"never\""),
         ("[storage]\nsse_kms_key = 'k'", "storage.sse must be \"aws:kms\""),
         ("[storage]\npath = ''", "storage.path is \"\", but must be a path"),
-        ("[cluster]\ntoken = 'x'", "cluster.token is \"x\", but must be what `roadstead cluster"),
+        (
+            "[limits]\nbytes_per_client_per_second = 1000",
+            "must be a whole number of bytes a second between 1048576 and",
+        ),
+        (
+            "[cluster]\ntoken = 'x'",
+            "cluster.token is (not shown), but must be what `roadstead cluster",
+        ),
         ("[cluster]\ntoken_file = '/'", "/, which cluster.token_file names, cannot be read"),
         ("[cluster]\ntoken_file = '/dev/null'", "has no join token: a join token is what"),
         ("[tls]\ncertificate = 'c'", "tls.key must be set, because tls.certificate is"),

@@ -20,13 +20,15 @@ use proto::pb::cluster as pb;
 use proto::pb::cluster::cluster_client::ClusterClient;
 use proto::pb::peer::peer_client::PeerClient;
 use proto::pb::{peer as pb_peer, raft as pb_raft};
-use proto::{Actor, Command, JoinToken, RequestId, Timestamp, TokenSecret};
+use proto::{Actor, Command, JoinToken, RequestId, Thumbprint, Timestamp, TokenSecret};
 use raft::PeerName;
-use rcgen::{KeyPair, PKCS_ED25519};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, PKCS_ED25519};
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::version::TLS13;
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use storage::Kv;
 use storage::blob::DiskBlobs;
 use storage::kv::MemoryKv;
@@ -83,17 +85,28 @@ impl Place {
         kv: &Arc<dyn Kv>,
         join: Option<(SocketAddr, &JoinToken)>,
     ) -> Result<Node, NodeError> {
+        let joining = join.into_iter().flat_map(|(address, token)| {
+            [
+                ("ROADSTEAD_CLUSTER_JOIN".to_owned(), address.to_string()),
+                ("ROADSTEAD_CLUSTER_TOKEN".to_owned(), token.to_string()),
+            ]
+        });
+        self.start_as(kv, joining.collect()).await
+    }
+
+    /// Starts a node with these variables beside those that all have.
+    async fn start_as(
+        &self,
+        kv: &Arc<dyn Kv>,
+        mut variables: Vec<(String, String)>,
+    ) -> Result<Node, NodeError> {
         let path = self.folder.path().join("blobs");
-        let mut variables = vec![
+        variables.extend([
             ("ROADSTEAD_API_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("ROADSTEAD_PEER_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("ROADSTEAD_ADMIN_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("ROADSTEAD_STORAGE_PATH".to_owned(), path.to_str().unwrap().to_owned()),
-        ];
-        if let Some((address, token)) = join {
-            variables.push(("ROADSTEAD_CLUSTER_JOIN".to_owned(), address.to_string()));
-            variables.push(("ROADSTEAD_CLUSTER_TOKEN".to_owned(), token.to_string()));
-        }
+        ]);
         let config = Config::read(&mut Source::new(variables)).unwrap();
         let blobs = Arc::new(DiskBlobs::open(&path).unwrap());
         Node::start(&config, Arc::new(self.world.clone()), Arc::clone(kv), blobs).await
@@ -101,6 +114,21 @@ impl Place {
 
     async fn found(&self) -> Node {
         self.start(&memory(), None).await.unwrap()
+    }
+
+    /// Starts a node that founds a cluster with this CA, whose files are below [`Place::folder`].
+    async fn found_with(&self, kv: &Arc<dyn Kv>) -> Result<Node, NodeError> {
+        let file = |name: &str| self.folder.path().join(name).to_str().unwrap().to_owned();
+        let own = vec![
+            ("ROADSTEAD_CLUSTER_CA_CERTIFICATE".to_owned(), file("ca.pem")),
+            ("ROADSTEAD_CLUSTER_CA_KEY".to_owned(), file("ca-key.pem")),
+        ];
+        self.start_as(kv, own).await
+    }
+
+    fn write_authority(&self, certificate: &str, key: &str) {
+        fs::write(self.folder.path().join("ca.pem"), certificate).unwrap();
+        fs::write(self.folder.path().join("ca-key.pem"), key).unwrap();
     }
 }
 
@@ -487,5 +515,73 @@ async fn the_command_line_makes_tokens_and_joins_with_them() {
     for name in ["first", "second"] {
         let secret = rotated.rsplit('-').next().unwrap();
         assert!(!log(name).contains(secret), "the log has no secret");
+    }
+}
+
+/// A CA that a company has, whose key is of this kind.
+fn own_authority(key: &KeyPair, is_ca: IsCa) -> String {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::OrganizationName, "Example");
+    params.distinguished_name.push(DnType::CommonName, "Example's CA for registries");
+    params.is_ca = is_ca;
+    params.self_signed(key).unwrap().pem()
+}
+
+fn ca() -> IsCa {
+    IsCa::Ca(BasicConstraints::Constrained(0))
+}
+
+#[tokio::test]
+async fn a_cluster_takes_the_authority_that_its_founder_has() {
+    let place = Place::new();
+    let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    place.write_authority(&own_authority(&key, ca()), &key.serialize_pem());
+    let kv = memory();
+    let founder = place.found_with(&kv).await.unwrap();
+    let token = issue(&founder, DAY, false).await;
+    let pem = fs::read(place.folder.path().join("ca.pem")).unwrap();
+    let authority = CertificateDer::from_pem_slice(&pem).unwrap();
+    assert_eq!(token.authority, Thumbprint::of(&authority));
+
+    let address = founder.addresses().peer;
+    let joined = place.start(&memory(), Some((address, &token))).await.unwrap();
+    until("the new node follows", async || joined.cluster().status().leader == Some(1)).await;
+    let shown = Stranger::new(None);
+    shown.refusal(&joined).await;
+    let certificate = shown.seen.lock().unwrap().clone().unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(authority).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build();
+    let name = ServerName::try_from(PeerName::common(token.cluster)).unwrap();
+    let verifier = verifier.unwrap();
+    verifier.verify_server_cert(&certificate, &[], &name, &[], UnixTime::now()).unwrap();
+
+    // Once the cluster has it, the files are no longer needed.
+    founder.stop().await;
+    fs::remove_file(place.folder.path().join("ca-key.pem")).unwrap();
+    place.found_with(&kv).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_authority_that_cannot_sign_is_refused_with_the_reason() {
+    let place = Place::new();
+    let refusal = async || match place.found_with(&memory()).await {
+        Ok(_) => panic!("it was taken"),
+        Err(error) => error.to_string(),
+    };
+    assert!(refusal().await.contains("ca.pem, which cannot be read"), "{}", refusal().await);
+    let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    let other = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    let ecdsa = KeyPair::generate().unwrap();
+    for (certificate, key, reason) in [
+        ("none".to_owned(), key.serialize_pem(), "has no certificate in PEM"),
+        (own_authority(&key, IsCa::NoCa), key.serialize_pem(), "is no CA's"),
+        (own_authority(&key, ca()), other.serialize_pem(), "is not the key of the certificate"),
+        (own_authority(&ecdsa, ca()), ecdsa.serialize_pem(), "is not one of Ed25519"),
+    ] {
+        place.write_authority(&certificate, &key);
+        let said = refusal().await;
+        assert!(said.contains(reason), "{said}");
     }
 }

@@ -8,7 +8,7 @@ use std::process::Stdio;
 
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStderr};
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
 
 use support::{DEADLINE, alone, code, complaint, get, output, roadstead, send, until};
@@ -22,8 +22,19 @@ struct Serving {
 
 /// Starts a node in `folder` and waits until it is ready.
 async fn serve(folder: &Path, arguments: &[&str], stdin: Stdio) -> Serving {
+    serve_with(folder, arguments, stdin, |_| {}).await
+}
+
+/// Starts a node with what `set` sets.
+async fn serve_with(
+    folder: &Path,
+    arguments: &[&str],
+    stdin: Stdio,
+    set: impl FnOnce(&mut Command),
+) -> Serving {
     let mut command = roadstead(&["serve"]);
     alone(&mut command, folder);
+    set(&mut command);
     let mut child = command.args(arguments).stdin(stdin).stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
     let serving = loop {
@@ -79,6 +90,41 @@ async fn a_node_founds_a_cluster_and_stops_in_order() {
     let (_, body) = get(&url).await.unwrap();
     let now: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!((&now["cluster"], &now["node"]), (&report["cluster"], &report["node"]));
+}
+
+#[tokio::test]
+async fn the_audit_log_is_a_file_a_day_and_has_what_the_log_leaves_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = folder.path().join("audit");
+    let set = |command: &mut Command| {
+        command.env("ROADSTEAD_AUDIT_FOLDER", &records).env("ROADSTEAD_LOG_FILTER", "info");
+    };
+    let node = serve_with(folder.path(), &[], Stdio::null(), set).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let url = format!("http://{}/v2/a/blobs/uploads/?digest={digest}", node.api);
+    assert_eq!(client.post(url).body("").send().await.unwrap().status(), 201);
+
+    let files: Vec<_> = std::fs::read_dir(&records).unwrap().map(Result::unwrap).collect();
+    let [file] = files.as_slice() else { panic!("{files:?}") };
+    let name = file.file_name().into_string().unwrap();
+    assert!(name.starts_with("audit.") && name.ends_with(".json"), "{name}");
+    let text = std::fs::read_to_string(file.path()).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let changes: Vec<_> = lines.filter(|line| line["message"] == "changed").collect();
+    let [change] = changes.as_slice() else { panic!("{text}") };
+    assert_eq!((&change["actor"], &change["client"]), (&"anonymous".into(), &"127.0.0.1".into()));
+    assert!(change["change"].as_str().unwrap().starts_with(&format!("link a@{digest}")), "{text}");
+}
+
+#[tokio::test]
+async fn an_audit_log_that_cannot_be_written_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = roadstead(&["serve"]);
+    alone(&mut command, folder.path());
+    command.env("ROADSTEAD_AUDIT_FOLDER", "/dev/null");
+    let said = complaint(command).await;
+    assert!(said.contains("audit.folder names /dev/null"), "{said}");
 }
 
 #[tokio::test]

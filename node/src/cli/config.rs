@@ -6,7 +6,7 @@ use super::{ConfigArgs, Failure, say};
 use crate::Config;
 use crate::config::{ConfigError, Source};
 
-/// Prints the effective configuration, as a file that says the same.
+/// Prints the effective configuration, as a file that says the same but for secrets.
 pub(super) fn check(arguments: &ConfigArgs) -> Result<(), Failure> {
     let mut source = source(arguments)?;
     Config::read(&mut source)?;

@@ -9,6 +9,7 @@ use storage::KvError;
 use super::cluster::StatusError;
 use crate::config::ConfigError;
 use crate::playground::PlaygroundError;
+use crate::telemetry::AuditError;
 use crate::tls::SelfSignedError;
 use crate::{FolderError, NodeError, TlsError};
 
@@ -19,6 +20,9 @@ pub enum Failure {
     /// The configuration is refused.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The audit log is refused.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The data folder is refused.
     #[error(transparent)]
     Folder(#[from] FolderError),

@@ -48,7 +48,7 @@ pub(super) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
     if arguments.reset_administrator {
         config.access.appoint_anew()?;
     }
-    telemetry::start(&config.log);
+    telemetry::start(&config.log, &config.audit)?;
     block_on(serve(config, arguments.with_parent))
 }
 

@@ -5,6 +5,8 @@
 //! in [`Config::read`].
 
 mod access;
+mod audit;
+mod authority;
 mod error;
 mod number;
 mod setting;
@@ -20,8 +22,10 @@ use ipnet::IpNet;
 use proto::{JoinToken, PeerAddress, limits};
 
 pub use self::access::Access;
+pub use self::audit::Audit;
+pub use self::authority::AuthorityFiles;
 pub use self::error::ConfigError;
-pub use self::number::{Allowance, Count, Milliseconds, Seconds, Voters};
+pub use self::number::{Allowance, Bandwidth, Count, Milliseconds, Seconds, Voters};
 pub use self::setting::{
     AccessKind, CertificateName, Encryption, Endpoint, Filter, LogFormat, Redirect, StorageKind,
 };
@@ -53,6 +57,8 @@ pub struct Config {
     pub storage: Storage,
     /// `[log]`
     pub log: Log,
+    /// `[audit]`
+    pub audit: Audit,
     /// `[raft]`
     pub raft: Raft,
 }
@@ -90,6 +96,12 @@ pub struct Limits {
     pub transfers_per_client: Count,
     /// Requests that one address may make in a minute.
     pub requests_per_client_per_minute: Allowance,
+    /// Requests that one account may make in a minute.
+    pub requests_per_account_per_minute: Allowance,
+    /// Bytes of bodies that one address may send and receive in a second.
+    pub bytes_per_client_per_second: Bandwidth,
+    /// Bytes of bodies that one account may send and receive in a second.
+    pub bytes_per_account_per_second: Bandwidth,
     /// Uploads that one address may begin in a minute.
     pub uploads_per_client_per_minute: Allowance,
     /// Those of them that it may begin without a pause.
@@ -118,6 +130,9 @@ pub struct Cluster {
     /// Peer addresses of a cluster to join, at which a node asks also later when it hears of no
     /// leader; none: found a cluster, while the data folder is new.
     pub join: Vec<PeerAddress>,
+    /// The authority of the cluster that is founded while the data folder is new; none: it makes
+    /// its own.
+    pub authority: Option<AuthorityFiles>,
     /// The token to join with, while the data folder is new.
     pub token: Option<JoinToken>,
     /// How many nodes shall vote; further ones are learners. What the leader has counts.
@@ -177,6 +192,7 @@ impl Config {
                 format: source.take("log.format", || LogFormat::Human)?,
                 filter: source.take("log.filter", Filter::default)?,
             },
+            audit: Audit::read(source)?,
             raft: Raft {
                 heartbeat: source.take("raft.heartbeat_ms", || Milliseconds::new(150))?,
                 election_min: source.take("raft.election_min_ms", || Milliseconds::new(500))?,
@@ -186,6 +202,7 @@ impl Config {
             },
             cluster: Cluster {
                 join,
+                authority: authority::read(source)?,
                 token: token::read(source)?,
                 voters: source.take("cluster.voters", || Voters::Three)?,
             },
@@ -238,6 +255,12 @@ impl Limits {
             )?,
             requests_per_client_per_minute: source
                 .take("limits.requests_per_client_per_minute", || Allowance::new(0))?,
+            requests_per_account_per_minute: source
+                .take("limits.requests_per_account_per_minute", || Allowance::new(0))?,
+            bytes_per_client_per_second: source
+                .take("limits.bytes_per_client_per_second", || Bandwidth::UNLIMITED)?,
+            bytes_per_account_per_second: source
+                .take("limits.bytes_per_account_per_second", || Bandwidth::UNLIMITED)?,
             uploads_per_client_per_minute: source
                 .take("limits.uploads_per_client_per_minute", || {
                     Allowance::new(limits::UPLOADS_PER_MINUTE_DEFAULT)

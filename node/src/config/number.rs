@@ -193,6 +193,43 @@ impl Setting for Allowance {
     }
 }
 
+/// Bytes a second: at least a MiB, so that no frame of a body waits for long, or 0, which means
+/// that there is no limit. Kept in KiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bandwidth(u32);
+
+impl Bandwidth {
+    const MIN: u32 = 1024;
+    const KIB: i64 = 1024;
+
+    /// No limit.
+    pub(super) const UNLIMITED: Self = Self(0);
+
+    /// The number of KiB a second.
+    pub const fn kib(self) -> u32 {
+        self.0
+    }
+}
+
+impl Setting for Bandwidth {
+    const FORM: &'static str =
+        "a whole number of bytes a second between 1048576 and 4398046510080, or 0 for no limit";
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        let bytes = value.as_integer()?;
+        let kib = u32::try_from(bytes / Self::KIB).ok()?;
+        (bytes == 0 || kib >= Self::MIN).then_some(Self(kib))
+    }
+
+    fn toml_of(text: &str) -> Value {
+        integer_of(text)
+    }
+
+    fn to_toml(&self) -> Value {
+        Value::Integer(i64::from(self.0) * Self::KIB)
+    }
+}
+
 fn integer_of(text: &str) -> Value {
     text.parse().map_or_else(|_| Value::String(text.to_owned()), Value::Integer)
 }

@@ -14,6 +14,9 @@ pub(super) trait Setting: Sized {
     /// What the key takes, for a sentence that ends with it: `... must be a whole number`.
     const FORM: &'static str;
 
+    /// Whether nobody else must see it.
+    const IS_SECRET: bool = false;
+
     /// The setting that `value` means. `None` when it means none.
     fn from_toml(value: &Value) -> Option<Self>;
 
@@ -47,13 +50,25 @@ text_setting!(SocketAddr, "an IP address and a port, such as \"127.0.0.1:5000\""
 text_setting!(PeerAddress, "a host and a port, such as \"node-1.example:5001\"");
 text_setting!(AccessKind, "\"closed\" or \"open\"");
 text_setting!(CertificateName, "\"common\", \"email\", \"dns\" or \"uri\"");
-text_setting!(JoinToken, "what `roadstead cluster token` prints");
 text_setting!(StorageKind, "\"disk\" or \"s3\"");
 text_setting!(Endpoint, "a URL without a path, such as \"https://s3.example\"");
 text_setting!(Encryption, "\"none\", \"AES256\" or \"aws:kms\"");
 text_setting!(Redirect, "\"never\", \"auto\" or \"always\"");
 text_setting!(LogFormat, "\"human\" or \"json\"");
 text_setting!(Filter, "a level or a filter, such as \"info\" or \"info,raft=debug\"");
+
+impl Setting for JoinToken {
+    const FORM: &'static str = "what `roadstead cluster token` prints";
+    const IS_SECRET: bool = true;
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        value.as_str()?.parse().ok()
+    }
+
+    fn to_toml(&self) -> Value {
+        Value::String(self.to_string())
+    }
+}
 
 impl Setting for bool {
     const FORM: &'static str = "true or false";

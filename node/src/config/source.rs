@@ -48,7 +48,24 @@ pub struct Source {
     arguments: BTreeMap<&'static str, Value>,
     /// The keys that were asked for, with their values: all that there are, once the configuration
     /// is read.
-    effective: BTreeMap<&'static str, Option<Value>>,
+    effective: BTreeMap<&'static str, Effective>,
+}
+
+/// What a key is, for the operator's eyes.
+#[derive(Clone, Debug)]
+enum Effective {
+    /// Not set, and without a default.
+    Unset,
+    /// This.
+    Value(Value),
+    /// What nobody else must see.
+    Secret,
+}
+
+impl Effective {
+    fn of<T: Setting>(setting: &T) -> Self {
+        if T::IS_SECRET { Self::Secret } else { Self::Value(setting.to_toml()) }
+    }
 }
 
 impl Source {
@@ -112,7 +129,7 @@ impl Source {
         default: impl FnOnce() -> T,
     ) -> Result<T, ConfigError> {
         let value = self.take_optional(key)?.unwrap_or_else(default);
-        self.effective.insert(key, Some(value.to_toml()));
+        self.effective.insert(key, Effective::of(&value));
         Ok(value)
     }
 
@@ -121,15 +138,15 @@ impl Source {
         &mut self,
         key: &'static str,
     ) -> Result<Option<T>, ConfigError> {
-        self.effective.insert(key, None);
+        self.effective.insert(key, Effective::Unset);
         let Some((origin, value)) = self.find::<T>(key) else { return Ok(None) };
         let setting = T::from_toml(&value).ok_or_else(|| ConfigError::Value {
             origin,
             key,
-            value: value.to_string(),
+            value: if T::IS_SECRET { "(not shown)".to_owned() } else { value.to_string() },
             form: T::FORM,
         })?;
-        self.effective.insert(key, Some(setting.to_toml()));
+        self.effective.insert(key, Effective::of(&setting));
         Ok(Some(setting))
     }
 
@@ -169,7 +186,7 @@ impl Source {
     }
 }
 
-/// Writes the effective configuration, as a file that says the same.
+/// Writes the effective configuration, as a file that says the same but for secrets.
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut current = "";
@@ -181,8 +198,9 @@ impl fmt::Display for Source {
                 current = section;
             }
             match value {
-                Some(value) => writeln!(f, "{key} = {value}")?,
-                None => writeln!(f, "# {key} is not set")?,
+                Effective::Value(value) => writeln!(f, "{key} = {value}")?,
+                Effective::Unset => writeln!(f, "# {key} is not set")?,
+                Effective::Secret => writeln!(f, "# {key} is set, and not shown")?,
             }
         }
         Ok(())

@@ -80,6 +80,10 @@ impl NewKey {
     }
 }
 
+/// What is shown of keys.
+const KEY_FIELDS: [&str; 6] = ["id", "description", "created", "expires", "last_used", "scope"];
+const KEY_TITLES: [&str; 6] = ["ID", "DESCRIPTION", "CREATED", "EXPIRES", "LAST USED", "SCOPE"];
+
 /// Does what the command line says.
 pub(in crate::cli) async fn run(arguments: &Managed<KeyCommand>) -> Result<(), Failure> {
     let registry = arguments.registry.open()?;
@@ -88,10 +92,12 @@ pub(in crate::cli) async fn run(arguments: &Managed<KeyCommand>) -> Result<(), F
         KeyCommand::List { account } => {
             let mut body = registry.get(&format!("accounts/{account}/keys")).await?;
             let keys = body["keys"].take();
-            let rows = keys.as_array().into_iter().flatten().map(|key| {
-                ["id", "description", "created", "expires", "scope"].map(|field| text(&key[field]))
-            });
-            say(table(["ID", "DESCRIPTION", "CREATED", "EXPIRES", "SCOPE"], rows));
+            let rows = keys
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|key| KEY_FIELDS.map(|field| text(&key[field])));
+            say(table(KEY_TITLES, rows));
         }
         KeyCommand::Revoke { account, id } => {
             let path = format!("accounts/{account}/keys/{id}");
