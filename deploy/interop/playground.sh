@@ -8,11 +8,11 @@ api_port() { echo $((BASE_PORT + 10 * ($1 - 1))); }
 admin_port() { echo $(($(api_port "$1") + 2)); }
 api() { echo "localhost:$(api_port "$1")"; }
 
-# Prints a port from which on all ports that a playground uses are free.
+# Prints a port from which on all ports are free that two playgrounds use, the second one 40 above the first.
 free_base_port() {
     local base port
     for ((base = 20000 + RANDOM % 100 * 100; base < 32000; base += 100)); do
-        for ((port = base; port < base + 23; port++)); do
+        for ((port = base; port < base + 63; port++)); do
             if (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then continue 2; fi
         done
         echo "$base"
@@ -26,7 +26,7 @@ start_playground() {
     # shellcheck disable=SC2086 # Several arguments, or none.
     "$ROADSTEAD" playground --nodes "${#NODES[@]}" --dir "$PLAYGROUND" --port "$BASE_PORT" ${PLAYGROUND_ARGUMENTS:-} \
         >>"$WORK/playground.log" 2>&1 &
-    echo $! >"$WORK/playground.pid"
+    echo $! >"$PLAYGROUND.pid"
     eventually 60 0.2 all_are_ready_or_playground_has_ended || true
     all_are_ready || {
         tail -n 40 "$WORK/playground.log"
@@ -36,13 +36,13 @@ start_playground() {
 
 # Waiting for a playground that has given up would only hide why.
 all_are_ready_or_playground_has_ended() {
-    all_are_ready || has_ended_or_is_zombie "$(cat "$WORK/playground.pid")"
+    all_are_ready || has_ended_or_is_zombie "$(cat "$PLAYGROUND.pid")"
 }
 
 # Asks the playground to stop as Ctrl-C would, and makes sure that nothing of it is left.
 stop_playground() {
     local pid node
-    pid="$(cat "$WORK/playground.pid" 2>/dev/null)" || return 0
+    pid="$(cat "$PLAYGROUND.pid" 2>/dev/null)" || return 0
     if kill -INT "$pid" 2>/dev/null; then
         eventually 30 0.1 has_ended "$pid" || kill -KILL "$pid"
     fi

@@ -1,159 +1,148 @@
-# A cluster in which nobody may do anything that is not granted: clients log in, push, pull and are refused as they should.
+# A cluster over TLS with a private CA, in which nobody may do anything that is not granted: clients log in, push, pull and are
+# refused as they should, with everything that one can log in with, through every node. In the end a second cluster takes the
+# first one's tokens, as it would take those of a token server that a company has already.
 
 story_access() {
+    local client kind
     story 'Who may do what'
     step 'the open cluster makes room' stop_playground
     PLAYGROUND="$WORK/closed"
     LEDGER="$WORK/closed.ledger"
+    step 'an image is saved as an archive' save_closed
+    step 'a CA and a certificate are made' make_certificates
+    step 'HAProxy passes TLS on' start_passthrough "$BRANCH_PORT"
     step 'a closed cluster starts, and shows the administrator its password once' start_closed
     step 'users, a robot and a file of users are let in through node 2' let_in
     step 'who has not logged in is told how, and gets nothing' refused_without_login
-    step 'docker logs in on node 1, pushes, and pulls through node 3' access_docker
-    step 'podman, skopeo, crane, oras, regctl and ctr log in and push, each through another node' access_others
-    step 'cosign signs an image and finds its signature' access_cosign
-    step 'a user of the file pulls, and may not push' access_htpasswd
-    step 'a robot pushes with its key where it may, and nowhere else' access_robot
+    for client in "${ACCESS_CLIENTS[@]}"; do
+        for kind in password key robot htpasswd; do
+            step "$client with $(called "$kind")" client_works_with "$client" "$kind"
+        done
+    done
+    step 'the catalog shows what one may see' access_catalog
     step 'a key that is revoked on node 1 is refused on every node within a second' access_revoked
     step 'who decides is explained' access_explained
     step 'the leader dies; the others log in, serve and manage' access_failover
+    step 'everything is in the audit logs, and no secret' access_audited
+    step "a second cluster starts, which takes the first one's tokens" start_branch
+    for client in "${ACCESS_CLIENTS[@]}"; do
+        step "$client with a token of the other cluster" client_works_at_branch "$client"
+    done
+    step 'the second cluster stops' stop_branch
     # Whatever went wrong: the stories that follow are about an open one.
     story_failed=false
-    step 'the closed cluster stops' stop_playground
+    step 'the closed cluster stops' stop_closed
     PLAYGROUND="$WORK/playground"
     LEDGER="$WORK/ledger"
 }
 
 ALICE_PASSWORD=correct-horse-battery
 
+called() {
+    case "$1" in
+    password) echo 'a password' ;;
+    key) echo 'an access key of a user' ;;
+    robot) echo "a robot's key" ;;
+    htpasswd) echo 'a password of the htpasswd file' ;;
+    esac
+}
+
+# Runs the function $1 for the second cluster.
+at_branch() { BASE_PORT="$BRANCH_PORT" PLAYGROUND="$WORK/branch" "$@"; }
+
+save_closed() {
+    build_image closed 2 64
+    docker save --output "$WORK/closed.tar" closed
+    podman_here load --input "$WORK/closed.tar"
+    echo hello >"$WORK/access.txt"
+    cosign_here generate-key-pair --output-key-prefix "$WORK/access"
+}
+
 start_closed() {
     local shown
     htpasswd -Bbn carol "$ALICE_PASSWORD" >"$WORK/htpasswd"
-    ROADSTEAD_ACCESS_HTPASSWD="$WORK/htpasswd" PLAYGROUND_ARGUMENTS=--auth start_playground
+    trust_with_docker
+    ROADSTEAD_ACCESS_HTPASSWD="$WORK/htpasswd" start_with_tls --auth
     eventually 30 0.2 grep -q '^password, which is not shown again: ' "$WORK/playground.log"
     shown="$(sed -n 's/^password, which is not shown again: //p' "$WORK/playground.log")"
     expect_equal "$shown" "$(cat "$PLAYGROUND/administrator-password")" 'password'
+}
+
+# A playground with the certificate of this run, an audit log, and the arguments `$@`.
+start_with_tls() {
+    ROADSTEAD_TLS_CERTIFICATE="$WORK/tls/cert.pem" ROADSTEAD_TLS_KEY="$WORK/tls/key.pem" \
+        ROADSTEAD_AUDIT_FOLDER="$PLAYGROUND.audit" PLAYGROUND_ARGUMENTS="$*" start_playground
 }
 
 # The program as the administrator, with node $1's API.
 administer() {
     local node="$1"
     shift
-    ROADSTEAD_USER=admin ROADSTEAD_PASSWORD="$(cat "$PLAYGROUND/administrator-password")" \
-        "$ROADSTEAD" "$@" --server "http://$(api "$node")"
+    ROADSTEAD_USER=admin ROADSTEAD_PASSWORD="$(cat "$WORK/closed/administrator-password")" ROADSTEAD_CA="$WORK/tls/ca.pem" \
+        "$ROADSTEAD" "$@" --server "https://$(secure_api "$node")"
 }
 
 let_in() {
     echo "$ALICE_PASSWORD" | administer 2 user add alice --group team
     echo "$ALICE_PASSWORD" | administer 2 user add bob
-    administer 2 robot add ci --scope 'team/ci=pull,push' --expires 90d >"$WORK/ci.key"
+    administer 2 key create alice --description laptop >"$WORK/alice.key"
+    administer 2 robot add ci --scope 'team/**=pull,push' --expires 90d >"$WORK/ci.key"
     administer 2 grant add group:team maintainer 'team/**'
     administer 2 grant add user:ci developer 'team/**'
-    administer 2 grant add user:carol read-only 'team/**'
+    administer 2 grant add user:carol developer 'team/**'
     administer 2 grant add anonymous read-only 'public/**'
     administer 2 grant list
+    push_as_administrator
+}
+
+# What others are to find, or not.
+push_as_administrator() {
+    as_stranger "$WORK/logins/administrator"
+    crane_secure auth login "$(secure_api 1)" --username admin --password "$(cat "$WORK/closed/administrator-password")"
+    crane_secure push "$WORK/closed.tar" "$(secure_api 1)/team/app:1"
+    crane_secure push "$WORK/closed.tar" "$(secure_api 1)/other/app:1"
 }
 
 refused_without_login() {
-    local node status
-    build_image closed 2 64
-    docker tag closed "$(api 1)/team/app:0"
-    refused docker push "$(api 1)/team/app:0"
-    refused docker pull "$(api 2)/team/app:0"
-    refused crane digest --insecure "$(api 3)/team/app:0"
-    refused skopeo_copy_image "docker-daemon:closed:latest" "docker://$(api 1)/team/app:0"
-    refused "$ROADSTEAD" cluster status --server "http://$(api 1)"
-    for node in "${NODES[@]}"; do
-        status="$(curl --silent --output /dev/null --write-out '%{http_code}' "http://$(api "$node")/v2/team/app/tags/list")"
-        expect_equal "$status" 401 "status of node $node"
-    done
-}
-
-access_docker() {
     local node
-    refused docker login --username alice --password wrong-horse "$(api 1)"
+    refused "$ROADSTEAD" cluster status --server "https://$(secure_api 1)" --ca "$WORK/tls/ca.pem"
     for node in "${NODES[@]}"; do
-        docker login --username alice --password "$ALICE_PASSWORD" "$(api "$node")"
+        expect_equal "$(tls_status_of "$node" /v2/team/app/tags/list)" 401 "status of node $node"
+        expect_equal "$(tls_status_of "$node" /v2/none/app/tags/list)" 401 "status of node $node"
     done
-    docker_push closed 1 team/app:1
-    forget_local_images
-    docker_pull 3 team/app:1 "$(ledger_digest team/app:1)"
-    build_image closed 1 64
-    docker tag closed "$(api 1)/other/app:1"
-    refused docker push "$(api 1)/other/app:1"
-    docker logout "$(api 3)"
-    refused docker pull "$(api 3)/team/app:1"
-    docker login --username alice --password "$ALICE_PASSWORD" "$(api 3)"
 }
 
-access_others() {
-    local login=(--username alice --password "$ALICE_PASSWORD") file="$WORK/access.txt"
-    echo hello >"$file"
-    docker save --output "$WORK/closed.tar" closed
-
-    podman login --tls-verify=false "${login[@]}" "$(api 2)"
-    podman load --input "$WORK/closed.tar"
-    podman push --tls-verify=false localhost/closed:latest "$(api 2)/team/podman:1"
-    podman pull --tls-verify=false "$(api 2)/team/podman:1"
-    refused podman push --tls-verify=false localhost/closed:latest "$(api 2)/other/podman:1"
-
-    skopeo login --tls-verify=false "${login[@]}" "$(api 3)"
-    skopeo_copy_image "docker-archive:$WORK/closed.tar" "docker://$(api 3)/team/skopeo:1"
-    skopeo delete --tls-verify=false "docker://$(api 3)/team/skopeo:1"
-    refused skopeo_copy_image "docker-archive:$WORK/closed.tar" "docker://$(api 3)/other/skopeo:1"
-
-    crane auth login "$(api 1)" --username alice --password "$ALICE_PASSWORD"
-    crane push --insecure "$WORK/closed.tar" "$(api 1)/team/crane:1"
-    expect_equal "$(crane catalog --insecure "$(api 1)" | xargs)" 'team/app team/crane team/podman team/skopeo' catalog
-    refused crane push --insecure "$WORK/closed.tar" "$(api 1)/other/crane:1"
-
-    oras login --plain-http "${login[@]}" "$(api 2)"
-    (cd "$WORK" && oras push --plain-http "$(api 2)/team/oras:1" access.txt:text/plain)
-    (cd "$WORK" && oras pull --plain-http "$(api 2)/team/oras:1")
-    (cd "$WORK" && refused oras push --plain-http "$(api 2)/other/oras:1" access.txt:text/plain)
-
-    regctl registry set --tls disabled "$(api 3)"
-    regctl registry login --user alice --pass "$ALICE_PASSWORD" "$(api 3)"
-    regctl image copy "$(api 3)/team/crane:1" "$(api 3)/team/regctl:1"
-    refused regctl image copy "$(api 3)/team/crane:1" "$(api 3)/other/regctl:1"
-
-    local ctr_login=(--plain-http --user "alice:$ALICE_PASSWORD")
-    refused ctr_here images pull --plain-http --snapshotter native "$(api 3)/team/crane:1"
-    ctr_here images pull "${ctr_login[@]}" --snapshotter native "$(api 1)/team/crane:1"
-    ctr_here images push "${ctr_login[@]}" "$(api 2)/team/ctr:1" "$(api 1)/team/crane:1"
-    refused ctr_here images push "${ctr_login[@]}" "$(api 2)/other/ctr:1" "$(api 1)/team/crane:1"
+# The status with which node $1 answers a request of $2, which curl makes with the other arguments.
+tls_status_of() {
+    local node="$1" path="$2"
+    shift 2
+    curl --silent --output /dev/null --write-out '%{http_code}' --cacert "$WORK/tls/ca.pem" "$@" \
+        "https://$(secure_api "$node")$path"
 }
 
-access_cosign() {
-    local image
-    cosign_here generate-key-pair --output-key-prefix "$WORK/access"
-    crane auth login "$(api 2)" --username alice --password "$ALICE_PASSWORD"
-    image="$(api 2)/team/crane@$(crane digest --insecure "$(api 2)/team/crane:1")"
-    cosign_here sign --yes --key "$WORK/access.key" --tlog-upload=false --use-signing-config=false \
-        --allow-http-registry "$image"
-    cosign_here verify --insecure-ignore-tlog=true --allow-http-registry --key "$WORK/access.pub" "$image"
+client_works_with() {
+    case "$2" in
+    password) client_works "$1" alice "$ALICE_PASSWORD" "$2" ;;
+    key) client_works "$1" alice "$(cat "$WORK/alice.key")" "$2" ;;
+    robot) client_works "$1" ci "$(cat "$WORK/ci.key")" "$2" ;;
+    htpasswd) client_works "$1" carol "$ALICE_PASSWORD" "$2" ;;
+    esac
 }
 
-access_htpasswd() {
-    crane auth login "$(api 2)" --username carol --password "$ALICE_PASSWORD"
-    crane validate --insecure --remote "$(api 2)/team/crane:1"
-    refused crane push --insecure "$WORK/closed.tar" "$(api 2)/team/crane:2"
-}
-
-access_robot() {
-    crane auth login "$(api 3)" --username ci --password "$(cat "$WORK/ci.key")"
-    crane push --insecure "$WORK/closed.tar" "$(api 3)/team/ci:1"
-    refused crane push --insecure "$WORK/closed.tar" "$(api 3)/team/crane:1"
-    refused crane delete --insecure "$(api 3)/team/ci:1"
+access_catalog() {
+    as_stranger "$WORK/logins/catalog"
+    via_crane login 3 alice "$ALICE_PASSWORD"
+    crane_secure catalog "$(secure_api 3)" >"$WORK/catalog.txt"
+    grep -x team/app "$WORK/catalog.txt"
+    refused grep -v '^team/' "$WORK/catalog.txt"
 }
 
 # What curl gets from node $1 with the robot's key.
-robot_status() {
-    curl --silent --output /dev/null --write-out '%{http_code}' --user "ci:$(cat "$WORK/ci.key")" \
-        "http://$(api "$1")/v2/team/ci/tags/list"
-}
+robot_status() { tls_status_of "$1" /v2/team/app/tags/list --user "ci:$(cat "$WORK/ci.key")"; }
 
 access_revoked() {
     local id node
+    administer 3 key list ci
     for node in "${NODES[@]}"; do
         expect_equal "$(robot_status "$node")" 200 "status of node $node"
     done
@@ -163,7 +152,8 @@ access_revoked() {
     for node in "${NODES[@]}"; do
         expect_equal "$(robot_status "$node")" 401 "status of node $node"
     done
-    refused crane digest --insecure "$(api 3)/team/ci:1"
+    as_stranger "$WORK/logins/crane-robot"
+    denied via_crane pull 3 team/app:1
 }
 
 access_explained() {
@@ -183,10 +173,57 @@ access_failover() {
     local dead survivor
     dead="$(closed_leader 1)"
     kill_node "$dead"
+    as_stranger "$WORK/logins/failover"
     for survivor in $(others "$dead"); do
-        docker login --username alice --password "$ALICE_PASSWORD" "$(api "$survivor")"
-        eventually 15 0.2 docker pull --quiet "$(api "$survivor")/team/app:1"
+        via_docker login "$survivor" alice "$ALICE_PASSWORD"
+        eventually 15 0.2 via_docker pull "$survivor" team/app:1
     done
     echo "$ALICE_PASSWORD" | administer "$survivor" user password bob
     restart_node "$dead"
+}
+
+# All nodes of a playground write into one folder.
+access_audited() {
+    local records="$WORK/audit.json" secret
+    cat "$PLAYGROUND".audit/audit.*.json >"$records"
+    jq --exit-status --slurp 'all(.timestamp and .message)' "$records"
+    grep '"message":"login failed"' "$records" | grep alice
+    grep '"message":"logged in"' "$records" | grep '"account":"carol"'
+    grep '"message":"denied"' "$records" | grep '"need":"pull in other/'
+    grep '"message":"changed"' "$records" | grep '"change":"revoke key '
+    for secret in "$ALICE_PASSWORD" "$(cat "$WORK/ci.key")" "$(cat "$WORK/alice.key")" \
+        "$(cat "$WORK/closed/administrator-password")"; do
+        refused grep -F -- "$secret" "$records"
+    done
+}
+
+start_branch() {
+    local cluster
+    cluster="$(administer 1 cluster status --output json | jq --raw-output .cluster)"
+    tls_get_path 2 /roadstead/v1/token/keys >"$WORK/issuer.json"
+    ROADSTEAD_ACCESS_ISSUER="roadstead:$cluster" ROADSTEAD_ACCESS_ISSUER_KEYS="$WORK/issuer.json" \
+        ROADSTEAD_ACCESS_TOKEN_URL="https://$(secure_api 2)/roadstead/v1/token" at_branch start_branch_here
+}
+
+start_branch_here() {
+    trust_with_docker
+    start_with_tls --auth
+    push_as_administrator
+}
+
+tls_get_path() { curl --silent --fail --max-time 5 --cacert "$WORK/tls/ca.pem" "https://$(secure_api "$1")$2"; }
+
+client_works_at_branch() { at_branch client_works "$1" alice "$ALICE_PASSWORD" token; }
+
+stop_branch() {
+    at_branch forget_docker_trust
+    at_branch stop_playground
+}
+
+stop_closed() {
+    at_branch stop_playground
+    at_branch forget_docker_trust
+    forget_docker_trust
+    stop_passthrough
+    stop_playground
 }

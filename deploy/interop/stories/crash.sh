@@ -30,7 +30,7 @@ crash_during_pushes() {
     done
     touch "$WORK/crash.stop"
     wait
-    kill -KILL "$(cat "$WORK/playground.pid")" || true
+    kill -KILL "$(cat "$PLAYGROUND.pid")" || true
     cat "$WORK"/crash.[0-9] >"$WORK/crash.ledger"
     echo "note: $(wc -l <"$WORK/crash.ledger") pushes acknowledged before the crash"
 }

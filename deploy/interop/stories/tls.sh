@@ -23,6 +23,7 @@ bridge_host() { echo "${BRIDGE_ADDRESS%/*}"; }
 secure_api() { echo "$(bridge_host):$(api_port "$1")"; }
 
 make_certificates() {
+    [ ! -e "$WORK/tls" ] || return 0
     "$ROADSTEAD" tls self-signed --host localhost --host "$(bridge_host)" --out "$WORK/tls"
     refused "$ROADSTEAD" tls self-signed --host localhost --out "$WORK/tls"
     mkdir "$WORK/tls/certs"
@@ -35,22 +36,32 @@ start_secure_playground() {
     start_playground
 }
 
+# In front of this cluster, and of those with the base ports `$@`.
 start_passthrough() {
-    local node
+    local base
     {
         printf 'defaults\n    mode tcp\n    timeout connect 2s\n    timeout client 1m\n    timeout server 1m\n'
-        for node in "${NODES[@]}"; do
-            printf 'listen node-%s\n    bind %s\n    server node 127.0.0.1:%s\n' \
-                "$node" "$(secure_api "$node")" "$(api_port "$node")"
+        for base in "$BASE_PORT" "$@"; do
+            BASE_PORT="$base" passthroughs
         done
     } >"$WORK/passthrough.cfg"
     haproxy -db -f "$WORK/passthrough.cfg" >"$WORK/passthrough.log" 2>&1 &
     echo $! >"$WORK/passthrough.pid"
-    eventually 10 0.1 tls_get 1 || {
+    eventually 10 0.1 passes_on || {
         cat "$WORK/passthrough.log"
         return 1
     }
 }
+
+passthroughs() {
+    local node
+    for node in "${NODES[@]}"; do
+        printf 'listen node-%s\n    bind %s\n    server node 127.0.0.1:%s\n' \
+            "$(api_port "$node")" "$(secure_api "$node")" "$(api_port "$node")"
+    done
+}
+
+passes_on() { (: <"/dev/tcp/$(bridge_host)/$(api_port 1)") 2>/dev/null; }
 
 stop_passthrough() {
     local pid
