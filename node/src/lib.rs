@@ -7,6 +7,7 @@ mod access;
 pub mod cli;
 pub mod config;
 mod dial;
+mod fingerprint;
 mod folder;
 mod health;
 mod http;

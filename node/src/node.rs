@@ -24,8 +24,8 @@ use crate::http::Manner;
 use crate::peers::{AuthorityError, authority, guarded};
 use crate::tls::{Acceptor, Files, Handshake, TlsError, WorldTime};
 use crate::{
-    AccessError, Config, Listener, World, WorldDial, access, config, health, http, invitations,
-    metrics, sweeper,
+    AccessError, Config, Listener, World, WorldDial, access, config, fingerprint, health, http,
+    invitations, metrics, sweeper,
 };
 
 /// How long requests under way may take to end when the node stops.
@@ -176,7 +176,9 @@ impl Node {
         let peers = if door.is_some() { guarded(peers) } else { peers };
         let door = door.map(|door| door as Arc<dyn Handshake>);
         let health = health::router(Health::new(cluster.clone(), store, stopping.clone(), metrics));
-        let operators = health.merge(invitations::router(cluster.clone()));
+        let operators = health
+            .merge(invitations::router(cluster.clone()))
+            .merge(fingerprint::router(cluster.clone()));
         let registry = api::router(registry);
         Ok(Self {
             api: Service::start(api, registry, tls, clients(config), refused.by("api")),

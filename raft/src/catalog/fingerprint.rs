@@ -33,6 +33,21 @@ impl Fingerprint {
         }
     }
 
+    /// The sum over all rows of `view`, and the index of the last log entry that is applied in
+    /// them; `None` before the first. Reads each of them: seconds, where there are millions.
+    ///
+    /// # Errors
+    /// When the rows cannot be read.
+    pub fn of_all(view: &View) -> Result<Option<(u64, u128)>, ReadError> {
+        let mut sum = 0_u128;
+        let prefix = keys::prefix(view.keys().generation());
+        view.visit(&prefix, None, usize::MAX, |row, value| {
+            sum = sum.wrapping_add(hash(row, value));
+        })?;
+        let applied = Applied::read(view)?.last.map(|id| id.index());
+        Ok(applied.map(|index| (index, sum)))
+    }
+
     /// The sum over the rows that are current in `rows`, which this has followed, and the index of
     /// the last log entry that is applied in them; `None` before the first.
     ///

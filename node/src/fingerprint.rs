@@ -1,0 +1,35 @@
+//! A number that tells the catalogs of two nodes apart, for operators who doubt:
+//! `GET /roadstead/v1/cluster/fingerprint` on the admin listener.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use raft::{Cluster, Fingerprint};
+use serde_json::json;
+use tokio::task::spawn_blocking;
+
+/// The endpoint.
+pub(crate) fn router(cluster: Cluster) -> Router {
+    Router::new().route("/roadstead/v1/cluster/fingerprint", get(show)).with_state(cluster)
+}
+
+/// Answers with the fingerprint of this node's own catalog, and the log index that is applied in
+/// it: two nodes of one cluster that name the same index name the same fingerprint, or one of them
+/// is damaged.
+async fn show(State(cluster): State<Cluster>) -> Response {
+    let sum = move || Fingerprint::of_all(&cluster.local()?);
+    match spawn_blocking(sum).await {
+        Ok(Ok(Some((applied, fingerprint)))) => {
+            let fingerprint = format!("{fingerprint:032x}");
+            Json(json!({ "applied": applied, "fingerprint": fingerprint })).into_response()
+        }
+        Ok(Ok(None)) => Json(json!({ "applied": null, "fingerprint": null })).into_response(),
+        Ok(Err(error)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the fingerprint cannot be told");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
