@@ -47,6 +47,14 @@ chaos: prerequisites ## Plays all scenarios, and simulates 50 clusters that fail
 	@for seed in 1 2 3; do "$(chaos)" meta --seed "$$seed"; done
 	@"$(chaos)" sweep --count 50 --jobs 2 $(ARGS)
 
+.PHONY: chaos-long
+chaos-long: prerequisites ## The same for hours: 10,000 seeds, 100 of them twice, 500 kills of real processes.
+	@cargo build --workspace --bins
+	@CHAOS_KILLS=500 cargo test --workspace --test processes -- --exact --nocapture \
+		nothing_acknowledged_is_lost_however_often_nodes_are_killed
+	@for seed in $$(seq 100); do "$(chaos)" meta --seed "$$seed"; done
+	@"$(chaos)" sweep --count 10000 --jobs 2 $(ARGS)
+
 .PHONY: mutants
 mutants: prerequisites ## Puts faults into the program, one after the other: the simulation must find each.
 	@cargo build --workspace --bin chaos-tests --features chaos-tests/mutants

@@ -75,6 +75,35 @@ impl RegistryClient {
         Ok(header(&response, "docker-content-digest")?.parse()?)
     }
 
+    /// The number of the image that `tag` names.
+    ///
+    /// # Errors
+    /// When the node does not say, or says something that is no image.
+    pub async fn image_at(&self, repository: &str, tag: &str) -> Result<Option<u64>> {
+        let url = format!("{}/v2/{repository}/manifests/{tag}", self.base);
+        let response = self.http.get(url).send().await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let manifest = expect(response, StatusCode::OK).await?.bytes().await?;
+        let number = Image::number_of(&manifest).context("the manifest has a number")?;
+        ensure!(*Image::numbered(number).manifest() == manifest, "image {number} is another");
+        Ok(Some(number))
+    }
+
+    /// What becomes of the deletion of `reference`, a tag or a digest.
+    pub async fn delete(&self, repository: &str, reference: &str) -> Outcome {
+        let path = format!("/v2/{repository}/manifests/{reference}");
+        Outcome::of(self.at(Method::DELETE, &path).send().await, StatusCode::ACCEPTED)
+    }
+
+    /// What becomes of putting the image's manifest under `tag`.
+    pub async fn try_put(&self, repository: &str, tag: &str, image: &Image) -> Outcome {
+        let path = format!("/v2/{repository}/manifests/{tag}");
+        let request = self.at(Method::PUT, &path).header(CONTENT_TYPE, MediaType::OCI_MANIFEST);
+        Outcome::of(request.body(image.manifest().clone()).send().await, StatusCode::CREATED)
+    }
+
     /// Whether the repository has the blob.
     ///
     /// # Errors
@@ -209,6 +238,30 @@ impl RegistryClient {
         // whichever node is asked.
         let path = location.find("/v2/").map_or(location, |start| &location[start..]);
         self.http.request(method, format!("{}{path}", self.base))
+    }
+}
+
+/// What a client knows of a change that it has asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was acknowledged.
+    Done,
+    /// It was refused, and had no effect.
+    Refused(StatusCode),
+    /// It may have happened, or happen yet.
+    Unknown,
+    /// An answer that nothing may be given.
+    Wrong(StatusCode),
+}
+
+impl Outcome {
+    fn of(answer: reqwest::Result<Response>, done: StatusCode) -> Self {
+        match answer.map(|response| response.status()) {
+            Ok(status) if status == done => Self::Done,
+            Ok(StatusCode::SERVICE_UNAVAILABLE) | Err(_) => Self::Unknown,
+            Ok(status) if status.is_client_error() => Self::Refused(status),
+            Ok(status) => Self::Wrong(status),
+        }
     }
 }
 

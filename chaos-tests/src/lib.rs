@@ -8,12 +8,14 @@
 
 mod client;
 mod image;
+mod kills;
 mod processes;
 pub mod scenarios;
 pub mod sim;
 mod wait;
 
-pub use client::RegistryClient;
+pub use client::{Outcome, RegistryClient};
 pub use image::Image;
+pub use kills::{Kills, kill_over_and_over};
 pub use processes::{NodeProcess, ProcessCluster};
 pub use wait::eventually;

@@ -120,6 +120,25 @@ impl ProcessCluster {
         Ok(())
     }
 
+    /// Waits until all nodes have applied the same entries, while nobody asks for more, and have
+    /// the same catalog.
+    ///
+    /// # Errors
+    /// When two of them that have applied equally much have different ones.
+    pub async fn until_alike(&self) -> Result<(u64, String)> {
+        let all = eventually("all nodes have applied the same", READY, async || {
+            let mut all = Vec::new();
+            for node in &self.nodes {
+                all.push(node.fingerprint().await?);
+            }
+            ensure!(all.iter().all(|(applied, _)| *applied == all[0].0), "{all:?}");
+            Ok(all)
+        })
+        .await?;
+        ensure!(all.iter().all(|one| *one == all[0]), "one index, different catalogs: {all:?}");
+        Ok(all[0].clone())
+    }
+
     /// The position of the node that leads.
     ///
     /// # Errors
@@ -234,6 +253,17 @@ impl NodeProcess {
             let lines: Vec<&str> = log.lines().collect();
             format!("node {number}:\n{}", lines[lines.len().saturating_sub(15)..].join("\n"))
         })
+    }
+
+    /// The log index that is applied in the node's catalog, and what tells that from another one.
+    ///
+    /// # Errors
+    /// When it does not say.
+    pub async fn fingerprint(&self) -> Result<(u64, String)> {
+        let url = format!("http://127.0.0.1:{}/roadstead/v1/cluster/fingerprint", self.admin);
+        let told: serde_json::Value = reqwest::get(url).await?.error_for_status()?.json().await?;
+        let applied = told["applied"].as_u64().context("nothing is applied")?;
+        Ok((applied, told["fingerprint"].as_str().context("a fingerprint")?.to_owned()))
     }
 
     async fn metric(&self, name: &str) -> Result<u64> {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
-use chaos_tests::{Image, ProcessCluster, RegistryClient, eventually};
+use chaos_tests::{Image, ProcessCluster, RegistryClient, eventually, kill_over_and_over};
 use proto::{Algorithm, Digest};
 use tempfile::TempDir;
 
@@ -180,6 +180,18 @@ async fn an_upload_goes_on_through_another_node_when_its_node_is_killed() -> Res
     let finished = clients[1].append(&resumed, rest).await?;
     clients[2].finish_upload(&finished, &digest).await?;
     ensure!(clients[1].has_blob("team/app", &digest).await?, "the blob is not on node 2");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_however_often_nodes_are_killed() -> Result<()> {
+    // `make chaos-long` kills more often, from another seed.
+    let count = std::env::var("CHAOS_KILLS").map_or(Ok(20), |text| text.parse())?;
+    let seed = std::env::var("CHAOS_SEED").map_or(Ok(1), |text| text.parse())?;
+    let mut cluster = ProcessCluster::start(3).await?;
+    let kills = kill_over_and_over(&mut cluster, count, seed).await?;
+    println!("{kills}");
+    ensure!(kills.kills >= count && kills.acknowledged >= 100, "too little has happened: {kills}");
     Ok(())
 }
 

@@ -38,7 +38,10 @@ mod world;
 
 pub use chronicle::{Chronicle, Violation};
 pub use coverage::never_happened;
+pub(crate) use dice::Dice;
 pub use docker::Told;
+pub(crate) use history::{Action, History};
+pub(crate) use invariants::check_tags;
 pub use plan::Plan;
 pub use run::{Report, play, run};
 pub use scenario::{Hand, Node, Scenario, Stage, Story, Trouble, Unmet, Upload};
