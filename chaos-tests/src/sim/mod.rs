@@ -20,6 +20,8 @@ mod coverage;
 mod dice;
 mod disk;
 mod docker;
+#[cfg(test)]
+mod engines;
 mod havoc;
 mod history;
 mod http;
