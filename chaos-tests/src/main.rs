@@ -7,6 +7,10 @@ mod interpose;
 
 use std::process::ExitCode;
 
+/// A run makes and drops some millions of small things.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::main()
 }

@@ -89,6 +89,7 @@ async fn bind(
 /// A running node. Dropping it stops it at once, as a crash would.
 pub struct Node {
     cluster: Cluster,
+    registry: Registry,
     addresses: Addresses,
     api: Service,
     peer: Service,
@@ -179,15 +180,16 @@ impl Node {
         let operators = health
             .merge(invitations::router(cluster.clone()))
             .merge(fingerprint::router(cluster.clone()));
-        let registry = api::router(registry);
+        let distribution = api::router(registry.clone());
         Ok(Self {
-            api: Service::start(api, registry, tls, clients(config), refused.by("api")),
+            api: Service::start(api, distribution, tls, clients(config), refused.by("api")),
             peer: Service::start(peer, peers, door, Manner::nodes(), refused.by("peer")),
             admin: Service::start(admin, operators, None, OPERATORS, refused.by("admin")),
             _sweeper: AbortOnDropHandle::new(tokio::spawn(sweeping)),
             _accompanying: accompanying,
             appointed,
             cluster,
+            registry,
             addresses,
             stopping,
         })
@@ -201,6 +203,14 @@ impl Node {
     /// The node's part in its cluster.
     pub const fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// Frees what has been in the object store for `age` without a fact that needs it, and answers
+    /// how much that was. The leading node does so by itself now and then, with an age longer than
+    /// any upload goes on: of a shorter one, uploads under way are given up too. Safe beside
+    /// everything else, on any node and on several at once: see [`Registry::sweep`].
+    pub async fn sweep(&self, age: Duration) -> u64 {
+        self.registry.sweep(age).await
     }
 
     /// Resolves when this node has appointed the cluster's first administrator, or the one that was

@@ -46,11 +46,17 @@ pub enum Mutant {
     ShortObjectAccepted,
     /// A manifest keeps the tag that was moved to another one, and takes it along when it goes.
     MovedTagRemembered,
+    /// What is swept is removed without a decision that it never becomes a blob.
+    SweptUndecided,
+    /// Of a body that breaks off, what came is taken for all of it.
+    TruncatedBodyTaken,
+    /// A node whose store has failed goes on, unless consensus stops by itself.
+    FailedStoreIgnored,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::VoteNotPersisted,
         Self::AckBeforeFsync,
         Self::ReadWithoutBarrier,
@@ -70,6 +76,9 @@ impl Mutant {
         Self::RpcWithoutDeadline,
         Self::ShortObjectAccepted,
         Self::MovedTagRemembered,
+        Self::SweptUndecided,
+        Self::TruncatedBodyTaken,
+        Self::FailedStoreIgnored,
     ];
 
     /// Whether the program has this fault.

@@ -29,6 +29,7 @@ use crate::peer::{Addresses, Network, PeerService};
 use crate::presence::Presence;
 use crate::service::ClusterService;
 use crate::silences::Silences;
+use crate::store::{Failure, Watched};
 use crate::types::{Membership, Raft, TypeConfig};
 use crate::{
     Clock, Config, Dial, Ended, Handover, Member, PeerStatus, ProposeError, ReadError, RemoveError,
@@ -55,6 +56,8 @@ pub(crate) struct Inner {
     pub(crate) neighbours: Neighbours,
     pub(crate) readers: mpsc::Sender<barrier::Reader>,
     pub(crate) kv: Arc<dyn Kv>,
+    /// Whether `kv` has failed for good.
+    pub(crate) failure: Failure,
     pub(crate) presence: Arc<Presence>,
     pub(crate) silences: Mutex<Silences>,
     /// Becomes true when this node learns that it was removed.
@@ -75,6 +78,8 @@ impl Cluster {
         dial: Arc<dyn Dial>,
         clock: Clock,
     ) -> Result<Self, StartError> {
+        let failure = Failure::default();
+        let kv: Arc<dyn Kv> = Arc::new(Watched::new(kv, failure.clone()));
         let lanes = Lanes::new(Arc::clone(&dial));
         let neighbours = Neighbours::new(lanes.clone());
         let identified = identify(&config, &kv, &neighbours, &*dial, &clock).await?;
@@ -114,6 +119,7 @@ impl Cluster {
             neighbours,
             readers,
             kv,
+            failure,
             presence,
             silences: Mutex::default(),
             removed: watch::Sender::new(false),
@@ -300,13 +306,16 @@ impl Inner {
     }
 
     pub(crate) fn status(&self) -> Status {
-        let metrics = self.metrics();
+        let role = self.role();
+        let metrics = self.raft.metrics();
+        // Held for no longer than it takes to copy what is asked for: it blocks consensus.
+        let metrics = metrics.borrow_watched();
         let membership = metrics.membership_config.membership();
         let voters: Vec<NodeId> = membership.voter_ids().collect();
         Status {
             cluster: self.identity.cluster,
             node: self.identity.node,
-            role: self.role(),
+            role,
             term: metrics.current_term,
             leader: metrics.current_leader,
             last_log: metrics.last_log_index,

@@ -17,7 +17,7 @@ pub enum Ended {
     /// It was removed from its cluster, for good.
     #[error("node {0} was removed from its cluster")]
     Removed(NodeId),
-    /// Consensus has stopped, for a reason that this node cannot mend.
+    /// Consensus has stopped, or the store has failed, for a reason that this node cannot mend.
     #[error("{0}")]
     Failed(String),
 }
@@ -29,6 +29,7 @@ impl Inner {
         let mut removed = self.removed.subscribe();
         tokio::select! {
             fatal = self.consensus_failed() => Ended::Failed(fatal.to_string()),
+            error = self.failure.happened() => Ended::Failed(error.to_string()),
             // The sender lives as long as this.
             _ = removed.wait_for(|removed| *removed) => Ended::Removed(self.identity.node),
         }
@@ -36,7 +37,10 @@ impl Inner {
 
     /// Whether this node cannot go on.
     pub(crate) fn has_ended(&self) -> bool {
-        self.ended().now_or_never().is_some()
+        let is_removed = *self.removed.borrow();
+        is_removed
+            || self.failure.has_happened()
+            || self.consensus_failed().now_or_never().is_some()
     }
 
     async fn consensus_failed(&self) -> Fatal<TypeConfig> {

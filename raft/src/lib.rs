@@ -36,6 +36,7 @@ mod renewal;
 mod service;
 mod silences;
 mod status;
+mod store;
 mod survey;
 mod types;
 mod voters;

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod child;
+mod log;
 mod meta;
 #[cfg(feature = "mutants")]
 mod mutants;

@@ -1,22 +1,15 @@
 //! One seed, in this process.
 
-use std::fmt;
-use std::io;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
-use chaos_tests::sim::{self, Plan, Report, Witness};
+use chaos_tests::sim::{self, Plan, Report};
 use serde_json::json;
-use tracing::Subscriber;
-use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::FormatTime;
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::One;
+use super::log::log;
 use crate::interpose;
 
 /// Exit code of a run in which an invariant was violated.
@@ -146,36 +139,5 @@ impl Panics {
         if let Some(panic) = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             report.violation.get_or_insert(panic);
         }
-    }
-}
-
-/// Writes events to standard output when `trace`. Without, events are made all the same: what a
-/// library does to fill one in may ask for chance.
-fn log(trace: bool) {
-    let written = trace.then(|| {
-        tracing_subscriber::fmt::layer()
-            .with_timer(SimulatedTime)
-            .with_ansi(false)
-            .with_writer(io::stdout)
-            .with_filter(LevelFilter::TRACE)
-    });
-    tracing_subscriber::registry().with(Attentive).with(Witness).with(written).init();
-}
-
-/// A layer to which everything matters and which does nothing.
-struct Attentive;
-
-impl<S: Subscriber> Layer<S> for Attentive {
-    fn enabled(&self, _: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
-        true
-    }
-}
-
-struct SimulatedTime;
-
-impl FormatTime for SimulatedTime {
-    fn format_time(&self, w: &mut Writer<'_>) -> fmt::Result {
-        let elapsed = interpose::elapsed();
-        write!(w, "{:>6}.{:03}", elapsed.as_secs(), elapsed.subsec_millis())
     }
 }

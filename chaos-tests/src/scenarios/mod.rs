@@ -2,6 +2,7 @@
 //!
 //! To add one: a file like the others, and its name in [`ALL`].
 
+mod broken_disk_during_a_snapshot;
 mod commit_without_quorum;
 mod concurrent_tag_pushes;
 mod crash_in_joint_configuration;
@@ -20,7 +21,8 @@ mod upload_through_many;
 use crate::sim::Scenario;
 
 /// All of them, in the order of their names.
-pub const ALL: [Scenario; 14] = [
+pub const ALL: [Scenario; 15] = [
+    broken_disk_during_a_snapshot::SCENARIO,
     commit_without_quorum::SCENARIO,
     concurrent_tag_pushes::SCENARIO,
     crash_in_joint_configuration::SCENARIO,

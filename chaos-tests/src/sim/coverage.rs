@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::docker::Ask;
 
 /// What must have happened in a sweep, beside answers to each kind of request.
-const MUST_HAPPEN: [&str; 35] = [
+const MUST_HAPPEN: [&str; 43] = [
     "faults: node killed",
     "faults: long outage",
     "faults: all nodes killed",
@@ -20,6 +20,14 @@ const MUST_HAPPEN: [&str; 35] = [
     "faults: object store away",
     "faults: object store failing",
     "faults: wrong clock",
+    "faults: flipped bit",
+    "faults: messages held back",
+    "faults: two sides with a bridge",
+    "flipped bits that were found",
+    "reads that failed",
+    "objects swept",
+    "log entries compared",
+    "commits seen in logs",
     "nodes that ended by themselves",
     "crashes that lost unsynced writes",
     "syncs that were shared",

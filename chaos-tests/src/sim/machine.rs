@@ -1,19 +1,24 @@
 //! A machine of the simulated cluster: its disk, and the node that runs on it.
 
+use std::convert::Infallible;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use node::{Config, Node};
+use proto::ObjectKey;
 use raft::{Cluster, Status};
 
 use super::chronicle::Chronicle;
 use super::disk::SimDisk;
 use super::objects::SimObjects;
+use super::sweeping::Sweeping;
 use super::world::SimWorld;
 
 /// How long whoever watches over a node waits until it starts it again, as service managers do.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
+/// Between two sweeps of a machine.
+const SWEEP_PAUSE: Duration = Duration::from_millis(1500);
 
 /// A machine. Clones are the same one.
 #[derive(Clone)]
@@ -23,6 +28,7 @@ pub(crate) struct Machine {
     pub(crate) disk: SimDisk,
     world: SimWorld,
     objects: SimObjects,
+    sweeping: Sweeping,
     chronicle: Chronicle,
     /// The node that runs, to look at from outside.
     running: Arc<Mutex<Option<Cluster>>>,
@@ -34,10 +40,11 @@ impl Machine {
         config: Config,
         disk: SimDisk,
         objects: SimObjects,
+        sweeping: Sweeping,
         chronicle: Chronicle,
     ) -> Self {
         let (config, world) = (Arc::new(config), SimWorld::default());
-        Self { name, config, disk, world, objects, chronicle, running: Arc::default() }
+        Self { name, config, disk, world, objects, sweeping, chronicle, running: Arc::default() }
     }
 
     /// Runs nodes on this machine, one after the other: when one ends, the next one is started.
@@ -49,7 +56,11 @@ impl Machine {
                 Ok(node) => {
                     self.chronicle.note(format_args!("{} runs", self.name));
                     self.set_running(Some(node.cluster().clone()));
-                    let ended = node.failed().await;
+                    let ended = tokio::select! {
+                        biased;
+                        ended = node.failed() => ended,
+                        never = self.sweep(&node) => match never {},
+                    };
                     self.chronicle.note(format_args!("{} ends: {ended:?}", self.name));
                     self.chronicle.count("nodes that ended by themselves");
                     self.set_running(None);
@@ -59,6 +70,16 @@ impl Machine {
                 }
             }
             tokio::time::sleep(RESTART_PAUSE).await;
+        }
+    }
+
+    /// Has `node` sweep for as long as it runs: all machines do, so that sweeps meet.
+    async fn sweep(&self, node: &Node) -> Infallible {
+        loop {
+            tokio::time::sleep(SWEEP_PAUSE).await;
+            for _ in 0..node.sweep(self.sweeping.age()).await {
+                self.chronicle.count("objects swept");
+            }
         }
     }
 
@@ -75,6 +96,14 @@ impl Machine {
     pub(crate) fn status(&self) -> Option<Status> {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.as_ref().map(Cluster::status)
+    }
+
+    /// Whether the catalog of the node that runs names `object`; false when none runs.
+    pub(crate) fn names(&self, object: ObjectKey) -> bool {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let blob =
+            running.as_ref().and_then(|cluster| cluster.local().ok()?.blob_in(object).ok()?);
+        blob.is_some_and(|blob| blob.object == object)
     }
 
     /// Sets by how many milliseconds the machine's clock is wrong.

@@ -35,6 +35,7 @@ mod plan;
 mod run;
 mod scenario;
 mod simulation;
+mod sweeping;
 mod witness;
 mod world;
 

@@ -55,7 +55,11 @@ impl Nemesis {
                 None
             }
             30..=49 => Some(self.cut_off(number, machines)),
-            50..=59 => Some(self.trouble_network()),
+            50..=55 => Some(self.trouble_network()),
+            56..=59 => {
+                self.hold(now, number, machines);
+                None
+            }
             60..=79 => self.trouble_disk(number, &machines[number]),
             80..=92 => Some(self.trouble_objects()),
             _ => Some(self.trouble_clock(number, &machines[number])),
@@ -81,7 +85,7 @@ impl Nemesis {
     /// A broken disk is mended by the restart of its node, which breaks with it.
     fn trouble_disk(&mut self, number: usize, machine: &Machine) -> Option<Fault> {
         let name = &machine.name;
-        match self.dice.number(0..=2) {
+        match self.dice.number(0..=3) {
             0 => {
                 let slow = self.dice.number(50..=1500);
                 self.chronicle.note(format_args!("the disk of {name} takes up to {slow} ms"));
@@ -92,6 +96,11 @@ impl Nemesis {
                 self.chronicle.note(format_args!("the disk of {name} is full"));
                 self.chronicle.count("faults: full disk");
                 Some(Fault::FullDisk(number))
+            }
+            2 => {
+                self.chronicle.note(format_args!("a bit flips on the disk of {name}"));
+                self.chronicle.count("faults: flipped bit");
+                Some(Fault::FlippedBit(number))
             }
             _ => {
                 self.chronicle.note(format_args!("the disk of {name} breaks until a restart"));
@@ -140,9 +149,35 @@ impl Nemesis {
         }
     }
 
+    /// Holds back all that a machine and the others send each other, and lets it come late and all
+    /// at once.
+    fn hold(&mut self, now: Duration, number: usize, machines: &[Machine]) {
+        let longest = if self.dice.one_in(4) { 30_000 } else { 5_000 };
+        let until = now + self.dice.millis(100..=longest);
+        self.chronicle.note(format_args!("nothing moves to or from {}", machines[number].name));
+        self.chronicle.count("faults: messages held back");
+        let others = (0..machines.len()).filter(|other| *other != number);
+        self.faults.begin(until, Fault::Held(others.map(|other| (number, other)).collect()));
+    }
+
+    /// Splits all machines but one into two sides, which that one alone reaches both.
+    fn leave_a_bridge(&mut self, bridge: usize, machines: &[Machine]) -> Fault {
+        let mut is_left: Vec<bool> = machines.iter().map(|_| self.dice.one_in(2)).collect();
+        // Neither side is empty.
+        is_left[(bridge + 1) % machines.len()] = true;
+        is_left[(bridge + 2) % machines.len()] = false;
+        let name = &machines[bridge].name;
+        self.chronicle.note(format_args!("two sides reach each other through {name} only"));
+        self.chronicle.count("faults: two sides with a bridge");
+        Fault::Cut(across(bridge, &is_left))
+    }
+
     /// Cuts a node, or a group of them, off from the others, in one direction or in both. One node
     /// at least stays outside.
     fn cut_off(&mut self, number: usize, machines: &[Machine]) -> Fault {
+        if machines.len() >= 3 && self.dice.one_in(6) {
+            return self.leave_a_bridge(number, machines);
+        }
         let is_group = self.dice.one_in(3);
         let mut inside = BTreeSet::from([number]);
         for other in 0..machines.len() {
@@ -175,6 +210,20 @@ impl Nemesis {
     }
 }
 
+/// The ways between machines that are on different sides of the one of `bridge`, which alone reaches
+/// all of them.
+fn across(bridge: usize, is_left: &[bool]) -> BTreeSet<(usize, usize)> {
+    let mut ways = BTreeSet::new();
+    for one in (0..is_left.len()).filter(|one| *one != bridge) {
+        for other in (0..is_left.len()).filter(|other| *other != bridge) {
+            if is_left[one] != is_left[other] {
+                ways.insert((one, other));
+            }
+        }
+    }
+    ways
+}
+
 /// A machine to harm: the leader's as often as all others together.
 pub(crate) fn victim(dice: &mut Dice, machines: &[Machine]) -> usize {
     let leads = |machine: &Machine| {
@@ -182,4 +231,15 @@ pub(crate) fn victim(dice: &mut Dice, machines: &[Machine]) -> usize {
     };
     let any = dice.index(machines.len());
     if dice.one_in(2) { machines.iter().position(leads).unwrap_or(any) } else { any }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bridge_reaches_both_sides_and_they_not_each_other() {
+        let ways = across(1, &[true, true, false, true]);
+        assert_eq!(ways, BTreeSet::from([(0, 2), (2, 0), (3, 2), (2, 3)]));
+    }
 }

@@ -68,13 +68,7 @@ impl SimObjects {
     /// those were.
     pub(crate) async fn damage(&self, contents: &[Bytes], left: usize) -> usize {
         let mut damaged = 0;
-        let all: Vec<Stale> = self
-            .objects
-            .stale(Duration::ZERO)
-            .filter_map(|found| ready(found.ok()))
-            .collect()
-            .await;
-        for Stale::Upload(key) | Stale::Object(key) in all {
+        for key in self.keys().await {
             let Some(content) = self.content(key).await else { continue };
             if !contents.contains(&content) || self.objects.delete(key).await.is_err() {
                 continue;
@@ -85,6 +79,12 @@ impl SimObjects {
             damaged += usize::from(kept.is_ok());
         }
         damaged
+    }
+
+    /// What it holds.
+    pub(crate) async fn keys(&self) -> Vec<ObjectKey> {
+        let all = self.objects.stale(Duration::ZERO).filter_map(|found| ready(found.ok()));
+        all.map(|(Stale::Upload(key) | Stale::Object(key))| key).collect().await
     }
 
     /// All bytes of an object.

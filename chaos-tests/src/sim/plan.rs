@@ -40,6 +40,8 @@ pub struct Plan {
     pub latency: u64,
     /// The longest that a disk takes to sync, in milliseconds, while nothing is wrong.
     pub sync: u64,
+    /// After what time the machines sweep what nobody needs.
+    pub sweep_after: Duration,
     /// The pause between two faults, on average.
     pub calm: Duration,
 }
@@ -58,6 +60,7 @@ impl Plan {
         snapshot_every: 10_000,
         latency: 5,
         sync: 2,
+        sweep_after: Duration::from_secs(24 * 60 * 60),
         calm: Duration::MAX,
     };
 
@@ -78,6 +81,8 @@ impl Plan {
             latency: *dice.pick(&[2, 5, 20, 50]),
             sync: *dice.pick(&[1, 5, 20]),
             calm: dice.millis(1000..=5000),
+            // The shortest gives up uploads that are under way, and their clients learn so.
+            sweep_after: Duration::from_millis(*dice.pick(&[300, 2_000, 10_000, 30_000])),
         }
     }
 

@@ -5,21 +5,24 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, anyhow};
+use futures::FutureExt as _;
+use proto::ObjectKey;
 use turmoil::Sim;
 
 use super::audit::{audit, pull_anywhere, push_through_each};
 use super::chronicle::Chronicle;
 use super::dice::Dice;
-use super::disk::SimDisk;
+use super::disk::{SimDisk, Watch};
 use super::docker::{Docker, Records, client_name};
 use super::havoc::{Fault, Havoc};
-use super::invariants::{OneLeader, SameState, check_resumed, check_tags, has_healed};
+use super::invariants::{OneLeader, Stopped, check_resumed, check_tags, garbage, has_healed};
 use super::machine::Machine;
 use super::nemesis::{Nemesis, victim};
 use super::objects::SimObjects;
 use super::plan::Plan;
 use super::run::Report;
 use super::scenario::{Stage, Story};
+use super::sweeping::Sweeping;
 use super::witness;
 use super::world::EPOCH_MILLIS;
 
@@ -51,7 +54,8 @@ pub(super) struct Simulation<'a> {
     objects: SimObjects,
     havoc: Havoc,
     one_leader: OneLeader,
-    same_state: SameState,
+    watch: Watch,
+    stopped: Stopped,
     records: Records,
     /// The number of the next client.
     next_client: usize,
@@ -61,8 +65,9 @@ pub(super) struct Simulation<'a> {
 impl Simulation<'_> {
     pub(super) fn new(plan: &Plan) -> Result<Self> {
         let chronicle = Chronicle::default();
-        let same_state = SameState::new(chronicle.clone());
-        let records = Records::new(chronicle.clone());
+        let watch = Watch::new(&chronicle);
+        let sweeping = Sweeping::after(plan.sweep_after);
+        let records = Records::new(chronicle.clone(), sweeping.clone());
         let objects = SimObjects::new(Dice::new(plan.seed, "objects"), chronicle.clone());
         let mut sim = turmoil::Builder::new()
             .rng_seed(plan.seed)
@@ -78,10 +83,11 @@ impl Simulation<'_> {
         for (index, name) in plan.node_names().into_iter().enumerate() {
             let dice = Dice::new(plan.seed, &format!("disk of {name}"));
             let disk =
-                SimDisk::new(name.clone(), dice, plan.sync, chronicle.clone(), same_state.clone());
+                SimDisk::new(name.clone(), dice, plan.sync, chronicle.clone(), watch.clone());
             let config = plan.config(index + 1)?;
+            let (objects, sweeping) = (objects.clone(), sweeping.clone());
             let machine =
-                Machine::new(name.clone(), config, disk, objects.clone(), chronicle.clone());
+                Machine::new(name.clone(), config, disk, objects, sweeping, chronicle.clone());
             machines.push(machine.clone());
             sim.host(name, move || machine.clone().run());
         }
@@ -103,7 +109,8 @@ impl Simulation<'_> {
             sim,
             machines,
             objects,
-            same_state,
+            watch,
+            stopped: Stopped::new(chronicle.clone()),
             records,
             next_client: plan.clients,
             chronicle,
@@ -157,7 +164,7 @@ impl Simulation<'_> {
             coverage,
             simulated: self.sim.elapsed(),
             healed_in,
-            end: self.same_state.last(),
+            end: self.watch.last(),
             timeline: self.chronicle.timeline(),
         })
     }
@@ -172,7 +179,10 @@ impl Simulation<'_> {
         self.havoc.act(&mut self.sim, &self.machines, &self.objects);
         self.sim.step().map_err(|error| anyhow!("the simulation failed: {error}"))?;
         for machine in &self.machines {
-            self.one_leader.observe(&machine.name, machine.status().as_ref());
+            let status = machine.status();
+            self.one_leader.observe(&machine.name, status.as_ref());
+            let has_failed = machine.disk.has_failed();
+            self.stopped.observe(&machine.name, self.sim.elapsed(), status.is_some(), has_failed);
         }
         Ok(())
     }
@@ -215,11 +225,45 @@ impl Simulation<'_> {
             self.lose_one(on_tick)?;
         }
         if self.goes_on() && self.heal(on_tick)?.is_some() {
+            self.sweep(on_tick)?;
+        }
+        if self.goes_on() {
             self.sim.set_max_message_latency(AUDIT_LATENCY);
             let audit = audit(nodes, self.plan.tags, HEALING_MAX, self.records.clone());
             self.accompany("auditor", AUDIT_MAX, audit, on_tick)?;
         }
         Ok(())
+    }
+
+    /// Has everything swept that nobody needs: then nothing of it is left.
+    fn sweep(&mut self, on_tick: &impl Fn(Duration)) -> Result<()> {
+        self.records.sweeping.sweep_all();
+        let start = self.sim.elapsed();
+        loop {
+            self.step(on_tick)?;
+            let left = self.garbage();
+            let took = self.sim.elapsed() - start;
+            if left.is_empty() || !self.goes_on() {
+                self.chronicle.note(format_args!("everything is swept after {took:?}"));
+                return Ok(());
+            }
+            if took > HEALING_MAX {
+                let evidence = format!("{} objects are left after {took:?}: {left:?}", left.len());
+                self.chronicle.violated("I7 garbage is swept", evidence);
+                return Ok(());
+            }
+        }
+    }
+
+    /// What the object store holds that the leader's catalog does not name.
+    fn garbage(&self) -> Vec<ObjectKey> {
+        // Memory makes nobody wait.
+        let keys = self.objects.keys().now_or_never().unwrap_or_default();
+        let leads = |machine: &&Machine| {
+            machine.status().is_some_and(|status| status.role == raft::Role::Leader)
+        };
+        let leader = self.machines.iter().find(leads);
+        garbage(keys, |object| leader.is_some_and(|leader| leader.names(object)))
     }
 
     /// Kills a node, the leader as often as not: the others take pushes and serve pulls.

@@ -27,8 +27,9 @@ pub(crate) fn seen() -> BTreeMap<&'static str, u64> {
     SEEN.with_borrow(BTreeMap::clone)
 }
 
-impl<S: Subscriber> Layer<S> for Witness {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+impl Witness {
+    /// Looks at an event.
+    pub fn see(event: &Event<'_>) {
         if !event.metadata().target().starts_with("raft::catalog") {
             return;
         }
@@ -37,6 +38,12 @@ impl<S: Subscriber> Layer<S> for Witness {
         if let Some((_, what)) = EVENTS.iter().find(|(text, _)| *text == message.0) {
             SEEN.with_borrow_mut(|seen| *seen.entry(what).or_default() += 1);
         }
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Witness {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        Self::see(event);
     }
 }
 

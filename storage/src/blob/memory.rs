@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use proto::limits::UPLOAD_PARTS_MAX;
 use proto::{ClusterId, Mutant, ObjectKey};
 use tokio::time::Instant;
@@ -72,7 +72,7 @@ impl Blobs for MemoryBlobs {
         body: ByteStream,
     ) -> Result<Position, BlobsError> {
         ends_at(self.objects().get(&upload), at)?;
-        let frames: Vec<Bytes> = body.try_collect().await.map_err(BlobsError::Body)?;
+        let frames = whole(body).await?;
         let mut objects = self.objects();
         ends_at(objects.get(&upload), at)?;
         let length = length(&frames);
@@ -138,6 +138,19 @@ impl Blobs for MemoryBlobs {
     async fn probe(&self) -> Result<(), BlobsError> {
         Ok(())
     }
+}
+
+/// All that `body` brings, once it has ended as it should.
+async fn whole(mut body: ByteStream) -> Result<Vec<Bytes>, BlobsError> {
+    let mut frames = Vec::new();
+    while let Some(frame) = body.next().await {
+        match frame {
+            Ok(frame) => frames.push(frame),
+            Err(_) if Mutant::TruncatedBodyTaken.is_active() => break,
+            Err(error) => return Err(BlobsError::Body(error)),
+        }
+    }
+    Ok(frames)
 }
 
 /// How many bytes an object has, 0 when there is none.

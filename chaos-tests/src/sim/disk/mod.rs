@@ -5,27 +5,47 @@
 //! share the next, and are answered in the order in which they came.
 
 mod open;
+mod surface;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use raft::Fingerprint;
-use storage::kv::{MemoryKv, Synced};
+use storage::kv::{MemoryKv, Synced, Write};
 use storage::{Batch, Kv as _, KvError, KvRead as _, Space};
 
 pub(crate) use self::open::OpenDisk;
 use super::chronicle::Chronicle;
 use super::dice::Dice;
-use super::invariants::SameState;
+use super::invariants::{Log, Logs, SameState};
 
 /// A disk that outlives the processes that use it. Clones are the same disk.
 #[derive(Clone)]
 pub(crate) struct SimDisk {
     state: Arc<Mutex<State>>,
     chronicle: Chronicle,
-    same_state: SameState,
+    watch: Watch,
     node: String,
+}
+
+/// Who looks at what is written, on any disk.
+#[derive(Clone)]
+pub(crate) struct Watch {
+    same_state: SameState,
+    logs: Logs,
+}
+
+impl Watch {
+    pub(crate) fn new(chronicle: &Chronicle) -> Self {
+        let same_state = SameState::new(chronicle.clone());
+        Self { same_state, logs: Logs::new(chronicle.clone()) }
+    }
+
+    /// The last index that any catalog had applied, and the catalog's fingerprint there.
+    pub(crate) fn last(&self) -> Option<(u64, u128)> {
+        self.same_state.last()
+    }
 }
 
 struct State {
@@ -46,14 +66,26 @@ struct State {
     is_full: bool,
     /// Whether it is broken, for the process that uses it now.
     condition: Condition,
-    /// After how many further writes to the catalog the process that uses the disk dies.
-    crash_after: Option<u64>,
+    /// Rows of which a bit has flipped since they were written: a checksum tells so whoever reads
+    /// them.
+    rotten: BTreeSet<(Space, Vec<u8>)>,
+    /// After how many further writes to the catalog what becomes of the process that uses the disk.
+    after: Option<(u64, Blow)>,
     /// Whether it has, and the machine does not know it yet.
     has_crashed: bool,
     /// Whoever waits for the next sync, in the order in which they came.
     waiting: Vec<Synced>,
     /// Whether a sync is under way.
     is_syncing: bool,
+}
+
+/// What comes with a certain write to the catalog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blow {
+    /// The process dies.
+    Crash,
+    /// The disk breaks.
+    Failure,
 }
 
 /// How far a disk is broken.
@@ -72,7 +104,7 @@ impl SimDisk {
         dice: Dice,
         sync_millis: u64,
         chronicle: Chronicle,
-        same_state: SameState,
+        watch: Watch,
     ) -> Self {
         let state = State {
             durable: MemoryKv::new(),
@@ -84,12 +116,13 @@ impl SimDisk {
             sync_millis,
             is_full: false,
             condition: Condition::Sound,
-            crash_after: None,
+            rotten: BTreeSet::new(),
+            after: None,
             has_crashed: false,
             waiting: Vec::new(),
             is_syncing: false,
         };
-        Self { state: Arc::new(Mutex::new(state)), chronicle, same_state, node }
+        Self { state: Arc::new(Mutex::new(state)), chronicle, watch, node }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -114,11 +147,17 @@ impl SimDisk {
             fingerprint.follow(key, None, Some(value));
             ControlFlow::Continue(())
         });
+        let mut log = Log::default();
+        let _ = live.scan(Space::Log, everything.0, everything.1, &mut |key, value| {
+            log.find(key, value);
+            ControlFlow::Continue(())
+        });
         OpenDisk {
             disk: self.clone(),
             process: state.process,
             live,
             fingerprint: Mutex::new(fingerprint),
+            log: Mutex::new(log),
         }
     }
 
@@ -148,7 +187,38 @@ impl SimDisk {
     /// the catalog, or the flush of it, that comes after so many others. To the disk it is dead at
     /// once: nothing that it writes later has an effect.
     pub(crate) fn crash_after(&self, writes: u64) {
-        self.state().crash_after = Some(writes);
+        self.state().after = Some((writes, Blow::Crash));
+    }
+
+    /// Breaks the disk for whoever uses it with the write to the catalog, or the flush of it, that
+    /// comes after so many others.
+    pub(crate) fn fail_after(&self, writes: u64) {
+        self.state().after = Some((writes, Blow::Failure));
+    }
+
+    /// Whether the process that uses the disk was told that it has failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.state().is_failed()
+    }
+
+    /// Flips a bit of some row that is on the disk, or puts back all that were flipped, as a disk
+    /// does that has a good copy.
+    pub(crate) fn rot(&self, is_rotten: bool) {
+        let mut state = self.state();
+        if !is_rotten {
+            state.rotten.clear();
+        } else if state.rotten.is_empty() {
+            let space = *state.dice.pick(&[Space::Log, Space::Catalog]);
+            let mut keys = Vec::new();
+            let _ = state.durable.scan(space, &[], &[u8::MAX; 64], &mut |key, _| {
+                keys.push(key.to_vec());
+                ControlFlow::Continue(())
+            });
+            if !keys.is_empty() {
+                let key = state.dice.pick(&keys).clone();
+                state.rotten.insert((space, key));
+            }
+        }
     }
 
     /// Whether the process has died of [`SimDisk::crash_after`] since this was last asked.
@@ -162,6 +232,7 @@ impl SimDisk {
         state.durable = MemoryKv::new();
         state.unsynced_log.clear();
         state.unsynced_catalog.clear();
+        state.rotten.clear();
     }
 
     /// Sets the longest that a sync takes, in milliseconds.
@@ -175,6 +246,11 @@ fn failed() -> KvError {
 }
 
 impl State {
+    /// Whether the process that uses the disk was told that it has failed.
+    fn is_failed(&self) -> bool {
+        self.condition == Condition::Failed
+    }
+
     /// Whether `process` may use the disk.
     fn check(&mut self, process: u64) -> Result<(), KvError> {
         if self.process != process {
@@ -185,6 +261,27 @@ impl State {
         }
         self.condition = Condition::Failed;
         Err(failed())
+    }
+
+    /// Whether `process` may read the row of `key`.
+    fn check_row(&mut self, process: u64, space: Space, key: &[u8]) -> Result<(), KvError> {
+        self.check(process)?;
+        if self.rotten.is_empty() || !self.rotten.contains(&(space, key.to_vec())) {
+            return Ok(());
+        }
+        self.condition = Condition::Failed;
+        Err(KvError::Failed("a checksum is wrong (simulated)".to_owned()))
+    }
+
+    /// What is written anew has all its bits, and what is gone has none.
+    fn heal(&mut self, space: Space, batch: &Batch) {
+        let touches = |write: &Write, key: &Vec<u8>| match write {
+            Write::Put { key: written, .. } | Write::Delete { key: written } => key == written,
+            Write::DeleteRange { from, to } => key >= from && key < to,
+        };
+        self.rotten.retain(|(of, key)| {
+            *of != space || !batch.writes().iter().any(|write| touches(write, key))
+        });
     }
 
     /// How many batches of the log are durable or lost.
@@ -227,12 +324,11 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
     use super::*;
-    use crate::sim::invariants::SameState;
 
     fn disk(sync_millis: u64) -> SimDisk {
         let chronicle = Chronicle::default();
-        let same_state = SameState::new(chronicle.clone());
-        SimDisk::new("node-1".to_owned(), Dice::new(1, "disk"), sync_millis, chronicle, same_state)
+        let watch = Watch::new(&chronicle);
+        SimDisk::new("node-1".to_owned(), Dice::new(1, "disk"), sync_millis, chronicle, watch)
     }
 
     fn entry(number: u8) -> Batch {
@@ -277,9 +373,8 @@ mod tests {
         for seed in 0..50 {
             let fresh = || {
                 let chronicle = Chronicle::default();
-                let same_state = SameState::new(chronicle.clone());
-                let dice = Dice::new(seed, "disk");
-                SimDisk::new("node-1".to_owned(), dice, 0, chronicle, same_state).open()
+                let (watch, dice) = (Watch::new(&chronicle), Dice::new(seed, "disk"));
+                SimDisk::new("node-1".to_owned(), dice, 0, chronicle, watch).open()
             };
             storage::conformance::kv::crashing(fresh, |open: OpenDisk| open.disk.open());
         }
@@ -299,5 +394,39 @@ mod tests {
         let reopened = disk.open();
         assert_eq!(reopened.write(Space::Log, entry(2)), Ok(()));
         assert_eq!(open.write(Space::Log, entry(3)), Err(failed()), "of the process before");
+    }
+
+    #[test]
+    fn a_disk_that_failed_cannot_be_read_either() {
+        let disk = disk(0);
+        let open = disk.open();
+        open.write(Space::Log, entry(1)).unwrap();
+        let frozen = open.freeze();
+        disk.break_now();
+        assert_eq!(frozen.get(Space::Log, &[1]), Err(failed()), "what is frozen is on it too");
+        assert_eq!(open.get(Space::Log, &[1]), Err(failed()));
+        assert!(disk.has_failed());
+    }
+
+    #[tokio::test]
+    async fn a_flipped_bit_is_found_by_who_reads_the_row_until_it_is_written_anew() {
+        let disk = disk(0);
+        let open = disk.open();
+        open.write(Space::Catalog, entry(1)).unwrap();
+        open.write(Space::Log, entry(1)).unwrap();
+        open.flush().unwrap();
+        disk.rot(true);
+        let outcomes = [Space::Log, Space::Catalog].map(|space| {
+            // What has failed fails for good, so each look is that of a process of its own.
+            let open = disk.open();
+            open.scan(space, &[0], &[9], &mut |_, _| ControlFlow::Continue(())).is_err()
+        });
+        assert_eq!(outcomes.iter().filter(|has_failed| **has_failed).count(), 1);
+        let open = disk.open();
+        open.write(Space::Catalog, entry(1)).unwrap();
+        open.write(Space::Log, entry(1)).unwrap();
+        for space in [Space::Log, Space::Catalog] {
+            assert!(open.get(space, &[1]).is_ok());
+        }
     }
 }

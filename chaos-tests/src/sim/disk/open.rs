@@ -8,7 +8,9 @@ use raft::Fingerprint;
 use storage::kv::{MemoryKv, Synced, Visitor, Write};
 use storage::{Batch, Kv, KvError, KvRead, Space};
 
-use super::{SimDisk, State, failed};
+use super::surface::Surface;
+use super::{Blow, Condition, SimDisk, State, failed};
+use crate::sim::invariants::Log;
 
 /// The disk as one process uses it.
 pub(crate) struct OpenDisk {
@@ -17,6 +19,7 @@ pub(crate) struct OpenDisk {
     /// What the process reads: everything that it wrote.
     pub(super) live: MemoryKv,
     pub(super) fingerprint: Mutex<Fingerprint>,
+    pub(super) log: Mutex<Log>,
 }
 
 impl OpenDisk {
@@ -29,14 +32,20 @@ impl OpenDisk {
     /// The same for what changes the catalog, with which the process may die.
     fn usable_for_catalog(&self) -> Result<MutexGuard<'_, State>, KvError> {
         let mut state = self.usable()?;
-        if let Some(left) = state.crash_after.take() {
-            state.crash_after = left.checked_sub(1);
-            if left == 0 {
+        match state.after.take() {
+            None => {}
+            Some((0, Blow::Crash)) => {
                 state.process += 1;
                 state.has_crashed = true;
                 self.disk.chronicle.count("crashes between two writes");
                 return Err(failed());
             }
+            Some((0, Blow::Failure)) => {
+                state.condition = Condition::Failed;
+                self.disk.chronicle.count("failures between two writes");
+                return Err(failed());
+            }
+            Some((left, blow)) => state.after = Some((left - 1, blow)),
         }
         Ok(state)
     }
@@ -70,7 +79,9 @@ impl OpenDisk {
             fingerprint.follow(&key, old.as_deref(), new.as_deref());
         }
         match fingerprint.of_current(Arc::new(self.live.clone())) {
-            Ok(Some((index, state))) => self.disk.same_state.observe(&self.disk.node, index, state),
+            Ok(Some((index, state))) => {
+                self.disk.watch.same_state.observe(&self.disk.node, index, state)
+            }
             Ok(None) => {}
             Err(error) => self.disk.chronicle.violated(
                 "I22 local corruption",
@@ -89,6 +100,7 @@ impl Kv for OpenDisk {
         if state.is_full {
             return Err(KvError::Full("no space left on device (simulated)".to_owned()));
         }
+        state.heal(space, &batch);
         match space {
             Space::Log => {
                 state.log_written += 1;
@@ -101,6 +113,8 @@ impl Kv for OpenDisk {
         }
         drop(state);
         if space == Space::Log {
+            let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+            self.disk.watch.logs.observe(&self.disk.node, &mut log, &batch);
             return self.live.write(space, batch);
         }
         let before = self.follow(&batch);
@@ -142,7 +156,7 @@ impl Kv for OpenDisk {
     }
 
     fn freeze(&self) -> Arc<dyn KvRead> {
-        self.live.freeze()
+        Arc::new(self.surface(self.live.freeze()))
     }
 }
 
@@ -176,9 +190,20 @@ async fn sync_all(disk: SimDisk, process: u64) {
     }
 }
 
+impl OpenDisk {
+    /// What of the disk is readable, with `rows` on it.
+    fn surface(&self, rows: Arc<dyn KvRead>) -> Surface {
+        Surface { disk: self.disk.clone(), process: self.process, rows }
+    }
+
+    fn live(&self) -> Surface {
+        self.surface(Arc::new(self.live.clone()))
+    }
+}
+
 impl KvRead for OpenDisk {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, KvError> {
-        self.live.get(space, key)
+        self.live().get(space, key)
     }
 
     fn scan(
@@ -188,7 +213,7 @@ impl KvRead for OpenDisk {
         to: &[u8],
         visit: &mut Visitor<'_>,
     ) -> Result<(), KvError> {
-        self.live.scan(space, from, to, visit)
+        self.live().scan(space, from, to, visit)
     }
 
     fn last(
@@ -197,6 +222,6 @@ impl KvRead for OpenDisk {
         from: &[u8],
         to: &[u8],
     ) -> Result<Option<(Bytes, Bytes)>, KvError> {
-        self.live.last(space, from, to)
+        self.live().last(space, from, to)
     }
 }

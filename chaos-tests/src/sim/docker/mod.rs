@@ -24,6 +24,7 @@ use super::dice::Dice;
 use super::history::{Action, History, Value};
 use super::http::{Lost, send};
 use super::ledger::{Item, Ledger, Source, Ticket};
+use super::sweeping::Sweeping;
 use crate::Image;
 use crate::image::layer;
 
@@ -46,12 +47,13 @@ pub(crate) struct Records {
     pub(crate) history: History,
     pub(crate) ledger: Ledger,
     pub(crate) chronicle: Chronicle,
+    pub(crate) sweeping: Sweeping,
 }
 
 impl Records {
-    pub(crate) fn new(chronicle: Chronicle) -> Self {
+    pub(crate) fn new(chronicle: Chronicle, sweeping: Sweeping) -> Self {
         let (history, ledger) = (History::new(chronicle.clone()), Ledger::new(chronicle.clone()));
-        Self { history, ledger, chronicle }
+        Self { history, ledger, chronicle, sweeping }
     }
 
     /// Checks the answer to `ask` against what it may be; answers whether it says something,
@@ -312,7 +314,7 @@ impl Docker {
                 {
                     Situation::There => {}
                     Situation::Absent => return Situation::Absent,
-                    Situation::Unsure => all = Situation::Unsure,
+                    Situation::Unsure | Situation::Lapsed => all = Situation::Unsure,
                 }
             }
             all

@@ -89,6 +89,9 @@ pub(crate) enum Situation {
     Absent,
     /// It may be there, or not; for an upload, it may have more than its client knows.
     Unsure,
+    /// It is an upload to which nothing was written for so long that it may have been swept; beside
+    /// that, it may have more than its client knows.
+    Lapsed,
 }
 
 impl From<May> for Situation {
@@ -103,41 +106,43 @@ impl From<May> for Situation {
 
 /// The answers to a request.
 pub(crate) const fn allowed(ask: Ask, situation: Situation) -> &'static [u16] {
-    use Situation::{Absent, There, Unsure};
+    use Situation::{Absent, Lapsed, There, Unsure};
     match (ask, situation) {
         (Ask::HeadBlob | Ask::GetBlob | Ask::GetManifest, There) => &[200],
-        (Ask::HeadBlob | Ask::GetBlob | Ask::GetManifest, Unsure) => &[200, 404],
+        (Ask::HeadBlob | Ask::GetBlob | Ask::GetManifest, Unsure | Lapsed) => &[200, 404],
         (Ask::GetRange, There) => &[206],
-        (Ask::GetRange, Unsure) => &[206, 404],
+        (Ask::GetRange, Unsure | Lapsed) => &[206, 404],
 
         (Ask::Begin, _) => &[202],
-        (Ask::PostWhole, _) => &[201],
+        (Ask::PostWhole, There) => &[201],
+        (Ask::PostWhole, Absent | Unsure | Lapsed) => &[201, 404],
         // What cannot be mounted begins an upload.
         (Ask::Mount, There) => &[201],
         (Ask::Mount, Absent) => &[202],
-        (Ask::Mount, Unsure) => &[201, 202],
+        (Ask::Mount, Unsure | Lapsed) => &[201, 202],
 
         (Ask::Append, There) => &[202],
         (Ask::Append, Unsure) => &[202, 416],
         // A node that is behind may take a chunk of an upload that has ended, to no effect.
-        (Ask::Append, Absent) => &[202, 404, 416],
+        (Ask::Append, Absent | Lapsed) => &[202, 404, 416],
         (Ask::Show | Ask::Cancel, There | Unsure) => &[204],
+        (Ask::Show | Ask::Cancel, Lapsed) => &[204, 404],
         (Ask::Finish, There) => &[201],
         // The same request may have come before, and its blob been deleted since.
-        (Ask::Finish, Unsure) => &[201, 404, 416],
+        (Ask::Finish, Unsure | Lapsed) => &[201, 404, 416],
         (Ask::FinishWrongly, There) => &[400],
-        (Ask::FinishWrongly, Unsure) => &[400, 404, 416],
+        (Ask::FinishWrongly, Unsure | Lapsed) => &[400, 404, 416],
 
         // What another manifest needs stays.
         (Ask::DeleteBlob, There) => &[202, 409],
-        (Ask::DeleteBlob, Unsure) => &[202, 404, 409],
+        (Ask::DeleteBlob, Unsure | Lapsed) => &[202, 404, 409],
         (Ask::DeleteManifest | Ask::DeleteTag, There) => &[202],
-        (Ask::DeleteManifest | Ask::DeleteTag, Unsure) => &[202, 404],
+        (Ask::DeleteManifest | Ask::DeleteTag, Unsure | Lapsed) => &[202, 404],
 
         (Ask::PutManifest, There) => &[201],
-        (Ask::PutManifest, Unsure) => &[201, 404],
+        (Ask::PutManifest, Unsure | Lapsed) => &[201, 404],
         (Ask::PutManifestIf, There) => &[201, 412],
-        (Ask::PutManifestIf, Unsure) => &[201, 404, 412],
+        (Ask::PutManifestIf, Unsure | Lapsed) => &[201, 404, 412],
         (Ask::PutManifestIf, Absent) => &[404, 412],
 
         (
@@ -158,7 +163,7 @@ pub(crate) const fn allowed(ask: Ask, situation: Situation) -> &'static [u16] {
 
         // Until somebody has pushed to it, there is no repository.
         (Ask::ListTags, There) => &[200],
-        (Ask::ListTags, Unsure | Absent) => &[200, 404],
+        (Ask::ListTags, Unsure | Absent | Lapsed) => &[200, 404],
         (Ask::ListReferrers | Ask::ListRepositories, _) => &[200],
     }
 }
@@ -170,13 +175,16 @@ mod tests {
     #[test]
     fn every_request_has_answers_in_every_situation_and_a_name_of_its_own() {
         for ask in Ask::ALL {
-            for situation in [Situation::There, Situation::Absent, Situation::Unsure] {
+            let (there, absent) = (Situation::There, Situation::Absent);
+            for situation in [there, absent, Situation::Unsure, Situation::Lapsed] {
                 let statuses = allowed(ask, situation);
                 assert!(!statuses.is_empty(), "{ask:?} {situation:?}");
                 assert!(statuses.iter().all(|status| *status < 500), "{ask:?} {situation:?}");
             }
             // An upload of which little is known is there all the same.
             let is_of_upload = matches!(ask, Ask::Append | Ask::Show | Ask::Cancel);
+            let lapsed = allowed(ask, Situation::Lapsed);
+            assert!(allowed(ask, Situation::Unsure).iter().all(|status| lapsed.contains(status)));
             for sure in [Situation::There, Situation::Absent] {
                 let unsure = allowed(ask, Situation::Unsure);
                 let is_among = |status: &u16| unsure.contains(status) || is_of_upload;

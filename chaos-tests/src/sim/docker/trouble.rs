@@ -31,7 +31,9 @@ impl Docker {
         for (hand, answer) in answers.into_iter().enumerate() {
             let Ok(response) = answer else { continue };
             let by = format!("{} through {}", self.name, nodes[hand]);
-            if self.records.check(&by, Ask::Append, Situation::Unsure, &response)
+            let situation = upload.unless_lapsed(Situation::Unsure);
+            let situation = situation(&self.records.ledger, 0);
+            if self.records.check(&by, Ask::Append, situation, &response)
                 && response.status() == StatusCode::ACCEPTED
             {
                 kept.push((hand, location(&response)));
@@ -59,7 +61,8 @@ impl Docker {
         let item = Item::blob(upload.repository, digest);
         let ticket = self.records.ledger.begin(item, Deed::Put, &self.name);
         let finish = request(Method::PUT, &format!("{}&digest={digest}", upload.location));
-        let answer = self.ask(Ask::Finish, finish, |_, _| Situation::There).await;
+        let situation = upload.unless_lapsed(Situation::There);
+        let answer = self.ask(Ask::Finish, finish, situation).await;
         match answer.map(|answer| answer.status()) {
             Some(StatusCode::CREATED) => {
                 self.records.ledger.done(&ticket);
@@ -81,7 +84,8 @@ impl Docker {
         let item = Item::blob(APP, &digest);
         let ticket = self.records.ledger.begin(item, Deed::Put, &self.name);
         let finish = request(Method::PUT, &format!("{}&digest={digest}", upload.location));
-        let answer = self.ask(Ask::FinishWrongly, finish, |_, _| Situation::There).await;
+        let situation = upload.unless_lapsed(Situation::There);
+        let answer = self.ask(Ask::FinishWrongly, finish, situation).await;
         // Whatever became of it, these bytes never came.
         self.records.ledger.refused(&ticket);
         self.has_blob(APP, &digest).await;
@@ -199,7 +203,7 @@ impl Docker {
         self.append(&mut upload, content.clone()).await;
         let situation = upload.situation();
         let cancel = request(Method::DELETE, &upload.location);
-        let Some(_) = self.ask(Ask::Cancel, cancel, move |_, _| situation).await else { return };
+        let Some(_) = self.ask(Ask::Cancel, cancel, situation).await else { return };
         let append = with_body(request(Method::PATCH, &upload.location), content.clone());
         self.ask(Ask::Append, append, |_, _| Situation::Absent).await;
         let show = request(Method::GET, &upload.location);

@@ -3,11 +3,13 @@
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use proto::Digest;
+use tokio::time::Instant;
 
 use super::{Answer, Ask, Docker, SCRATCH, Situation, TRIES, location, request};
 use crate::sim::http::leave;
 use crate::sim::invariants::Session;
 use crate::sim::ledger::{Deed, Item, Ledger, May};
+use crate::sim::sweeping::Sweeping;
 
 /// How often a chunk is sent, or a step repeated, before the upload is given up.
 const STEPS_MAX: usize = 12;
@@ -19,11 +21,36 @@ pub(crate) struct Upload {
     pub(super) location: String,
     /// How far it can be.
     pub(crate) session: Session,
+    /// When the last chunk was sent that was acknowledged, or it began.
+    pub(super) written: Instant,
+    /// Whether nothing was written to it for long before that: a sweep may have found it then, and
+    /// give it up now.
+    pub(super) has_lapsed: bool,
+    pub(super) sweeping: Sweeping,
 }
 
 impl Upload {
-    pub(super) fn situation(&self) -> Situation {
-        if self.session.is_certain() { Situation::There } else { Situation::Unsure }
+    /// What is known of it when an answer has come.
+    pub(super) fn situation(&self) -> impl FnOnce(&Ledger, u64) -> Situation + use<> {
+        let is_certain = self.session.is_certain();
+        self.unless_lapsed(if is_certain { Situation::There } else { Situation::Unsure })
+    }
+
+    /// That it is in `situation` when an answer has come, if it has not been swept.
+    pub(super) fn unless_lapsed(
+        &self,
+        situation: Situation,
+    ) -> impl FnOnce(&Ledger, u64) -> Situation + use<> {
+        let (written, sweeping) = (self.written, self.sweeping.clone());
+        let has_lapsed = self.has_lapsed;
+        move |_, _| match has_lapsed || sweeping.may_reach(written) {
+            true => Situation::Lapsed,
+            false => situation,
+        }
+    }
+
+    fn may_be_swept(&self) -> bool {
+        self.has_lapsed || self.sweeping.may_reach(self.written)
     }
 }
 
@@ -64,7 +91,13 @@ impl Docker {
         let post = with_body(request(Method::POST, &path), content.clone());
         let ticket =
             self.records.ledger.begin(Item::blob(repository, digest), Deed::Put, &self.name);
-        let answer = self.ask(Ask::PostWhole, post, |_, _| Situation::There).await;
+        let (sent, sweeping) = (Instant::now(), self.records.sweeping.clone());
+        // Even what is sent at once can wait for long to be linked.
+        let situation = move |_: &Ledger, _| match sweeping.may_reach(sent) {
+            true => Situation::Lapsed,
+            false => Situation::There,
+        };
+        let answer = self.ask(Ask::PostWhole, post, situation).await;
         if answer.is_some_and(|answer| answer.status() == StatusCode::CREATED) {
             self.records.ledger.done(&ticket);
             return true;
@@ -104,7 +137,15 @@ impl Docker {
         let begin = request(Method::POST, &path);
         let begun = self.ask(Ask::Begin, begin, |_, _| Situation::There).await?;
         let location = location(&begun.response);
-        Some(Upload { repository, location, session: Session::default() })
+        let (written, sweeping) = (Instant::now(), self.records.sweeping.clone());
+        Some(Upload {
+            repository,
+            location,
+            session: Session::default(),
+            written,
+            has_lapsed: false,
+            sweeping,
+        })
     }
 
     /// Sends the next chunk of an upload; answers whether it is acknowledged. Now and then the
@@ -128,10 +169,12 @@ impl Docker {
             leave(&node, &append, sent).await;
             return false;
         }
-        let situation = upload.situation();
-        let appended = self.ask(Ask::Append, append, move |_, _| situation).await;
+        let (sent, situation) = (Instant::now(), upload.situation());
+        let appended = self.ask(Ask::Append, append, situation).await;
         match appended {
             Some(answer) if answer.status() == StatusCode::ACCEPTED => {
+                upload.has_lapsed = upload.may_be_swept();
+                upload.written = sent;
                 upload.location = location(&answer.response);
                 let extent = extent(&answer.response);
                 let outcome = upload.session.acknowledge(end, extent);
@@ -153,10 +196,15 @@ impl Docker {
             self.pause(20..=500).await;
             let situation = upload.situation();
             let show = request(Method::GET, &upload.location);
-            let Some(answer) = self.ask(Ask::Show, show, move |_, _| situation).await else {
+            let Some(answer) = self.ask(Ask::Show, show, situation).await else {
                 continue;
             };
             if answer.status() != StatusCode::NO_CONTENT {
+                return None;
+            }
+            let is_shorter = extent(&answer.response) < upload.session.acknowledged();
+            if is_shorter && upload.may_be_swept() {
+                self.records.chronicle.count("requests: of uploads that were swept");
                 return None;
             }
             self.records.chronicle.count("requests: uploads resumed");
@@ -190,11 +238,10 @@ impl Docker {
             let ticket = self.records.ledger.begin(item.clone(), Deed::Put, &self.name);
             // A request that ends it may have come before, so that nothing is left of the upload;
             // or somebody deletes the blob as soon as it is there.
-            let situation = match upload.repository {
-                SCRATCH => Situation::Unsure,
-                _ => upload.situation(),
-            };
-            let answer = self.ask(Ask::Finish, finish.clone(), move |_, _| situation).await;
+            let is_certain = upload.repository != SCRATCH && upload.session.is_certain();
+            let situation = if is_certain { Situation::There } else { Situation::Unsure };
+            let situation = upload.unless_lapsed(situation);
+            let answer = self.ask(Ask::Finish, finish.clone(), situation).await;
             match answer.map(|answer| answer.status()) {
                 Some(StatusCode::CREATED) => {
                     self.records.ledger.done(&ticket);

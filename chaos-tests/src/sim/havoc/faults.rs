@@ -19,6 +19,11 @@ pub(crate) enum Fault {
     SlowDisk(usize, u64),
     /// The disk of a machine is full.
     FullDisk(usize),
+    /// A bit has flipped on the disk of a machine.
+    FlippedBit(usize),
+    /// What is sent between these machines, in both directions, is held back, and comes when that
+    /// ends.
+    Held(BTreeSet<(usize, usize)>),
     /// The object store does not answer.
     ObjectsAway,
     /// One in so many calls to the object store fails.
@@ -111,6 +116,10 @@ pub(crate) struct Conditions {
     pub(crate) sync: BTreeMap<usize, u64>,
     /// Machines whose disks are full.
     pub(crate) full: BTreeSet<usize>,
+    /// Machines on whose disks a bit has flipped.
+    pub(crate) rotten: BTreeSet<usize>,
+    /// Pairs of machines between which everything is held back.
+    pub(crate) held: BTreeSet<(usize, usize)>,
     /// Whether the object store does not answer.
     pub(crate) is_store_away: bool,
     /// One in how many calls to the object store fails.
@@ -135,6 +144,10 @@ impl Conditions {
             Fault::FullDisk(machine) => {
                 self.full.insert(machine);
             }
+            Fault::FlippedBit(machine) => {
+                self.rotten.insert(machine);
+            }
+            Fault::Held(ref pairs) => self.held.extend(pairs),
             Fault::ObjectsAway => self.is_store_away = true,
             Fault::ObjectsFailing(one_in) => {
                 let other = self.store_fails.unwrap_or(u64::MAX);

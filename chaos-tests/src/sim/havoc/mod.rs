@@ -73,11 +73,15 @@ impl Havoc {
             }
             machine.disk.fill(wanted.full.contains(&number));
             machine.disk.set_sync(wanted.sync.get(&number).copied().unwrap_or(self.sync));
+            machine.disk.rot(wanted.rotten.contains(&number));
             machine.skew(wanted.skew.get(&number).copied().unwrap_or(0));
         }
         self.network.apply(sim, &before, &wanted);
         let is_whole = |conditions: &Conditions| {
-            conditions.cuts.is_empty() && conditions.latency.is_none() && !conditions.is_lossy
+            conditions.cuts.is_empty()
+                && conditions.held.is_empty()
+                && conditions.latency.is_none()
+                && !conditions.is_lossy
         };
         if is_whole(&wanted) && !is_whole(&before) {
             self.chronicle.note("the network is whole");

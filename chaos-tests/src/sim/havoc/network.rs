@@ -21,6 +21,8 @@ pub(super) struct Network {
 struct Link {
     /// Whether the way from the first to the second machine is cut, and the way back.
     cut: (bool, bool),
+    /// Whether everything is held back in both directions.
+    is_held: bool,
     /// How often it loses a message.
     loss: f64,
 }
@@ -57,14 +59,21 @@ impl Link {
     fn of(conditions: &Conditions, one: usize, other: usize) -> Self {
         let cuts = &conditions.cuts;
         let cut = (cuts.contains(&(one, other)), cuts.contains(&(other, one)));
-        let loss = if cut == (false, false) { loss(conditions) } else { 0.0 };
-        Self { cut, loss }
+        let held = &conditions.held;
+        // What is cut does not arrive later.
+        let is_held =
+            cut == (false, false) && (held.contains(&(one, other)) || held.contains(&(other, one)));
+        let loss = if cut == (false, false) && !is_held { loss(conditions) } else { 0.0 };
+        Self { cut, is_held, loss }
     }
 
     fn apply(self, sim: &mut Sim<'_>, one: &str, other: &str) {
         sim.set_link_fail_rate(one, other, self.loss);
-        // Also what a loss has broken: its repair would undo the cut.
-        sim.repair(one, other);
+        // Also what a loss has broken: its repair would undo the cut. What was held comes now.
+        sim.release(one, other);
+        if self.is_held {
+            sim.hold(one, other);
+        }
         if self.cut.0 {
             sim.partition_oneway(one, other);
         }

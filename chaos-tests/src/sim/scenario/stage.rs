@@ -245,6 +245,12 @@ impl Stage {
         self.machines[node.0].disk.crash_after(writes);
     }
 
+    /// Breaks the disk of `node` for the next process on its machine once that has written so often
+    /// to its catalog; a further restart mends it.
+    pub fn fail_disk_after(&self, node: Node, writes: u64) {
+        self.machines[node.0].disk.fail_after(writes);
+    }
+
     /// Takes all that is on the disk of `node`, which must be down.
     pub fn empty_disk(&self, node: Node) {
         self.records.chronicle.note(format_args!("the disk of {node} is empty"));

@@ -1,0 +1,211 @@
+//! The node's store as all of this crate uses it: when it has failed for good, whoever noticed, the
+//! node comes to know that it must end.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proto::Mutant;
+use storage::kv::{Synced, Visitor};
+use storage::{Batch, Kv, KvError, KvRead, Space};
+use tokio::sync::watch;
+
+/// Whether the store has failed, and of what. Clones tell of the same store.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Failure(Arc<watch::Sender<Option<KvError>>>);
+
+impl Failure {
+    /// Resolves with what the store failed of; pending for as long as it works.
+    pub(crate) async fn happened(&self) -> KvError {
+        let mut failure = self.0.subscribe();
+        // The sender lives as long as this.
+        let failed = failure.wait_for(Option::is_some).await.map(|failure| failure.clone());
+        match failed {
+            Ok(Some(error)) => error,
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Whether the store has failed.
+    pub(crate) fn has_happened(&self) -> bool {
+        self.0.borrow().is_some()
+    }
+
+    /// Takes note of `outcome`. Consensus stops over what fails in its own hands; but rows are
+    /// staged and read by others too, who answer whoever asked and go on.
+    fn note<T>(&self, outcome: Result<T, KvError>) -> Result<T, KvError> {
+        if let Err(error @ KvError::Failed(_)) = &outcome
+            && !Mutant::FailedStoreIgnored.is_active()
+        {
+            self.0.send_if_modified(|first| {
+                let is_first = first.is_none();
+                first.get_or_insert_with(|| error.clone());
+                is_first
+            });
+        }
+        outcome
+    }
+}
+
+/// A store that tells when it fails.
+pub(crate) struct Watched {
+    kv: Arc<dyn Kv>,
+    failure: Failure,
+}
+
+impl Watched {
+    pub(crate) fn new(kv: Arc<dyn Kv>, failure: Failure) -> Self {
+        Self { kv, failure }
+    }
+}
+
+impl KvRead for Watched {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, KvError> {
+        self.failure.note(self.kv.get(space, key))
+    }
+
+    fn scan(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut Visitor<'_>,
+    ) -> Result<(), KvError> {
+        self.failure.note(self.kv.scan(space, from, to, visit))
+    }
+
+    fn last(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+    ) -> Result<Option<(Bytes, Bytes)>, KvError> {
+        self.failure.note(self.kv.last(space, from, to))
+    }
+}
+
+impl Kv for Watched {
+    fn write(&self, space: Space, batch: Batch) -> Result<(), KvError> {
+        self.failure.note(self.kv.write(space, batch))
+    }
+
+    fn sync(&self, synced: Synced) {
+        let failure = self.failure.clone();
+        self.kv.sync(Box::new(move |outcome| synced(failure.note(outcome))));
+    }
+
+    fn flush(&self) -> Result<(), KvError> {
+        self.failure.note(self.kv.flush())
+    }
+
+    fn freeze(&self) -> Arc<dyn KvRead> {
+        Arc::new(WatchedView { rows: self.kv.freeze(), failure: self.failure.clone() })
+    }
+}
+
+/// What was frozen of a store, which still reads from its disk.
+struct WatchedView {
+    rows: Arc<dyn KvRead>,
+    failure: Failure,
+}
+
+impl KvRead for WatchedView {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, KvError> {
+        self.failure.note(self.rows.get(space, key))
+    }
+
+    fn scan(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut Visitor<'_>,
+    ) -> Result<(), KvError> {
+        self.failure.note(self.rows.scan(space, from, to, visit))
+    }
+
+    fn last(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+    ) -> Result<Option<(Bytes, Bytes)>, KvError> {
+        self.failure.note(self.rows.last(space, from, to))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use storage::kv::MemoryKv;
+
+    use super::*;
+
+    /// A store of which every use comes to the same.
+    struct Broken(KvError);
+
+    impl KvRead for Broken {
+        fn get(&self, _: Space, _: &[u8]) -> Result<Option<Bytes>, KvError> {
+            Err(self.0.clone())
+        }
+
+        fn scan(&self, _: Space, _: &[u8], _: &[u8], _: &mut Visitor<'_>) -> Result<(), KvError> {
+            Err(self.0.clone())
+        }
+
+        fn last(&self, _: Space, _: &[u8], _: &[u8]) -> Result<Option<(Bytes, Bytes)>, KvError> {
+            Err(self.0.clone())
+        }
+    }
+
+    impl Kv for Broken {
+        fn write(&self, _: Space, _: Batch) -> Result<(), KvError> {
+            Err(self.0.clone())
+        }
+
+        fn sync(&self, synced: Synced) {
+            synced(Err(self.0.clone()));
+        }
+
+        fn flush(&self) -> Result<(), KvError> {
+            Err(self.0.clone())
+        }
+
+        fn freeze(&self) -> Arc<dyn KvRead> {
+            Arc::new(Self(self.0.clone()))
+        }
+    }
+
+    /// What is known of the store after `work` with it.
+    fn known(kv: impl Kv, work: impl FnOnce(&Watched)) -> Option<KvError> {
+        let failure = Failure::default();
+        work(&Watched::new(Arc::new(kv), failure.clone()));
+        failure.happened().now_or_never()
+    }
+
+    fn uses() -> Vec<fn(&Watched)> {
+        vec![
+            |kv| drop(kv.get(Space::Catalog, b"key")),
+            |kv| drop(kv.last(Space::Log, b"a", b"b")),
+            |kv| drop(kv.freeze().get(Space::Catalog, b"key")),
+            |kv| drop(kv.write(Space::Catalog, Batch::new())),
+            |kv| kv.sync(Box::new(|_| {})),
+            |kv| drop(kv.flush()),
+        ]
+    }
+
+    #[test]
+    fn a_store_that_fails_says_so_whoever_uses_it() {
+        for use_it in uses() {
+            let failed = KvError::Failed("a checksum is wrong".to_owned());
+            assert_eq!(known(Broken(failed.clone()), use_it), Some(failed));
+        }
+    }
+
+    #[test]
+    fn a_store_that_works_or_is_full_has_not_failed() {
+        for use_it in uses() {
+            assert_eq!(known(MemoryKv::new(), use_it), None);
+            assert_eq!(known(Broken(KvError::Full("no space left".to_owned())), use_it), None);
+        }
+    }
+}
