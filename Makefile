@@ -70,6 +70,12 @@ conformance: build ## Runs the OCI's conformance suite, all of it, on one node a
 	@tools/prerequisites conformance $(if $(findstring s3,$(ARGS)),s3)
 	@deploy/conformance/run $(ARGS)
 
+.PHONY: bench
+bench: prerequisites ## Measures beside other registries, nginx and etcd, and writes docs/benchmarks.md; takes an hour.
+	@tools/prerequisites bench
+	@cargo build --workspace --bin roadstead --config tools/bench.toml
+	@tools/bench --write $(ARGS)
+
 .PHONY: image
 image: ## Builds the container image roadstead:latest from nothing but the sources.
 	@tools/prerequisites interop

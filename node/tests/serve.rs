@@ -3,55 +3,12 @@
 
 mod support;
 
-use std::path::Path;
 use std::process::Stdio;
 
 use rustix::process::Signal;
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStderr, Command};
-use tokio::time::timeout;
+use tokio::process::Command;
 
-use support::{DEADLINE, alone, code, complaint, get, output, roadstead, send, until};
-
-struct Serving {
-    child: Child,
-    log: Lines<BufReader<ChildStderr>>,
-    api: String,
-    admin: String,
-}
-
-/// Starts a node in `folder` and waits until it is ready.
-async fn serve(folder: &Path, arguments: &[&str], stdin: Stdio) -> Serving {
-    serve_with(folder, arguments, stdin, |_| {}).await
-}
-
-/// Starts a node with what `set` sets.
-async fn serve_with(
-    folder: &Path,
-    arguments: &[&str],
-    stdin: Stdio,
-    set: impl FnOnce(&mut Command),
-) -> Serving {
-    let mut command = roadstead(&["serve"]);
-    alone(&mut command, folder);
-    set(&mut command);
-    let mut child = command.args(arguments).stdin(stdin).stderr(Stdio::piped()).spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-    let serving = loop {
-        let line = timeout(DEADLINE, log.next_line()).await.expect("it logs").unwrap();
-        let line = line.expect("it serves");
-        let Ok(line) = serde_json::from_str::<serde_json::Value>(&line) else { panic!("{line}") };
-        if line["message"] == "serving" {
-            break line;
-        }
-    };
-    let address = |key: &str| serving[key].as_str().unwrap().to_owned();
-    let (api, admin) = (address("api"), address("admin"));
-    let ready = format!("http://{admin}/readyz");
-    until("the node is ready", async || get(&ready).await.is_some_and(|(status, _)| status == 200))
-        .await;
-    Serving { child, log, api, admin }
-}
+use support::{alone, code, complaint, get, output, roadstead, send, serve, serve_with};
 
 #[tokio::test]
 async fn a_node_founds_a_cluster_and_stops_in_order() {

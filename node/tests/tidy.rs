@@ -13,7 +13,9 @@ const FUNCTION_LINES_MAX: usize = 70;
 const COLUMNS_MAX: usize = 100;
 
 /// The crates; each uses only those before it.
-const CRATES: [&str; 6] = ["proto", "storage", "raft", "api", "node", "chaos-tests"];
+const CRATES: [&str; 7] = ["proto", "storage", "raft", "api", "bench", "node", "chaos-tests"];
+/// Of these, what the load generator may not use: it measures any registry, so it knows none.
+const SERVERS: [&str; 3] = ["storage", "raft", "api"];
 
 /// A source file of the workspace.
 struct Source {
@@ -200,6 +202,17 @@ fn crates_use_only_those_before_them() {
         }
     }
     expect_none(&offences);
+}
+
+#[test]
+fn the_load_generator_knows_no_server() {
+    let manifest = fs::read_to_string(workspace().join("bench/Cargo.toml")).unwrap();
+    let manifest: toml::Table = toml::from_str(&manifest).unwrap();
+    let used = manifest["dependencies"].as_table().unwrap();
+    let offences = SERVERS.iter().filter(|server| used.contains_key(**server));
+    let offences =
+        offences.map(|server| format!("bench/Cargo.toml:1: bench must not use {server}"));
+    expect_none(&offences.collect::<Vec<_>>());
 }
 
 #[test]

@@ -18,8 +18,7 @@ use storage::kv::{MemoryKv, RocksKv};
 
 use super::chronicle::Chronicle;
 use super::dice::Dice;
-use super::disk::SimDisk;
-use super::invariants::SameState;
+use super::disk::{SimDisk, Watch};
 use crate::{Image, RegistryClient, eventually};
 
 /// How long anything may take.
@@ -114,8 +113,8 @@ async fn engines_keep_the_same_catalog_of_the_same_log() {
     let founder = site.start(rocks, "127.0.0.1:0").await;
     site.invitation = Some(invitation(&founder).await);
     let chronicle = Chronicle::default();
-    let same_state = SameState::new(chronicle.clone());
-    let disk = SimDisk::new("simulated".to_owned(), Dice::new(1, "disk"), 2, chronicle, same_state);
+    let watch = Watch::new(&chronicle);
+    let disk = SimDisk::new("simulated".to_owned(), Dice::new(1, "disk"), 2, chronicle, watch);
     let simulated = site.start(Arc::new(disk.open()), "127.0.0.1:0").await;
     let memory = site.start(Arc::new(MemoryKv::new()), "127.0.0.1:0").await;
     work(&[&founder, &simulated, &memory], 0..40).await;

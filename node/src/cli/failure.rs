@@ -61,6 +61,9 @@ pub enum Failure {
     /// The cluster cannot be asked, or refuses.
     #[error(transparent)]
     Status(#[from] StatusError),
+    /// A registry cannot be put under load.
+    #[error(transparent)]
+    Bench(#[from] ::bench::BenchError),
     /// The playground does not work.
     #[error(transparent)]
     Playground(#[from] PlaygroundError),

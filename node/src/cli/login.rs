@@ -31,6 +31,11 @@ impl Login {
         Self { name, password }
     }
 
+    /// The name and the password.
+    pub(super) fn into_parts(self) -> (String, String) {
+        (self.name, self.password)
+    }
+
     /// The password.
     pub(crate) fn password(&self) -> &str {
         &self.password

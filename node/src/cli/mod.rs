@@ -1,6 +1,7 @@
 //! The command line.
 
 mod access;
+mod bench;
 mod cluster;
 mod config;
 mod failure;
@@ -63,6 +64,8 @@ enum Command {
     Tls(TlsCommand),
     /// Ask a node whether it is ready: exit code 0 when it is, 1 when not.
     Health(health::HealthArgs),
+    /// Put load on a registry, this one or another, and report what it bore.
+    Bench(Box<bench::LoadArgs>),
     /// Run a whole cluster on this machine, to try things out. With ROADSTEAD_STORAGE_KIND=s3 and
     /// what belongs to it in the environment, its blobs are in a bucket.
     Playground(PlaygroundArgs),
@@ -121,6 +124,7 @@ pub fn run() -> Result<(), Failure> {
         Command::Access(arguments) => block_on(access::access(&arguments)),
         Command::Tls(TlsCommand::SelfSigned(arguments)) => tls::self_signed(&arguments),
         Command::Health(arguments) => block_on(health::health(&arguments)),
+        Command::Bench(arguments) => bench::bench(&arguments),
         Command::Playground(arguments) => block_on(playground::run(&arguments)),
     }
 }

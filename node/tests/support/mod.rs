@@ -9,7 +9,8 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::{sleep, timeout};
 
 /// How long anything may take: much longer than it does, on a machine that is busy.
@@ -94,4 +95,45 @@ pub(crate) fn alone(command: &mut Command, folder: &Path) {
         .env("ROADSTEAD_PEER_LISTEN", "127.0.0.1:0")
         .env("ROADSTEAD_ADMIN_LISTEN", "127.0.0.1:0")
         .env("ROADSTEAD_LOG_FORMAT", "json");
+}
+
+/// A node that serves.
+pub(crate) struct Serving {
+    pub(crate) child: Child,
+    pub(crate) log: Lines<BufReader<ChildStderr>>,
+    pub(crate) api: String,
+    pub(crate) admin: String,
+}
+
+/// Starts a node in `folder` and waits until it is ready.
+pub(crate) async fn serve(folder: &Path, arguments: &[&str], stdin: Stdio) -> Serving {
+    serve_with(folder, arguments, stdin, |_| {}).await
+}
+
+/// Does what [`serve`] does, with what `set` sets.
+pub(crate) async fn serve_with(
+    folder: &Path,
+    arguments: &[&str],
+    stdin: Stdio,
+    set: impl FnOnce(&mut Command),
+) -> Serving {
+    let mut command = roadstead(&["serve"]);
+    alone(&mut command, folder);
+    set(&mut command);
+    let mut child = command.args(arguments).stdin(stdin).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    let serving = loop {
+        let line = timeout(DEADLINE, log.next_line()).await.expect("it logs").unwrap();
+        let line = line.expect("it serves");
+        let Ok(line) = serde_json::from_str::<serde_json::Value>(&line) else { panic!("{line}") };
+        if line["message"] == "serving" {
+            break line;
+        }
+    };
+    let address = |key: &str| serving[key].as_str().unwrap().to_owned();
+    let (api, admin) = (address("api"), address("admin"));
+    let ready = format!("http://{admin}/readyz");
+    until("the node is ready", async || get(&ready).await.is_some_and(|(status, _)| status == 200))
+        .await;
+    Serving { child, log, api, admin }
 }
