@@ -4,10 +4,12 @@
 
 use std::fmt::Display;
 
-use proto::Actor;
+use proto::limits::ACCESS_NAME_BYTES_MAX;
+use proto::{Actor, Answer, Command, Refusal};
 use tracing::{debug, info};
 
 use crate::client::Origin;
+use crate::error::Error;
 
 /// Somebody has shown who they are, by `with`.
 pub(crate) fn logged_in(from: Origin, account: &dyn Display, with: &dyn Display) {
@@ -16,12 +18,13 @@ pub(crate) fn logged_in(from: Origin, account: &dyn Display, with: &dyn Display)
 
 /// Somebody called themselves `account` and could not show it.
 pub(crate) fn login_failed(from: Origin, account: &str) {
-    // As Debug, so that nothing in it can forge a line.
+    let account = shortened(account);
     info!(target: "audit", client = %from, ?account, "login failed");
 }
 
 /// Somebody may not even try to log in as `account` now.
 pub(crate) fn login_refused(from: Origin, account: &str) {
+    let account = shortened(account);
     info!(target: "audit", client = %from, ?account, "login refused: too many attempts");
 }
 
@@ -35,7 +38,33 @@ pub(crate) fn denied(from: Origin, actor: &Actor, need: &dyn Display) {
     info!(target: "audit", client = %from, %actor, %need, "denied");
 }
 
-/// The cluster has decided what `actor` asked for.
+/// The cluster has decided what `actor` asked for, or not in time.
+pub(crate) fn decided(
+    from: Origin,
+    actor: &Actor,
+    asked: &Command,
+    outcome: &Result<Answer, Error>,
+) {
+    match outcome {
+        Ok(_) => changed(from, actor, asked),
+        Err(Error::Refused(Refusal::Access(refusal))) => denied(from, actor, refusal),
+        Err(Error::Unavailable { .. }) => {
+            info!(target: "audit", client = %from, %actor, change = %asked, "outcome unknown");
+        }
+        Err(_) => {}
+    }
+}
+
+/// What `actor` asked for is done.
 pub(crate) fn changed(from: Origin, actor: &Actor, change: &dyn Display) {
     debug!(target: "audit", client = %from, %actor, %change, "changed");
+}
+
+/// As much of a made-up name as a real one can have. It is written as Debug, so that nothing in it
+/// can forge a line.
+fn shortened(account: &str) -> &str {
+    match account.char_indices().nth(ACCESS_NAME_BYTES_MAX) {
+        Some((end, _)) => &account[..end],
+        None => account,
+    }
 }

@@ -91,11 +91,9 @@ fn forwarded_scheme(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Opt
         return None;
     }
     let last = headers.get_all(FORWARDED_PROTO).iter().next_back()?.to_str().ok()?;
-    match last.rsplit(',').next()?.trim() {
-        "https" => Some(Scheme::Https),
-        "http" => Some(Scheme::Http),
-        _ => None,
-    }
+    let said = last.rsplit(',').next()?.trim();
+    let schemes = [Scheme::Http, Scheme::Https];
+    schemes.into_iter().find(|scheme| said.eq_ignore_ascii_case(scheme.as_str()))
 }
 
 /// The address that a request came from: the one that the connection is from or, while that is a
@@ -186,6 +184,7 @@ mod tests {
         let trusted = ["10.0.0.0/8".parse::<IpNet>().unwrap()];
         for (peer, said, expected) in [
             ("10.0.0.1", &["https"][..], Some(Scheme::Https)),
+            ("10.0.0.1", &["HTTPS"], Some(Scheme::Https)),
             ("10.0.0.1", &["http"], Some(Scheme::Http)),
             ("10.0.0.1", &["http", "http, https"], Some(Scheme::Https)),
             ("10.0.0.1", &["gopher"], None),

@@ -81,7 +81,8 @@ impl<K: Eq + Hash + Clone> Rate<K> {
         self.take_many(key, NonZeroU32::MIN)
     }
 
-    /// Counts `count` more for `key`, all of them or none: no more than may happen at once.
+    /// Counts `count` more for `key`, all of them or none. That is never refused of more than may
+    /// happen at once, which nobody could wait for.
     ///
     /// # Errors
     /// The time until they may happen, when `key` has not as much of its allowance.
@@ -91,11 +92,7 @@ impl<K: Eq + Hash + Clone> Rate<K> {
         let refused = |until: governor::NotUntil<Duration>| until.wait_time_from(inner.clock.now());
         match inner.limiter.check_key_n(&key, count) {
             Ok(outcome) => outcome.map_err(refused),
-            // More than there ever is at once: all that there is will do.
-            Err(governor::InsufficientCapacity(most)) => {
-                let most = NonZeroU32::new(most).unwrap_or(NonZeroU32::MIN);
-                inner.limiter.check_key_n(&key, most).unwrap_or(Ok(())).map_err(refused)
-            }
+            Err(governor::InsufficientCapacity(_)) => Ok(()),
         }
     }
 }

@@ -214,6 +214,20 @@ impl Registry {
         Ok(holders.into_iter().find(|holder| self.caller.may_see(holder)))
     }
 
+    /// Counts one more request of `account`.
+    ///
+    /// # Errors
+    /// [`Error::TooManyRequestsOfAccount`] when there were too many.
+    pub(crate) fn count_request(&self, account: Option<&AccountName>) -> Result<(), Error> {
+        let refuse = |retry_after| Error::TooManyRequestsOfAccount { retry_after };
+        match account {
+            Some(account) if self.requests_of_accounts.is_limited() => {
+                self.requests_of_accounts.take(account.clone()).map_err(refuse)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What tells who asks.
     pub(crate) fn access(&self) -> Result<&Access, Error> {
         self.access.as_deref().ok_or(Error::AccessOpen)
@@ -227,39 +241,12 @@ impl Registry {
         request: RequestId,
         command: Command,
     ) -> Result<Answer, Error> {
-        self.propose_as(self.caller.actor(), request, command).await
-    }
-
-    /// Does what [`Registry::propose`] does, for `actor`.
-    async fn propose_as(
-        &self,
-        actor: Actor,
-        request: RequestId,
-        command: Command,
-    ) -> Result<Answer, Error> {
-        let (cluster, origin) = (self.cluster.clone(), self.origin);
-        let attempts = Box::pin(async move {
-            let mut pause = PAUSE_MIN;
-            loop {
-                match cluster.propose(request, &actor, command.clone()).await {
-                    Err(ProposeError::Unavailable { .. } | ProposeError::Unknown) => {
-                        wait(&mut pause).await;
-                    }
-                    Ok(answer) => {
-                        if actor != Actor::CLUSTER {
-                            audit::changed(origin, &actor, &command);
-                        }
-                        return Ok(answer);
-                    }
-                    outcome => return outcome,
-                }
-            }
-        });
+        let (actor, origin, asked) = (self.caller.actor(), self.origin, command.clone());
+        let deciding = decide(self.cluster.clone(), actor.clone(), request, command);
         detached(async move {
-            match timeout(PROPOSE_PATIENCE, attempts).await {
-                Ok(outcome) => Ok(outcome?),
-                Err(_) => Err(Error::Unavailable { retry_after: RETRY_AFTER }),
-            }
+            let outcome = deciding.await;
+            audit::decided(origin, &actor, &asked, &outcome);
+            outcome
         })
         .await
     }
@@ -271,7 +258,7 @@ impl Registry {
 
     /// Has the cluster decide `command`, for which no client has asked.
     pub(crate) async fn propose_by_itself(&self, command: Command) -> Result<Answer, Error> {
-        self.propose_as(Actor::CLUSTER, fresh_request()?, command).await
+        detached(decide(self.cluster.clone(), Actor::CLUSTER, fresh_request()?, command)).await
     }
 
     /// Removes `node` from the cluster. Waits out an election, under one request id, and goes on to
@@ -310,6 +297,30 @@ impl Registry {
         }
         let key = self.view().await?.upload_key()?.ok_or(Error::Refused(Refusal::NotFounded))?;
         Ok(self.upload_key.get_or_init(|| key))
+    }
+}
+
+/// Has `cluster` decide what `actor` asks for. Waits out an election, always under the same id.
+async fn decide(
+    cluster: Cluster,
+    actor: Actor,
+    request: RequestId,
+    command: Command,
+) -> Result<Answer, Error> {
+    let attempts = Box::pin(async {
+        let mut pause = PAUSE_MIN;
+        loop {
+            match cluster.propose(request, &actor, command.clone()).await {
+                Err(ProposeError::Unavailable { .. } | ProposeError::Unknown) => {
+                    wait(&mut pause).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    });
+    match timeout(PROPOSE_PATIENCE, attempts).await {
+        Ok(outcome) => Ok(outcome?),
+        Err(_) => Err(Error::Unavailable { retry_after: RETRY_AFTER }),
     }
 }
 

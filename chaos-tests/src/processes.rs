@@ -298,7 +298,7 @@ fn program() -> Result<PathBuf> {
 
 /// Three ports that nobody listens on, below those that the system gives to outgoing connections.
 #[expect(clippy::disallowed_methods, reason = "it only looks whether somebody listens")]
-fn free_ports() -> Result<[u16; 3]> {
+pub(crate) fn free_ports() -> Result<[u16; 3]> {
     use std::sync::atomic::{AtomicU16, Ordering};
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let mut free = Vec::new();

@@ -35,7 +35,8 @@ client_works() {
 # Succeeds when the command fails because the registry refuses it, and for no other reason.
 denied() {
     refused "$@" >"$WORK/denied.log" 2>&1
-    grep -iE '401|403|unauthorized|forbidden|denied|authentication required|(username|name).*password' "$WORK/denied.log" || {
+    grep -iwE '401|403|unauthorized|forbidden|denied|authentication required' "$WORK/denied.log" ||
+        grep -iE '(username|name).*password' "$WORK/denied.log" || {
         echo "not for want of rights: $*"
         cat "$WORK/denied.log"
         return 1

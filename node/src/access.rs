@@ -166,7 +166,8 @@ pub(crate) async fn appoint(
         }
         match registry.appoint_administrator(password.clone(), !anew).await {
             Ok(Some(appointed)) => {
-                tracing::info!(account = %appointed.name, "appointed an administrator");
+                let account = &appointed.name;
+                tracing::info!(target: "audit", %account, "administrator appointed");
                 // Nobody may be there to hear it.
                 let _ = told.send(appointed);
                 return;

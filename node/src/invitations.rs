@@ -64,6 +64,7 @@ async fn issue(
     }
     match timeout(PATIENCE, invite(&cluster, lifetime, wish.alone)).await {
         Ok(Ok(token)) => {
+            tracing::info!(target: "audit", client = %peer.ip(), ?lifetime, "join token issued");
             let mut response = Json(json!({ "token": token.to_string() })).into_response();
             let no_store = HeaderValue::from_static("no-store");
             response.headers_mut().insert(header::CACHE_CONTROL, no_store);

@@ -1,8 +1,8 @@
 //! What the node says while it runs: log lines on its standard error, and its audit log.
 
-use std::fs::DirBuilder;
+use std::fs::{self, DirBuilder};
 use std::io::{self, IsTerminal as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use tracing::level_filters::LevelFilter;
@@ -18,10 +18,12 @@ use crate::config::{Audit, Log, LogFormat};
 
 /// The target of the events that are the audit log.
 const AUDIT: &str = "audit";
+/// What the names of its files begin with. Old ones are removed by it.
+const FILES: &str = "roadstead-audit";
 
 /// The audit log cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("audit.folder names {}, where no file can be written: {reason}", folder.display())]
+#[error("audit.folder names {}, which cannot be used: {reason}", folder.display())]
 pub struct AuditError {
     folder: PathBuf,
     reason: io::Error,
@@ -47,8 +49,8 @@ pub(crate) fn start(log: &Log, audit: &Audit) -> Result<(), AuditError> {
     Ok(())
 }
 
-/// The audit log in files of its own, whatever the log's filter leaves out. Each record is written
-/// before what it is about goes on, so that none is lost.
+/// The audit log in files of its own, whatever the log's filter leaves out. A record is written before
+/// what it is about is answered; one that cannot be is said so on standard error.
 fn records<S>(audit: &Audit) -> Result<Option<impl Layer<S> + use<S>>, AuditError>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -62,15 +64,20 @@ where
     Ok(Some(lines.with_writer(files).with_filter(only)))
 }
 
-/// A file a day in `folder`, of which `keep` stay. What names and addresses are in there is for the
-/// node's own user.
+/// A file a day in `folder`, of which `keep` stay. What is in there is for the node's own user, and
+/// for the group that the operator gives the folder to.
 fn files(folder: &Path, keep: usize) -> io::Result<RollingFileAppender> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    if fs::metadata(folder)?.permissions().mode() & 0o007 != 0 {
+        let reason = "everybody on this machine can look into it: `chmod o-rwx` it";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+    }
     RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
-        .filename_prefix(AUDIT)
+        .filename_prefix(FILES)
         .filename_suffix("json")
-        .max_log_files(keep)
+        // At each start it removes the oldest before it opens that of today, which may be one of them.
+        .max_log_files(keep + 1)
         .build(folder)
         .map_err(io::Error::other)
 }

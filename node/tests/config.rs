@@ -132,7 +132,7 @@ fn wrong_files_are_refused_with_a_sentence() {
         ("[storage]\npath = ''", "storage.path is \"\", but must be a path"),
         (
             "[limits]\nbytes_per_client_per_second = 1000",
-            "must be a whole number of bytes a second between 1048576 and",
+            "must be a whole number of bytes a second between 4194304 and",
         ),
         (
             "[cluster]\ntoken = 'x'",

@@ -22,7 +22,10 @@ use proto::pb::peer::peer_client::PeerClient;
 use proto::pb::{peer as pb_peer, raft as pb_raft};
 use proto::{Actor, Command, JoinToken, RequestId, Thumbprint, Timestamp, TokenSecret};
 use raft::PeerName;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, PKCS_ED25519};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, GeneralSubtree, IsCa, KeyPair, NameConstraints,
+    PKCS_ED25519,
+};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject as _;
@@ -520,7 +523,16 @@ async fn the_command_line_makes_tokens_and_joins_with_them() {
 
 /// A CA that a company has, whose key is of this kind.
 fn own_authority(key: &KeyPair, is_ca: IsCa) -> String {
+    own_authority_for(key, is_ca, None)
+}
+
+/// The same, for names below `domain` alone.
+fn own_authority_for(key: &KeyPair, is_ca: IsCa, domain: Option<&str>) -> String {
     let mut params = CertificateParams::default();
+    params.name_constraints = domain.map(|domain| NameConstraints {
+        permitted_subtrees: vec![GeneralSubtree::DnsName(domain.to_owned())],
+        excluded_subtrees: vec![],
+    });
     params.distinguished_name.push(DnType::OrganizationName, "Example");
     params.distinguished_name.push(DnType::CommonName, "Example's CA for registries");
     params.is_ca = is_ca;
@@ -579,6 +591,11 @@ async fn an_authority_that_cannot_sign_is_refused_with_the_reason() {
         (own_authority(&key, IsCa::NoCa), key.serialize_pem(), "is no CA's"),
         (own_authority(&key, ca()), other.serialize_pem(), "is not the key of the certificate"),
         (own_authority(&ecdsa, ca()), ecdsa.serialize_pem(), "is not one of Ed25519"),
+        (
+            own_authority_for(&key, ca(), Some("example")),
+            key.serialize_pem(),
+            "must leave room for *.roadstead",
+        ),
     ] {
         place.write_authority(&certificate, &key);
         let said = refusal().await;

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
 use rustix::process::Signal;
@@ -65,7 +66,7 @@ async fn the_audit_log_is_a_file_a_day_and_has_what_the_log_leaves_out() {
     let files: Vec<_> = std::fs::read_dir(&records).unwrap().map(Result::unwrap).collect();
     let [file] = files.as_slice() else { panic!("{files:?}") };
     let name = file.file_name().into_string().unwrap();
-    assert!(name.starts_with("audit.") && name.ends_with(".json"), "{name}");
+    assert!(name.starts_with("roadstead-audit.") && name.ends_with(".json"), "{name}");
     let text = std::fs::read_to_string(file.path()).unwrap();
     let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let changes: Vec<_> = lines.filter(|line| line["message"] == "changed").collect();
@@ -82,6 +83,15 @@ async fn an_audit_log_that_cannot_be_written_is_refused() {
     command.env("ROADSTEAD_AUDIT_FOLDER", "/dev/null");
     let said = complaint(command).await;
     assert!(said.contains("audit.folder names /dev/null"), "{said}");
+
+    let open = folder.path().join("open");
+    std::fs::create_dir(&open).unwrap();
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = roadstead(&["serve"]);
+    alone(&mut command, folder.path());
+    command.env("ROADSTEAD_AUDIT_FOLDER", &open);
+    let said = complaint(command).await;
+    assert!(said.contains("everybody on this machine can look into it"), "{said}");
 }
 
 #[tokio::test]

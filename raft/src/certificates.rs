@@ -70,6 +70,15 @@ pub(crate) fn sign(
     Ok(Bytes::copy_from_slice(certificate.der()))
 }
 
+/// A certificate of no node, by which it shows whether those that `authority` signs from `now` on
+/// are any good.
+///
+/// # Errors
+/// When it signs none.
+pub fn sample(authority: &Authority, now: Timestamp) -> Result<Bytes, CertificateError> {
+    sign(authority, PeerName::SAMPLE, &public_key(&authority.key)?, now)
+}
+
 /// The public key that belongs to the key with this seed.
 pub(crate) fn public_key(key: &[u8; 32]) -> Result<PublicKey, CertificateError> {
     let pair = pair(key)?;

@@ -66,14 +66,6 @@ fn remember(kv: &dyn Kv, identity: Identity, dial: &dyn Dial) -> Result<Identifi
     Ok(Identified { identity, credentials })
 }
 
-/// Whether `kv` is that of a node which has a place in a cluster, or had one.
-///
-/// # Errors
-/// [`StartError::Store`] and [`StartError::Damaged`].
-pub fn is_settled(kv: &dyn Kv) -> Result<bool, StartError> {
-    Ok(Identity::load(kv)?.is_some())
-}
-
 async fn found(
     config: &Config,
     kv: &Arc<dyn Kv>,
@@ -115,7 +107,7 @@ async fn save(
     Ok(write(kv, batch).await?)
 }
 
-/// The authority that this node has made for its cluster, until the catalog has it.
+/// The authority that this node has for the cluster that it founds, until the catalog has it.
 pub(crate) fn founding(kv: &dyn Kv) -> Result<Option<Authority>, StartError> {
     let Some(value) = kv.get(Space::Log, keys::FOUNDING)? else { return Ok(None) };
     let message = pb::Authority::decode(value).map_err(|e| DecodeError::new("authority", e))?;

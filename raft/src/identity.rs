@@ -44,6 +44,14 @@ impl From<Identity> for PeerName {
     }
 }
 
+/// Whether `kv` is that of a node which has a place in a cluster, or had one.
+///
+/// # Errors
+/// [`StartError::Store`] and [`StartError::Damaged`].
+pub fn is_settled(kv: &dyn Kv) -> Result<bool, StartError> {
+    Ok(Identity::load(kv)?.is_some())
+}
+
 /// Whether `kv` is that of a node which was removed from its cluster.
 pub(crate) fn was_removed(kv: &dyn Kv) -> Result<bool, StartError> {
     Ok(kv.get(Space::Log, keys::REMOVED)?.is_some())

@@ -42,12 +42,12 @@ mod types;
 mod voters;
 
 pub use catalog::{Blob, Fingerprint, View};
-pub use certificates::CertificateError;
+pub use certificates::{CertificateError, sample};
 pub use cluster::Cluster;
 pub use config::{Clock, Config, Dial, DialError, PapersError, Tuning};
 pub use credentials::{Credentials, Papers};
 pub use ended::Ended;
 pub use error::{ProposeError, ReadError, RemoveError, StartError};
-pub use identify::is_settled;
+pub use identity::is_settled;
 pub use peer_name::{PeerName, PeerNameError};
 pub use status::{Handover, Member, PeerStatus, Role, Status};

@@ -19,6 +19,9 @@ pub struct PeerName {
 }
 
 impl PeerName {
+    /// The name of no node.
+    pub const SAMPLE: Self = Self { cluster: ClusterId::from_bytes([0; 16]), node: 0 };
+
     /// The name that all nodes of `cluster` have in common.
     pub fn common(cluster: ClusterId) -> String {
         format!("{cluster}.{DOMAIN}")

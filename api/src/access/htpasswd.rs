@@ -67,27 +67,27 @@ impl FromStr for Htpasswd {
             let refuse = |reason| HtpasswdError { line: number, reason };
             let (name, hash) = line.split_once(':').ok_or_else(|| refuse(NO_COLON))?;
             let name = name.parse().map_err(|_| refuse(NO_NAME))?;
-            let is_bcrypt = ["$2y$", "$2b$", "$2a$"].iter().any(|head| hash.starts_with(head));
-            let cost = hash.get(4..6).and_then(|digits| digits.parse().ok());
-            let cost = cost.filter(|cost| COSTS.contains(cost));
-            let (true, BCRYPT_BYTES, Some(cost)) = (is_bcrypt, hash.len(), cost) else {
-                return Err(refuse(NO_BCRYPT));
-            };
+            let cost = cost(hash).filter(|cost| COSTS.contains(cost));
+            users.cost = users.cost.max(cost.ok_or_else(|| refuse(NO_BCRYPT))?);
             users.hashes.insert(name, hash.into());
-            users.cost = users.cost.max(cost);
         }
         Ok(Self(Arc::new(RwLock::new(users))))
     }
 }
 
-/// Bytes of a hash as bcrypt writes it.
-const BCRYPT_BYTES: usize = 60;
-/// The costs that are taken: bcrypt's least, and one that holds a core for a second.
-const COSTS: RangeInclusive<u32> = 4..=14;
+/// The cost of `hash`, when it is one of bcrypt.
+fn cost(hash: &str) -> Option<u32> {
+    let is_bcrypt = ["$2y$", "$2b$", "$2a$"].iter().any(|head| hash.starts_with(head));
+    let parts = hash.parse::<bcrypt::HashParts>().ok().filter(|_| is_bcrypt)?;
+    Some(parts.get_cost())
+}
+
+/// The costs that are taken: from bcrypt's least to one that holds a core for a quarter of a second.
+const COSTS: RangeInclusive<u32> = 4..=12;
 const NO_COLON: &str = "a line is NAME:HASH";
 const NO_NAME: &str = "a name has 1 to 128 lower-case letters, digits and . _ @ + -";
 const NO_BCRYPT: &str =
-    "only bcrypt keeps a password here, of a cost up to 14: make the line with `htpasswd -B`";
+    "only bcrypt keeps a password here, of a cost up to 12: make the line with `htpasswd -B`";
 
 /// A line of the file cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -125,11 +125,14 @@ pub(super) async fn identify(
         Credentials::Bearer(token) => {
             let caller = by_token(registry, access, &view, &snapshot, &token);
             if matches!(caller, Err(Error::LoginFailed)) {
-                audit::token_refused(Origin::of(&parts.extensions));
+                access.record(parts, audit::token_refused);
             }
             return caller;
         }
-        Credentials::Unreadable => return Err(Error::LoginFailed),
+        Credentials::Unreadable => {
+            access.record(parts, |from| audit::login_failed(from, ""));
+            return Err(Error::LoginFailed);
+        }
     };
     Ok(Arc::new(Caller::with_login(login, &snapshot, by_password)))
 }
@@ -158,7 +161,7 @@ fn by_token(
     let is_kept = !matches!(standing, Standing::Htpasswd(_));
     let login = Login::of(access, view, &claims.sub, standing, now)?.ok_or(Error::LoginFailed)?;
     if let Standing::Key(key) = login.standing {
-        uses::note(registry, access, key);
+        uses::note(registry, access, view, key);
     }
     let caller = Arc::new(Caller::with_token(login, &snapshot.policy, claims.access));
     if is_kept {
@@ -188,23 +191,24 @@ pub(crate) async fn log_in(
     password: &str,
 ) -> Result<Login, Error> {
     let view = registry.cluster.local()?;
-    let (client, from) = (Client::of(&parts.extensions), Origin::of(&parts.extensions));
+    let client = Client::of(&parts.extensions);
     let outcome = match AccessKeySecret::is_meant_by(password) {
         true => by_key(access, &view, name, password, registry.clock.now()),
         false => by_password(access, &view, client, name, password).await,
     };
     let found = outcome.inspect_err(|error| {
         if matches!(error, Error::TooManyLogins { .. }) {
-            audit::login_refused(from, name);
+            access.record(parts, |from| audit::login_refused(from, name));
         }
     })?;
     let Some(login) = found else {
-        audit::login_failed(from, name);
+        access.record(parts, |from| audit::login_failed(from, name));
         return Err(Error::LoginFailed);
     };
+    let from = Origin::of(&parts.extensions);
     audit::logged_in(from, &name, &login.standing.means());
     if let Standing::Key(key) = login.standing {
-        uses::note(registry, access, key);
+        uses::note(registry, access, &view, key);
     }
     Ok(login)
 }

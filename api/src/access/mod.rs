@@ -33,6 +33,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::request::Parts;
 use proto::access::{TokenKey, Verb};
+use proto::limits::REFUSALS_RECORDED_PER_MINUTE;
 use proto::{ClusterId, RepoName, Tagging};
 use raft::{ReadError, View};
 
@@ -52,10 +53,11 @@ pub(crate) use self::secret::AccessKeySecret;
 pub(crate) use self::token::{LIFETIME, Tokens, public_jwk};
 use self::uses::Uses;
 use crate::audit;
-use crate::client::Origin;
+use crate::client::{Client, Origin};
 use crate::client_certificate::NameKind;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
+use crate::rate::Rate;
 use crate::registry::Registry;
 
 /// Who may do what, in this registry.
@@ -93,6 +95,8 @@ pub(crate) struct Access {
     known: Known,
     attempts: Attempts,
     uses: Uses,
+    /// How often refusals of each client are recorded.
+    recorded: Rate<Client>,
     snapshot: Mutex<Option<Arc<Snapshot>>>,
 }
 
@@ -110,8 +114,16 @@ impl Access {
         let tokens = Tokens::new(cluster, &options.service);
         let passwords = Passwords::new()?;
         let attempts = Attempts::new();
+        let recorded = Rate::new(REFUSALS_RECORDED_PER_MINUTE, REFUSALS_RECORDED_PER_MINUTE);
         let (known, uses, snapshot) = (Known::new(), Uses::new(), Mutex::default());
-        Ok(Self { options, passwords, tokens, known, attempts, uses, snapshot })
+        Ok(Self { options, passwords, tokens, known, attempts, uses, recorded, snapshot })
+    }
+
+    /// Records a refusal of whoever sent the request that `parts` are of, unless there were too many.
+    fn record(&self, parts: &Parts, write: impl FnOnce(Origin)) {
+        if self.recorded.take(Client::of(&parts.extensions)).is_ok() {
+            write(Origin::of(&parts.extensions));
+        }
     }
 
     /// What `view` has: read again only when anything about access has changed.
@@ -151,6 +163,7 @@ pub(crate) async fn admit(
         Err(Error::LoginFailed) => return Err(challenge::unauthorized(access, parts, &need, None)),
         Err(error) => return Err(error),
     };
+    registry.count_request(caller.account())?;
     match need.met_by(&caller) {
         need::Met::Yes => {}
         need::Met::WithAnotherToken => {
@@ -161,7 +174,7 @@ pub(crate) async fn admit(
             return Err(challenge::unauthorized(access, parts, &need, None));
         }
         need::Met::No => {
-            audit::denied(Origin::of(&parts.extensions), &caller.actor(), &need);
+            access.record(parts, |from| audit::denied(from, &caller.actor(), &need));
             return Err(Error::Denied(need.to_string()));
         }
     }

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, phc};
@@ -10,6 +11,7 @@ use lru::LruCache;
 use proto::access::PasswordHash;
 use sha2::Sha256;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::error::Error;
 use crate::offload::offload;
@@ -21,6 +23,8 @@ const BYTES_MIN: usize = 8;
 const BYTES_MAX: usize = 1024;
 /// Passwords that are checked at once: each takes 19 MiB and some 20 ms of a core.
 const AT_ONCE: usize = 2;
+/// How long a password waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Passwords that were found right and need no second check.
 const KEPT: usize = 4096;
 
@@ -71,9 +75,13 @@ impl Passwords {
         self.right.lock().unwrap_or_else(PoisonError::into_inner).get(&code).is_some()
     }
 
-    /// Whether `password` matches `hash`, of Argon2 or bcrypt. Without a hash, takes as long and
-    /// says no; and where there are users with hashes of bcrypt, of `bcrypt_cost`, each check does
-    /// both: so that nobody learns from the time who has an account, and where.
+    /// Whether `password` matches `hash`, of Argon2 or bcrypt. What does not takes as long as any
+    /// other that does not, without a hash too; and where there are users with hashes of bcrypt, of
+    /// `bcrypt_cost` at most, as long as both kinds: so that nobody learns from the time who has an
+    /// account, and where.
+    ///
+    /// # Errors
+    /// [`Error::TooManyLogins`] when so many are checked that this one does not get its turn.
     pub(crate) async fn check(
         &self,
         password: &str,
@@ -83,8 +91,9 @@ impl Passwords {
         if password.len() > BYTES_MAX {
             return Ok(false);
         }
-        let internal = |error: tokio::sync::AcquireError| Error::Internal(error.to_string());
-        let _turn = self.turns.acquire().await.map_err(internal)?;
+        let turn = timeout(PATIENCE, self.turns.acquire()).await;
+        let turn = turn.map_err(|_| Error::TooManyLogins { retry_after: PATIENCE })?;
+        let _turn = turn.map_err(|error| Error::Internal(error.to_string()))?;
         let (text, wanted) = (password.to_owned(), hash.map(str::to_owned));
         let is_right = offload(move || matches(&text, wanted.as_deref(), bcrypt_cost)).await?;
         if is_right && let Some(hash) = hash {
@@ -106,30 +115,36 @@ impl Passwords {
     }
 }
 
-/// Looks at both kinds of hashes, whichever `hash` is.
+/// Whether `password` matches `hash`. When it does not, all has been done that a hash of either kind
+/// could take.
 fn matches(password: &str, hash: Option<&str>, bcrypt_cost: Option<u32>) -> bool {
-    let (bcrypt, argon) = match hash {
-        Some(hash) if hash.starts_with("$2") => (Some(hash), None),
-        hash => (None, hash),
-    };
-    let by_bcrypt = match (bcrypt, bcrypt_cost) {
-        (Some(hash), _) => bcrypt::verify(password, hash).unwrap_or(false),
-        (None, Some(cost)) => {
-            let _ = bcrypt::hash_with_salt(password, cost, [0; 16]);
-            false
-        }
-        (None, None) => false,
-    };
-    let by_argon = match argon {
-        Some(hash) => phc::PasswordHash::new(hash).is_ok_and(|hash| {
+    let parts = hash.and_then(|hash| hash.parse::<bcrypt::HashParts>().ok());
+    let argon = hash.filter(|_| parts.is_none());
+    let is_right = match (&parts, argon) {
+        (Some(_), _) => hash.is_some_and(|hash| bcrypt::verify(password, hash).unwrap_or(false)),
+        (None, Some(hash)) => phc::PasswordHash::new(hash).is_ok_and(|hash| {
             Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
         }),
-        None => {
-            let _ = Argon2::default().hash_password_with_salt(password.as_bytes(), &[0; 16]);
-            false
-        }
+        (None, None) => false,
     };
-    by_bcrypt || by_argon
+    if is_right {
+        return true;
+    }
+    if argon.is_none() {
+        let _ = Argon2::default().hash_password_with_salt(password.as_bytes(), &[0; 16]);
+    }
+    if let Some(most) = bcrypt_cost {
+        // Each cost takes twice as long as the one before: from its own cost on, they add up to the
+        // greatest.
+        let costs = match &parts {
+            Some(parts) => parts.get_cost()..most,
+            None => most..most + 1,
+        };
+        for cost in costs {
+            let _ = bcrypt::hash_with_salt(password, cost, [0; 16]);
+        }
+    }
+    false
 }
 
 #[cfg(test)]

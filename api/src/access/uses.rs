@@ -7,12 +7,12 @@ use lru::LruCache;
 use proto::access::{AccessCommand, KeyId};
 use proto::limits::KEY_USE_INTERVAL;
 use proto::{Command, Timestamp};
+use raft::View;
 
 use super::Access;
 use crate::registry::Registry;
 
-/// Keys of which it is remembered that the cluster knows. One that fell out is told once more, and
-/// changes nothing.
+/// Keys of which it is remembered that the cluster knows. Of one that fell out the catalog is asked.
 const KEPT: usize = 4096;
 
 /// When the cluster was last told of the use of which key.
@@ -40,9 +40,15 @@ impl Uses {
     }
 }
 
-/// Tells the cluster that `key` is used now, unless it knows. Nobody waits for that.
-pub(super) fn note(registry: &Registry, access: &Access, key: KeyId) {
-    if !access.uses.is_news(key, registry.clock.now()) {
+/// Tells the cluster that `key` is used now, unless it knows, as `view` has it. Nobody waits for
+/// that.
+pub(super) fn note(registry: &Registry, access: &Access, view: &View, key: KeyId) {
+    let now = registry.clock.now();
+    if !access.uses.is_news(key, now) {
+        return;
+    }
+    let is_known = |last: Timestamp| now < last.plus(KEY_USE_INTERVAL);
+    if view.key_use(key).is_ok_and(|last| last.is_some_and(is_known)) {
         return;
     }
     let registry = registry.clone();

@@ -103,12 +103,6 @@ async fn handle(
 ) -> Result<Response, Error> {
     let registry = crate::access::admit(registry, &endpoint, parts).await?;
     let account = registry.caller.account();
-    if let Some(account) = account
-        && registry.requests_of_accounts.is_limited()
-    {
-        let refuse = |retry_after| Error::TooManyRequestsOfAccount { retry_after };
-        registry.requests_of_accounts.take(account.clone()).map_err(refuse)?;
-    }
     let client = Client::of(&parts.extensions);
     let limit = |body| registry.throughput.limit(client, account, body);
     let response = answer(&registry, endpoint, parts, limit(body)).await?;

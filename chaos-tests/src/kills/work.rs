@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Result, bail, ensure};
+use reqwest::StatusCode;
 
 use super::Counts;
 use crate::sim::{Action, Dice, History};
@@ -33,6 +34,12 @@ pub(crate) struct Work {
     counts: Arc<Counts>,
     next: Arc<AtomicU64>,
     images: Arc<Mutex<BTreeMap<u64, Known>>>,
+}
+
+/// Checks that a deletion was refused because there was nothing to delete, and not otherwise.
+fn not_there(by: &str, outcome: &Outcome) -> Result<()> {
+    ensure!(*outcome == Outcome::Refused(StatusCode::NOT_FOUND), "{by}: {outcome:?}");
+    Ok(())
 }
 
 impl Work {
@@ -130,6 +137,7 @@ impl Work {
         } else if outcome == Outcome::Unknown {
             self.history.doubt(&pending);
         } else {
+            not_there(by, &outcome)?;
             self.history.refused(&pending);
             self.history.answered(tag, by, called, Action::Saw(None));
         }
@@ -150,7 +158,10 @@ impl Work {
             match outcome {
                 _ if is_done => self.history.done(pending, by),
                 Outcome::Unknown => self.history.doubt(pending),
-                _ => self.history.refused(pending),
+                _ => {
+                    not_there(by, &outcome)?;
+                    self.history.refused(pending);
+                }
             }
         }
         Ok(())

@@ -19,7 +19,8 @@ use storage::kv::{MemoryKv, RocksKv};
 use super::chronicle::Chronicle;
 use super::dice::Dice;
 use super::disk::{SimDisk, Watch};
-use crate::{Image, RegistryClient, eventually};
+use crate::processes::free_ports;
+use crate::{Image, Outcome, RegistryClient, eventually};
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -84,7 +85,8 @@ async fn work(nodes: &[&Node], numbers: std::ops::Range<u64>) {
         .await
         .unwrap();
         if number % 7 == 0 {
-            client.delete("team/app", image.digest().as_str()).await;
+            let outcome = client.delete("team/app", image.digest().as_str()).await;
+            assert_eq!(outcome, Outcome::Done);
         }
     }
 }
@@ -110,32 +112,33 @@ async fn engines_keep_the_same_catalog_of_the_same_log() {
     let path = folder.path().join("rocks");
     std::fs::create_dir(&path).unwrap();
     let rocks: Arc<dyn Kv> = Arc::new(RocksKv::open(&path).unwrap());
-    let founder = site.start(rocks, "127.0.0.1:0").await;
+    let [first, second, third] = free_ports().unwrap().map(|p| format!("127.0.0.1:{p}"));
+    let founder = site.start(rocks, &first).await;
     site.invitation = Some(invitation(&founder).await);
     let chronicle = Chronicle::default();
     let watch = Watch::new(&chronicle);
-    let disk = SimDisk::new("simulated".to_owned(), Dice::new(1, "disk"), 2, chronicle, watch);
-    let simulated = site.start(Arc::new(disk.open()), "127.0.0.1:0").await;
-    let memory = site.start(Arc::new(MemoryKv::new()), "127.0.0.1:0").await;
+    let dice = Dice::new(1, "disk");
+    let disk = SimDisk::new("simulated".to_owned(), dice, 2, chronicle.clone(), watch);
+    let simulated = site.start(Arc::new(disk.open()), &second).await;
+    let memory = site.start(Arc::new(MemoryKv::new()), &third).await;
     work(&[&founder, &simulated, &memory], 0..40).await;
     until_alike(&[&founder, &simulated, &memory]).await;
 
     // The simulated disk crashes, the others go on until they have purged what it misses.
-    let peer = simulated.addresses().peer.to_string();
     drop(simulated);
     work(&[&founder, &memory], 40..90).await;
-    let simulated = site.start(Arc::new(disk.open()), &peer).await;
+    let simulated = site.start(Arc::new(disk.open()), &second).await;
     until_alike(&[&founder, &simulated, &memory]).await;
 
-    // So does the one on RocksDB, as a process that is killed.
-    let peer = founder.addresses().peer.to_string();
+    // The one on RocksDB stops and comes back.
     founder.stop().await;
     work(&[&simulated, &memory], 90..140).await;
     let rocks: Arc<dyn Kv> =
         eventually("RocksDB opens again", PATIENCE, async || Ok(Arc::new(RocksKv::open(&path)?)))
             .await
             .unwrap();
-    let founder = site.start(rocks, &peer).await;
+    let founder = site.start(rocks, &first).await;
     work(&[&founder, &simulated, &memory], 140..160).await;
     until_alike(&[&founder, &simulated, &memory]).await;
+    assert_eq!(chronicle.violation(), None);
 }

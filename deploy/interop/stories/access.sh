@@ -185,7 +185,7 @@ access_failover() {
 # All nodes of a playground write into one folder.
 access_audited() {
     local records="$WORK/audit.json" secret
-    cat "$PLAYGROUND".audit/audit.*.json >"$records"
+    cat "$PLAYGROUND".audit/roadstead-audit.*.json >"$records"
     jq --exit-status --slurp 'all(.timestamp and .message)' "$records"
     grep '"message":"login failed"' "$records" | grep alice
     grep '"message":"logged in"' "$records" | grep '"account":"carol"'

@@ -193,13 +193,14 @@ impl Setting for Allowance {
     }
 }
 
-/// Bytes a second: at least a MiB, so that no frame of a body waits for long, or 0, which means
-/// that there is no limit. Kept in KiB.
+/// Bytes a second, or 0, which means that there is no limit: at least 4 MiB, so that with all
+/// transfers that a node takes under way each still gets a frame well within the minute after which
+/// a body counts as idle. Kept in KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bandwidth(u32);
 
 impl Bandwidth {
-    const MIN: u32 = 1024;
+    const MIN: u32 = 4096;
     const KIB: i64 = 1024;
 
     /// No limit.
@@ -213,7 +214,7 @@ impl Bandwidth {
 
 impl Setting for Bandwidth {
     const FORM: &'static str =
-        "a whole number of bytes a second between 1048576 and 4398046510080, or 0 for no limit";
+        "a whole number of bytes a second between 4194304 and 4398046510080, or 0 for no limit";
 
     fn from_toml(value: &Value) -> Option<Self> {
         let bytes = value.as_integer()?;

@@ -1,10 +1,15 @@
 //! An authority of the operator's own, as files hand it to the node that founds a cluster.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use proto::Authority;
+use proto::{Authority, Timestamp};
+use raft::PeerName;
 use rcgen::{KeyPair, PKCS_ED25519};
+use rustls::RootCertStore;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier as _;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use x509_cert::Certificate;
@@ -12,7 +17,7 @@ use x509_cert::der::Decode as _;
 use x509_cert::ext::pkix::BasicConstraints;
 
 use crate::config::AuthorityFiles;
-use crate::tls::WorldTime;
+use crate::tls::{WorldTime, provider};
 
 /// Where the algorithm stands in a key in PKCS#8 (RFC 5958, section 2), after its version.
 const ALGORITHM_AT: usize = 5;
@@ -84,7 +89,35 @@ pub(crate) fn read(files: &AuthorityFiles, time: &WorldTime) -> Result<Authority
             reason: "is not the key of the certificate that cluster.ca_certificate names",
         });
     }
-    Ok(Authority { certificate: certificate.to_vec().into(), key: key.seed })
+    let authority = Authority { certificate: certificate.to_vec().into(), key: key.seed };
+    match is_believed(&authority, certificate, time) {
+        Ok(()) => Ok(authority),
+        Err(error) => {
+            tracing::debug!(%error, "what the authority signs is not believed");
+            Err(refuse(UNBELIEVED))
+        }
+    }
+}
+
+const UNBELIEVED: &str = "has a CA whose certificates for nodes nobody would believe: its subject \
+                          must have one value of each kind, and constraints to names must leave \
+                          room for *.roadstead";
+
+/// Checks a certificate that `authority` signs, as nodes check those of others: what is wrong would
+/// else show when the first node joins.
+fn is_believed(
+    authority: &Authority,
+    anchor: CertificateDer<'static>,
+    time: &WorldTime,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let now = Timestamp::from_millis(time.now().as_secs() * 1000);
+    let sample = CertificateDer::from(raft::sample(authority, now)?.to_vec());
+    let mut roots = RootCertStore::empty();
+    roots.add(anchor)?;
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider()).build()?;
+    let name = PeerName::common(PeerName::SAMPLE.cluster).try_into()?;
+    verifier.verify_server_cert(&sample, &[], &name, &[], time.now())?;
+    Ok(())
 }
 
 /// A key of Ed25519.

@@ -9,7 +9,7 @@ use crate::limits::ACCESS_NAME_BYTES_MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a name has 1 to {ACCESS_NAME_BYTES_MAX} characters: lower-case letters, digits and . _ @ + -, \
-     the first a letter or digit"
+     the first a letter or digit; accounts are not called anonymous or cluster"
 )]
 pub struct NameError;
 
@@ -24,7 +24,7 @@ fn is_name(text: &str) -> bool {
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident $(, except $reserved:expr)?) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Box<str>);
@@ -40,7 +40,8 @@ macro_rules! name {
             type Err = NameError;
 
             fn from_str(text: &str) -> Result<Self, NameError> {
-                if is_name(text) { Ok(Self(text.into())) } else { Err(NameError) }
+                let is_reserved = false $(|| $reserved.contains(&text))?;
+                if is_name(text) && !is_reserved { Ok(Self(text.into())) } else { Err(NameError) }
             }
         }
 
@@ -59,8 +60,8 @@ macro_rules! name {
 }
 
 name! {
-    /// The name by which a user or robot logs in.
-    AccountName
+    /// The name by which a user or robot logs in. What actors without an account are called is none.
+    AccountName, except ["anonymous", "cluster"]
 }
 
 name! {
@@ -76,6 +77,7 @@ name! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Actor;
 
     #[test]
     fn a_name_needs_no_escape_anywhere() {
@@ -84,6 +86,10 @@ mod tests {
         }
         for text in ["", "Alice", ".a", "-a", "a b", "a:b", "a/b", "ä", "a\0", &"a".repeat(129)] {
             assert_eq!(text.parse::<AccountName>(), Err(NameError), "{text}");
+        }
+        for actor in [Actor::ANONYMOUS, Actor::CLUSTER] {
+            assert_eq!(actor.as_str().parse::<AccountName>(), Err(NameError));
+            assert!(actor.as_str().parse::<GroupName>().is_ok());
         }
     }
 }

@@ -71,6 +71,7 @@ async fn give<'a>(
     login: Login,
     scopes: impl Iterator<Item = &'a str>,
 ) -> Result<Response, Error> {
+    registry.count_request(login.identity.name())?;
     let now = registry.clock.now();
     let snapshot = access.snapshot(&registry.cluster.local()?)?;
     let caller = Caller::with_login(login.clone(), &snapshot, false);

@@ -1,6 +1,7 @@
 //! Managing accounts, keys, roles and grants.
 
 use http::StatusCode;
+use proto::limits::KEY_USE_INTERVAL;
 use serde_json::{Value, json};
 
 use super::{As, PASSWORD, closed};
@@ -20,8 +21,12 @@ async fn a_key_shows_when_it_was_last_used() {
     eventually(async || used().await.is_string()).await;
     let first = used().await;
     world.ask(&token, "GET", "/v2/", Value::Null).await.is(StatusCode::OK);
-    assert_eq!(used().await, first, "that is known of this hour");
-    world.manage("DELETE", &format!("accounts/alice/keys/{id}"), Value::Null).await;
+    world.pass(KEY_USE_INTERVAL);
+    world.token(&key, "repository:team/app:pull").await;
+    eventually(async || used().await != first).await;
+    let gone = world.manage("DELETE", &format!("accounts/alice/keys/{id}"), Value::Null).await;
+    gone.is(StatusCode::NO_CONTENT);
+    assert_eq!(used().await, Value::Null);
 }
 
 #[tokio::test]

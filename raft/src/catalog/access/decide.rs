@@ -229,9 +229,10 @@ fn create_key(view: &View, when: Timestamp, key: &AccessKey) -> Changes {
     Ok(vec![AccessChange::KeyCreated(AccessKey { created: when, ..key.clone() })])
 }
 
-/// Nodes note uses each for itself: the first within [`KEY_USE_INTERVAL`] is kept.
+/// Nodes note uses each for itself, and by clocks that differ: of several about the same time, the
+/// first is kept.
 fn note_key_use(view: &View, when: Timestamp, key: KeyId) -> Changes {
-    let is_known = view.key_use(key)?.is_some_and(|last| when < last.plus(KEY_USE_INTERVAL));
+    let is_known = view.key_use(key)?.is_some_and(|last| when < last.plus(KEY_USE_INTERVAL / 2));
     if is_known || view.access_key(key)?.is_none() {
         return Ok(vec![]);
     }
