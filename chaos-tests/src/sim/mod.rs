@@ -29,6 +29,7 @@ mod linearizable;
 mod machine;
 mod nemesis;
 mod objects;
+mod operator;
 mod plan;
 mod run;
 mod scenario;
