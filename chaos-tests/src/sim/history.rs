@@ -64,8 +64,8 @@ impl Action {
 }
 
 /// Whether a tag that names `value` may be pointed to `to` on the condition that it names `from`.
-/// Where it names `to` already, an `If-Match` is met too: the answer of an earlier try may have been
-/// lost.
+/// Where it names `to` already, an `If-Match` is met too: the answer of an earlier try may have
+/// been lost.
 fn may_swap(from: Value, to: Value, value: Value) -> bool {
     from == value || (from.is_some() && to == value)
 }
