@@ -61,8 +61,8 @@ impl Registry {
         Ok(true)
     }
 
-    /// Has the cluster decide that `object` never becomes a blob. Answers whether that is so: it may
-    /// be one by now.
+    /// Has the cluster decide that `object` never becomes a blob. Answers whether that is so: it
+    /// may be one by now.
     async fn give_up(&self, object: ObjectKey) -> Result<bool, Error> {
         if Mutant::SweptUndecided.is_active() {
             return Ok(true);

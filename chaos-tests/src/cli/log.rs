@@ -20,9 +20,9 @@ use crate::interpose;
 const QUIET: [&str; 6] = ["h2", "hyper", "openraft", "tonic", "tower", "turmoil"];
 
 /// Writes events to standard output when `is_written`. Without, events are made all the same: what
-/// a library does to fill one in may ask for chance. But no span is kept, and those libraries are not
-/// asked that make most events and are [known](QUIET) not to: each would cost a tenth of a run and
-/// more. `meta` shows that a run is the same either way.
+/// a library does to fill one in may ask for chance. But no span is kept, and those libraries are
+/// not asked that make most events and are [known](QUIET) not to: each would cost a tenth of a run
+/// and more.
 pub(super) fn log(is_written: bool) {
     if !is_written {
         Attentive::default().init();

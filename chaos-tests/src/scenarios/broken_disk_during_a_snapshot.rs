@@ -18,8 +18,8 @@ async fn story(stage: Stage) -> Result<(), Unmet> {
     let learner = stage.nodes().into_iter().find(|node| !stage.is_voter(*node));
     let learner = learner.ok_or_else(|| Unmet::new("one node does not vote"))?;
     let mut client = stage.client(leader);
-    // Each round the disk breaks with one write more: when what an earlier snapshot left is removed,
-    // at the rows, at the pointer to them.
+    // Each round the disk breaks with one write more: when what an earlier snapshot left is
+    // removed, at the rows, at the pointer to them.
     for writes in 0..8 {
         let outage = stage.kill(learner);
         for _ in 0..20 {

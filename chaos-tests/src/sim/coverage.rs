@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::docker::Ask;
 
 /// What must have happened in a sweep, beside answers to each kind of request.
-const MUST_HAPPEN: [&str; 43] = [
+const MUST_HAPPEN: [&str; 45] = [
     "faults: node killed",
     "faults: long outage",
     "faults: all nodes killed",
@@ -23,6 +23,8 @@ const MUST_HAPPEN: [&str; 43] = [
     "faults: flipped bit",
     "faults: messages held back",
     "faults: two sides with a bridge",
+    "faults: node removed",
+    "removed nodes that came back as new ones",
     "flipped bits that were found",
     "reads that failed",
     "objects swept",

@@ -38,7 +38,7 @@ impl Action {
     pub(crate) fn apply(self, value: Value) -> Option<Value> {
         match self {
             Self::Set(to) => Some(to),
-            Self::Swap { from, to } => (from == value).then_some(to),
+            Self::Swap { from, to } => may_swap(from, to, value).then_some(to),
             Self::Removed(number) if value == Some(number) => Some(None),
             Self::Removed(_) => Some(value),
             Self::Saw(seen) => (seen == value).then_some(value),
@@ -51,7 +51,7 @@ impl Action {
     /// names `value`.
     pub(crate) fn depends_on(self, value: Value) -> bool {
         match self {
-            Self::Swap { from, .. } => from == value,
+            Self::Swap { from, to } => may_swap(from, to, value),
             Self::Removed(_) => true,
             Self::Set(_) | Self::Saw(_) | Self::Listed(_) | Self::Differed(_) => false,
         }
@@ -61,6 +61,13 @@ impl Action {
     pub(crate) const fn is_read(self) -> bool {
         matches!(self, Self::Saw(_) | Self::Listed(_) | Self::Differed(_))
     }
+}
+
+/// Whether a tag that names `value` may be pointed to `to` on the condition that it names `from`.
+/// Where it names `to` already, an `If-Match` is met too: the answer of an earlier try may have
+/// been lost.
+fn may_swap(from: Value, to: Value, value: Value) -> bool {
+    from == value || (from.is_some() && to == value)
 }
 
 /// A request and its answer.

@@ -61,10 +61,13 @@ const UNSEEN: u64 = u64::MAX;
 fn with_unseen_alike(operations: &[Operation]) -> Vec<Operation> {
     let seen: BTreeSet<Value> = operations
         .iter()
-        .filter_map(|operation| match operation.action {
-            Action::Saw(value) | Action::Swap { from: value, .. } => Some(value),
-            Action::Removed(number) => Some(Some(number)),
-            Action::Listed(_) | Action::Differed(_) | Action::Set(_) => None,
+        .flat_map(|operation| match operation.action {
+            Action::Saw(value) => vec![value],
+            // One that was answered may have found that it was done before.
+            Action::Swap { from, to } if operation.returned.is_some() => vec![from, to],
+            Action::Swap { from, .. } => vec![from],
+            Action::Removed(number) => vec![Some(number)],
+            Action::Listed(_) | Action::Differed(_) | Action::Set(_) => vec![],
         })
         .collect();
     let is_needed = operations
@@ -307,6 +310,23 @@ mod tests {
         ];
         assert_eq!(check(&[&moved[..], &[operation(Saw(Some(2)), 7, 8)]].concat()), Ok(()));
         assert!(check(&[&moved[..], &[operation(Saw(None), 7, 8)]].concat()).is_err());
+    }
+
+    #[test]
+    fn a_swap_that_is_tried_again_may_find_itself_done_and_nothing_else() {
+        let (first, second) = (Some(1), Some(2));
+        let swap = Swap { from: first, to: second };
+        let set = operation(Set(first), 1, 2);
+        let unheard = operation(swap, 3, None);
+        let again = operation(swap, 7, 8);
+        let seen = [set.clone(), unheard.clone(), operation(Saw(second), 5, 6), again.clone()];
+        assert_eq!(check(&seen), Ok(()));
+        assert_eq!(check(&[set.clone(), unheard.clone(), again.clone()]), Ok(()));
+        let moved = operation(Set(Some(3)), 5, 6);
+        assert!(check(&[set, moved, again]).is_err(), "it names something else");
+        let absent = Swap { from: None, to: second };
+        let both = [operation(absent, 1, 2), operation(absent, 3, 4)];
+        assert!(check(&both).is_err(), "what must be absent is not");
     }
 
     /// `count` changes whose outcome is not known, each followed by `look`.

@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use node::{Config, Node};
+use node::{Config, Node, NodeError};
 use proto::ObjectKey;
-use raft::{Cluster, Status};
+use raft::{Cluster, StartError, Status};
 
 use super::chronicle::Chronicle;
 use super::disk::SimDisk;
@@ -64,6 +64,14 @@ impl Machine {
                     self.chronicle.note(format_args!("{} ends: {ended:?}", self.name));
                     self.chronicle.count("nodes that ended by themselves");
                     self.set_running(None);
+                }
+                Err(NodeError::Cluster(StartError::Removed(node))) => {
+                    self.chronicle.note(format_args!(
+                        "{} gets an empty disk, since its node {node} was removed",
+                        self.name
+                    ));
+                    self.chronicle.count("removed nodes that came back as new ones");
+                    self.disk.empty();
                 }
                 Err(error) => {
                     self.chronicle.note(format_args!("{} does not start: {error}", self.name));

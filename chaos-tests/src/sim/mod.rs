@@ -31,6 +31,7 @@ mod linearizable;
 mod machine;
 mod nemesis;
 mod objects;
+mod operator;
 mod plan;
 mod run;
 mod scenario;

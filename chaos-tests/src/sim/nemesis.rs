@@ -210,8 +210,8 @@ impl Nemesis {
     }
 }
 
-/// The ways between machines that are on different sides of the one of `bridge`, which alone reaches
-/// all of them.
+/// The ways between machines that are on different sides of the one of `bridge`, which alone
+/// reaches all of them.
 fn across(bridge: usize, is_left: &[bool]) -> BTreeSet<(usize, usize)> {
     let mut ways = BTreeSet::new();
     for one in (0..is_left.len()).filter(|one| *one != bridge) {

@@ -42,6 +42,8 @@ pub struct Plan {
     pub sync: u64,
     /// After what time the machines sweep what nobody needs.
     pub sweep_after: Duration,
+    /// Whether an operator removes nodes now and then, which come back as new ones.
+    pub removes: bool,
     /// The pause between two faults, on average.
     pub calm: Duration,
 }
@@ -61,6 +63,7 @@ impl Plan {
         latency: 5,
         sync: 2,
         sweep_after: Duration::from_secs(24 * 60 * 60),
+        removes: false,
         calm: Duration::MAX,
     };
 
@@ -83,6 +86,7 @@ impl Plan {
             calm: dice.millis(1000..=5000),
             // The shortest gives up uploads that are under way, and their clients learn so.
             sweep_after: Duration::from_millis(*dice.pick(&[300, 2_000, 10_000, 30_000])),
+            removes: dice.one_in(2),
         }
     }
 

@@ -19,6 +19,7 @@ use super::invariants::{OneLeader, Stopped, check_resumed, check_tags, garbage, 
 use super::machine::Machine;
 use super::nemesis::{Nemesis, victim};
 use super::objects::SimObjects;
+use super::operator::Operator;
 use super::plan::Plan;
 use super::run::Report;
 use super::scenario::{Stage, Story};
@@ -90,6 +91,15 @@ impl Simulation<'_> {
                 Machine::new(name.clone(), config, disk, objects, sweeping, chronicle.clone());
             machines.push(machine.clone());
             sim.host(name, move || machine.clone().run());
+        }
+        if plan.removes {
+            let dice = Dice::new(plan.seed, "operator");
+            let operator = Operator::new(machines.clone(), dice, chronicle.clone());
+            let working = plan.working;
+            sim.client("operator", async move {
+                operator.work(working).await;
+                Ok(())
+            });
         }
         for number in 0..plan.clients {
             let name = client_name(number);

@@ -154,4 +154,26 @@ mod tests {
         run(&mut sim, 1000);
         assert!(heard_by_b.get() > before.1);
     }
+
+    #[test]
+    fn what_is_held_back_comes_when_that_ends() {
+        let mut sim = turmoil::Builder::new()
+            .rng_seed(1)
+            .simulation_duration(Duration::MAX)
+            .min_message_latency(Duration::from_millis(1))
+            .build();
+        let [heard_by_a, _] = chatter(&mut sim);
+        let network = Network::new(vec!["a".to_owned(), "b".to_owned()], 2);
+        let sound = Conditions::default();
+        run(&mut sim, 10);
+        let held = Conditions { held: BTreeSet::from([(0, 1)]), ..sound.clone() };
+        network.apply(&mut sim, &sound, &held);
+        run(&mut sim, 5);
+        let before = heard_by_a.get();
+        run(&mut sim, 50);
+        assert_eq!(heard_by_a.get(), before, "nothing comes");
+        network.apply(&mut sim, &held, &sound);
+        run(&mut sim, 10);
+        assert!(heard_by_a.get() > before + 30, "what was sent meanwhile comes at once");
+    }
 }

@@ -1,6 +1,6 @@
-//! I7: when it is quiet and everything was swept, the object store holds what the catalog names, and
-//! nothing else. The simulated store keeps an upload as the object that it becomes, so uploads that
-//! nobody ended are found too.
+//! I7: when it is quiet and everything was swept, the object store holds what the catalog names,
+//! and nothing else. The simulated store keeps an upload as the object that it becomes, so uploads
+//! that nobody ended are found too.
 
 use proto::ObjectKey;
 

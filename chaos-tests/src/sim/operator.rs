@@ -1,0 +1,72 @@
+//! An operator, who removes nodes for good while clients work and things go wrong. A machine of
+//! which the node was removed gets an empty disk, and becomes a new node of the cluster.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use tokio::time::{Instant, sleep};
+
+use super::chronicle::Chronicle;
+use super::dice::Dice;
+use super::docker::request;
+use super::http::send;
+use super::machine::Machine;
+
+/// How long a removal is tried.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Whoever removes nodes.
+pub(crate) struct Operator {
+    machines: Vec<Machine>,
+    dice: Dice,
+    chronicle: Chronicle,
+}
+
+impl Operator {
+    pub(crate) fn new(machines: Vec<Machine>, dice: Dice, chronicle: Chronicle) -> Self {
+        Self { machines, dice, chronicle }
+    }
+
+    /// Removes a node now and then, for `time`.
+    pub(crate) async fn work(mut self, time: Duration) {
+        let end = Instant::now() + time;
+        loop {
+            sleep(self.dice.millis(6_000..=20_000)).await;
+            if Instant::now() + PATIENCE > end {
+                return;
+            }
+            // The first would found another cluster on an empty disk.
+            let number = 1 + self.dice.index(self.machines.len() - 1);
+            self.remove(number).await;
+        }
+    }
+
+    /// Removes the node on machine `number`, through any node, if that may be. One that was removed
+    /// without an answer, and does not know it yet, is removed again in vain.
+    async fn remove(&mut self, number: usize) {
+        let Some(status) = self.machines[number].status() else { return };
+        let path = format!("/roadstead/v1/cluster/nodes/{}", status.node);
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            let through = self.dice.pick(&self.machines).name.clone();
+            let answer = send(&through, request(Method::DELETE, &path)).await;
+            match answer.map(|answer| answer.status()) {
+                Ok(StatusCode::NO_CONTENT) => {
+                    let machine = &self.machines[number].name;
+                    self.chronicle
+                        .note(format_args!("node {} on {machine} is removed", status.node));
+                    self.chronicle.count("faults: node removed");
+                    return;
+                }
+                Ok(StatusCode::SERVICE_UNAVAILABLE) | Err(_) => {}
+                // Too few would stay; or it was removed before.
+                Ok(StatusCode::CONFLICT | StatusCode::NOT_FOUND) => return,
+                Ok(status) => {
+                    let evidence = format!("{through}: removal of a node: {status}");
+                    return self.chronicle.violated("I16 every answer fits", evidence);
+                }
+            }
+            sleep(self.dice.millis(50..=500)).await;
+        }
+    }
+}
