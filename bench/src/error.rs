@@ -13,6 +13,9 @@ pub enum BenchError {
     /// The repositories cannot be called that.
     #[error("--prefix: {0}")]
     Prefix(#[from] proto::RepoNameError),
+    /// The operating system gives no randomness.
+    #[error("no number could be drawn: {0}")]
+    Chance(#[from] getrandom::Error),
     /// A process cannot be watched.
     #[error(transparent)]
     Process(#[from] ProcessError),

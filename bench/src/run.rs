@@ -42,13 +42,14 @@ impl Run {
     /// The run that `arguments` describe. Makes its content.
     ///
     /// # Errors
-    /// [`BenchError::Prefix`].
+    /// [`BenchError::Prefix`] and [`BenchError::Chance`].
     pub(crate) fn new(arguments: BenchArgs, access: Access) -> Result<Self, BenchError> {
-        let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..));
+        let run = drawn()?;
+        let seed = arguments.seed.map_or_else(drawn, Ok)?;
         let content = Content::new(seed, arguments.size.clone());
         let images = if arguments.workload.needs() == Needs::Images { arguments.images } else { 0 };
         let (repositories, entries) = (arguments.repositories, arguments.entries);
-        let stock = Stock::new(content, &arguments.prefix, repositories, images, entries);
+        let stock = Stock::new(content, run, &arguments.prefix, repositories, images, entries);
         stock.listed(entries).parse::<proto::RepoName>()?;
         // Draws on a terminal only.
         let bar = ProgressBar::new(STEPS);
@@ -243,4 +244,10 @@ async fn work(
 /// The recorder; a client that has panicked ends the run anyway.
 fn lock(recorder: &Mutex<Recorder>) -> MutexGuard<'_, Recorder> {
     recorder.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A number that no other run has.
+#[expect(clippy::disallowed_methods, reason = "the one function that draws chance here")]
+fn drawn() -> Result<u64, getrandom::Error> {
+    getrandom::u64()
 }

@@ -18,10 +18,11 @@ pub(crate) struct Stock {
 }
 
 impl Stock {
-    /// The stock with `images` images in some `repositories`, and lists of `entries`, all of whose
-    /// repositories begin with `prefix`.
+    /// The stock of the run `run`, with `images` images in some `repositories`, and lists of
+    /// `entries`, all of whose repositories begin with `prefix`.
     pub(crate) fn new(
         content: Content,
+        run: u64,
         prefix: &str,
         repositories: u64,
         images: u64,
@@ -29,7 +30,7 @@ impl Stock {
     ) -> Self {
         let prefix = format!("{prefix}/{:016x}", content.seed());
         let images = (0..images).map(|number| Image::new(&content, number)).collect();
-        Self { prefix, run: fastrand::u64(..), repositories, content, images, entries }
+        Self { prefix, run, repositories, content, images, entries }
     }
 
     /// What blobs are made of.

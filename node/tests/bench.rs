@@ -64,9 +64,9 @@ async fn list(node: &Serving, path: &str, name: &str) -> Vec<String> {
 }
 
 /// The number of tags of the run's repository `name` that begin with `prefix`.
-async fn tags(node: &Serving, name: &str, prefix: &str) -> usize {
+async fn tags(node: &Serving, name: &str, prefix: &str) -> u64 {
     let tags = list(node, &format!("{PREFIX}/{name}/tags/list"), "tags").await;
-    tags.iter().filter(|tag| tag.starts_with(prefix)).count()
+    tags.iter().filter(|tag| tag.starts_with(prefix)).count() as u64
 }
 
 /// The length of the manifest with this tag.
@@ -78,11 +78,11 @@ async fn length(node: &Serving, repository: &str, tag: &str) -> u64 {
 }
 
 /// How many files below `folder` have `length` bytes.
-fn files(folder: &Path, length: u64) -> usize {
+fn files(folder: &Path, length: u64) -> u64 {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let counts = entries.map(|path| match path.is_dir() {
         true => files(&path, length),
-        false => usize::from(path.metadata().unwrap().len() == length),
+        false => u64::from(path.metadata().unwrap().len() == length),
     });
     counts.sum()
 }
@@ -101,7 +101,7 @@ async fn what_was_pushed_is_there_as_often_as_reported() {
         let report = play(&node, "push-blob", &["--upload", upload, "--seed", seed]).await;
         assert_moved(&report, COUNT * 1024, 0);
     }
-    assert_eq!(files(folder.path(), 1024), 3 * COUNT as usize);
+    assert_eq!(files(folder.path(), 1024), 3 * COUNT);
 
     let report = play(&node, "push-image", &[]).await;
     assert_eq!((&report["succeeded"], &report["failed"]), (&COUNT.into(), &0.into()), "{report}");
@@ -109,8 +109,8 @@ async fn what_was_pushed_is_there_as_often_as_reported() {
     for repository in ["0", "1", "2"] {
         images += tags(&node, repository, "image-").await;
     }
-    assert_eq!(images, COUNT as usize);
-    assert_eq!(files(folder.path(), 1024), 5 * COUNT as usize, "two layers each");
+    assert_eq!(images, COUNT);
+    assert_eq!(files(folder.path(), 1024), 5 * COUNT, "two layers each");
 }
 
 #[tokio::test]
