@@ -146,6 +146,8 @@ impl Body for Payload {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used, reason = "a failed test panics")]
+
     use std::collections::BTreeSet;
 
     use super::*;

@@ -80,6 +80,8 @@ pub struct EndpointError;
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used, reason = "a failed test panics")]
+
     use super::*;
 
     #[test]

@@ -103,6 +103,8 @@ fn config(content: &Content, number: u64, layers: &[Blob]) -> Blob {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used, reason = "a failed test panics")]
+
     use super::*;
 
     #[test]

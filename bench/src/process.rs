@@ -107,6 +107,8 @@ pub struct ProcessError {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used, reason = "a failed test panics")]
+
     use super::*;
 
     #[test]

@@ -158,6 +158,8 @@ impl Recorder {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used, reason = "a failed test panics")]
+
     use super::*;
 
     const MILLISECOND: Duration = Duration::from_millis(1);

@@ -93,6 +93,8 @@ pub enum SizeError {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used, reason = "a failed test panics")]
+
     use super::*;
 
     #[test]

@@ -14,6 +14,7 @@ mod http;
 mod invitations;
 mod metrics;
 mod node;
+mod options;
 mod peers;
 mod playground;
 mod sweeper;

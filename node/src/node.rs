@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{AccessMode, Appointed, Options, Redirect, Registry};
+use api::{AccessMode, Appointed, Registry};
 use axum::Router;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry as Metrics;
@@ -24,8 +24,8 @@ use crate::http::Manner;
 use crate::peers::{AuthorityError, authority, guarded};
 use crate::tls::{Acceptor, Files, Handshake, TlsError, WorldTime};
 use crate::{
-    AccessError, Config, Listener, World, WorldDial, access, config, fingerprint, health, http,
-    invitations, metrics, sweeper,
+    AccessError, Config, Listener, World, WorldDial, access, fingerprint, health, http,
+    invitations, metrics, options, sweeper,
 };
 
 /// How long requests under way may take to end when the node stops.
@@ -147,26 +147,7 @@ impl Node {
         let mut metrics = Metrics::default();
         metrics::register(&mut metrics, cluster.clone());
         let refused = metrics::Refused::register(&mut metrics);
-        let redirect = match config.storage.redirect {
-            config::Redirect::Never => Redirect::Never,
-            config::Redirect::Auto => Redirect::Auto,
-            config::Redirect::Always => Redirect::Always,
-        };
-        let options = Options {
-            access: access.clone(),
-            deletion: config.api.deletion,
-            sparse: config.api.sparse,
-            redirect,
-            transfers: config.limits.transfers.get(),
-            transfers_per_client: config.limits.transfers_per_client.get(),
-            requests_per_minute: config.limits.requests_per_client_per_minute.get(),
-            requests_per_account_per_minute: config.limits.requests_per_account_per_minute.get(),
-            kib_per_client_per_second: config.limits.bytes_per_client_per_second.kib(),
-            kib_per_account_per_second: config.limits.bytes_per_account_per_second.kib(),
-            uploads_per_minute: config.limits.uploads_per_client_per_minute.get(),
-            uploads_at_once: config.limits.uploads_per_client_at_once.get(),
-            trusted_proxies: config.api.trusted_proxies.clone(),
-        };
+        let options = options::of(config, access.clone());
         let store = StoreHealth::watch(Arc::clone(&blobs));
         let registry = Registry::new(cluster.clone(), blobs, clock, options, &mut metrics)
             .map_err(NodeError::Randomness)?;

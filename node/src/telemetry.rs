@@ -49,8 +49,8 @@ pub(crate) fn start(log: &Log, audit: &Audit) -> Result<(), AuditError> {
     Ok(())
 }
 
-/// The audit log in files of its own, whatever the log's filter leaves out. A record is written before
-/// what it is about is answered; one that cannot be is said so on standard error.
+/// The audit log in files of its own, whatever the log's filter leaves out. A record is written
+/// before what it is about is answered; one that cannot be is said so on standard error.
 fn records<S>(audit: &Audit) -> Result<Option<impl Layer<S> + use<S>>, AuditError>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -76,7 +76,7 @@ fn files(folder: &Path, keep: usize) -> io::Result<RollingFileAppender> {
         .rotation(Rotation::DAILY)
         .filename_prefix(FILES)
         .filename_suffix("json")
-        // At each start it removes the oldest before it opens that of today, which may be one of them.
+        // At each start it removes the oldest before it opens today's, which may be there.
         .max_log_files(keep + 1)
         .build(folder)
         .map_err(io::Error::other)

@@ -82,7 +82,8 @@ fn cost(hash: &str) -> Option<u32> {
     Some(parts.get_cost())
 }
 
-/// The costs that are taken: from bcrypt's least to one that holds a core for a quarter of a second.
+/// The costs that are taken: from bcrypt's least to one that holds a core for a quarter of a
+/// second.
 const COSTS: RangeInclusive<u32> = 4..=12;
 const NO_COLON: &str = "a line is NAME:HASH";
 const NO_NAME: &str = "a name has 1 to 128 lower-case letters, digits and . _ @ + -";

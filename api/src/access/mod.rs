@@ -119,7 +119,8 @@ impl Access {
         Ok(Self { options, passwords, tokens, known, attempts, uses, recorded, snapshot })
     }
 
-    /// Records a refusal of whoever sent the request that `parts` are of, unless there were too many.
+    /// Records a refusal of whoever sent the request that `parts` are of, unless there were too
+    /// many.
     fn record(&self, parts: &Parts, write: impl FnOnce(Origin)) {
         if self.recorded.take(Client::of(&parts.extensions)).is_ok() {
             write(Origin::of(&parts.extensions));

@@ -115,8 +115,8 @@ impl Passwords {
     }
 }
 
-/// Whether `password` matches `hash`. When it does not, all has been done that a hash of either kind
-/// could take.
+/// Whether `password` matches `hash`. When it does not, all has been done that a hash of either
+/// kind could take.
 fn matches(password: &str, hash: Option<&str>, bcrypt_cost: Option<u32>) -> bool {
     let parts = hash.and_then(|hash| hash.parse::<bcrypt::HashParts>().ok());
     let argon = hash.filter(|_| parts.is_none());

@@ -12,7 +12,8 @@ use raft::View;
 use super::Access;
 use crate::registry::Registry;
 
-/// Keys of which it is remembered that the cluster knows. Of one that fell out the catalog is asked.
+/// Keys of which it is remembered that the cluster knows. Of one that fell out the catalog is
+/// asked.
 const KEPT: usize = 4096;
 
 /// When the cluster was last told of the use of which key.

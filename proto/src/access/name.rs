@@ -60,7 +60,8 @@ macro_rules! name {
 }
 
 name! {
-    /// The name by which a user or robot logs in. What actors without an account are called is none.
+    /// The name by which a user or robot logs in. What actors without an account are called is
+    /// none.
     AccountName, except ["anonymous", "cluster"]
 }
 
