@@ -122,10 +122,23 @@ via_ctr() {
     push)
         ctr_here images import --all-platforms "$WORK/closed.tar" &&
             ctr_here images tag --force "$(ctr_here images list --quiet | grep -x '.*/closed:latest')" "$(at "$2" "$3")" &&
-            ctr_here images push "${by[@]}" "$(at "$2" "$3")"
+            ctr_pushes "${by[@]}" "$(at "$2" "$3")"
         ;;
     pull) ctr_here images pull "${by[@]}" --snapshotter native "$(at "$2" "$3")" ;;
     esac
+}
+
+# Between ctr and containerd's content store a stream breaks off now and then (containerd's issue 5734): that, and nothing
+# that a registry could have said, is tried again.
+ctr_pushes() {
+    local attempt log="$WORK/ctr-push.log"
+    for attempt in 1 2 3; do
+        ctr_here images push "$@" >"$log" 2>&1 && return
+        cat "$log"
+        grep 'rpc error: code = Internal desc = unexpected EOF' "$log" || return 1
+        echo "note: ctr's own stream broke off, attempt $attempt"
+    done
+    return 1
 }
 
 # What it pushes and pulls are signatures.
