@@ -241,11 +241,10 @@ impl Registry {
         request: RequestId,
         command: Command,
     ) -> Result<Answer, Error> {
-        let (actor, origin, asked) = (self.caller.actor(), self.origin, command.clone());
-        let deciding = decide(self.cluster.clone(), actor.clone(), request, command);
+        let (cluster, actor, origin) = (self.cluster.clone(), self.caller.actor(), self.origin);
         detached(async move {
-            let outcome = deciding.await;
-            audit::decided(origin, &actor, &asked, &outcome);
+            let outcome = decide(&cluster, &actor, request, &command).await;
+            audit::decided(origin, &actor, &command, &outcome);
             outcome
         })
         .await
@@ -258,7 +257,8 @@ impl Registry {
 
     /// Has the cluster decide `command`, for which no client has asked.
     pub(crate) async fn propose_by_itself(&self, command: Command) -> Result<Answer, Error> {
-        detached(decide(self.cluster.clone(), Actor::CLUSTER, fresh_request()?, command)).await
+        let (cluster, request) = (self.cluster.clone(), fresh_request()?);
+        detached(async move { decide(&cluster, &Actor::CLUSTER, request, &command).await }).await
     }
 
     /// Removes `node` from the cluster. Waits out an election, under one request id, and goes on to
@@ -302,15 +302,15 @@ impl Registry {
 
 /// Has `cluster` decide what `actor` asks for. Waits out an election, always under the same id.
 async fn decide(
-    cluster: Cluster,
-    actor: Actor,
+    cluster: &Cluster,
+    actor: &Actor,
     request: RequestId,
-    command: Command,
+    command: &Command,
 ) -> Result<Answer, Error> {
     let attempts = Box::pin(async {
         let mut pause = PAUSE_MIN;
         loop {
-            match cluster.propose(request, &actor, command.clone()).await {
+            match cluster.propose(request, actor, command.clone()).await {
                 Err(ProposeError::Unavailable { .. } | ProposeError::Unknown) => {
                     wait(&mut pause).await;
                 }
