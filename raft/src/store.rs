@@ -46,19 +46,19 @@ impl Failure {
     }
 }
 
-/// A store that tells when it fails.
-pub(crate) struct Watched {
-    kv: Arc<dyn Kv>,
+/// A store, or what was frozen of one and still reads from its disk, that tells when it fails.
+pub(crate) struct Watched<T: ?Sized> {
+    kv: Arc<T>,
     failure: Failure,
 }
 
-impl Watched {
-    pub(crate) fn new(kv: Arc<dyn Kv>, failure: Failure) -> Self {
+impl<T: ?Sized> Watched<T> {
+    pub(crate) const fn new(kv: Arc<T>, failure: Failure) -> Self {
         Self { kv, failure }
     }
 }
 
-impl KvRead for Watched {
+impl<T: KvRead + ?Sized> KvRead for Watched<T> {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, KvError> {
         self.failure.note(self.kv.get(space, key))
     }
@@ -83,7 +83,7 @@ impl KvRead for Watched {
     }
 }
 
-impl Kv for Watched {
+impl Kv for Watched<dyn Kv> {
     fn write(&self, space: Space, batch: Batch) -> Result<(), KvError> {
         self.failure.note(self.kv.write(space, batch))
     }
@@ -98,38 +98,7 @@ impl Kv for Watched {
     }
 
     fn freeze(&self) -> Arc<dyn KvRead> {
-        Arc::new(WatchedView { rows: self.kv.freeze(), failure: self.failure.clone() })
-    }
-}
-
-/// What was frozen of a store, which still reads from its disk.
-struct WatchedView {
-    rows: Arc<dyn KvRead>,
-    failure: Failure,
-}
-
-impl KvRead for WatchedView {
-    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, KvError> {
-        self.failure.note(self.rows.get(space, key))
-    }
-
-    fn scan(
-        &self,
-        space: Space,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut Visitor<'_>,
-    ) -> Result<(), KvError> {
-        self.failure.note(self.rows.scan(space, from, to, visit))
-    }
-
-    fn last(
-        &self,
-        space: Space,
-        from: &[u8],
-        to: &[u8],
-    ) -> Result<Option<(Bytes, Bytes)>, KvError> {
-        self.failure.note(self.rows.last(space, from, to))
+        Arc::new(Watched::new(self.kv.freeze(), self.failure.clone()))
     }
 }
 
@@ -176,13 +145,14 @@ mod tests {
     }
 
     /// What is known of the store after `work` with it.
-    fn known(kv: impl Kv, work: impl FnOnce(&Watched)) -> Option<KvError> {
+    fn known(kv: impl Kv, work: impl FnOnce(&Watched<dyn Kv>)) -> Option<KvError> {
         let failure = Failure::default();
-        work(&Watched::new(Arc::new(kv), failure.clone()));
+        let kv: Arc<dyn Kv> = Arc::new(kv);
+        work(&Watched::new(kv, failure.clone()));
         failure.happened().now_or_never()
     }
 
-    fn uses() -> Vec<fn(&Watched)> {
+    fn uses() -> Vec<fn(&Watched<dyn Kv>)> {
         vec![
             |kv| drop(kv.get(Space::Catalog, b"key")),
             |kv| drop(kv.last(Space::Log, b"a", b"b")),
