@@ -1,7 +1,12 @@
-//! Reading: a thread that reads ahead into pooled buffers, for as long as the reader keeps up.
+//! Reading: what the system has in memory is read at once, where it is asked for; what must come
+//! from the disk is read ahead by a thread, for as long as the reader keeps up.
+//!
+//! Files are not mapped, although that would save copying them: a page of a mapped file that cannot
+//! be had, because the disk fails or another machine removed the file from a shared file system,
+//! ends the process that touches it (`SIGBUS`), and not only the one transfer.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
@@ -10,7 +15,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use proto::ObjectKey;
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::error::failure;
 use super::folder::Folder;
@@ -18,7 +25,7 @@ use super::parts::{Part, parts};
 use super::threads::Threads;
 use crate::blob::{BlobsError, ByteStream};
 
-/// Bytes of one frame: large enough that switching threads costs nothing beside copying.
+/// Bytes of one frame: large enough that what is done once a frame costs nothing beside copying.
 const FRAME_BYTES: usize = 256 * 1024;
 
 /// Frames that are read ahead of the reader; with those in its hands, at most 2 MiB a transfer.
@@ -34,30 +41,67 @@ pub(super) async fn read(
         return Ok(stream::empty().boxed());
     }
     let source = folder.blocking(move |folder| Source::find(folder, object, range)).await?;
-    let (frames, received) = mpsc::channel(FRAMES_AHEAD);
-    tokio::spawn(send(source, frames, folder.threads.clone()));
-    let received = stream::unfold(received, async |mut received| {
-        received.recv().await.map(|frame| (frame, received))
-    });
-    Ok(received.boxed())
+    let reading = Reading { turn: Turn::Reader(source), threads: folder.threads.clone() };
+    Ok(stream::try_unfold(reading, Reading::next).boxed())
 }
 
-/// Sends all of `source`, then closes the channel. Threads are taken only while there is room for
-/// frames, so a reader that is slow keeps none waiting.
-async fn send(mut source: Source, frames: mpsc::Sender<io::Result<Bytes>>, threads: Threads) {
-    // No permit: nobody reads any more.
-    while let Ok(permit) = frames.clone().reserve_owned().await {
-        match threads.run(move || Ok(source.send_burst(permit))).await {
-            Ok(Some(rest)) => source = rest,
-            Ok(None) => return,
-            Err(error) => {
-                // A closed channel reads as the end; say that it is not. It fails only when nobody
-                // reads.
-                let _ = frames.send(Err(io::Error::other(error))).await;
-                return;
-            }
+/// A transfer.
+struct Reading {
+    turn: Turn,
+    threads: Threads,
+}
+
+/// Who reads the next frame.
+enum Turn {
+    /// Whoever wants it.
+    Reader(Source),
+    /// A thread, which sends what it reads.
+    Thread(mpsc::Receiver<io::Result<Bytes>>, JoinHandle<Source>),
+}
+
+impl Reading {
+    /// The next frame, if there is one.
+    async fn next(mut self) -> io::Result<Option<(Bytes, Self)>> {
+        loop {
+            self.turn = match self.turn {
+                Turn::Reader(mut source) => match source.frame_at_hand()? {
+                    Some(frame) => {
+                        return Ok(Some((frame, Self { turn: Turn::Reader(source), ..self })));
+                    }
+                    None if source.range.is_empty() => return Ok(None),
+                    None => read_ahead(source, &self.threads).await?,
+                },
+                Turn::Thread(mut frames, thread) => match frames.recv().await {
+                    Some(frame) => {
+                        let turn = Turn::Thread(frames, thread);
+                        return Ok(Some((frame?, Self { turn, ..self })));
+                    }
+                    None => Turn::Reader(thread.await.map_err(io::Error::other)?),
+                },
+            };
         }
     }
+}
+
+/// Has a thread read the next frames of `source`. There is room for all of them, so that a reader
+/// that is slow keeps no thread waiting.
+async fn read_ahead(mut source: Source, threads: &Threads) -> io::Result<Turn> {
+    let (frames, received) = mpsc::channel(FRAMES_AHEAD);
+    let thread = threads.start(move || {
+        for _ in 0..FRAMES_AHEAD {
+            if source.range.is_empty() {
+                break;
+            }
+            let frame = source.frame();
+            let is_last = frame.is_err();
+            // Refused when nobody reads any more.
+            if frames.try_send(frame).is_err() || is_last {
+                break;
+            }
+        }
+        source
+    });
+    Ok(Turn::Thread(received, thread.await.map_err(io::Error::other)?))
 }
 
 /// What is still to be read of a range.
@@ -71,7 +115,7 @@ struct Source {
 }
 
 impl Source {
-    /// Finds the parts that hold `range`.
+    /// Finds the parts that hold `range`, and opens the first.
     fn find(folder: &Folder, object: ObjectKey, range: Range<u64>) -> Result<Self, BlobsError> {
         let mut within = Vec::new();
         for part in parts(folder, object, 0) {
@@ -82,50 +126,70 @@ impl Source {
             }
             if is_last {
                 let parts = within.into_iter();
-                return Ok(Self { range, parts, open: None, pool: Pool::new() });
+                let mut source = Self { range, parts, open: None, pool: Pool::new() };
+                source.open = Some(source.next_part().map_err(|error| match error.kind() {
+                    io::ErrorKind::NotFound => BlobsError::Missing(object),
+                    _ => failure(error),
+                })?);
+                return Ok(source);
             }
         }
         Err(BlobsError::Missing(object))
     }
 
-    /// Reads and sends until there is no room for more frames; answers what is left, if anything
-    /// is.
-    fn send_burst(mut self, first: mpsc::OwnedPermit<io::Result<Bytes>>) -> Option<Self> {
-        let mut permit = first;
-        loop {
-            let frame = self.frame();
-            let is_last = frame.is_err() || self.range.is_empty();
-            let frames = permit.send(frame);
-            if is_last {
-                return None;
+    fn next_part(&mut self) -> io::Result<(Part, File)> {
+        let part = self.parts.next().ok_or(io::ErrorKind::UnexpectedEof)?;
+        let file = File::open(&part.path)?;
+        Ok((part, file))
+    }
+
+    /// What of the next frame the system has in memory, if anything.
+    fn frame_at_hand(&mut self) -> io::Result<Option<Bytes>> {
+        let Some((part, file)) = self.open.take() else { return Ok(None) };
+        let mut buffer = self.pool.take();
+        let space = buffer.space(self.frame_bytes(&part));
+        let at = self.range.start - part.start;
+        match preadv2(&file, &mut [IoSliceMut::new(space)], at, ReadWriteFlags::NOWAIT) {
+            // A file that has become shorter is an error, not an early end.
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(length) => {
+                buffer.length = length;
+                Ok(Some(self.pass(part, file, buffer)))
             }
-            permit = match frames.try_reserve_owned() {
-                Ok(permit) => permit,
-                Err(_) => return Some(self),
-            };
+            // Nothing, or a file system that cannot tell.
+            Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::INTR) => {
+                self.open = Some((part, file));
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
         }
     }
 
-    /// The next frame.
+    /// The next frame, from wherever it is.
     fn frame(&mut self) -> io::Result<Bytes> {
         let (part, file) = match self.open.take() {
             Some(open) => open,
-            None => {
-                let part = self.parts.next().ok_or(io::ErrorKind::UnexpectedEof)?;
-                let file = File::open(&part.path)?;
-                (part, file)
-            }
+            None => self.next_part()?,
         };
-        let end = part.end.min(self.range.end);
-        let length = usize::try_from(end - self.range.start).unwrap_or(usize::MAX).min(FRAME_BYTES);
         let mut buffer = self.pool.take();
-        // A file that has become shorter is an error here, not an early end.
-        file.read_exact_at(buffer.space(length), self.range.start - part.start)?;
-        self.range.start += length as u64;
-        if self.range.start < part.end {
+        let space = buffer.space(self.frame_bytes(&part));
+        file.read_exact_at(space, self.range.start - part.start)?;
+        Ok(self.pass(part, file, buffer))
+    }
+
+    /// How many bytes the next frame has at most, which comes from `part`.
+    fn frame_bytes(&self, part: &Part) -> usize {
+        let end = part.end.min(self.range.end);
+        usize::try_from(end - self.range.start).unwrap_or(usize::MAX).min(FRAME_BYTES)
+    }
+
+    /// Goes on after `buffer`, which was read from `part`.
+    fn pass(&mut self, part: Part, file: File, buffer: Buffer) -> Bytes {
+        self.range.start += buffer.length as u64;
+        if self.range.start < part.end && !self.range.is_empty() {
             self.open = Some((part, file));
         }
-        Ok(Bytes::from_owner(buffer))
+        Bytes::from_owner(buffer)
     }
 }
 

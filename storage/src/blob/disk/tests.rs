@@ -210,6 +210,28 @@ async fn a_part_that_vanishes_or_shrinks_is_an_error_and_not_an_end() {
 }
 
 #[tokio::test]
+async fn what_is_read_is_the_same_from_memory_and_from_the_disk() {
+    let dir = tempdir().unwrap();
+    let blobs = DiskBlobs::open(dir.path()).unwrap();
+    let content: Vec<u8> = (0..3_000_000u32).map(|at| (at % 251) as u8).collect();
+    let mut at = Position::START;
+    for part in content.chunks(1_700_000) {
+        let part = stream::iter([Ok(Bytes::copy_from_slice(part))]).boxed();
+        at = blobs.append(OBJECT, at, part).await.unwrap();
+    }
+    for range in [0..3_000_000, 1..2_999_999, 1_699_999..1_700_001, 2_000_000..2_300_000] {
+        let expected = &content[range.clone()];
+        let range = range.start as u64..range.end as u64;
+        for forgotten in [&[][..], &[0], &[0, 1_700_000]] {
+            forgotten.iter().for_each(|start| forget(&blobs.folder.part(OBJECT, *start)));
+            let read = blobs.read(OBJECT, range.clone()).await.unwrap();
+            let read: Vec<Bytes> = read.try_collect().await.unwrap();
+            assert!(read.concat() == expected, "{range:?} with {forgotten:?} on the disk alone");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_store_that_lost_its_folder_says_so() {
     let dir = tempdir().unwrap();
     let blobs = DiskBlobs::open(dir.path()).unwrap();
@@ -237,6 +259,12 @@ fn body(text: &str) -> ByteStream {
 
 fn shorten(path: PathBuf) {
     File::options().write(true).open(path).unwrap().set_len(100_000).unwrap();
+}
+
+/// Has the system take a file out of its memory, where it does that.
+fn forget(path: &PathBuf) {
+    let file = File::open(path).unwrap();
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
 }
 
 /// What was dropped is removed by the thread that was writing it, a little later.
