@@ -43,19 +43,21 @@ impl Inner {
             || self.consensus_failed().now_or_never().is_some()
     }
 
+    /// Looks when the part that this node plays changes, and when openraft ends, which drops what
+    /// tells of that; its other metrics change with each read.
     async fn consensus_failed(&self) -> Fatal<TypeConfig> {
-        let mut metrics = self.raft.metrics();
+        let metrics = self.raft.metrics();
+        let mut changes = self.raft.server_metrics();
+        let mut has_ended = false;
         loop {
-            let state = metrics.borrow_and_update().running_state.clone();
+            let state = metrics.borrow_watched().running_state.clone();
             match state {
-                Ok(()) => {}
                 Err(Fatal::Stopped) => return pending().await,
                 Err(fatal) => return fatal,
-            }
-            if metrics.changed().await.is_err() {
                 // Openraft says why it stops, whether in order or not, before it lets go of its
                 // metrics; only a panic lets it say nothing.
-                return Fatal::Panicked;
+                Ok(()) if has_ended => return Fatal::Panicked,
+                Ok(()) => has_ended = changes.changed().await.is_err(),
             }
         }
     }
