@@ -1,7 +1,8 @@
 //! I11: two logs that have an entry of the same index and term have the same entry there, after
-//! entries of the same term; and an entry that a node has known to be committed is in no log in
-//! another form, nor taken out of that node's (Ongaro and Ousterhout, "In Search of an
-//! Understandable Consensus Algorithm", sections 5.3 and 5.4).
+//! entries of the same term; what a node has known to be committed has no other in its place that
+//! comes from a later term, and is not taken out of that node's log (Ongaro and Ousterhout, "In
+//! Search of an Understandable Consensus Algorithm", sections 5.3 and 5.4). A leader of an earlier
+//! term, which does not know yet that it leads no more, may have another there for a while.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,8 +33,20 @@ struct Seen {
     /// Each entry by index and term: its bytes, and the term of the entry before it, when that was
     /// there.
     entries: BTreeMap<(u64, u64), (Bytes, Option<u64>)>,
-    /// The term of each entry that a node has known to be committed.
-    committed: BTreeMap<u64, u64>,
+    /// The last term of which an entry was seen.
+    term: u64,
+    /// Each entry by index that a node has known to be committed.
+    committed: BTreeMap<u64, Committed>,
+}
+
+/// An entry that is committed.
+#[derive(Clone, Copy)]
+struct Committed {
+    /// The entry's term.
+    term: u64,
+    /// The last term of which an entry was seen when that was first known: no leader of an earlier
+    /// one has committed it, since leaders begin with an entry of their own.
+    known_in: u64,
 }
 
 /// The log of one node as its process sees it.
@@ -99,12 +112,16 @@ impl Logs {
         let term = log.terms.get(&index).copied().unwrap_or_default();
         let before = index.checked_sub(1).and_then(|before| log.terms.get(&before)).copied();
         let mut seen = self.seen();
-        if let Some(committed) = seen.committed.get(&index).filter(|committed| **committed != term)
+        if let Some(committed) = seen.committed.get(&index)
+            && committed.term != term
+            && committed.known_in < term
         {
             return Err(format!(
-                "entry {index} of term {term} comes where the one of term {committed} is committed"
+                "entry {index} of term {term} comes where the one of term {} is committed",
+                committed.term
             ));
         }
+        seen.term = seen.term.max(term);
         let (first, first_before) = seen
             .entries
             .entry((index, term))
@@ -127,11 +144,14 @@ impl Logs {
     fn commit(&self, log: &Log) -> Result<(), String> {
         let mut seen = self.seen();
         let known = seen.committed.last_key_value().map_or(0, |(index, _)| *index);
+        let known_in = seen.term;
         for (index, term) in log.terms.range(..=log.committed) {
-            let first = *seen.committed.entry(*index).or_insert(*term);
-            if first != *term {
+            let committed = Committed { term: *term, known_in };
+            let first = seen.committed.entry(*index).or_insert(committed);
+            if first.term != *term {
                 return Err(format!(
-                    "entry {index} is committed in term {term}, and in term {first} elsewhere"
+                    "entry {index} is committed in term {term}, and in term {} elsewhere",
+                    first.term
                 ));
             }
         }
@@ -254,6 +274,17 @@ mod tests {
         let committed =
             [("a", entries(&[(1, 1)])), ("a", hint(COMMITTED, 1, 1)), ("b", entries(&[(1, 2)]))];
         assert!(seen(&committed).is_some_and(|found| found.contains("is committed")));
+    }
+
+    #[test]
+    fn a_leader_of_an_earlier_term_may_have_another_entry_for_a_while() {
+        let history = [
+            ("a", entries(&[(1, 1)])),
+            ("b", entries(&[(1, 1), (2, 3)])),
+            ("a", hint(COMMITTED, 1, 1)),
+            ("c", entries(&[(1, 2)])),
+        ];
+        assert_eq!(seen(&history), None);
     }
 
     #[test]
