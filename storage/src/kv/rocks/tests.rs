@@ -125,11 +125,21 @@ fn a_folder_that_cannot_be_made_is_refused() {
 
 #[test]
 fn a_failed_store_refuses_all_that_comes_after() {
+    refuses_all(|store| store.engine.fail("fsync: input/output error".into()));
+}
+
+#[test]
+fn a_store_of_which_readers_say_that_it_failed_refuses_all_that_comes_after() {
+    refuses_all(|store| store.fail("a row is damaged".into()));
+    refuses_all(|store| store.freeze().fail("a row is damaged".into()));
+}
+
+fn refuses_all(fail: impl FnOnce(&RocksKv) -> KvError) {
     let dir = tempdir().unwrap();
     let store = RocksKv::open(dir.path()).unwrap();
     put(&store, Space::Log, b"k", b"v").unwrap();
-    let failure = store.engine.fail("fsync: input/output error".into());
-    assert_eq!(failure, KvError::Failed("fsync: input/output error".into()));
+    let failure = fail(&store);
+    assert!(matches!(failure, KvError::Failed(_)), "{failure}");
     for space in [Space::Log, Space::Catalog] {
         assert_eq!(put(&store, space, b"k", b"w"), Err(failure.clone()));
     }
