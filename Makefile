@@ -28,7 +28,7 @@ build: prerequisites ## Builds the roadstead program.
 
 .PHONY: test
 test: prerequisites ## Runs all tests; the first time it builds two S3 servers to test against.
-	@tools/prerequisites s3
+	@tools/prerequisites s3 network
 	@cargo test --workspace --no-fail-fast
 
 .PHONY: check
@@ -48,10 +48,11 @@ chaos: prerequisites ## Plays all scenarios, and simulates 50 clusters that fail
 	@"$(chaos)" sweep --count 50 --jobs 2 $(ARGS)
 
 .PHONY: chaos-long
-chaos-long: prerequisites ## The same for hours: 10,000 seeds, 100 of them twice, 500 kills of real processes.
+chaos-long: prerequisites ## The same for hours: 10,000 seeds, 100 of them twice, 500 kills and as many bad networks.
+	@tools/prerequisites network
 	@cargo build --workspace --bins
-	@CHAOS_KILLS=500 cargo test --workspace --test processes -- --exact --nocapture \
-		nothing_acknowledged_is_lost_however_often_nodes_are_killed
+	@CHAOS_KILLS=500 cargo test --workspace --test processes -- --nocapture --test-threads 1 \
+		nothing_acknowledged_is_lost
 	@for seed in $$(seq 100); do "$(chaos)" meta --seed "$$seed"; done
 	@"$(chaos)" sweep --count 10000 --jobs 2 $(ARGS)
 

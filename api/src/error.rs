@@ -226,11 +226,11 @@ impl Error {
             }
             Self::Refused(refusal) => refused(refusal),
             Self::WouldLoseQuorum(_) => (StatusCode::CONFLICT, "DENIED"),
-            Self::Unavailable { .. } | Self::BlobsTimeout | Self::Read(ReadError::Store(_)) => {
+            Self::Unavailable { .. } | Self::BlobsTimeout | Self::Read(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE")
             }
             Self::Blobs(error) => stored(error),
-            Self::Read(_) | Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN"),
+            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN"),
         }
     }
 

@@ -1,5 +1,5 @@
-//! Three real processes through what kills processes: nothing acknowledged is lost, and every node
-//! tells the same.
+//! Three real processes through what happens to processes, disks and networks: nothing acknowledged
+//! is lost, and every node tells the same.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test panics")]
 #![allow(clippy::print_stdout, reason = "what was measured is worth reading")]
 #![allow(clippy::large_futures, reason = "a test has room on its stack")]
@@ -11,7 +11,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
-use chaos_tests::{Image, ProcessCluster, RegistryClient, eventually, kill_over_and_over};
+use chaos_tests::{
+    Image, Network, NetworkError, ProcessCluster, RegistryClient, Traffic, eventually,
+    thaw_leaders, trouble_network, trouble_processes,
+};
 use proto::{Algorithm, Digest};
 use tempfile::TempDir;
 
@@ -183,15 +186,52 @@ async fn an_upload_goes_on_through_another_node_when_its_node_is_killed() -> Res
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_acknowledged_is_lost_however_often_nodes_are_killed() -> Result<()> {
-    // `make chaos-long` kills more often, from another seed.
-    let count = std::env::var("CHAOS_KILLS").map_or(Ok(20), |text| text.parse())?;
+/// How many troubles there are, and of which seed: `make chaos-long` asks for more.
+fn troubles(usual: usize) -> Result<(usize, u64)> {
+    let count = std::env::var("CHAOS_KILLS").map_or(Ok(usual), |text| text.parse())?;
     let seed = std::env::var("CHAOS_SEED").map_or(Ok(1), |text| text.parse())?;
+    Ok((count, seed))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_however_often_nodes_are_killed_or_stand_still() -> Result<()>
+{
+    let (count, seed) = troubles(20)?;
     let mut cluster = ProcessCluster::start(3).await?;
-    let kills = kill_over_and_over(&mut cluster, count, seed).await?;
-    println!("{kills}");
-    ensure!(kills.kills >= count && kills.acknowledged >= 100, "too little has happened: {kills}");
+    let troubles = trouble_processes(&mut cluster, count, seed).await?;
+    println!("{troubles}");
+    let enough = troubles.kills >= count && troubles.pauses > 0 && troubles.acknowledged >= 100;
+    ensure!(enough, "too little has happened: {troubles}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_stood_still_answers_nothing_that_is_old_when_it_goes_on() -> Result<()> {
+    let mut cluster = ProcessCluster::start(3).await?;
+    let thaws = thaw_leaders(&mut cluster, 5).await?;
+    println!("{thaws}");
+    ensure!(thaws.late_reads > 0, "what was asked of those that stood still was never answered");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_in_a_network_that_is_bad_and_cut() -> Result<()> {
+    let (count, seed) = troubles(20)?;
+    let network = match Network::lay(3, seed) {
+        Ok(network) => network,
+        Err(NetworkError::Denied(reason)) => {
+            println!("SKIPPED: no network of its own for each node: {reason}");
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut cluster = ProcessCluster::start_at(network.places()).await?;
+    let troubles = trouble_network(&mut cluster, &network, count, seed).await?;
+    let traffic = network.traffic();
+    println!("{troubles}\n{traffic:?}");
+    let Traffic { sent: _, lost, late, doubled, damaged } = traffic;
+    let is_bad = [lost, late, doubled, damaged].iter().all(|packets| *packets > 0);
+    ensure!(is_bad && troubles.acknowledged >= 50, "too little has happened: {troubles}");
     Ok(())
 }
 

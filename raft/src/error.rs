@@ -56,9 +56,9 @@ pub enum ReadError {
     /// This node's store cannot be read.
     #[error(transparent)]
     Store(#[from] KvError),
-    /// A row of this node's store is damaged.
-    #[error("the catalog is damaged: {0}")]
-    Damaged(#[from] DecodeError),
+    /// A row of this node's store is not what was written. Whoever says so has the store fail.
+    #[error("a row of the catalog is damaged: {0}")]
+    Damaged(DecodeError),
 }
 
 /// Why a node does not start.

@@ -81,6 +81,13 @@ impl<T: KvRead + ?Sized> KvRead for Watched<T> {
     ) -> Result<Option<(Bytes, Bytes)>, KvError> {
         self.failure.note(self.kv.last(space, from, to))
     }
+
+    fn fail(&self, reason: String) -> KvError {
+        let error = self.kv.fail(reason);
+        // What is noted is told by whoever asked for it.
+        let _ = self.failure.note::<()>(Err(error.clone()));
+        error
+    }
 }
 
 impl Kv for Watched<dyn Kv> {
@@ -169,6 +176,14 @@ mod tests {
             let failed = KvError::Failed("a checksum is wrong".to_owned());
             assert_eq!(known(Broken(failed.clone()), use_it), Some(failed));
         }
+    }
+
+    #[test]
+    fn a_store_of_which_readers_say_that_it_failed_has_failed() {
+        let failed = Some(KvError::Failed("a row is damaged".to_owned()));
+        let reason = || "a row is damaged".to_owned();
+        assert_eq!(known(MemoryKv::new(), |kv| drop(kv.fail(reason()))), failed);
+        assert_eq!(known(MemoryKv::new(), |kv| drop(kv.freeze().fail(reason()))), failed);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! How far the catalog has applied the log: the row that goes with every change of the others.
 
+use bytes::Bytes;
 use prost::Message as _;
 use proto::limits::ANSWER_AGE_STEP_MAX;
 use proto::pb::raft as pb;
@@ -30,7 +31,13 @@ pub(crate) struct Applied {
 impl Applied {
     /// Reads what the rows of `view` have applied.
     pub(crate) fn read(view: &View) -> Result<Self, ReadError> {
-        let Some(row) = view.applied()? else { return Ok(Self::default()) };
+        let row = view.get(&view.keys().applied())?;
+        view.sound(row.map(Self::decode).transpose()).map(Option::unwrap_or_default)
+    }
+
+    /// What the row's value says.
+    pub(super) fn decode(value: Bytes) -> Result<Self, DecodeError> {
+        let row = pb::Applied::decode(value).map_err(|e| DecodeError::new("applied state", e))?;
         let membership = row.membership.ok_or_else(|| DecodeError::missing("membership"))?;
         Ok(Self {
             last: row.last.map(LogId::from_message).transpose()?,

@@ -16,7 +16,7 @@ use proto::Mutant;
 use storage::{Batch, Kv, KvError, KvRead, Space};
 
 use super::applied::Applied;
-use super::keys::{self, Generation, Table};
+use super::keys::{self, Generation, Keys, Table};
 use super::{View, machine};
 use crate::offload::offload;
 use crate::types::{SnapshotOf, TypeConfig};
@@ -113,10 +113,13 @@ impl StagedRows {
         self.kv.write(Space::Catalog, batch).map_err(machine::broken)
     }
 
-    /// What the rows say is applied in them.
+    /// What the rows say is applied in them. When that does not decode, whoever sent them is wrong,
+    /// and not this node's store.
     pub(crate) fn applied(&self) -> io::Result<Applied> {
-        let rows: Arc<dyn KvRead> = Arc::<dyn Kv>::clone(&self.kv);
-        Applied::read(&View::of(rows, self.generation)).map_err(machine::broken)
+        let key = Keys::of(self.generation).applied();
+        let row = self.kv.get(Space::Catalog, &key).map_err(machine::broken)?;
+        let applied = row.map(Applied::decode).transpose().map_err(machine::broken)?;
+        Ok(applied.unwrap_or_default())
     }
 
     /// Makes these rows the catalog, in one write of the pointer, and removes those of `old`. A

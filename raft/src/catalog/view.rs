@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use prost::Message as _;
 use proto::limits::TOKENS_MAX;
-use proto::pb::{catalog as pb, raft as pb_raft};
+use proto::pb::catalog as pb;
 use proto::{
     Authority, ClusterId, DecodeError, Descriptor, Digest, Manifest, ObjectKey, Reference,
     RepoName, RequestId, Tag, Thumbprint, Timestamp, UploadKey,
@@ -58,8 +58,8 @@ impl View {
     /// The key that signs upload sessions; `None` until the cluster is founded.
     pub fn upload_key(&self) -> Result<Option<UploadKey>, ReadError> {
         let Some(row) = self.founded()? else { return Ok(None) };
-        let key: [u8; 32] =
-            row.upload_key.as_ref().try_into().map_err(|e| DecodeError::new("upload key", e))?;
+        let key = row.upload_key.as_ref().try_into();
+        let key: [u8; 32] = self.sound(key.map_err(|e| DecodeError::new("upload key", e)))?;
         Ok(Some(UploadKey::from_bytes(key)))
     }
 
@@ -67,19 +67,19 @@ impl View {
     pub fn cluster(&self) -> Result<Option<ClusterId>, ReadError> {
         let Some(row) = self.founded()? else { return Ok(None) };
         let id = ClusterId::try_from(row.cluster_id.as_ref());
-        Ok(Some(id.map_err(|e| DecodeError::new("cluster id", e))?))
+        Ok(Some(self.sound(id.map_err(|e| DecodeError::new("cluster id", e)))?))
     }
 
     /// Who signs the nodes' certificates; `None` until the cluster has one.
     pub(crate) fn authority(&self) -> Result<Option<Authority>, ReadError> {
         let row = self.get(&self.keys.authority())?;
-        Ok(row.map(Authority::decode).transpose()?)
+        self.sound(row.map(Authority::decode).transpose())
     }
 
     /// Until when nodes may join by the token of this hash, if they ever might.
     pub(crate) fn token(&self, token: &Thumbprint) -> Result<Option<Timestamp>, ReadError> {
         let row = self.get(&self.keys.token(token))?;
-        row.map(|value| timestamp(&value)).transpose()
+        self.sound(row.map(|value| timestamp(&value)).transpose())
     }
 
     /// The hashes of all tokens, with their ends.
@@ -87,10 +87,10 @@ impl View {
         let mut tokens = Vec::new();
         let prefix = self.keys.all(Table::Token);
         self.visit(&prefix, None, 2 * TOKENS_MAX, |hash, end| {
-            let hash = Thumbprint::try_from(hash).map_err(|e| DecodeError::new("token", e).into());
+            let hash = Thumbprint::try_from(hash).map_err(|e| DecodeError::new("token", e));
             tokens.push(hash.and_then(|hash| Ok((hash, timestamp(end)?))));
         })?;
-        tokens.into_iter().collect()
+        self.sound(tokens.into_iter().collect())
     }
 
     /// Whether the cluster has admitted `node`.
@@ -121,14 +121,14 @@ impl View {
         let Some(row) = self.message::<pb::BlobRow>("blob", &self.keys.blob(digest))? else {
             return Ok(None);
         };
-        let object = row.object.parse().map_err(|e| DecodeError::new("object", e))?;
-        Ok(Some(Blob { size: row.size, object }))
+        let object = row.object.parse().map_err(|e| DecodeError::new("object", e));
+        Ok(Some(Blob { size: row.size, object: self.sound(object)? }))
     }
 
     /// The blob whose bytes `object` holds, or that the upload of this key became.
     pub(crate) fn blob_of(&self, object: ObjectKey) -> Result<Option<Digest>, ReadError> {
         let row = self.get(&self.keys.object(object))?;
-        row.map(|value| text("object", &value)).transpose()
+        self.sound(row.map(|value| text("object", &value)).transpose())
     }
 
     /// The blob whose bytes `object` holds, or that the upload of this key became; its own object
@@ -154,7 +154,7 @@ impl View {
     /// What `tag` names.
     pub fn tag(&self, repository: &RepoName, tag: &Tag) -> Result<Option<Digest>, ReadError> {
         let row = self.get(&self.keys.tag(repository, tag))?;
-        row.map(|value| text("tag", &value)).transpose()
+        self.sound(row.map(|value| text("tag", &value)).transpose())
     }
 
     /// The manifest that `reference` names.
@@ -175,7 +175,7 @@ impl View {
             },
         };
         let row = self.get(&self.keys.manifest(repository, digest))?;
-        Ok(row.map(Manifest::decode).transpose()?)
+        self.sound(row.map(Manifest::decode).transpose())
     }
 
     /// Up to `limit` tags after `after`, in order.
@@ -233,7 +233,7 @@ impl View {
                 }
             },
         )?;
-        damaged
+        self.sound(damaged)
     }
 
     /// Up to `limit` tags that name `digest`, in order.
@@ -261,13 +261,8 @@ impl View {
         let Some(row) = self.message::<pb::AnswerRow>("answer", &self.keys.answer(request))? else {
             return Ok(None);
         };
-        let outcome = row.outcome.ok_or_else(|| DecodeError::missing("outcome"))?;
-        Ok(Some(outcome.try_into()?))
-    }
-
-    /// What is applied, as it stands at rest.
-    pub(crate) fn applied(&self) -> Result<Option<pb_raft::Applied>, ReadError> {
-        self.message("applied state", &self.keys.applied())
+        let outcome = row.outcome.ok_or_else(|| DecodeError::missing("outcome"));
+        self.sound(outcome.and_then(TryInto::try_into)).map(Some)
     }
 
     fn founded(&self) -> Result<Option<pb::ClusterFounded>, ReadError> {
@@ -283,8 +278,13 @@ impl View {
         what: &'static str,
         key: &[u8],
     ) -> Result<Option<M>, ReadError> {
-        let row = self.get(key)?;
-        Ok(row.map(M::decode).transpose().map_err(|e| DecodeError::new(what, e))?)
+        let row = self.get(key)?.map(M::decode).transpose();
+        self.sound(row.map_err(|e| DecodeError::new(what, e)))
+    }
+
+    /// What came of decoding a row.
+    pub(crate) fn sound<T>(&self, decoded: Result<T, DecodeError>) -> Result<T, ReadError> {
+        decoded.map_err(|error| damaged(&*self.rows, error))
     }
 
     /// Up to `limit` names that follow `prefix` in keys, after the name `after`.
@@ -297,7 +297,7 @@ impl View {
     ) -> Result<Vec<T>, ReadError> {
         let mut names = Vec::new();
         self.visit(prefix, after, limit, |end, _| names.push(text(what, end)))?;
-        names.into_iter().collect()
+        self.sound(names.into_iter().collect())
     }
 
     /// Visits up to `limit` rows whose key is `prefix` and then more than `after`, with what
@@ -337,8 +337,20 @@ impl View {
 /// The generation that readers of `rows` use: the first one until a snapshot was installed.
 pub(crate) fn current_generation(rows: &dyn KvRead) -> Result<Generation, ReadError> {
     let Some(value) = rows.get(Space::Catalog, keys::POINTER)? else { return Ok(0) };
-    let bytes = value.as_ref().try_into().map_err(|e| DecodeError::new("generation", e))?;
-    Ok(Generation::from_be_bytes(bytes))
+    let bytes = value.as_ref().try_into().map_err(|e| DecodeError::new("generation", e));
+    Ok(Generation::from_be_bytes(bytes.map_err(|error| damaged(rows, error))?))
+}
+
+/// A row of `rows` that reads and does not decode is not what was written, whatever it is: the
+/// store is as good as one that does not read it, and the node must end likewise. Where rows were
+/// replaced, votes may have been.
+fn damaged(rows: &dyn KvRead, error: DecodeError) -> ReadError {
+    let error = ReadError::Damaged(error);
+    rows.fail(format!(
+        "{error}; take the disk for broken, and make a new node of this one, with an empty folder \
+         (node.data_dir) and the address of its cluster (cluster.join)"
+    ));
+    error
 }
 
 /// The first key that can follow `prefix` and the name `after`.
@@ -351,7 +363,7 @@ fn following(prefix: &[u8], after: Option<&str>) -> Vec<u8> {
     from
 }
 
-fn referrer(digest: &[u8], row: &[u8]) -> Result<Descriptor, ReadError> {
+fn referrer(digest: &[u8], row: &[u8]) -> Result<Descriptor, DecodeError> {
     let row = pb::DescriptorRow::decode(row).map_err(|e| DecodeError::new("referrer", e))?;
     Ok(Descriptor {
         digest: text("digest", digest)?,
@@ -362,7 +374,7 @@ fn referrer(digest: &[u8], row: &[u8]) -> Result<Descriptor, ReadError> {
     })
 }
 
-fn timestamp(value: &[u8]) -> Result<Timestamp, ReadError> {
+fn timestamp(value: &[u8]) -> Result<Timestamp, DecodeError> {
     let millis = value.try_into().map_err(|e| DecodeError::new("end of a token", e))?;
     Ok(Timestamp::from_millis(u64::from_be_bytes(millis)))
 }
@@ -370,7 +382,7 @@ fn timestamp(value: &[u8]) -> Result<Timestamp, ReadError> {
 pub(super) fn text<T: std::str::FromStr<Err: ToString>>(
     what: &'static str,
     bytes: &[u8],
-) -> Result<T, ReadError> {
+) -> Result<T, DecodeError> {
     let text = std::str::from_utf8(bytes).map_err(|e| DecodeError::new(what, e))?;
-    Ok(text.parse().map_err(|e: T::Err| DecodeError::new(what, e.to_string()))?)
+    text.parse().map_err(|e: T::Err| DecodeError::new(what, e.to_string()))
 }

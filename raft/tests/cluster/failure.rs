@@ -1,15 +1,16 @@
 //! Nodes whose consensus ends without having been asked to.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures::FutureExt as _;
-use raft::{Ended, Role};
+use raft::{Ended, ReadError, Role};
 use storage::kv::{MemoryKv, Synced, Visitor};
 use storage::{Batch, Kv, KvError, KvRead, Space};
 
-use super::{Node, PATIENCE, memory, three_nodes};
+use super::{Node, PATIENCE, link_config, memory, move_tag, repository, tag, three_nodes};
 
 /// A store that has consensus panic, once it is told to, at the next write to the log.
 #[derive(Clone, Default)]
@@ -89,4 +90,34 @@ async fn a_node_that_was_stopped_has_not_failed() {
     nodes[0].cluster.stop().await;
     nodes[0].until("the node has stopped", |status| status.role == Role::Stopped).await;
     assert_eq!(nodes[0].cluster.failed().now_or_never(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_a_row_that_does_not_decode_says_so_and_cannot_go_on() {
+    let kv = memory();
+    let node = Node::start("127.0.0.1:0", &[], Arc::clone(&kv)).await;
+    node.propose(link_config()).await;
+    let (command, digest) = move_tag(1);
+    node.propose(command).await;
+    assert_eq!(node.tag(&repository(), &tag()).await.as_ref(), Some(&digest));
+    assert_eq!(node.cluster.failed().now_or_never(), None);
+
+    let mut damaged = Batch::new();
+    let mut damage = |key: &[u8], value: &[u8]| {
+        if value == digest.as_str().as_bytes() {
+            damaged.put(key, b"sha256:not what was written");
+        }
+        ControlFlow::Continue(())
+    };
+    kv.scan(Space::Catalog, &[], &[u8::MAX], &mut damage).unwrap();
+    kv.write(Space::Catalog, damaged).unwrap();
+    // It is not noticed before somebody reads it.
+    assert_eq!(node.cluster.failed().now_or_never(), None);
+    let read = node.cluster.read().await.unwrap().tag(&repository(), &tag());
+    assert!(matches!(read, Err(ReadError::Damaged(_))), "{read:?}");
+
+    let ended = node.cluster.failed().now_or_never();
+    let says = |ended: &Ended| ended.to_string().contains("make a new node of this one");
+    assert!(ended.as_ref().is_some_and(says), "{ended:?}");
+    assert_eq!(node.cluster.status().role, Role::Stopped);
 }

@@ -56,6 +56,13 @@ pub trait KvRead: Send + Sync + 'static {
     /// When the engine fails, see [`KvError`].
     fn last(&self, space: Space, from: &[u8], to: &[u8])
     -> Result<Option<(Bytes, Bytes)>, KvError>;
+
+    /// Declares that the store has failed, for a `reason` that its engine cannot see: what was read
+    /// is not what was written. Answers the error that an engine would have given; one that keeps
+    /// things refuses all further writes from now on.
+    fn fail(&self, reason: String) -> KvError {
+        KvError::Failed(reason)
+    }
 }
 
 /// What [`KvRead::scan`] calls with each key and value.

@@ -16,14 +16,14 @@ impl View {
     /// it is the same, so are all accounts, keys, roles and grants.
     pub fn access_version(&self) -> Result<u64, ReadError> {
         let Some(row) = self.get(&self.keys().access_version())? else { return Ok(0) };
-        let bytes = row.as_ref().try_into().map_err(|e| DecodeError::new("access version", e))?;
-        Ok(u64::from_be_bytes(bytes))
+        let bytes = row.as_ref().try_into().map_err(|e| DecodeError::new("access version", e));
+        Ok(u64::from_be_bytes(self.sound(bytes)?))
     }
 
     /// The account called `name`.
     pub fn account(&self, name: &AccountName) -> Result<Option<Account>, ReadError> {
         let row = self.get(&self.keys().account(name))?;
-        Ok(row.map(Account::decode).transpose()?)
+        self.sound(row.map(Account::decode).transpose())
     }
 
     /// Up to `limit` accounts whose names come after `after`, in order.
@@ -34,15 +34,15 @@ impl View {
     /// The access key `id`.
     pub fn access_key(&self, id: KeyId) -> Result<Option<AccessKey>, ReadError> {
         let row = self.get(&self.keys().access_key(id))?;
-        Ok(row.map(AccessKey::decode).transpose()?)
+        self.sound(row.map(AccessKey::decode).transpose())
     }
 
     /// When the access key `id` was last used, to the [`proto::limits::KEY_USE_INTERVAL`]; `None`
     /// when never.
     pub fn key_use(&self, id: KeyId) -> Result<Option<Timestamp>, ReadError> {
         let Some(row) = self.get(&self.keys().key_use(id))? else { return Ok(None) };
-        let millis = row.as_ref().try_into().map_err(|e| DecodeError::new("use of a key", e))?;
-        Ok(Some(Timestamp::from_millis(u64::from_be_bytes(millis))))
+        let millis = row.as_ref().try_into().map_err(|e| DecodeError::new("use of a key", e));
+        Ok(Some(Timestamp::from_millis(u64::from_be_bytes(self.sound(millis)?))))
     }
 
     /// The access keys of `account`, in order of their ids.
@@ -52,7 +52,7 @@ impl View {
         self.visit(&prefix, None, usize::MAX, |id, _| ids.push(text("key", id)))?;
         let mut keys = Vec::new();
         for id in ids {
-            keys.extend(self.access_key(id?)?);
+            keys.extend(self.access_key(self.sound(id)?)?);
         }
         Ok(keys)
     }
@@ -63,7 +63,7 @@ impl View {
             return Ok(Some(role));
         }
         let row = self.get(&self.keys().role(name))?;
-        Ok(row.map(Role::decode).transpose()?)
+        self.sound(row.map(Role::decode).transpose())
     }
 
     /// Every role, those first that every cluster has.
@@ -84,7 +84,7 @@ impl View {
         self.visit(&self.keys().grants_to(grantee), None, usize::MAX, |_, row| {
             grants.push(Grant::decode(row.to_vec().into()));
         })?;
-        Ok(grants.into_iter().collect::<Result<_, _>>()?)
+        self.sound(grants.into_iter().collect())
     }
 
     /// Whether `grant` was made.
@@ -114,6 +114,6 @@ impl View {
         self.visit(&self.keys().all(table), after, limit, |_, row| {
             rows.push(decode(row.to_vec().into()));
         })?;
-        Ok(rows.into_iter().collect::<Result<_, _>>()?)
+        self.sound(rows.into_iter().collect())
     }
 }

@@ -49,4 +49,8 @@ impl KvRead for Frozen {
     ) -> Result<Option<(Bytes, Bytes)>, KvError> {
         read::last(self.borrow_owner(), self.borrow_dependent(), space, from..to)
     }
+
+    fn fail(&self, reason: String) -> KvError {
+        self.borrow_owner().fail(reason)
+    }
 }

@@ -107,6 +107,10 @@ impl KvRead for RocksKv {
     ) -> Result<Option<(Bytes, Bytes)>, KvError> {
         read::last(&self.engine, self.engine.db(), space, from..to)
     }
+
+    fn fail(&self, reason: String) -> KvError {
+        self.engine.fail(reason)
+    }
 }
 
 impl std::fmt::Debug for RocksKv {

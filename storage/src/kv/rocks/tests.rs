@@ -9,6 +9,8 @@
     reason = "a failed test panics; a child process reports through its output"
 )]
 
+mod torn;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -55,10 +57,7 @@ fn no_batch_of_the_catalog_outlives_the_log_before_it() {
         let (from, to) = (folder(stores.get()), folder(stores.get() + 1));
         let was_synced = store.syncs() > 0;
         fs::create_dir(&to).unwrap();
-        for entry in fs::read_dir(&from).unwrap() {
-            let entry = entry.unwrap();
-            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-        }
+        torn::copy(&from, &to);
         if !was_synced {
             fs::File::create(newest_wal(&to)).unwrap();
         }
@@ -125,44 +124,27 @@ fn a_folder_that_cannot_be_made_is_refused() {
 
 #[test]
 fn a_failed_store_refuses_all_that_comes_after() {
+    refuses_all(|store| store.engine.fail("fsync: input/output error".into()));
+}
+
+#[test]
+fn a_store_of_which_readers_say_that_it_failed_refuses_all_that_comes_after() {
+    refuses_all(|store| store.fail("a row is damaged".into()));
+    refuses_all(|store| store.freeze().fail("a row is damaged".into()));
+}
+
+fn refuses_all(fail: impl FnOnce(&RocksKv) -> KvError) {
     let dir = tempdir().unwrap();
     let store = RocksKv::open(dir.path()).unwrap();
     put(&store, Space::Log, b"k", b"v").unwrap();
-    let failure = store.engine.fail("fsync: input/output error".into());
-    assert_eq!(failure, KvError::Failed("fsync: input/output error".into()));
+    let failure = fail(&store);
+    assert!(matches!(failure, KvError::Failed(_)), "{failure}");
     for space in [Space::Log, Space::Catalog] {
         assert_eq!(put(&store, space, b"k", b"w"), Err(failure.clone()));
     }
     assert_eq!(sync(&store), Err(failure.clone()));
     assert_eq!(store.flush(), Err(failure));
     assert_eq!(store.get(Space::Log, b"k").unwrap().as_deref(), Some(&b"v"[..]));
-}
-
-#[test]
-fn a_torn_tail_costs_only_the_batches_it_tore() {
-    let dir = tempdir().unwrap();
-    let store = RocksKv::open(dir.path()).unwrap();
-    for key in 0..10 {
-        put(&store, Space::Log, &[key], &[key; 50]).unwrap();
-    }
-    sync(&store).unwrap();
-    drop(store);
-    let log = newest_wal(dir.path());
-    let whole = fs::metadata(&log).unwrap().len();
-    fs::OpenOptions::new().write(true).open(&log).unwrap().set_len(whole - 100).unwrap();
-
-    let store = RocksKv::open(dir.path()).unwrap();
-    let (last, _) = store.last(Space::Log, &[], &[99]).unwrap().unwrap();
-    assert_eq!(last[..], [7], "the last of eight: 100 bytes are a batch and a part of one");
-    let mut kept = 0;
-    let count = &mut |_: &[u8], _: &[u8]| {
-        kept += 1;
-        std::ops::ControlFlow::Continue(())
-    };
-    store.scan(Space::Log, &[], &[99], count).unwrap();
-    assert_eq!(kept, 8, "a prefix, without a gap");
-    put(&store, Space::Log, &[50], b"goes on").unwrap();
-    sync(&store).unwrap();
 }
 
 #[test]

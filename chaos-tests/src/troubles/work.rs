@@ -1,4 +1,4 @@
-//! What clients do while nodes are killed, and what they remember of it.
+//! What clients do while a cluster is troubled, and what they remember of it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,0 +1,171 @@
+//! A cluster of real processes on this machine, each with its own folder, all over one blob store.
+
+mod node;
+mod place;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use tempfile::TempDir;
+
+use self::node::Folders;
+use crate::{RegistryClient, eventually};
+
+pub use self::node::NodeProcess;
+pub use self::place::Place;
+#[cfg(test)]
+pub(crate) use self::place::free_ports;
+
+/// How long a node may take to start and catch up.
+const READY: Duration = Duration::from_secs(60);
+
+/// Nodes of one cluster. Dropping it kills them and removes their folders.
+#[derive(Debug)]
+pub struct ProcessCluster {
+    nodes: Vec<NodeProcess>,
+    dir: TempDir,
+}
+
+impl ProcessCluster {
+    /// Starts `size` nodes and waits until all are ready.
+    ///
+    /// # Errors
+    /// When a node does not become ready.
+    pub async fn start(size: usize) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let blobs = dir.path().join("blobs");
+        Self::start_with_blobs(size, dir, &blobs).await
+    }
+
+    /// Starts `size` nodes with their folders in `dir` and their blobs in `blobs`, and waits until
+    /// all are ready.
+    ///
+    /// # Errors
+    /// When a node does not become ready.
+    pub async fn start_with_blobs(size: usize, dir: TempDir, blobs: &Path) -> Result<Self> {
+        Self::start_with(size, dir, blobs, &[]).await
+    }
+
+    /// Starts `size` nodes with their blobs in `blobs` and their folders in `dir`, except that node
+    /// `n` keeps what it alone keeps in the `n`th of `elsewhere`, where that is some, and waits
+    /// until all are ready.
+    ///
+    /// # Errors
+    /// When a node does not become ready.
+    pub async fn start_with(
+        size: usize,
+        dir: TempDir,
+        blobs: &Path,
+        elsewhere: &[Option<PathBuf>],
+    ) -> Result<Self> {
+        let mut places = Vec::new();
+        for position in 0..size {
+            places.push((Place::on_loopback()?, elsewhere.get(position).cloned().flatten()));
+        }
+        Self::start_in(places, dir, blobs).await
+    }
+
+    /// Starts a node at each of `places`, and waits until all are ready.
+    ///
+    /// # Errors
+    /// When a node does not become ready.
+    pub async fn start_at(places: Vec<Place>) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let blobs = dir.path().join("blobs");
+        let places = places.into_iter().map(|place| (place, None)).collect();
+        Self::start_in(places, dir, &blobs).await
+    }
+
+    async fn start_in(
+        places: Vec<(Place, Option<PathBuf>)>,
+        dir: TempDir,
+        blobs: &Path,
+    ) -> Result<Self> {
+        let size = places.len();
+        let mut cluster = Self { nodes: Vec::new(), dir };
+        let mut seed = None;
+        for (number, (place, data)) in (1..).zip(places) {
+            let dir = cluster.dir.path();
+            let data = data.unwrap_or_else(|| dir.join(format!("node-{number}")));
+            let log = dir.join(format!("node-{number}.log"));
+            let folders = Folders { data, blobs: blobs.to_owned(), log };
+            let mut node = NodeProcess::new(number, place, seed.clone(), folders)?;
+            node.start()?;
+            if seed.is_none() && size > 1 {
+                seed = Some(node.seed().await?);
+            }
+            cluster.nodes.push(node);
+        }
+        cluster.until_ready().await?;
+        Ok(cluster)
+    }
+
+    /// The nodes, in the order in which they were first started.
+    pub fn nodes(&mut self) -> &mut [NodeProcess] {
+        &mut self.nodes
+    }
+
+    /// A client of each node, in the same order.
+    ///
+    /// # Errors
+    /// When a client cannot be made.
+    pub fn clients(&self) -> Result<Vec<RegistryClient>> {
+        self.nodes.iter().map(NodeProcess::client).collect()
+    }
+
+    /// Waits until every node that runs says that it is ready, and all of them are voters.
+    ///
+    /// # Errors
+    /// When they do not become so in a minute; with the end of a log.
+    pub async fn until_ready(&mut self) -> Result<()> {
+        self.until_ready_within(READY).await
+    }
+
+    /// The same, with another deadline for each node.
+    ///
+    /// # Errors
+    /// When they do not become so in time; with the end of a log.
+    pub async fn until_ready_within(&mut self, deadline: Duration) -> Result<()> {
+        let size = self.nodes.len();
+        for node in self.nodes.iter_mut().filter(|node| node.is_running()) {
+            node.until_ready(size, deadline).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until all nodes have applied the same entries, while nobody asks for more, and have
+    /// the same catalog.
+    ///
+    /// # Errors
+    /// When two of them that have applied equally much have different ones.
+    pub async fn until_alike(&self) -> Result<(u64, String)> {
+        let all = eventually("all nodes have applied the same", READY, async || {
+            let mut all = Vec::new();
+            for node in &self.nodes {
+                all.push(node.fingerprint().await?);
+            }
+            ensure!(all.iter().all(|(applied, _)| *applied == all[0].0), "{all:?}");
+            Ok(all)
+        })
+        .await?;
+        ensure!(all.iter().all(|one| *one == all[0]), "one index, different catalogs: {all:?}");
+        Ok(all[0].clone())
+    }
+
+    /// The position of the node that leads, among those that do not stand still.
+    ///
+    /// # Errors
+    /// When none does for a while.
+    pub async fn leader(&self) -> Result<usize> {
+        eventually("a node leads", READY, async || {
+            for (position, node) in self.nodes.iter().enumerate() {
+                if node.leads().await {
+                    return Ok(position);
+                }
+            }
+            bail!("no node says that it leads")
+        })
+        .await
+    }
+}

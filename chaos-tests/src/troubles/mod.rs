@@ -1,0 +1,151 @@
+//! Real clusters that are troubled over and over, while clients push, move tags and delete: nothing
+//! that was acknowledged is lost, what all clients saw of each tag fits one order, and in the end
+//! all nodes have the same catalog.
+//!
+//! Processes are killed or stand still ([`trouble_processes`]), or the network between them is bad
+//! ([`trouble_network`]). [`thaw_leaders`] does on purpose what is worst of it.
+
+mod network;
+mod processes;
+mod thaw;
+mod work;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail, ensure};
+use tokio::task::JoinSet;
+
+use self::work::Work;
+use crate::sim::{Chronicle, Dice, History, check_tags};
+use crate::{ProcessCluster, eventually};
+
+pub use self::network::trouble_network;
+pub use self::processes::trouble_processes;
+pub use self::thaw::{Thaws, thaw_leaders};
+
+/// Troubles between two audits. Each time the tags are other ones, so that what clients saw of them
+/// stays small enough to be put in order.
+const ROUND: usize = 20;
+/// How long a cluster may take until it does something again.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Troubles {
+    /// Processes that were killed.
+    pub kills: usize,
+    /// Processes that stood still for a while.
+    pub pauses: usize,
+    /// Things that were wrong with the network.
+    pub faults: usize,
+    /// Changes that were acknowledged.
+    pub acknowledged: u64,
+    /// Changes of which nobody knows what became.
+    pub unknown: u64,
+    /// Reads that were answered.
+    pub reads: u64,
+    /// How long it took.
+    pub time: Duration,
+}
+
+impl fmt::Display for Troubles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kills, pauses, faults, acknowledged, unknown, reads, time } = self;
+        write!(
+            f,
+            "{kills} kills, {pauses} pauses and {faults} faults of the network in {} s: \
+             {acknowledged} changes acknowledged, {unknown} of unknown outcome, {reads} reads",
+            time.as_secs()
+        )
+    }
+}
+
+/// What clients count. All of them count the same.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) acknowledged: AtomicU64,
+    pub(crate) unknown: AtomicU64,
+    pub(crate) reads: AtomicU64,
+}
+
+/// A cluster, and how far it has come with its troubles.
+struct Ordeal<'a> {
+    cluster: &'a mut ProcessCluster,
+    dice: Dice,
+    counts: Arc<Counts>,
+    clients: JoinSet<Result<()>>,
+    /// Clients that work at the same time.
+    crowd: usize,
+    /// How long it may take until all nodes are ready when all troubles of a round are over.
+    healing: Duration,
+    troubles: Troubles,
+}
+
+impl<'a> Ordeal<'a> {
+    fn new(cluster: &'a mut ProcessCluster, dice: Dice, crowd: usize, healing: Duration) -> Self {
+        let (counts, clients, troubles) = (Arc::default(), JoinSet::new(), Troubles::default());
+        Self { cluster, dice, counts, clients, crowd, healing, troubles }
+    }
+
+    /// Has clients work in round `round` while `trouble` lasts, and then looks whether all is as it
+    /// must be.
+    async fn play(
+        &mut self,
+        round: usize,
+        trouble: impl AsyncFnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        let chronicle = Chronicle::default();
+        let history = History::new(chronicle.clone());
+        let nodes = self.cluster.clients()?;
+        let work = Work::new(round, nodes, history.clone(), Arc::clone(&self.counts));
+        let stop = Arc::new(AtomicBool::new(false));
+        for number in 0..self.crowd {
+            self.clients.spawn(work.clone().go_on(number, self.dice.fork(), Arc::clone(&stop)));
+        }
+        let outcome = trouble(self).await;
+        stop.store(true, Ordering::Relaxed);
+        while let Some(client) = self.clients.join_next().await {
+            client??;
+        }
+        outcome?;
+        self.cluster.until_ready_within(self.healing).await?;
+        work.audit().await?;
+        check_tags(&history, &chronicle);
+        if let Some(violation) = chronicle.violation() {
+            bail!("in round {round}: {violation}");
+        }
+        let (applied, fingerprint) = self.cluster.until_alike().await?;
+        tracing::info!(round, applied, fingerprint, "all nodes have the same catalog");
+        Ok(())
+    }
+
+    /// Waits until clients have been answered `count` more changes.
+    async fn something_happens(&mut self, count: u64) -> Result<()> {
+        let (counts, clients) = (&self.counts, &mut self.clients);
+        let target = counts.acknowledged.load(Ordering::Relaxed) + count;
+        eventually("clients are acknowledged what they change", PATIENCE, async || {
+            // One that has found something wrong is not waited for.
+            if let Some(ended) = clients.try_join_next() {
+                return Ok(Err(ended?.err().unwrap_or_else(|| anyhow::anyhow!("a client left"))));
+            }
+            let acknowledged = counts.acknowledged.load(Ordering::Relaxed);
+            ensure!(acknowledged >= target, "nothing is acknowledged");
+            Ok(Ok(()))
+        })
+        .await?
+    }
+
+    /// What came of it, `started` then.
+    fn end(self, started: Instant) -> Troubles {
+        Troubles {
+            acknowledged: self.counts.acknowledged.load(Ordering::Relaxed),
+            unknown: self.counts.unknown.load(Ordering::Relaxed),
+            reads: self.counts.reads.load(Ordering::Relaxed),
+            time: started.elapsed(),
+            ..self.troubles
+        }
+    }
+}
