@@ -16,6 +16,8 @@
 //! - *Any other failure*, a failed sync above all, is final: what a failed sync left behind nobody
 //!   knows (the kernel may have dropped the pages and report success next time), so the store
 //!   refuses all that comes after.
+//! - *Freezing* takes a snapshot of RocksDB's, which takes a lock that writes take too: whoever
+//!   freezes until the next write shares one.
 
 mod engine;
 mod flusher;
@@ -26,7 +28,7 @@ mod read;
 mod tests;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
@@ -45,6 +47,8 @@ pub struct RocksKv {
     // Dropped first: it answers what waits while the engine is still there.
     flusher: Flusher,
     engine: Arc<Engine>,
+    /// The store as it is since the last write, if anybody has asked for that.
+    frozen: Mutex<Option<Arc<Frozen>>>,
 }
 
 impl RocksKv {
@@ -56,7 +60,7 @@ impl RocksKv {
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, KvError> {
         let engine = Arc::new(Engine::open(dir.as_ref())?);
         let flusher = Flusher::start(Arc::clone(&engine))?;
-        Ok(Self { flusher, engine })
+        Ok(Self { flusher, engine, frozen: Mutex::default() })
     }
 
     /// How often the write-ahead log was synced since the store was opened: fewer times than
@@ -64,11 +68,18 @@ impl RocksKv {
     pub fn syncs(&self) -> u64 {
         self.engine.syncs()
     }
+
+    fn frozen(&self) -> MutexGuard<'_, Option<Arc<Frozen>>> {
+        self.frozen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Kv for RocksKv {
     fn write(&self, space: Space, batch: Batch) -> Result<(), KvError> {
-        self.engine.write(space, batch)
+        let outcome = self.engine.write(space, batch);
+        // Only now: what was frozen before may be shared until this returns, and no longer.
+        self.frozen().take();
+        outcome
     }
 
     fn sync(&self, synced: Synced) {
@@ -80,7 +91,9 @@ impl Kv for RocksKv {
     }
 
     fn freeze(&self) -> Arc<dyn KvRead> {
-        Arc::new(Frozen::of(Arc::clone(&self.engine)))
+        let mut frozen = self.frozen();
+        let frozen = frozen.get_or_insert_with(|| Arc::new(Frozen::of(Arc::clone(&self.engine))));
+        Arc::<Frozen>::clone(frozen)
     }
 }
 

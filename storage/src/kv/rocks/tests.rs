@@ -123,6 +123,19 @@ fn a_folder_that_cannot_be_made_is_refused() {
 }
 
 #[test]
+fn whoever_freezes_between_two_writes_shares_a_snapshot() {
+    let dir = tempdir().unwrap();
+    let store = RocksKv::open(dir.path()).unwrap();
+    for value in [b"1", b"2"] {
+        let before = store.freeze();
+        put(&store, Space::Catalog, b"k", value).unwrap();
+        let (one, other) = (store.freeze(), store.freeze());
+        assert!(Arc::ptr_eq(&one, &other) && !Arc::ptr_eq(&one, &before));
+        assert_eq!(one.get(Space::Catalog, b"k").unwrap().as_deref(), Some(&value[..]));
+    }
+}
+
+#[test]
 fn a_failed_store_refuses_all_that_comes_after() {
     refuses_all(|store| store.engine.fail("fsync: input/output error".into()));
 }
