@@ -1,6 +1,7 @@
 //! What every handler works with.
 
 use std::io;
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -39,10 +40,18 @@ const PAUSE_MIN: Duration = Duration::from_millis(20);
 /// The longest pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_millis(320);
 
-/// The handlers' only state: the facts, the bytes, and the clock that expires upload sessions.
-/// Clones share it.
+/// The handlers' only state: what all requests share, and who sent this one.
 #[derive(Clone)]
 pub struct Registry {
+    shared: Arc<Shared>,
+    /// Whoever asks.
+    pub(crate) caller: Arc<Caller>,
+    /// Where they ask from.
+    pub(crate) origin: Origin,
+}
+
+/// What all requests share: the facts, the bytes, and the clock that expires upload sessions.
+pub struct Shared {
     /// The facts.
     pub(crate) cluster: Cluster,
     /// The bytes.
@@ -50,15 +59,11 @@ pub struct Registry {
     /// The time, for the expiry of upload sessions.
     pub(crate) clock: Clock,
     /// What the operator set.
-    pub(crate) options: Arc<Options>,
+    pub(crate) options: Options,
     /// What is counted of each request.
     pub(crate) metrics: RequestMetrics,
     /// What tells who asks; `None` when everybody may do everything.
     pub(crate) access: Option<Arc<Access>>,
-    /// Whoever asks.
-    pub(crate) caller: Arc<Caller>,
-    /// Where they ask from.
-    pub(crate) origin: Origin,
     /// How many transfers there may be at once.
     pub(crate) transfers: Quota,
     /// How often each client may ask anything.
@@ -70,7 +75,15 @@ pub struct Registry {
     /// How often each client may begin an upload.
     pub(crate) upload_starts: Rate,
     /// The key that signs upload sessions, once it was read: it never changes.
-    upload_key: Arc<OnceLock<UploadKey>>,
+    upload_key: OnceLock<UploadKey>,
+}
+
+impl Deref for Registry {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
 }
 
 /// What the operator can set about the API.
@@ -155,22 +168,21 @@ impl Registry {
         let throughput =
             Throughput::new(options.kib_per_client_per_second, options.kib_per_account_per_second);
         let upload_starts = Rate::new(options.uploads_per_minute, options.uploads_at_once);
-        Ok(Self {
+        let shared = Arc::new(Shared {
             cluster,
             blobs,
             clock,
-            options: Arc::new(options),
+            options,
             metrics,
             access,
-            caller: Arc::new(Caller::UNLIMITED),
-            origin: Origin::NONE,
             transfers,
             requests,
             requests_of_accounts,
             throughput,
             upload_starts,
-            upload_key: Arc::default(),
-        })
+            upload_key: OnceLock::new(),
+        });
+        Ok(Self { shared, caller: Arc::new(Caller::UNLIMITED), origin: Origin::NONE })
     }
 
     /// The catalog after everything that was acknowledged. Waits out an election.
