@@ -97,7 +97,7 @@ impl Written {
     fn places(&self, dice: &mut fastrand::Rng) -> BTreeSet<usize> {
         let length = self.log().len();
         let last = self.ends[self.ends.len() - 3];
-        let draw = |kind| match kind % 4 {
+        let draw = |kind: usize| match kind % 4 {
             0 => self.ends[dice.usize(0..self.ends.len())] + dice.usize(0..8),
             1 => dice.usize(0..=length / BLOCK_BYTES) * BLOCK_BYTES + dice.usize(0..8),
             2 => dice.usize(last..=length),
