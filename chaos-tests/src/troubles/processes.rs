@@ -33,7 +33,7 @@ pub async fn trouble_processes(
             while ordeal.troubles.kills < until {
                 let before = ordeal.dice.number(1..=30);
                 ordeal.something_happens(before).await?;
-                if ordeal.dice.one_in(3) {
+                if ordeal.dice.one_in(2) {
                     ordeal.pause().await?
                 } else {
                     ordeal.kill().await?
