@@ -7,7 +7,7 @@ use super::chronicle::Chronicle;
 use super::dice::Dice;
 use super::havoc::{Fault, Faults};
 use super::machine::Machine;
-use super::plan::Plan;
+use super::plan::{Plan, StoreKind};
 
 /// An hour, in milliseconds: how wrong a clock can be.
 const HOUR: i64 = 60 * 60 * 1000;
@@ -112,6 +112,9 @@ impl Nemesis {
     }
 
     fn trouble_objects(&mut self) -> Fault {
+        if self.plan.store == StoreKind::S3 && self.dice.one_in(3) {
+            return self.trouble_s3();
+        }
         if self.dice.one_in(2) {
             self.chronicle.note("the object store is away");
             self.chronicle.count("faults: object store away");
@@ -121,6 +124,21 @@ impl Nemesis {
             self.chronicle.note(format_args!("1 in {one_in} calls to the object store fails"));
             self.chronicle.count("faults: object store failing");
             Fault::ObjectsFailing(one_in)
+        }
+    }
+
+    /// What only happens to requests.
+    fn trouble_s3(&mut self) -> Fault {
+        if self.dice.one_in(2) {
+            let slow = self.dice.number(200..=3000);
+            self.chronicle.note(format_args!("the object store takes up to {slow} ms"));
+            self.chronicle.count("faults: slow object store");
+            Fault::SlowObjects(slow)
+        } else {
+            let late = self.dice.number(100..=5000);
+            self.chronicle.note(format_args!("lists of objects are up to {late} ms late"));
+            self.chronicle.count("faults: late lists of objects");
+            Fault::LateLists(late)
         }
     }
 

@@ -46,6 +46,19 @@ pub struct Plan {
     pub removes: bool,
     /// The pause between two faults, on average.
     pub calm: Duration,
+    /// Which object store the nodes share.
+    pub store: StoreKind,
+    /// Whether clients push blobs too that are sent to S3 in parts.
+    pub is_large: bool,
+}
+
+/// An object store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// One in memory that the nodes call.
+    Called,
+    /// A simulated S3 that they send requests to.
+    S3,
 }
 
 impl Plan {
@@ -65,6 +78,8 @@ impl Plan {
         sweep_after: Duration::from_secs(24 * 60 * 60),
         removes: false,
         calm: Duration::MAX,
+        store: StoreKind::Called,
+        is_large: false,
     };
 
     /// The plan of a seed, with faults and work for `working`.
@@ -72,7 +87,7 @@ impl Plan {
         let mut dice = Dice::new(seed, "plan");
         let nodes = *dice.pick(&[3, 3, 3, 4, 5, 5, 7]);
         let voters = if nodes >= 5 && dice.one_in(2) { 5 } else { 3 };
-        Self {
+        let mut plan = Self {
             seed,
             working,
             nodes,
@@ -87,7 +102,18 @@ impl Plan {
             // The shortest gives up uploads that are under way, and their clients learn so.
             sweep_after: Duration::from_millis(*dice.pick(&[300, 2_000, 10_000, 30_000])),
             removes: dice.one_in(2),
+            ..Self::STILL
+        };
+        if dice.one_in(3) {
+            plan.store = StoreKind::S3;
+            plan.is_large = dice.one_in(2);
         }
+        if plan.is_large {
+            // On S3 the pieces of an upload must have been named when they are so old. That takes
+            // many requests, each of which may be repeated.
+            plan.sweep_after = Self::STILL.sweep_after;
+        }
+        plan
     }
 
     /// The names of the nodes.
