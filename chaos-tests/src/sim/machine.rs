@@ -9,17 +9,16 @@ use node::{Config, Node, NodeError};
 use proto::ObjectKey;
 use raft::{Cluster, StartError, Status};
 use storage::blob::S3OpenError;
+use tokio::time::Instant;
 
 use super::chronicle::Chronicle;
 use super::disk::SimDisk;
 use super::store::Store;
-use super::sweeping::Sweeping;
+use super::sweeping::{self, Sweeping};
 use super::world::SimWorld;
 
 /// How long whoever watches over a node waits until it starts it again, as service managers do.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
-/// Between two sweeps of a machine.
-const SWEEP_PAUSE: Duration = Duration::from_millis(1500);
 
 /// Why no node runs.
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +99,11 @@ impl Machine {
     /// Has `node` sweep for as long as it runs: all machines do, so that sweeps meet.
     async fn sweep(&self, node: &Node) -> Infallible {
         loop {
-            tokio::time::sleep(SWEEP_PAUSE).await;
+            let begun = Instant::now();
+            // When a run ends, sweeps follow each other sooner.
+            while begun.elapsed() < self.sweeping.pause() {
+                tokio::time::sleep(sweeping::PAUSE).await;
+            }
             for _ in 0..node.sweep(self.sweeping.age()).await {
                 self.chronicle.count("objects swept");
             }

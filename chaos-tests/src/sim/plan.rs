@@ -9,6 +9,7 @@ use node::Config;
 use node::config::Source;
 
 use super::dice::Dice;
+use super::sweeping;
 
 /// Where every node listens for clients.
 pub(crate) const API_PORT: u16 = 5000;
@@ -16,6 +17,11 @@ pub(crate) const API_PORT: u16 = 5000;
 pub(crate) const PEER_PORT: u16 = 5001;
 /// Where every node listens for operators.
 pub(crate) const ADMIN_PORT: u16 = 5002;
+
+/// Between two sweeps of a machine, each of which takes many requests to S3.
+const SWEEP_PAUSE_OF_S3: Duration = Duration::from_millis(4500);
+/// The same where nothing becomes old enough to be swept before the end.
+const SWEEP_PAUSE_OF_NOTHING: Duration = Duration::from_secs(15);
 
 /// A run, before it runs.
 #[derive(Clone, Debug)]
@@ -42,6 +48,8 @@ pub struct Plan {
     pub sync: u64,
     /// After what time the machines sweep what nobody needs.
     pub sweep_after: Duration,
+    /// How often they look for it.
+    pub sweep_pause: Duration,
     /// Whether an operator removes nodes now and then, which come back as new ones.
     pub removes: bool,
     /// The pause between two faults, on average.
@@ -76,6 +84,7 @@ impl Plan {
         latency: 5,
         sync: 2,
         sweep_after: Duration::from_secs(24 * 60 * 60),
+        sweep_pause: sweeping::PAUSE,
         removes: false,
         calm: Duration::MAX,
         store: StoreKind::Called,
@@ -106,12 +115,14 @@ impl Plan {
         };
         if dice.one_in(3) {
             plan.store = StoreKind::S3;
+            plan.sweep_pause = SWEEP_PAUSE_OF_S3;
             plan.is_large = dice.one_in(2);
         }
         if plan.is_large {
             // On S3 the pieces of an upload must have been named when they are so old. That takes
             // many requests, each of which may be repeated.
             plan.sweep_after = Self::STILL.sweep_after;
+            plan.sweep_pause = SWEEP_PAUSE_OF_NOTHING;
         }
         plan
     }

@@ -66,7 +66,7 @@ impl Simulation<'_> {
     pub(super) fn new(plan: &Plan) -> Result<Self> {
         let chronicle = Chronicle::default();
         let watch = Watch::new(&chronicle);
-        let sweeping = Sweeping::after(plan.sweep_after);
+        let sweeping = Sweeping::after(plan.sweep_after, plan.sweep_pause);
         let records = Records::new(chronicle.clone(), sweeping.clone());
         let store = Store::of(plan, &chronicle);
         let mut sim = turmoil::Builder::new()

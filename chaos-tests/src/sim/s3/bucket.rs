@@ -85,7 +85,8 @@ impl<K: Ord + Clone, T: Clone> Shelf<K, T> {
 
     /// What there was at `moment`, in the order of the names.
     fn at(&self, moment: Moment) -> BTreeMap<&K, &T> {
-        let past = self.past.iter().filter(|past| past.since <= moment && moment < past.until);
+        let past = self.past.iter().rev().take_while(|past| moment < past.until);
+        let past = past.filter(|past| past.since <= moment);
         let now = self.now.iter().filter(|(_, (_, since))| *since <= moment);
         past.map(|past| (&past.name, &past.thing))
             .chain(now.map(|(name, (thing, _))| (name, thing)))

@@ -135,7 +135,7 @@ impl Mood {
         let of = match (self.fails_one_in, asked) {
             (0, _) => return (Fate::Done, "S3: requests answered"),
             // There are few of these, and they fail in a way of their own.
-            (one_in, Asked::Completion) => one_in.min(2),
+            (_, Asked::Completion) => 1,
             (one_in, _) => one_in,
         };
         if !self.dice.one_in(of) {

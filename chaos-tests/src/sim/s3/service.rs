@@ -19,8 +19,8 @@ use s3s::{Body, S3, S3Request, S3Response, S3Result, TrailingHeaders, s3_error};
 use super::bucket::{Moment, Named, Object, check, checksum};
 use super::{BUCKET, SimS3};
 
-/// Most names on a page, when fewer are not asked for: few, so that there are several.
-const PAGE: i32 = 20;
+/// Most names on a page: few, so that there are several.
+const PAGE: i32 = 50;
 
 #[async_trait::async_trait]
 impl S3 for SimS3 {
