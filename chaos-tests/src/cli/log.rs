@@ -23,6 +23,9 @@ const QUIET: [&str; 6] = ["h2", "hyper", "openraft", "tonic", "tower", "turmoil"
 /// process.
 const SHOWS_ADDRESSES: &str = "aws_smithy_runtime::client::orchestrator";
 
+/// A target that shows requests with all that they carry, some of them several MiB.
+const SHOWS_BODIES: &str = "s3s::service";
+
 /// Writes events to standard output when `is_written`. Without, events are made all the same: what
 /// a library does to fill one in may ask for chance. But no span is kept, and those libraries are
 /// not asked that make most events and are [known](QUIET) not to: each would cost a tenth of a run
@@ -39,7 +42,8 @@ pub(super) fn log(is_written: bool) {
         .with_filter(
             Targets::new()
                 .with_default(LevelFilter::TRACE)
-                .with_target(SHOWS_ADDRESSES, LevelFilter::DEBUG),
+                .with_target(SHOWS_ADDRESSES, LevelFilter::DEBUG)
+                .with_target(SHOWS_BODIES, LevelFilter::INFO),
         );
     tracing_subscriber::registry().with(Everything).with(Witness).with(written).init();
 }

@@ -138,3 +138,82 @@ impl SimS3 {
         self.now().saturating_sub(lateness)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use std::collections::BTreeMap;
+
+    use futures::{TryStreamExt as _, stream};
+    use proto::ObjectKey;
+    use storage::Blobs as _;
+    use storage::conformance::blobs::{self, Races};
+
+    use super::*;
+    use crate::image::layer;
+
+    /// Has a node do `work` with the store, while that is as `wrong` as said.
+    fn with_store<W>(wrong: Conditions, work: impl FnOnce(SimS3) -> W) -> Chronicle
+    where
+        W: Future<Output = turmoil::Result> + 'static,
+    {
+        let mut sim = turmoil::Builder::new()
+            .rng_seed(1)
+            .simulation_duration(Duration::from_secs(3600))
+            .min_message_latency(Duration::from_millis(1))
+            .max_message_latency(LATENCY)
+            .tcp_capacity(1024)
+            .build();
+        let chronicle = Chronicle::default();
+        let store = SimS3::new(Dice::new(1, "test"), chronicle.clone());
+        sim.client("node", work(store.clone()));
+        connect(&mut sim, &store, vec!["node".to_owned()]);
+        store.apply(&wrong);
+        sim.run().unwrap();
+        chronicle
+    }
+
+    #[test]
+    fn it_is_a_store_like_any_other() {
+        with_store(Conditions::default(), |store| async move {
+            let (one, other) = (store.open().await?, store.open().await?);
+            blobs::all(&one).await;
+            blobs::shared(&one, &other, Races::OneWins).await;
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn what_was_written_is_read_as_it_was_whatever_goes_wrong() {
+        let wrong = Conditions { store_fails: Some(4), ..Conditions::default() };
+        let chronicle = with_store(wrong, |store| async move {
+            let blobs = loop {
+                if let Ok(blobs) = store.open().await {
+                    break blobs;
+                }
+            };
+            let mut written = BTreeMap::new();
+            for number in 0..60 {
+                let content = layer(number, 3000);
+                let body = Box::pin(stream::iter([Ok(content.clone())]));
+                let upload = ObjectKey::from_random(u128::from(number));
+                if let Ok((object, extent)) = blobs.put(upload, body).await {
+                    assert_eq!(extent, 3000);
+                    written.insert(object, content);
+                }
+            }
+            assert!(written.len() > 30, "{} of 60", written.len());
+            for (object, content) in written {
+                let Ok(bytes) = blobs.read(object, 0..3000).await else { continue };
+                let read: Result<Vec<_>, _> = bytes.try_collect().await;
+                assert!(read.is_ok_and(|read| read.concat() == content));
+            }
+            Ok(())
+        });
+        let coverage = chronicle.coverage();
+        for what in ["S3: answers lost", "S3: bodies broken off", "S3: requests that came late"] {
+            assert!(coverage.contains_key(what), "{what}: {coverage:?}");
+        }
+    }
+}
