@@ -8,7 +8,7 @@ use chaos_tests::sim::Witness;
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
@@ -18,6 +18,13 @@ use crate::interpose;
 
 /// Libraries whose events and spans ask for no chance, by the beginnings of their targets.
 const QUIET: [&str; 6] = ["h2", "hyper", "openraft", "tonic", "tower", "turmoil"];
+
+/// A target that shows, at the finest level, where functions are in memory: elsewhere in each
+/// process.
+const SHOWS_ADDRESSES: &str = "aws_smithy_runtime::client::orchestrator";
+
+/// A target that shows requests with all that they carry, some of them several MiB.
+const SHOWS_BODIES: &str = "s3s::service";
 
 /// Writes events to standard output when `is_written`. Without, events are made all the same: what
 /// a library does to fill one in may ask for chance. But no span is kept, and those libraries are
@@ -32,7 +39,12 @@ pub(super) fn log(is_written: bool) {
         .with_timer(SimulatedTime)
         .with_ansi(false)
         .with_writer(io::stdout)
-        .with_filter(LevelFilter::TRACE);
+        .with_filter(
+            Targets::new()
+                .with_default(LevelFilter::TRACE)
+                .with_target(SHOWS_ADDRESSES, LevelFilter::DEBUG)
+                .with_target(SHOWS_BODIES, LevelFilter::INFO),
+        );
     tracing_subscriber::registry().with(Everything).with(Witness).with(written).init();
 }
 

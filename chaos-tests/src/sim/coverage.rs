@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::docker::Ask;
 
 /// What must have happened in a sweep, beside answers to each kind of request.
-const MUST_HAPPEN: [&str; 45] = [
+const MUST_HAPPEN: [&str; 59] = [
     "faults: node killed",
     "faults: long outage",
     "faults: all nodes killed",
@@ -19,6 +19,8 @@ const MUST_HAPPEN: [&str; 45] = [
     "faults: broken disk",
     "faults: object store away",
     "faults: object store failing",
+    "faults: slow object store",
+    "faults: late lists of objects",
     "faults: wrong clock",
     "faults: flipped bit",
     "faults: messages held back",
@@ -34,6 +36,18 @@ const MUST_HAPPEN: [&str; 45] = [
     "crashes that lost unsynced writes",
     "syncs that were shared",
     "calls to the object store that failed",
+    "S3: answered 429",
+    "S3: answered 500",
+    "S3: answered 503",
+    "S3: answered 500 to what was done",
+    "S3: answers lost",
+    "S3: bodies broken off",
+    "S3: bodies with another byte",
+    "S3: connections cut",
+    "S3: late lists",
+    "S3: requests that came late",
+    "S3: uploads in parts completed",
+    "large blobs acknowledged",
     "elections",
     "snapshots installed",
     "repeated requests answered from memory",

@@ -8,17 +8,26 @@ use std::time::Duration;
 use node::{Config, Node, NodeError};
 use proto::ObjectKey;
 use raft::{Cluster, StartError, Status};
+use storage::blob::S3OpenError;
+use tokio::time::Instant;
 
 use super::chronicle::Chronicle;
 use super::disk::SimDisk;
-use super::objects::SimObjects;
-use super::sweeping::Sweeping;
+use super::store::Store;
+use super::sweeping::{self, Sweeping};
 use super::world::SimWorld;
 
 /// How long whoever watches over a node waits until it starts it again, as service managers do.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
-/// Between two sweeps of a machine.
-const SWEEP_PAUSE: Duration = Duration::from_millis(1500);
+
+/// Why no node runs.
+#[derive(Debug, thiserror::Error)]
+enum Unstarted {
+    #[error(transparent)]
+    Store(#[from] S3OpenError),
+    #[error(transparent)]
+    Node(#[from] NodeError),
+}
 
 /// A machine. Clones are the same one.
 #[derive(Clone)]
@@ -27,7 +36,7 @@ pub(crate) struct Machine {
     config: Arc<Config>,
     pub(crate) disk: SimDisk,
     world: SimWorld,
-    objects: SimObjects,
+    store: Store,
     sweeping: Sweeping,
     chronicle: Chronicle,
     /// The node that runs, to look at from outside.
@@ -39,20 +48,18 @@ impl Machine {
         name: String,
         config: Config,
         disk: SimDisk,
-        objects: SimObjects,
+        store: Store,
         sweeping: Sweeping,
         chronicle: Chronicle,
     ) -> Self {
         let (config, world) = (Arc::new(config), SimWorld::default());
-        Self { name, config, disk, world, objects, sweeping, chronicle, running: Arc::default() }
+        Self { name, config, disk, world, store, sweeping, chronicle, running: Arc::default() }
     }
 
     /// Runs nodes on this machine, one after the other: when one ends, the next one is started.
     pub(crate) async fn run(self) -> turmoil::Result {
         loop {
-            let kv = Arc::new(self.disk.open());
-            let (world, objects) = (self.world.clone(), self.objects.clone());
-            match Node::start(&self.config, Arc::new(world), kv, Arc::new(objects)).await {
+            match self.start().await {
                 Ok(node) => {
                     self.chronicle.note(format_args!("{} runs", self.name));
                     self.set_running(Some(node.cluster().clone()));
@@ -65,7 +72,7 @@ impl Machine {
                     self.chronicle.count("nodes that ended by themselves");
                     self.set_running(None);
                 }
-                Err(NodeError::Cluster(StartError::Removed(node))) => {
+                Err(Unstarted::Node(NodeError::Cluster(StartError::Removed(node)))) => {
                     self.chronicle.note(format_args!(
                         "{} gets an empty disk, since its node {node} was removed",
                         self.name
@@ -81,10 +88,22 @@ impl Machine {
         }
     }
 
+    async fn start(&self) -> Result<Node, Unstarted> {
+        // As the program does it: the store first, which may refuse to be used.
+        let blobs = self.store.open().await?;
+        let kv = Arc::new(self.disk.open());
+        let world = Arc::new(self.world.clone());
+        Ok(Node::start(&self.config, world, kv, blobs).await?)
+    }
+
     /// Has `node` sweep for as long as it runs: all machines do, so that sweeps meet.
     async fn sweep(&self, node: &Node) -> Infallible {
         loop {
-            tokio::time::sleep(SWEEP_PAUSE).await;
+            let begun = Instant::now();
+            // When a run ends, sweeps follow each other sooner.
+            while begun.elapsed() < self.sweeping.pause() {
+                tokio::time::sleep(sweeping::PAUSE).await;
+            }
             for _ in 0..node.sweep(self.sweeping.age()).await {
                 self.chronicle.count("objects swept");
             }

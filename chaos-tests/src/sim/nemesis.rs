@@ -7,7 +7,7 @@ use super::chronicle::Chronicle;
 use super::dice::Dice;
 use super::havoc::{Fault, Faults};
 use super::machine::Machine;
-use super::plan::Plan;
+use super::plan::{Plan, StoreKind};
 
 /// An hour, in milliseconds: how wrong a clock can be.
 const HOUR: i64 = 60 * 60 * 1000;
@@ -43,6 +43,12 @@ impl Nemesis {
     fn strike(&mut self, now: Duration, machines: &[Machine]) {
         let until = now + self.dice.millis(100..=6000);
         let number = victim(&mut self.dice, machines);
+        // Beside what goes wrong with every store.
+        if self.plan.store == StoreKind::S3 && self.dice.one_in(3) {
+            let fault = self.trouble_s3();
+            self.faults.begin(until, fault);
+            return;
+        }
         let fault = match self.dice.number(0..=99) {
             // One at a time: most of the time a majority is there to work with.
             20..=24 if self.faults.conditions().down.is_empty() => {
@@ -117,10 +123,32 @@ impl Nemesis {
             self.chronicle.count("faults: object store away");
             Fault::ObjectsAway
         } else {
-            let one_in = self.dice.number(2..=20);
-            self.chronicle.note(format_args!("1 in {one_in} calls to the object store fails"));
-            self.chronicle.count("faults: object store failing");
-            Fault::ObjectsFailing(one_in)
+            self.fail_objects()
+        }
+    }
+
+    fn fail_objects(&mut self) -> Fault {
+        let one_in = self.dice.number(2..=20);
+        self.chronicle.note(format_args!("1 in {one_in} calls to the object store fails"));
+        self.chronicle.count("faults: object store failing");
+        Fault::ObjectsFailing(one_in)
+    }
+
+    fn trouble_s3(&mut self) -> Fault {
+        match self.dice.number(0..=3) {
+            0 => {
+                let slow = self.dice.number(200..=3000);
+                self.chronicle.note(format_args!("the object store takes up to {slow} ms"));
+                self.chronicle.count("faults: slow object store");
+                Fault::SlowObjects(slow)
+            }
+            1 => {
+                let late = self.dice.number(100..=5000);
+                self.chronicle.note(format_args!("lists of objects are up to {late} ms late"));
+                self.chronicle.count("faults: late lists of objects");
+                Fault::LateLists(late)
+            }
+            _ => self.fail_objects(),
         }
     }
 

@@ -9,6 +9,7 @@ use node::Config;
 use node::config::Source;
 
 use super::dice::Dice;
+use super::sweeping;
 
 /// Where every node listens for clients.
 pub(crate) const API_PORT: u16 = 5000;
@@ -16,6 +17,11 @@ pub(crate) const API_PORT: u16 = 5000;
 pub(crate) const PEER_PORT: u16 = 5001;
 /// Where every node listens for operators.
 pub(crate) const ADMIN_PORT: u16 = 5002;
+
+/// Between two sweeps of a machine, each of which takes many requests to S3.
+const SWEEP_PAUSE_OF_S3: Duration = Duration::from_millis(4500);
+/// The same where nothing becomes old enough to be swept before the end.
+const SWEEP_PAUSE_OF_NOTHING: Duration = Duration::from_secs(15);
 
 /// A run, before it runs.
 #[derive(Clone, Debug)]
@@ -42,10 +48,25 @@ pub struct Plan {
     pub sync: u64,
     /// After what time the machines sweep what nobody needs.
     pub sweep_after: Duration,
+    /// How often they look for it.
+    pub sweep_pause: Duration,
     /// Whether an operator removes nodes now and then, which come back as new ones.
     pub removes: bool,
     /// The pause between two faults, on average.
     pub calm: Duration,
+    /// Which object store the nodes share.
+    pub store: StoreKind,
+    /// Whether clients push blobs too that are sent to S3 in parts.
+    pub is_large: bool,
+}
+
+/// An object store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// One in memory that the nodes call.
+    Called,
+    /// A simulated S3 that they send requests to.
+    S3,
 }
 
 impl Plan {
@@ -63,8 +84,11 @@ impl Plan {
         latency: 5,
         sync: 2,
         sweep_after: Duration::from_secs(24 * 60 * 60),
+        sweep_pause: sweeping::PAUSE,
         removes: false,
         calm: Duration::MAX,
+        store: StoreKind::Called,
+        is_large: false,
     };
 
     /// The plan of a seed, with faults and work for `working`.
@@ -72,7 +96,7 @@ impl Plan {
         let mut dice = Dice::new(seed, "plan");
         let nodes = *dice.pick(&[3, 3, 3, 4, 5, 5, 7]);
         let voters = if nodes >= 5 && dice.one_in(2) { 5 } else { 3 };
-        Self {
+        let mut plan = Self {
             seed,
             working,
             nodes,
@@ -87,7 +111,20 @@ impl Plan {
             // The shortest gives up uploads that are under way, and their clients learn so.
             sweep_after: Duration::from_millis(*dice.pick(&[300, 2_000, 10_000, 30_000])),
             removes: dice.one_in(2),
+            ..Self::STILL
+        };
+        if dice.one_in(3) {
+            plan.store = StoreKind::S3;
+            plan.sweep_pause = SWEEP_PAUSE_OF_S3;
+            plan.is_large = dice.one_in(2);
         }
+        if plan.is_large {
+            // On S3 the pieces of an upload must have been named when they are so old. That takes
+            // many requests, each of which may be repeated.
+            plan.sweep_after = Self::STILL.sweep_after;
+            plan.sweep_pause = SWEEP_PAUSE_OF_NOTHING;
+        }
+        plan
     }
 
     /// The names of the nodes.

@@ -5,8 +5,6 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, anyhow};
-use futures::FutureExt as _;
-use proto::ObjectKey;
 use turmoil::Sim;
 
 use super::audit::{audit, pull_anywhere, push_through_each};
@@ -15,14 +13,15 @@ use super::dice::Dice;
 use super::disk::{SimDisk, Watch};
 use super::docker::{Docker, Records, client_name};
 use super::havoc::{Fault, Havoc};
-use super::invariants::{OneLeader, Stopped, check_resumed, check_tags, garbage, has_healed};
+use super::invariants::{OneLeader, Stopped, check_resumed, check_tags, has_healed};
 use super::machine::Machine;
 use super::nemesis::{Nemesis, victim};
-use super::objects::SimObjects;
 use super::operator::Operator;
 use super::plan::Plan;
 use super::run::Report;
+use super::s3;
 use super::scenario::{Stage, Story};
+use super::store::Store;
 use super::sweeping::Sweeping;
 use super::witness;
 use super::world::EPOCH_MILLIS;
@@ -52,7 +51,7 @@ pub(super) struct Simulation<'a> {
     plan: Plan,
     sim: Sim<'a>,
     machines: Vec<Machine>,
-    objects: SimObjects,
+    store: Store,
     havoc: Havoc,
     one_leader: OneLeader,
     watch: Watch,
@@ -67,9 +66,9 @@ impl Simulation<'_> {
     pub(super) fn new(plan: &Plan) -> Result<Self> {
         let chronicle = Chronicle::default();
         let watch = Watch::new(&chronicle);
-        let sweeping = Sweeping::after(plan.sweep_after);
+        let sweeping = Sweeping::after(plan.sweep_after, plan.sweep_pause);
         let records = Records::new(chronicle.clone(), sweeping.clone());
-        let objects = SimObjects::new(Dice::new(plan.seed, "objects"), chronicle.clone());
+        let store = Store::of(plan, &chronicle);
         let mut sim = turmoil::Builder::new()
             .rng_seed(plan.seed)
             .epoch(SystemTime::UNIX_EPOCH + Duration::from_millis(EPOCH_MILLIS))
@@ -86,11 +85,14 @@ impl Simulation<'_> {
             let disk =
                 SimDisk::new(name.clone(), dice, plan.sync, chronicle.clone(), watch.clone());
             let config = plan.config(index + 1)?;
-            let (objects, sweeping) = (objects.clone(), sweeping.clone());
+            let (store, sweeping) = (store.clone(), sweeping.clone());
             let machine =
-                Machine::new(name.clone(), config, disk, objects, sweeping, chronicle.clone());
+                Machine::new(name.clone(), config, disk, store, sweeping, chronicle.clone());
             machines.push(machine.clone());
             sim.host(name, move || machine.clone().run());
+        }
+        if let Store::S3(s3) = &store {
+            s3::connect(&mut sim, s3, plan.node_names());
         }
         if plan.removes {
             let dice = Dice::new(plan.seed, "operator");
@@ -106,6 +108,7 @@ impl Simulation<'_> {
             let dice = Dice::new(plan.seed, &name);
             let nodes = plan.node_names();
             let client = Docker::new(number, nodes, plan.tags, dice, records.clone());
+            let client = if plan.is_large { client.with_large_blobs() } else { client };
             let working = plan.working;
             sim.client(name, async move {
                 client.work(working).await;
@@ -118,7 +121,7 @@ impl Simulation<'_> {
             plan: plan.clone(),
             sim,
             machines,
-            objects,
+            store,
             watch,
             stopped: Stopped::new(chronicle.clone()),
             records,
@@ -144,7 +147,7 @@ impl Simulation<'_> {
             &self.plan,
             self.machines.clone(),
             self.havoc.faults(),
-            self.objects.clone(),
+            self.store.clone(),
             self.records.clone(),
         );
         let told = self.accompany("story", STORY_MAX, story(stage), on_tick)?;
@@ -159,6 +162,7 @@ impl Simulation<'_> {
         let mut healed_in = None;
         if self.goes_on() {
             self.havoc.end(&self.machines);
+            self.store.end();
             healed_in = self.heal(on_tick)?;
         }
         if healed_in.is_some() && self.goes_on() {
@@ -186,7 +190,7 @@ impl Simulation<'_> {
     fn step(&mut self, on_tick: &impl Fn(Duration)) -> Result<()> {
         self.chronicle.tick(self.sim.elapsed());
         on_tick(self.sim.elapsed());
-        self.havoc.act(&mut self.sim, &self.machines, &self.objects);
+        self.havoc.act(&mut self.sim, &self.machines, &self.store);
         self.sim.step().map_err(|error| anyhow!("the simulation failed: {error}"))?;
         for machine in &self.machines {
             let status = machine.status();
@@ -266,14 +270,12 @@ impl Simulation<'_> {
     }
 
     /// What the object store holds that the leader's catalog does not name.
-    fn garbage(&self) -> Vec<ObjectKey> {
-        // Memory makes nobody wait.
-        let keys = self.objects.keys().now_or_never().unwrap_or_default();
+    fn garbage(&self) -> Vec<String> {
         let leads = |machine: &&Machine| {
             machine.status().is_some_and(|status| status.role == raft::Role::Leader)
         };
         let leader = self.machines.iter().find(leads);
-        garbage(keys, |object| leader.is_some_and(|leader| leader.names(object)))
+        self.store.left(|object| leader.is_some_and(|leader| leader.names(object)))
     }
 
     /// Kills a node, the leader as often as not: the others take pushes and serve pulls.

@@ -1,12 +1,32 @@
 //! Blobs that are there: asked for, pulled in whole and in part, mounted and deleted.
 
 use http::{HeaderValue, Method, StatusCode, header};
-use proto::Digest;
+use proto::{Algorithm, Digest};
 
 use super::{APP, Ask, Docker, MIRROR, SCRATCH, request};
 use crate::sim::ledger::{Deed, Item, Source};
 
+/// How long a large blob is at least, in bytes: longer than a part of an upload to S3.
+const LARGE_MIN: usize = 8 * 1024 * 1024 + 1;
+/// By how many bytes it may be longer.
+const LARGE_MORE: usize = 1024 * 1024;
+
 impl Docker {
+    /// Pushes a blob that is sent to S3 in parts, pulls it, and most often deletes it.
+    pub(super) async fn push_large(&mut self) {
+        let length = LARGE_MIN + self.dice.index(LARGE_MORE);
+        let content = self.fresh_content(length);
+        let digest = Digest::of(Algorithm::Sha256, &content);
+        if !self.push_blob(APP, &digest, &content).await {
+            return;
+        }
+        self.records.chronicle.count("large blobs acknowledged");
+        self.pull_blob(APP, &digest).await;
+        if !self.dice.one_in(4) {
+            self.delete_blob(APP, &digest).await;
+        }
+    }
+
     /// Whether the repository has a blob, when a node says so.
     pub(super) async fn has_blob(&mut self, repository: &'static str, digest: &Digest) -> bool {
         self.is_there(repository, digest).await == Some(true)

@@ -38,6 +38,8 @@ pub(crate) const MIRROR: &str = "team/mirror";
 pub(crate) const REPOSITORIES: [&str; 3] = [APP, MIRROR, SCRATCH];
 /// How often a step of a push is tried, each time through another node.
 const TRIES: usize = 4;
+/// How many large blobs a client pushes that pushes such: each takes long to simulate.
+const LARGE_BLOBS: usize = 2;
 /// Images have numbers of this many for each client.
 const NUMBERS: u64 = 1_000_000;
 
@@ -126,6 +128,8 @@ pub(crate) struct Docker {
     own: Vec<u64>,
     /// Whether it breaks off what it does now and then, and repeats what is done.
     has_whims: bool,
+    /// How many large blobs it will push.
+    large_left: usize,
 }
 
 impl Docker {
@@ -139,7 +143,17 @@ impl Docker {
     ) -> Self {
         let next_image = (number as u64 + 1) * NUMBERS;
         let name = client_name(number);
-        Self { name, nodes, tags, dice, records, next_image, own: Vec::new(), has_whims: true }
+        Self {
+            name,
+            nodes,
+            tags,
+            dice,
+            records,
+            next_image,
+            own: Vec::new(),
+            has_whims: true,
+            large_left: 0,
+        }
     }
 
     /// A client that does what it is told to, no more and no less.
@@ -151,6 +165,11 @@ impl Docker {
         records: Records,
     ) -> Self {
         Self { has_whims: false, ..Self::new(number, nodes, tags, dice, records) }
+    }
+
+    /// The same client, which pushes large blobs too.
+    pub(crate) fn with_large_blobs(self) -> Self {
+        Self { large_left: LARGE_BLOBS, ..self }
     }
 
     /// From here on it works through `node` alone.
@@ -174,6 +193,10 @@ impl Docker {
     }
 
     async fn act(&mut self) {
+        if self.large_left > 0 && self.dice.one_in(8) {
+            self.large_left -= 1;
+            return self.push_large().await;
+        }
         let tag = self.tag();
         match self.dice.number(0..=99) {
             0..=22 => self.push(&tag).await,

@@ -28,6 +28,10 @@ pub(crate) enum Fault {
     ObjectsAway,
     /// One in so many calls to the object store fails.
     ObjectsFailing(u64),
+    /// Answers of the object store take up to so many milliseconds.
+    SlowObjects(u64),
+    /// Lists of what is in the object store are up to so many milliseconds late.
+    LateLists(u64),
     /// The clock of a machine is so many milliseconds off.
     WrongClock(usize, i64),
 }
@@ -124,6 +128,11 @@ pub(crate) struct Conditions {
     pub(crate) is_store_away: bool,
     /// One in how many calls to the object store fails.
     pub(crate) store_fails: Option<u64>,
+    /// The longest that an answer of the object store takes, in milliseconds, where that is not as
+    /// usual.
+    pub(crate) store_takes: Option<u64>,
+    /// By how many milliseconds lists of what is in the object store may be late.
+    pub(crate) store_lists_late: Option<u64>,
     /// By how many milliseconds clocks are off.
     pub(crate) skew: BTreeMap<usize, i64>,
 }
@@ -152,6 +161,12 @@ impl Conditions {
             Fault::ObjectsFailing(one_in) => {
                 let other = self.store_fails.unwrap_or(u64::MAX);
                 self.store_fails = Some(one_in.min(other));
+            }
+            Fault::SlowObjects(millis) => {
+                self.store_takes = self.store_takes.max(Some(millis));
+            }
+            Fault::LateLists(millis) => {
+                self.store_lists_late = self.store_lists_late.max(Some(millis));
             }
             // The younger one: tokens are in the order of their faults.
             Fault::WrongClock(machine, millis) => {

@@ -5,13 +5,12 @@ mod network;
 
 use turmoil::Sim;
 
-use self::faults::Conditions;
-pub(crate) use self::faults::{Fault, Faults, Token};
+pub(crate) use self::faults::{Conditions, Fault, Faults, Token};
 use self::network::Network;
 use super::chronicle::Chronicle;
 use super::machine::Machine;
-use super::objects::SimObjects;
 use super::plan::Plan;
+use super::store::Store;
 
 /// What makes the world as the faults want it.
 pub(crate) struct Havoc {
@@ -37,14 +36,14 @@ impl Havoc {
     }
 
     /// Ends the faults whose time has come, and makes the world as those want it that are left.
-    pub(crate) fn act(&mut self, sim: &mut Sim<'_>, machines: &[Machine], objects: &SimObjects) {
+    pub(crate) fn act(&mut self, sim: &mut Sim<'_>, machines: &[Machine], store: &Store) {
         for machine in machines.iter().filter(|machine| machine.disk.has_crashed()) {
             self.kill(sim, machine);
             self.start(sim, machine);
         }
         self.faults.end_until(sim.elapsed());
         if let Some(wanted) = self.faults.changed() {
-            self.apply(wanted, sim, machines, objects);
+            self.apply(wanted, sim, machines, store);
         }
     }
 
@@ -62,7 +61,7 @@ impl Havoc {
         wanted: Conditions,
         sim: &mut Sim<'_>,
         machines: &[Machine],
-        objects: &SimObjects,
+        store: &Store,
     ) {
         let before = std::mem::replace(&mut self.wrong, wanted.clone());
         for (number, machine) in machines.iter().enumerate() {
@@ -86,8 +85,7 @@ impl Havoc {
         if is_whole(&wanted) && !is_whole(&before) {
             self.chronicle.note("the network is whole");
         }
-        objects.set_away(wanted.is_store_away);
-        objects.set_failing(wanted.store_fails.unwrap_or(0));
+        store.apply(&wanted);
     }
 
     fn kill(&self, sim: &mut Sim<'_>, machine: &Machine) {

@@ -19,8 +19,8 @@ use crate::sim::havoc::{Fault, Faults, Token};
 use crate::sim::http::send;
 use crate::sim::ledger::{Deed, Item};
 use crate::sim::machine::Machine;
-use crate::sim::objects::SimObjects;
 use crate::sim::plan::Plan;
+use crate::sim::store::Store;
 use crate::sim::witness;
 
 /// How long a story waits for something to come true.
@@ -48,7 +48,7 @@ pub struct Trouble(Token);
 pub struct Stage {
     machines: Vec<Machine>,
     faults: Faults,
-    objects: SimObjects,
+    store: Store,
     records: Records,
     plan: Plan,
     next_client: Rc<Cell<usize>>,
@@ -59,11 +59,11 @@ impl Stage {
         plan: &Plan,
         machines: Vec<Machine>,
         faults: Faults,
-        objects: SimObjects,
+        store: Store,
         records: Records,
     ) -> Self {
         let next_client = Rc::new(Cell::new(FIRST_CLIENT));
-        Self { machines, faults, objects, records, plan: plan.clone(), next_client }
+        Self { machines, faults, store, records, plan: plan.clone(), next_client }
     }
 
     /// All nodes.
@@ -293,7 +293,7 @@ impl Stage {
         let image = Image::numbered(image);
         let harmed = image.blobs().iter().filter(|(_, content)| content.len() > left);
         let contents: Vec<Bytes> = harmed.clone().map(|(_, content)| content.clone()).collect();
-        let damaged = self.objects.damage(&contents, left).await;
+        let damaged = self.store.damage(&contents, left).await;
         for (digest, _) in harmed {
             let lost = Item::blob(APP, digest);
             let ticket = self.records.ledger.begin(lost, Deed::Delete, "the object store");

@@ -3,6 +3,7 @@
 use std::io;
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::SharedHttpClient;
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
@@ -12,11 +13,11 @@ use bytes::{Bytes, BytesMut};
 use proto::ObjectKey;
 use tokio::time::timeout;
 
+use super::S3Settings;
 use super::client::{Patience, client};
 use super::error::{failure, is_absent, status};
 use super::keys::Keys;
 use super::sizes::SEGMENT_MIN;
-use super::{S3OpenError, S3Settings};
 use crate::blob::BlobsError;
 use crate::blob::s3::Encryption;
 
@@ -77,13 +78,13 @@ pub(super) struct Multipart {
 }
 
 impl Bucket {
-    pub(super) async fn new(settings: &S3Settings) -> Result<Self, S3OpenError> {
-        Ok(Self {
-            client: client(settings).await?,
+    pub(super) async fn new(settings: &S3Settings, http: SharedHttpClient) -> Self {
+        Self {
+            client: client(settings, http).await,
             name: settings.bucket.clone(),
             keys: Keys::new(&settings.prefix),
             encryption: settings.encryption.clone(),
-        })
+        }
     }
 
     /// The object under `key`, which must be small; `None` when there is none.

@@ -11,7 +11,9 @@ use aws_sdk_s3::config::retry::{
     ClassifyRetry, RetryAction, RetryConfig, RetryPartition, TokenBucket,
 };
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{Builder, Config, Credentials, StalledStreamProtectionConfig};
+use aws_sdk_s3::config::{
+    Builder, Config, Credentials, SharedHttpClient, StalledStreamProtectionConfig,
+};
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use rustls::RootCertStore;
@@ -65,15 +67,19 @@ impl Patience {
     }
 }
 
-/// A client for the store that `settings` name.
+/// What carries requests over the machine's network, encrypted where the store is `https`.
 ///
 /// # Errors
 /// [`S3OpenError::Authorities`].
-pub(super) async fn client(settings: &S3Settings) -> Result<Client, S3OpenError> {
-    let http = aws_smithy_http_client::Builder::new()
+pub(super) fn http(settings: &S3Settings) -> Result<SharedHttpClient, S3OpenError> {
+    Ok(aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .tls_context(trust(settings.ca.as_deref())?)
-        .build_https();
+        .build_https())
+}
+
+/// A client for the store that `settings` name, whose requests `http` carries.
+pub(super) async fn client(settings: &S3Settings, http: SharedHttpClient) -> Client {
     let mut shared = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
     // Asking the machine's own metadata for a region takes seconds where there is none, which is
     // where another store than Amazon's is named.
@@ -113,7 +119,7 @@ pub(super) async fn client(settings: &S3Settings) -> Result<Client, S3OpenError>
     if let Some(endpoint) = &settings.endpoint {
         config = config.endpoint_url(endpoint);
     }
-    Ok(Client::from_conf(config.build()))
+    Client::from_conf(config.build())
 }
 
 /// Trusts the authorities of the machine, and those whose certificates are in the file `ca`.
@@ -187,23 +193,23 @@ mod tests {
                 credentials: Some(credentials.clone()),
                 ..S3Settings::new("images")
             };
-            let request =
-                client(&settings).await.unwrap().get_object().bucket("images").key("objects/1");
+            let client = client(&settings, http(&settings).unwrap()).await;
+            let request = client.get_object().bucket("images").key("objects/1");
             let lifetime = PresigningConfig::expires_in(Duration::from_secs(300)).unwrap();
             let url = request.presigned(lifetime).await.unwrap().uri().to_owned();
             assert!(url.starts_with(expected), "{url}");
         }
     }
 
-    #[tokio::test]
-    async fn a_file_without_certificates_is_refused_with_its_reason() {
+    #[test]
+    fn a_file_without_certificates_is_refused_with_its_reason() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
-        let refused = || async {
+        let refused = || {
             let settings = S3Settings { ca: Some(path.clone()), ..S3Settings::new("images") };
-            client(&settings).await.unwrap_err().to_string()
+            http(&settings).unwrap_err().to_string()
         };
-        let said = refused().await;
+        let said = refused();
         assert!(said.contains("ca.pem cannot be used: No such file"), "{said}");
         for (content, reason) in [
             ("no certificate", "it holds no certificate"),
@@ -211,7 +217,7 @@ mod tests {
             ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "certificate"),
         ] {
             fs::write(&path, content).unwrap();
-            let said = refused().await;
+            let said = refused();
             assert!(said.contains("ca.pem cannot be used: "), "{said}");
             assert!(said.contains(reason), "{said}");
         }

@@ -5,13 +5,14 @@ use std::str;
 use std::sync::{Arc, OnceLock};
 
 use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_s3::config::{HttpClient, IntoShared as _};
 use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
 use proto::ClusterId;
 use tokio::sync::OnceCell;
 
 use super::bucket::{Bucket, Condition};
 use super::budget::Budget;
-use super::client::Patience;
+use super::client::{self, Patience};
 use super::error::{Failed, reason, status};
 use super::publish::Publisher;
 use super::sizes::PARTS_IN_MEMORY;
@@ -28,7 +29,19 @@ impl S3Blobs {
     /// # Errors
     /// [`S3OpenError`]: what will not mend by itself.
     pub async fn open(settings: &S3Settings) -> Result<Self, S3OpenError> {
-        let bucket = Arc::new(Bucket::new(settings).await?);
+        Self::open_through(settings, client::http(settings)?).await
+    }
+
+    /// Does what [`S3Blobs::open`] does, with `http` to carry requests, such as over a network that
+    /// is simulated. It must heed the time that making a connection may take.
+    ///
+    /// # Errors
+    /// See [`S3Blobs::open`].
+    pub async fn open_through(
+        settings: &S3Settings,
+        http: impl HttpClient + 'static,
+    ) -> Result<Self, S3OpenError> {
+        let bucket = Arc::new(Bucket::new(settings, http.into_shared()).await);
         let place = settings.endpoint.clone().unwrap_or_else(|| "Amazon S3".to_owned());
         let looked = bucket
             .client
