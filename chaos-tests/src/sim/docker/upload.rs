@@ -49,7 +49,8 @@ impl Upload {
         }
     }
 
-    fn may_be_swept(&self) -> bool {
+    /// Whether it may have been swept by now.
+    pub(super) fn may_be_swept(&self) -> bool {
         self.has_lapsed || self.sweeping.may_reach(self.written)
     }
 }

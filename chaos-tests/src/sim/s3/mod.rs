@@ -145,10 +145,13 @@ mod tests {
 
     use std::collections::BTreeMap;
 
+    use futures::future::join;
     use futures::{TryStreamExt as _, stream};
     use proto::ObjectKey;
-    use storage::Blobs as _;
+    use storage::blob::Position;
     use storage::conformance::blobs::{self, Races};
+    use storage::{Blobs as _, ByteStream};
+    use tokio::time::{sleep, timeout};
 
     use super::*;
     use crate::image::layer;
@@ -185,21 +188,72 @@ mod tests {
         });
     }
 
+    fn body(content: &Bytes) -> ByteStream {
+        Box::pin(stream::iter([Ok(content.clone())]))
+    }
+
+    async fn open(store: &SimS3) -> S3Blobs {
+        loop {
+            if let Ok(blobs) = store.open().await {
+                return blobs;
+            }
+        }
+    }
+
+    /// Ends an upload as soon as it has more than `before`: it becomes an object, which is a blob
+    /// then.
+    async fn end(blobs: &S3Blobs, upload: ObjectKey, before: Position) -> ObjectKey {
+        loop {
+            sleep(Duration::from_millis(1)).await;
+            let Ok(at) = blobs.position(upload).await else { continue };
+            if at != before
+                && let Ok(object) = blobs.seal(upload, at).await
+                && blobs.settle(upload, object, object).await.is_ok()
+            {
+                return object;
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_that_became_a_blob_stay_although_whoever_sent_them_was_not_told() {
+        let wrong = Conditions { store_fails: Some(4), ..Conditions::default() };
+        with_store(wrong, |store| async move {
+            let (one, other) = (open(&store).await, open(&store).await);
+            let mut blobs = BTreeMap::new();
+            for number in 0..100 {
+                let upload = ObjectKey::from_random(u128::from(number));
+                let content = layer(number, 3000);
+                let (head, rest) = (content.slice(..1000), content.slice(1000..));
+                let Ok(at) = one.append(upload, Position::START, body(&head)).await else {
+                    continue;
+                };
+                let ending = timeout(Duration::from_secs(10), end(&other, upload, at));
+                let appending = one.append(upload, at, body(&rest));
+                if let (_, Ok(object)) = join(appending, ending).await {
+                    blobs.insert(object, content);
+                }
+            }
+            assert!(blobs.len() > 50, "{} of 100", blobs.len());
+            store.apply(&Conditions::default());
+            for (object, content) in blobs {
+                let bytes = other.read(object, 0..3000).await?;
+                assert!(bytes.try_collect::<Vec<_>>().await?.concat() == content);
+            }
+            Ok(())
+        });
+    }
+
     #[test]
     fn what_was_written_is_read_as_it_was_whatever_goes_wrong() {
         let wrong = Conditions { store_fails: Some(4), ..Conditions::default() };
         let chronicle = with_store(wrong, |store| async move {
-            let blobs = loop {
-                if let Ok(blobs) = store.open().await {
-                    break blobs;
-                }
-            };
+            let blobs = open(&store).await;
             let mut written = BTreeMap::new();
             for number in 0..60 {
                 let content = layer(number, 3000);
-                let body = Box::pin(stream::iter([Ok(content.clone())]));
                 let upload = ObjectKey::from_random(u128::from(number));
-                if let Ok((object, extent)) = blobs.put(upload, body).await {
+                if let Ok((object, extent)) = blobs.put(upload, body(&content)).await {
                     assert_eq!(extent, 3000);
                     written.insert(object, content);
                 }
