@@ -84,9 +84,9 @@ impl Draft {
     }
 
     /// Leaves what was written to whoever names it now.
-    pub(super) fn keep(&mut self) -> Vec<Segment> {
+    pub(super) fn keep(&mut self) {
         self.index = None;
-        mem::take(&mut self.segments)
+        self.segments.clear();
     }
 
     /// Sends what was received on its way, as a part.

@@ -89,14 +89,12 @@ impl Store {
         mut draft: Draft,
     ) -> Result<Option<Position>, BlobsError> {
         cursor.segments.extend_from_slice(draft.finish().await?);
-        // The store may move the cursor even if it does not say so: then these bytes are needed.
-        let written = draft.keep();
+        // The store may move the cursor even if it does not say so, and by the time that it is
+        // found to be another, or gone, the upload may have become a blob: then these bytes are
+        // needed. Only the cluster knows; if they are not, they are swept.
+        draft.keep();
         let published = self.publisher.publish(&self.bucket, upload, &cursor, before.as_ref());
-        if !published.await? {
-            self.remove(written).await;
-            return Ok(None);
-        }
-        Ok(Some(cursor.position()))
+        Ok(published.await?.then(|| cursor.position()))
     }
 
     /// The error for an append at `at` that came too late. When even so the upload is as long as
@@ -212,7 +210,7 @@ impl Store {
     }
 
     /// See [`crate::Blobs::abandon`]. The cursor goes first, so that appends that are under way
-    /// lose, and remove what they wrote.
+    /// lose; what they wrote is swept.
     pub(super) async fn abandon(&self, upload: ObjectKey) -> Result<(), BlobsError> {
         let Some((_, cursor)) = self.cursor(upload).await? else { return Ok(()) };
         self.forget(upload).await?;
@@ -230,13 +228,6 @@ impl Store {
                 Ok(Some((found, cursor)))
             }
             None => Ok(None),
-        }
-    }
-
-    /// Removes what nothing ever named. What cannot be removed only takes space.
-    async fn remove(&self, segments: Vec<Segment>) {
-        if let Err(error) = self.delete_objects(segments.iter().map(|s| s.key)).await {
-            tracing::warn!(%error, ?segments, "unneeded objects could not be removed");
         }
     }
 }
