@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rocksdb::{ColumnFamily, DB, Error, WriteBatch, WriteOptions};
 
 use super::super::{Batch, KvError, Space, Write};
+use super::opening::{EVERY, accompany};
 use super::options::{Setup, family_name};
 
 /// Bytes that a write must find free on the disk, or it is refused: room for RocksDB to write out
@@ -31,8 +32,15 @@ impl Engine {
             if is_full(&error) { KvError::Full(text) } else { KvError::Failed(text) }
         })?;
         let Setup { database, families } = Setup::new();
-        let db = DB::open_cf_descriptors(&database, dir, families)
-            .map_err(|error| open_error(dir, error))?;
+        let still = || {
+            tracing::warn!(
+                folder = %dir.display(),
+                "the store is still being opened: its log is replayed; if this never ends, the log \
+                 is damaged: stop this node, remove the folder, and make a new node of this one"
+            );
+        };
+        let open = || DB::open_cf_descriptors(&database, dir, families);
+        let db = accompany(EVERY, still, open).map_err(|error| open_error(dir, error))?;
         Ok(Self { db, dir: dir.into(), failure: OnceLock::new(), syncs: AtomicU64::new(0) })
     }
 

@@ -22,6 +22,7 @@
 mod engine;
 mod flusher;
 mod frozen;
+mod opening;
 mod options;
 mod read;
 #[cfg(test)]
