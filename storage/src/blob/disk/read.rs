@@ -1,9 +1,7 @@
 //! Reading: what the system has in memory is read at once, where it is asked for; what must come
 //! from the disk is read ahead by a thread, for as long as the reader keeps up.
 //!
-//! Files are not mapped, although that would save copying them: a page of a mapped file that cannot
-//! be had, because the disk fails or another machine removed the file from a shared file system,
-//! ends the process that touches it (`SIGBUS`), and not only the one transfer.
+//! No file is mapped: `docs/adr/0014-files-are-read-and-not-mapped.md` says why.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
