@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use proto::ObjectKey;
-use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use rustix::io::{ReadWriteFlags, preadv2};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -154,12 +154,11 @@ impl Source {
                 buffer.length = length;
                 Ok(Some(self.pass(part, file, buffer)))
             }
-            // Nothing, or a file system that cannot tell.
-            Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::INTR) => {
+            // Nothing, or the system cannot tell, or it fails: that comes of reading on a thread.
+            Err(_) => {
                 self.open = Some((part, file));
                 Ok(None)
             }
-            Err(error) => Err(error.into()),
         }
     }
 
