@@ -44,6 +44,9 @@ pub struct Plan {
     pub snapshot_every: u64,
     /// The longest that a message travels, in milliseconds, while nothing is wrong.
     pub latency: u64,
+    /// How far a machine runs ahead of the others before they have their turn, in milliseconds.
+    /// Coarser, a run costs less, so that there can be more of them.
+    pub tick: u64,
     /// The longest that a disk takes to sync, in milliseconds, while nothing is wrong.
     pub sync: u64,
     /// After what time the machines sweep what nobody needs.
@@ -82,6 +85,7 @@ impl Plan {
         heartbeat: 100,
         snapshot_every: 10_000,
         latency: 5,
+        tick: 1,
         sync: 2,
         sweep_after: Duration::from_secs(24 * 60 * 60),
         sweep_pause: sweeping::PAUSE,
@@ -106,6 +110,7 @@ impl Plan {
             heartbeat: dice.number(50..=200),
             snapshot_every: *dice.pick(&[10, 10, 20, 50, 200, 10_000]),
             latency: *dice.pick(&[2, 5, 20, 50]),
+            tick: *Dice::new(seed, "tick").pick(&[1, 4, 4, 4]),
             sync: *dice.pick(&[1, 5, 20]),
             calm: dice.millis(1000..=5000),
             // The shortest gives up uploads that are under way, and their clients learn so.

@@ -26,8 +26,6 @@ use super::sweeping::Sweeping;
 use super::witness;
 use super::world::EPOCH_MILLIS;
 
-/// How far time moves at once.
-const TICK: Duration = Duration::from_millis(1);
 /// How long the cluster may take to heal, once nothing is wrong any more: a restart, an election
 /// that may be split, and the transfer of a catalog.
 const HEALING_MAX: Duration = Duration::from_secs(15);
@@ -72,7 +70,7 @@ impl Simulation<'_> {
         let mut sim = turmoil::Builder::new()
             .rng_seed(plan.seed)
             .epoch(SystemTime::UNIX_EPOCH + Duration::from_millis(EPOCH_MILLIS))
-            .tick_duration(TICK)
+            .tick_duration(Duration::from_millis(plan.tick))
             .simulation_duration(Duration::MAX)
             .min_message_latency(Duration::from_millis(1))
             .max_message_latency(Duration::from_millis(plan.latency))
