@@ -10,6 +10,7 @@ mod audit;
 mod client;
 mod client_certificate;
 mod condition;
+mod damage;
 mod endpoint;
 mod error;
 mod extract;

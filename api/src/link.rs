@@ -1,6 +1,6 @@
 //! The end of an upload: its bytes become a blob of a repository, or nothing.
 
-use proto::{Answer, Command, Digest, ObjectKey, RepoName, RequestId};
+use proto::{Answer, Checksum, Command, Digest, ObjectKey, RepoName, RequestId};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
@@ -19,6 +19,8 @@ pub(crate) struct Upload {
     pub(crate) digest: Digest,
     /// How many there are.
     pub(crate) size: u64,
+    /// Their checksum.
+    pub(crate) checksum: Checksum,
 }
 
 impl Registry {
@@ -75,7 +77,7 @@ impl Registry {
     async fn damaged(&self, upload: &Upload) -> Result<Option<ObjectKey>, Error> {
         match self.view().await?.blob_anywhere(&upload.digest)? {
             Some(blob) if blob.object != upload.object => {
-                let is_whole = self.extent(blob.object).await? >= blob.size;
+                let is_whole = self.is_whole(&upload.digest, blob).await?;
                 if !is_whole {
                     tracing::warn!(digest = %upload.digest, damaged = %blob.object, "healing");
                 }
@@ -96,6 +98,7 @@ impl Registry {
             repository: upload.repository.clone(),
             digest: upload.digest.clone(),
             size: upload.size,
+            checksum: Some(upload.checksum),
             object: upload.object,
             replaces,
             upload: (upload.id != upload.object).then_some(upload.id),
@@ -155,6 +158,7 @@ mod tests {
             object: ObjectKey::from_random(1),
             digest: Digest::of(Algorithm::Sha256, b"x"),
             size: 1,
+            checksum: Checksum::EMPTY,
         };
         let other = Upload { id: ObjectKey::from_random(2), ..upload.clone() };
         let stored_twice = Upload { object: ObjectKey::from_random(3), ..upload.clone() };

@@ -20,6 +20,7 @@ pub(crate) struct RequestMetrics {
     requests: Family<RequestLabels, Counter>,
     latencies: Family<LatencyLabels, Histogram, fn() -> Histogram>,
     swept: Counter,
+    damaged: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -57,7 +58,13 @@ impl RequestMetrics {
             "Uploads that nobody ended and objects that no fact named, which were removed",
             swept.clone(),
         );
-        Self { requests, latencies, swept }
+        let damaged = Counter::default();
+        metrics.register(
+            "roadstead_damaged",
+            "Objects that were found to hold other bytes than were pushed",
+            damaged.clone(),
+        );
+        Self { requests, latencies, swept, damaged }
     }
 
     /// Counts a request to `route` that was answered `status` after `latency`.
@@ -78,6 +85,11 @@ impl RequestMetrics {
     /// Counts what a sweep has freed.
     pub(crate) fn swept(&self, count: u64) {
         self.swept.inc_by(count);
+    }
+
+    /// Counts an object that was found damaged.
+    pub(crate) fn found_damaged(&self) {
+        self.damaged.inc();
     }
 }
 

@@ -19,6 +19,7 @@ use tracing::Instrument as _;
 use crate::access::{Access, AccessMode, Caller};
 use crate::audit;
 use crate::client::Origin;
+use crate::damage::Damage;
 use crate::error::{Error, RETRY_AFTER};
 use crate::metrics::RequestMetrics;
 use crate::quota::Quota;
@@ -74,6 +75,8 @@ pub struct Shared {
     pub(crate) throughput: Throughput,
     /// How often each client may begin an upload.
     pub(crate) upload_starts: Rate,
+    /// The objects whose bytes are not those that were pushed.
+    pub(crate) damage: Damage,
     /// The key that signs upload sessions, once it was read: it never changes.
     upload_key: OnceLock<UploadKey>,
 }
@@ -180,6 +183,7 @@ impl Registry {
             requests_of_accounts,
             throughput,
             upload_starts,
+            damage: Damage::none(),
             upload_key: OnceLock::new(),
         });
         Ok(Self { shared, caller: Arc::new(Caller::UNLIMITED), origin: Origin::NONE })

@@ -2,7 +2,7 @@
 //! signed.
 //!
 //! A session is the `state` parameter of the upload's `Location`: version, expiry, position (extent
-//! and tip), algorithm and hash midstate, then an HMAC-SHA256 over these and over
+//! and tip), algorithm, and checksum and hash midstate, then an HMAC-SHA256 over these and over
 //! the repository and id that stand in the path, and who began it. So no node remembers an upload,
 //! and every node can go on with it.
 
@@ -15,7 +15,7 @@ use sha2::Sha256;
 use storage::blob::{Position, Tip};
 
 /// The layout's version, its first byte.
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 /// Bytes before the midstate: version, expiry, extent, tip, algorithm.
 const HEAD_BYTES: usize = 1 + 8 + 8 + 16 + 1;
 /// Bytes of the signature at the end.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
-use proto::{Algorithm, Digest, Hasher, Mutant, ObjectKey};
+use proto::{Algorithm, Hasher, Mutant, ObjectKey};
 use storage::blob::Position;
 use storage::{BlobsError, ByteStream};
 use tokio::time::timeout;
@@ -61,13 +61,13 @@ impl Registry {
         Ok(Box::pin(bytes))
     }
 
-    /// The digest of the first `size` bytes of `object`, read from the store.
-    pub(crate) async fn digest_of(
+    /// A hasher that has taken the first `size` bytes of `object`, read from the store.
+    pub(crate) async fn hash(
         &self,
         object: ObjectKey,
         size: u64,
         algorithm: Algorithm,
-    ) -> Result<Digest, Error> {
+    ) -> Result<Hasher, Error> {
         let mut hasher = Hasher::new(algorithm);
         if size > 0 {
             let mut bytes = self.read(object, 0..size).await?;
@@ -75,7 +75,7 @@ impl Registry {
                 hasher.update(&frame.map_err(BlobsError::Unavailable)?);
             }
         }
-        Ok(hasher.finish())
+        Ok(hasher)
     }
 
     /// Removes an object that no fact names. One that cannot be removed now only takes space until

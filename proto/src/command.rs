@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::access::AccessCommand;
 use crate::{
-    Actor, Authority, ClusterId, Digest, Manifest, NodeId, ObjectKey, PeerAddress, Precondition,
-    Refusal, RepoName, RequestId, Tag, Thumbprint, Timestamp, UploadKey,
+    Actor, Authority, Checksum, ClusterId, Digest, Manifest, NodeId, ObjectKey, PeerAddress,
+    Precondition, Refusal, RepoName, RequestId, Tag, Thumbprint, Timestamp, UploadKey,
 };
 
 /// A change that a node proposes. Whether it happens, and as which events, `decide` says when it is
@@ -54,6 +54,8 @@ pub enum Command {
         digest: Digest,
         /// The blob's size, in bytes.
         size: u64,
+        /// The checksum of the bytes; none in what was proposed before there were any.
+        checksum: Option<Checksum>,
         /// The sealed object that holds the bytes.
         object: ObjectKey,
         /// An object that was linked to this digest and was found missing or damaged: `object`

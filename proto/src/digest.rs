@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use sha2::Digest as _;
 
+use crate::Checksum;
+
 /// A digest algorithm that Roadstead computes itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Algorithm {
@@ -124,45 +126,56 @@ pub enum DigestError {
     Form,
 }
 
-/// Computes a digest over content that arrives in pieces.
+/// Computes a digest over content that arrives in pieces, and its checksum on the way.
 #[derive(Clone)]
-pub enum Hasher {
-    /// Computing SHA-256.
+pub struct Hasher {
+    hash: Hash,
+    checksum: Checksum,
+}
+
+#[derive(Clone)]
+enum Hash {
     Sha256(sha2::Sha256),
-    /// Computing SHA-512.
     Sha512(Box<sha2::Sha512>),
 }
 
 impl Hasher {
     /// A hasher that has seen nothing yet.
     pub fn new(algorithm: Algorithm) -> Self {
-        match algorithm {
-            Algorithm::Sha256 => Self::Sha256(sha2::Sha256::new()),
-            Algorithm::Sha512 => Self::Sha512(Box::new(sha2::Sha512::new())),
-        }
+        let hash = match algorithm {
+            Algorithm::Sha256 => Hash::Sha256(sha2::Sha256::new()),
+            Algorithm::Sha512 => Hash::Sha512(Box::new(sha2::Sha512::new())),
+        };
+        Self { hash, checksum: Checksum::EMPTY }
     }
 
     /// The algorithm of the digest to come.
     pub const fn algorithm(&self) -> Algorithm {
-        match self {
-            Self::Sha256(_) => Algorithm::Sha256,
-            Self::Sha512(_) => Algorithm::Sha512,
+        match self.hash {
+            Hash::Sha256(_) => Algorithm::Sha256,
+            Hash::Sha512(_) => Algorithm::Sha512,
         }
     }
 
     /// Takes the next piece of the content.
     pub fn update(&mut self, piece: &[u8]) {
-        match self {
-            Self::Sha256(hash) => hash.update(piece),
-            Self::Sha512(hash) => hash.update(piece),
+        self.checksum.extend(piece);
+        match &mut self.hash {
+            Hash::Sha256(hash) => hash.update(piece),
+            Hash::Sha512(hash) => hash.update(piece),
         }
+    }
+
+    /// The checksum of all that was taken.
+    pub const fn checksum(&self) -> Checksum {
+        self.checksum
     }
 
     /// The digest of all that was taken.
     pub fn finish(self) -> Digest {
-        match self {
-            Self::Sha256(hash) => Digest::from_hash(Algorithm::Sha256, &hash.finalize()),
-            Self::Sha512(hash) => Digest::from_hash(Algorithm::Sha512, &hash.finalize()),
+        match self.hash {
+            Hash::Sha256(hash) => Digest::from_hash(Algorithm::Sha256, &hash.finalize()),
+            Hash::Sha512(hash) => Digest::from_hash(Algorithm::Sha512, &hash.finalize()),
         }
     }
 
@@ -170,23 +183,28 @@ impl Hasher {
     /// content before it.
     pub fn midstate(&self) -> Vec<u8> {
         use sha2::digest::common::hazmat::SerializableState as _;
-        match self {
-            Self::Sha256(hash) => hash.serialize().to_vec(),
-            Self::Sha512(hash) => hash.serialize().to_vec(),
+        let mut midstate = self.checksum.crc().to_be_bytes().to_vec();
+        match &self.hash {
+            Hash::Sha256(hash) => midstate.extend_from_slice(&hash.serialize()),
+            Hash::Sha512(hash) => midstate.extend_from_slice(&hash.serialize()),
         }
+        midstate
     }
 
     /// Goes on from a [`Hasher::midstate`]. `None` when `midstate` is not one of this algorithm.
     pub fn resume(algorithm: Algorithm, midstate: &[u8]) -> Option<Self> {
         use sha2::digest::common::hazmat::SerializableState as _;
-        Some(match algorithm {
+        let (crc, hash) = midstate.split_first_chunk()?;
+        let checksum = Checksum::from_crc(u32::from_be_bytes(*crc));
+        let hash = match algorithm {
             Algorithm::Sha256 => {
-                Self::Sha256(sha2::Sha256::deserialize(midstate.try_into().ok()?).ok()?)
+                Hash::Sha256(sha2::Sha256::deserialize(hash.try_into().ok()?).ok()?)
             }
             Algorithm::Sha512 => {
-                Self::Sha512(Box::new(sha2::Sha512::deserialize(midstate.try_into().ok()?).ok()?))
+                Hash::Sha512(Box::new(sha2::Sha512::deserialize(hash.try_into().ok()?).ok()?))
             }
-        })
+        };
+        Some(Self { hash, checksum })
     }
 }
 
@@ -228,6 +246,9 @@ mod tests {
                 first.update(&content[..cut]);
                 let mut second = Hasher::resume(algorithm, &first.midstate()).unwrap();
                 second.update(&content[cut..]);
+                let mut whole = Checksum::EMPTY;
+                whole.extend(&content);
+                assert_eq!(second.checksum(), whole, "cut at {cut}");
                 assert_eq!(second.finish(), Digest::of(algorithm, &content), "cut at {cut}");
             }
             assert!(Hasher::resume(algorithm, b"short").is_none());

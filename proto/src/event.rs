@@ -2,8 +2,8 @@
 
 use crate::access::AccessChange;
 use crate::{
-    Authority, ClusterId, Digest, Manifest, NodeId, ObjectKey, PeerAddress, RepoName, Tag,
-    Thumbprint, Timestamp, UploadKey,
+    Authority, Checksum, ClusterId, Digest, Manifest, NodeId, ObjectKey, PeerAddress, RepoName,
+    Tag, Thumbprint, Timestamp, UploadKey,
 };
 
 /// One fact that became true. Rows derive from events alone.
@@ -53,6 +53,8 @@ pub enum Event {
         digest: Digest,
         /// Its size, in bytes.
         size: u64,
+        /// The checksum of its bytes, if it is known.
+        checksum: Option<Checksum>,
         /// The object that holds its bytes.
         object: ObjectKey,
     },
@@ -69,6 +71,8 @@ pub enum Event {
         digest: Digest,
         /// Its size, in bytes.
         size: u64,
+        /// The checksum of its bytes, if it is known.
+        checksum: Option<Checksum>,
         /// The object that was missing or damaged.
         from: ObjectKey,
         /// The object that took its place.

@@ -8,6 +8,7 @@
 pub mod access;
 mod actor;
 mod authority;
+mod checksum;
 mod command;
 mod convert;
 mod descriptor;
@@ -33,6 +34,7 @@ mod timestamp;
 
 pub use actor::{Actor, ActorError};
 pub use authority::Authority;
+pub use checksum::Checksum;
 pub use command::{Answer, Command, Outcome, Stamped, Tagging};
 pub use convert::DecodeError;
 pub use descriptor::Descriptor;

@@ -44,6 +44,8 @@ pub enum Mutant {
     RpcWithoutDeadline,
     /// An object that has lost some or all of its bytes is taken for whole.
     ShortObjectAccepted,
+    /// What is pulled is not compared with the checksum of what was pushed.
+    ChecksumIgnored,
     /// A manifest keeps the tag that was moved to another one, and takes it along when it goes.
     MovedTagRemembered,
     /// What is swept is removed without a decision that it never becomes a blob.
@@ -56,7 +58,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::VoteNotPersisted,
         Self::AckBeforeFsync,
         Self::ReadWithoutBarrier,
@@ -75,6 +77,7 @@ impl Mutant {
         Self::MapOrderInDecide,
         Self::RpcWithoutDeadline,
         Self::ShortObjectAccepted,
+        Self::ChecksumIgnored,
         Self::MovedTagRemembered,
         Self::SweptUndecided,
         Self::TruncatedBodyTaken,

@@ -26,6 +26,9 @@ pub(super) async fn show(
     parts: &Parts,
 ) -> Result<Response, Error> {
     let blob = blob(registry, repository, &digest).await?;
+    if registry.is_damaged(&digest, blob) {
+        return Err(gone(digest, blob.object));
+    }
     let etag = etag(&digest);
     if is_unchanged(&parts.headers, || digest.clone().into(), &digest)? {
         return Ok((StatusCode::NOT_MODIFIED, about(&digest)).into_response());
@@ -47,7 +50,7 @@ pub(super) async fn show(
     match wanted {
         Wanted::Unsatisfiable => Err(Error::Range { digest, size: blob.size }),
         Wanted::Whole => {
-            let body = open(registry, &blob, &digest, 0..blob.size).await?;
+            let body = open(registry, blob, &digest, 0..blob.size).await?;
             let length = [(header::CONTENT_LENGTH, blob.size.to_string())];
             Ok((about(&digest), length, body).into_response())
         }
@@ -55,7 +58,7 @@ pub(super) async fn show(
             let content_range = format!("bytes {}-{}/{}", range.start, range.end - 1, blob.size);
             let length = (range.end - range.start).to_string();
             let part = [(header::CONTENT_LENGTH, length), (header::CONTENT_RANGE, content_range)];
-            let body = open(registry, &blob, &digest, range).await?;
+            let body = open(registry, blob, &digest, range).await?;
             Ok((StatusCode::PARTIAL_CONTENT, about(&digest), part, body).into_response())
         }
     }
@@ -69,7 +72,7 @@ pub(super) async fn describe(
     parts: &Parts,
 ) -> Result<Response, Error> {
     let blob = blob(registry, repository, &digest).await?;
-    if blob.size > 0 && registry.extent(blob.object).await? < blob.size {
+    if !registry.is_whole(&digest, blob).await? {
         return Err(gone(digest, blob.object));
     }
     if is_unchanged(&parts.headers, || digest.clone().into(), &digest)? {
@@ -122,14 +125,14 @@ fn is_range_valid(parts: &Parts, etag: &str) -> bool {
 /// connection can say that bytes are missing.
 async fn open(
     registry: &Registry,
-    blob: &Blob,
+    blob: Blob,
     digest: &Digest,
     range: Range<u64>,
 ) -> Result<Body, Error> {
     if range.is_empty() {
         return Ok(Body::empty());
     }
-    match registry.read(blob.object, range).await {
+    match registry.bytes(digest, blob, range).await {
         Ok(bytes) => Ok(Body::from_stream(bytes)),
         Err(Error::Blobs(BlobsError::Missing(object))) => Err(gone(digest.clone(), object)),
         Err(error) => Err(error),

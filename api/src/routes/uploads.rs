@@ -153,7 +153,7 @@ async fn mount(
     };
     access::check_mount(registry, parts, repository, &from)?;
     // Bytes that are gone come back only when the client sends them again.
-    if registry.extent(blob.object).await? < blob.size {
+    if !registry.is_whole(digest, blob).await? {
         return Ok(false);
     }
     let command =

@@ -5,7 +5,7 @@ use http::{StatusCode, header};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::world::{World, sha256};
+use crate::world::{World, eventually, sha256};
 
 /// Serves `world` on a port of its own and answers what it says to `request`, to the end of the
 /// connection.
@@ -20,6 +20,11 @@ async fn converse(world: &World, request: &str) -> String {
     let _cut = stream.read_to_end(&mut answer).await;
     server.abort();
     String::from_utf8(answer).unwrap()
+}
+
+/// What came after the head, if that came.
+fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").map_or("", |(_, body)| body)
 }
 
 fn request(method: &str, path: &str) -> String {
@@ -50,8 +55,67 @@ async fn a_blob_that_breaks_off_breaks_the_connection() {
     assert!(whole.ends_with("\r\n\r\n0123456789"), "{whole}");
     world.blobs.set_breaking(true);
     let broken = converse(&world, &get).await;
-    let body = broken.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    assert!(body.len() < 10, "the client must see that bytes are missing: {broken}");
+    assert!(body(&broken).len() < 10, "the client must see that bytes are missing: {broken}");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn other_bytes_than_were_pushed_are_never_served_whole_and_a_push_heals_them() {
+    let world = World::start().await;
+    let content = b"0123456789";
+    let digest = world.push_blob("a", content).await;
+    world.push_blob("b", content).await;
+    let path = format!("/v2/a/blobs/{digest}");
+    let get = request("GET", &path);
+
+    world.blobs.glitch();
+    assert_eq!(body(&converse(&world, &get).await), "", "the connection broke");
+    let whole = converse(&world, &get).await;
+    assert!(whole.ends_with("\r\n\r\n0123456789"), "it came damaged once: {whole}");
+
+    world.blobs.rot().await;
+    assert_eq!(body(&converse(&world, &get).await), "", "the connection broke");
+    for path in [&path, &format!("/v2/b/blobs/{digest}")] {
+        eventually(async || world.head(path).await.status == StatusCode::NOT_FOUND).await;
+        world.get(path).await.fails(404, "BLOB_UNKNOWN");
+        let part = world.request("GET", path).header(header::RANGE, "bytes=2-3").send().await;
+        part.fails(404, "BLOB_UNKNOWN");
+    }
+    let mount = format!("/v2/c/blobs/uploads/?from=a&mount={digest}");
+    world.request("POST", &mount).send().await.is(StatusCode::ACCEPTED);
+
+    world.push_blob("a", content).await;
+    for path in [&path, &format!("/v2/b/blobs/{digest}")] {
+        world.head(path).await.is(StatusCode::OK);
+        assert_eq!(world.get(path).await.is(StatusCode::OK).body, content.as_slice());
+    }
+    world.request("POST", &mount).send().await.is(StatusCode::CREATED);
+    world.stop().await;
+}
+
+/// The checksum goes along from chunk to chunk, and is made anew when the bytes are read again.
+#[tokio::test]
+async fn bytes_that_came_in_chunks_have_a_checksum_too() {
+    let world = World::start().await;
+    for (content, forgets) in [(&b"some bytes"[..], false), (b"other bytes", true)] {
+        let (first, second) = content.split_at(4);
+        let begun = world.begin("a").await;
+        let appended = world.request("PATCH", &begun).body(first).send().await;
+        let mut location = appended.is(StatusCode::ACCEPTED).location();
+        if forgets {
+            // The answer was lost: the session that the client has is older than the upload.
+            let other = world.request("GET", &begun).send().await;
+            location = other.is(StatusCode::NO_CONTENT).location();
+        }
+        let digest = sha256(content);
+        let end = format!("{location}&digest={digest}");
+        world.request("PUT", &end).body(second).send().await.is(StatusCode::CREATED);
+        let path = format!("/v2/a/blobs/{digest}");
+        assert_eq!(world.get(&path).await.is(StatusCode::OK).body, content);
+        world.blobs.rot().await;
+        let get = request("GET", &path);
+        assert_eq!(body(&converse(&world, &get).await), "", "of {digest}");
+    }
     world.stop().await;
 }
 

@@ -1,14 +1,17 @@
 //! An object store that fails when it is told to.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures::future::ready;
 use futures::stream::BoxStream;
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use proto::{ClusterId, ObjectKey};
 use storage::blob::{ClaimError, MemoryBlobs, Position, Stale};
 use storage::{Blobs, BlobsError, ByteStream};
@@ -20,6 +23,8 @@ pub(crate) struct FickleBlobs {
     full: Arc<AtomicBool>,
     breaking: Arc<AtomicBool>,
     presigning: Arc<AtomicBool>,
+    glitching: Arc<AtomicBool>,
+    rotten: Arc<Mutex<BTreeSet<ObjectKey>>>,
 }
 
 impl FickleBlobs {
@@ -31,6 +36,18 @@ impl FickleBlobs {
     /// Whether objects can be had from the store itself.
     pub(crate) fn set_presigning(&self, presigning: bool) {
         self.presigning.store(presigning, Ordering::Relaxed);
+    }
+
+    /// Has the next read, and no other, give other bytes.
+    pub(crate) fn glitch(&self) {
+        self.glitching.store(true, Ordering::Relaxed);
+    }
+
+    /// Has all objects that there are give other bytes, of which there are as many as before.
+    pub(crate) async fn rot(&self) {
+        let all = self.store.stale(Duration::ZERO).filter_map(|found| ready(found.ok()));
+        let keys: Vec<_> = all.map(|(Stale::Upload(key) | Stale::Object(key))| key).collect().await;
+        self.rotten.lock().unwrap().extend(keys);
     }
 
     /// Whether reads break off after their first byte.
@@ -88,7 +105,13 @@ impl Blobs for FickleBlobs {
             let broken = stream::once(async { Err(io::Error::other("a bad sector")) });
             return Ok(first.chain(broken).boxed());
         }
-        self.store.read(object, range).await
+        let is_rotten = self.rotten.lock().unwrap().contains(&object);
+        let bytes = self.store.read(object, range).await?;
+        if self.glitching.swap(false, Ordering::Relaxed) || is_rotten {
+            let other = |piece: Bytes| piece.iter().map(|byte| byte ^ 1).collect();
+            return Ok(bytes.map_ok(other).boxed());
+        }
+        Ok(bytes)
     }
 
     async fn presign(&self, object: ObjectKey, size: u64) -> Result<Option<String>, BlobsError> {

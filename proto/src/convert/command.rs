@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{DecodeError, authority, bytes, id, parse, parse_all, upload_key};
 use crate::pb::catalog as pb;
-use crate::{Command, ObjectKey, Precondition, Stamped, Tagging, Timestamp};
+use crate::{Checksum, Command, ObjectKey, Precondition, Stamped, Tagging, Timestamp};
 
 impl From<&Stamped> for pb::Stamped {
     fn from(stamped: &Stamped) -> Self {
@@ -51,7 +51,7 @@ impl From<&Command> for pb::Command {
                 alone: *alone,
             }),
             Command::RemoveNode { node } => Pb::RemoveNode(pb::RemoveNode { node_id: *node }),
-            Command::LinkBlob { repository, digest, size, object, replaces, upload } => {
+            Command::LinkBlob { repository, digest, size, checksum, object, replaces, upload } => {
                 Pb::LinkBlob(pb::LinkBlob {
                     repository: repository.to_string(),
                     digest: digest.to_string(),
@@ -59,6 +59,7 @@ impl From<&Command> for pb::Command {
                     object: object.to_string(),
                     replaces: replaces.as_ref().map(ObjectKey::to_string),
                     upload: upload.as_ref().map(ObjectKey::to_string),
+                    crc32c: checksum.map(Checksum::crc),
                 })
             }
             Command::MountBlob { repository, from, digest } => Pb::MountBlob(pb::MountBlob {
@@ -134,6 +135,7 @@ impl TryFrom<pb::Command> for Command {
                 object: parse("object", &c.object)?,
                 replaces: c.replaces.map(|key| parse("object", &key)).transpose()?,
                 upload: c.upload.map(|key| parse("upload", &key)).transpose()?,
+                checksum: c.crc32c.map(Checksum::from_crc),
             },
             Pb::MountBlob(c) => Self::MountBlob {
                 repository: parse("repository", &c.repository)?,

@@ -3,7 +3,7 @@
 use super::{DecodeError, authority, bytes, id, parse, upload_key};
 use crate::access::AccessChange;
 use crate::pb::catalog as pb;
-use crate::{Authority, Event, Thumbprint, Timestamp};
+use crate::{Authority, Checksum, Event, Thumbprint, Timestamp};
 
 impl From<&Event> for pb::Event {
     fn from(event: &Event) -> Self {
@@ -23,24 +23,26 @@ impl From<&Event> for pb::Event {
             Event::TokenIssued { token, end } => issued(token, *end),
             Event::TokenRevoked { token } => revoked(token),
             Event::NodeRemoved { node } => Pb::NodeRemoved(pb::NodeRemoved { node_id: *node }),
-            Event::BlobLinked { repository, digest, size, object } => {
+            Event::BlobLinked { repository, digest, size, checksum, object } => {
                 Pb::BlobLinked(pb::BlobLinked {
                     repository: repository.to_string(),
                     digest: digest.to_string(),
                     size: *size,
                     object: object.to_string(),
+                    crc32c: checksum.map(Checksum::crc),
                 })
             }
             Event::UploadLinked { upload, digest } => Pb::UploadLinked(pb::UploadLinked {
                 upload: upload.to_string(),
                 digest: digest.to_string(),
             }),
-            Event::ObjectReplaced { digest, size, from, to } => {
+            Event::ObjectReplaced { digest, size, checksum, from, to } => {
                 Pb::ObjectReplaced(pb::ObjectReplaced {
                     digest: digest.to_string(),
                     size: *size,
                     from: from.to_string(),
                     to: to.to_string(),
+                    crc32c: checksum.map(Checksum::crc),
                 })
             }
             Event::ObjectOrphaned { object } => {
@@ -124,6 +126,7 @@ impl TryFrom<pb::Event> for Event {
                 repository: parse("repository", &e.repository)?,
                 digest: parse("digest", &e.digest)?,
                 size: e.size,
+                checksum: e.crc32c.map(Checksum::from_crc),
                 object: parse("object", &e.object)?,
             },
             Pb::UploadLinked(e) => Self::UploadLinked {
@@ -133,6 +136,7 @@ impl TryFrom<pb::Event> for Event {
             Pb::ObjectReplaced(e) => Self::ObjectReplaced {
                 digest: parse("digest", &e.digest)?,
                 size: e.size,
+                checksum: e.crc32c.map(Checksum::from_crc),
                 from: parse("object", &e.from)?,
                 to: parse("object", &e.to)?,
             },

@@ -8,6 +8,7 @@ use proto::{
     Reference, Refusal, RepoName, Stamped, Tag, Tagging,
 };
 
+use super::view::Blob;
 use super::{View, access, nodes, tokens};
 use crate::ReadError;
 
@@ -72,12 +73,13 @@ pub(crate) fn decide(view: &View, index: u64, entry: &Stamped) -> Result<Decisio
             Ok(Decision::done(tokens::issue(view, entry.when, *token, end, *alone)?))
         }
         Command::RemoveNode { node } => nodes::remove(view, *node),
-        Command::LinkBlob { repository, digest, size, object, replaces, upload } => {
+        Command::LinkBlob { repository, digest, size, checksum, object, replaces, upload } => {
             let mut ended = Vec::new();
             if let Some(upload) = upload.filter(|upload| upload != object) {
                 ended.extend(end_upload(view, upload, digest)?);
             }
-            let mut decision = link_blob(view, repository, digest, *size, *object, *replaces)?;
+            let blob = Blob { size: *size, checksum: *checksum, object: *object };
+            let mut decision = link_blob(view, repository, digest, blob, *replaces)?;
             decision.events.extend(ended);
             Ok(decision)
         }
@@ -87,7 +89,7 @@ pub(crate) fn decide(view: &View, index: u64, entry: &Stamped) -> Result<Decisio
                 false => view.blob(from, digest)?,
             };
             let blob = found.ok_or_else(|| Refusal::BlobUnknown(digest.clone()))?;
-            link_blob(view, repository, digest, blob.size, blob.object, None)
+            link_blob(view, repository, digest, blob, None)
         }
         Command::UnlinkBlob { repository, digest } => unlink_blob(view, repository, digest),
         Command::PutManifest { repository, manifest, tags, preconditions, sparse, tagging } => {
@@ -115,31 +117,34 @@ fn link_blob(
     view: &View,
     repository: &RepoName,
     digest: &Digest,
-    size: u64,
-    object: ObjectKey,
+    given: Blob,
     replaces: Option<ObjectKey>,
 ) -> Result<Decision, NotDecided> {
-    check_free(view, object, digest)?;
+    check_free(view, given.object, digest)?;
     let mut events = Vec::new();
-    let (size, linked) = match view.blob_anywhere(digest)? {
-        None => (size, object),
-        Some(blob) if blob.object == object => (blob.size, object),
+    let linked = match view.blob_anywhere(digest)? {
+        None => given,
+        Some(blob) if blob.object == given.object => blob,
         Some(blob) if Some(blob.object) == replaces => {
+            let Blob { size, checksum, object: to } = given;
             let (digest, from) = (digest.clone(), blob.object);
-            events.push(Event::ObjectReplaced { digest, size, from, to: object });
+            events.push(Event::ObjectReplaced { digest, size, checksum, from, to });
             events.push(Event::ObjectOrphaned { object: from });
-            (size, object)
+            given
         }
         Some(blob) => {
-            events.push(Event::ObjectOrphaned { object });
-            (blob.size, blob.object)
+            events.push(Event::ObjectOrphaned { object: given.object });
+            blob
         }
     };
+    let Blob { size, object, .. } = linked;
     if view.blob(repository, digest)?.is_none() {
         let (repository, digest) = (repository.clone(), digest.clone());
-        events.push(Event::BlobLinked { repository, digest, size, object: linked });
+        // What was pushed before there were checksums gets one from whoever pushes it again.
+        let checksum = linked.checksum.or(given.checksum);
+        events.push(Event::BlobLinked { repository, digest, size, checksum, object });
     }
-    Ok(Decision { events, answer: Answer::Linked { object: linked } })
+    Ok(Decision { events, answer: Answer::Linked { object } })
 }
 
 /// An upload whose object has a key of its own ends like an object: it becomes one blob, once, and

@@ -3,7 +3,7 @@
 use prost::Message as _;
 use proto::pb::catalog as pb;
 use proto::{
-    Digest, Event, Link, Manifest, Mutant, ObjectKey, Reference, RepoName, Tag, Timestamp,
+    Checksum, Digest, Event, Link, Manifest, Mutant, ObjectKey, Reference, RepoName, Tag, Timestamp,
 };
 use storage::Batch;
 
@@ -41,18 +41,18 @@ pub(crate) fn project(
             batch.delete(keys.node(*node));
             batch.put(keys.removed_node(*node), []);
         }
-        Event::BlobLinked { repository, digest, size, object } => {
+        Event::BlobLinked { repository, digest, size, checksum, object } => {
             batch.put(keys.repository(repository), []);
             batch.put(keys.link(repository, digest), []);
             batch.put(keys.holder(digest, repository), []);
-            batch.put(keys.blob(digest), blob_row(*size, *object));
+            batch.put(keys.blob(digest), blob_row(*size, *checksum, *object));
             batch.put(keys.object(*object), digest.as_str());
         }
         Event::UploadLinked { upload, digest } => {
             batch.put(keys.object(*upload), digest.as_str());
         }
-        Event::ObjectReplaced { digest, size, from, to } => {
-            batch.put(keys.blob(digest), blob_row(*size, *to));
+        Event::ObjectReplaced { digest, size, checksum, from, to } => {
+            batch.put(keys.blob(digest), blob_row(*size, *checksum, *to));
             batch.delete(keys.object(*from));
             batch.put(keys.object(*to), digest.as_str());
         }
@@ -136,6 +136,7 @@ const fn moment(when: Timestamp) -> [u8; 8] {
     when.as_millis().to_be_bytes()
 }
 
-fn blob_row(size: u64, object: ObjectKey) -> Vec<u8> {
-    pb::BlobRow { size, object: object.to_string() }.encode_to_vec()
+fn blob_row(size: u64, checksum: Option<Checksum>, object: ObjectKey) -> Vec<u8> {
+    let crc32c = checksum.map(Checksum::crc);
+    pb::BlobRow { size, object: object.to_string(), crc32c }.encode_to_vec()
 }

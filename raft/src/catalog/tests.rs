@@ -13,9 +13,9 @@ use prost::Message as _;
 use proto::limits::{ANSWER_LIFETIME, TAGS_PER_DELETION_MAX};
 use proto::pb::catalog as pb;
 use proto::{
-    Algorithm, Answer, ClusterId, Command, Descriptor, Digest, Event, Manifest, MediaType,
-    ObjectKey, Outcome, Precondition, Reference, Refusal, RepoName, RequestId, Stamped, Tag,
-    Tagging, Timestamp, UploadKey,
+    Algorithm, Answer, Checksum, ClusterId, Command, Descriptor, Digest, Event, Manifest,
+    MediaType, ObjectKey, Outcome, Precondition, Reference, Refusal, RepoName, RequestId, Stamped,
+    Tag, Tagging, Timestamp, UploadKey,
 };
 use storage::kv::MemoryKv;
 use storage::{Batch, Kv, Space};
@@ -157,10 +157,20 @@ fn link(repository: &str, content: &[u8], object: u128) -> Command {
         repository: repo(repository),
         digest: digest(content),
         size: content.len() as u64,
+        checksum: None,
         object: ObjectKey::from_random(object),
         replaces: None,
         upload: None,
     }
+}
+
+/// A [`link`] by a node that knows checksums.
+fn summed(repository: &str, content: &[u8], object: u128, sum: Option<Checksum>) -> Command {
+    let mut command = link(repository, content, object);
+    if let Command::LinkBlob { checksum, .. } = &mut command {
+        *checksum = sum;
+    }
+    command
 }
 
 fn put(repository: &str, manifest: &Manifest, tags: &[&str]) -> Command {
@@ -272,18 +282,28 @@ fn a_descriptor_with_a_wrong_size_is_refused() {
 fn the_first_object_of_a_digest_stays_and_a_replacement_heals_it() {
     let mut catalog = Catalog::new();
     let (first, second) = (ObjectKey::from_random(1), ObjectKey::from_random(3));
+    let sum = Some(Checksum::from_crc(7));
+    let sum_of = |catalog: &Catalog| {
+        catalog.view().blob(&repo("a"), &digest(b"x")).unwrap().unwrap().checksum
+    };
     assert_eq!(catalog.link("a", b"x", 1), Ok(Answer::Linked { object: first }));
     assert_eq!(catalog.link("b", b"x", 2), Ok(Answer::Linked { object: first }));
     assert_eq!(catalog.view().blob(&repo("b"), &digest(b"x")).unwrap().unwrap().object, first);
 
-    let mut heal = link("a", b"x", 3);
+    assert_eq!(sum_of(&catalog), None);
+    catalog.apply(summed("c", b"x", 4, sum)).unwrap();
+    assert_eq!(sum_of(&catalog), sum, "who pushes it again knows its checksum");
+    catalog.link("d", b"x", 5).unwrap();
+    assert_eq!(sum_of(&catalog), sum, "and nobody takes it away");
+
+    let mut heal = summed("a", b"x", 3, sum);
     if let Command::LinkBlob { replaces, .. } = &mut heal {
         *replaces = Some(first);
     }
     assert_eq!(catalog.apply(heal), Ok(Answer::Linked { object: second }));
     for repository in ["a", "b"] {
         let blob = catalog.view().blob(&repo(repository), &digest(b"x")).unwrap().unwrap();
-        assert_eq!(blob.object, second, "in {repository}");
+        assert_eq!((blob.object, blob.checksum), (second, sum), "in {repository}");
     }
 }
 
@@ -605,7 +625,20 @@ fn commands(sparse: impl Strategy<Value = bool>) -> impl Strategy<Value = Comman
             match kind {
                 0 | 1 => {
                     let replaces = (kind == 1).then_some(object);
-                    Command::LinkBlob { repository, digest, size, object, replaces, upload }
+                    let checksum = upload.map(|_| {
+                        let mut checksum = Checksum::EMPTY;
+                        checksum.extend(content);
+                        checksum
+                    });
+                    Command::LinkBlob {
+                        repository,
+                        digest,
+                        size,
+                        checksum,
+                        object,
+                        replaces,
+                        upload,
+                    }
                 }
                 2 => Command::MountBlob { repository, from, digest },
                 3 => Command::UnlinkBlob { repository, digest },

@@ -8,8 +8,8 @@ use prost::Message as _;
 use proto::limits::TOKENS_MAX;
 use proto::pb::catalog as pb;
 use proto::{
-    Authority, ClusterId, DecodeError, Descriptor, Digest, Manifest, ObjectKey, Reference,
-    RepoName, RequestId, Tag, Thumbprint, Timestamp, UploadKey,
+    Authority, Checksum, ClusterId, DecodeError, Descriptor, Digest, Manifest, ObjectKey,
+    Reference, RepoName, RequestId, Tag, Thumbprint, Timestamp, UploadKey,
 };
 use storage::{KvError, KvRead, Space};
 
@@ -17,10 +17,12 @@ use super::keys::{self, Generation, Keys, Table};
 use crate::ReadError;
 
 /// Where a blob's bytes are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blob {
     /// The blob's size, in bytes.
     pub size: u64,
+    /// The checksum of its bytes; none of what was pushed before there were any.
+    pub checksum: Option<Checksum>,
     /// The object that holds its bytes.
     pub object: ObjectKey,
 }
@@ -122,7 +124,8 @@ impl View {
             return Ok(None);
         };
         let object = row.object.parse().map_err(|e| DecodeError::new("object", e));
-        Ok(Some(Blob { size: row.size, object: self.sound(object)? }))
+        let checksum = row.crc32c.map(Checksum::from_crc);
+        Ok(Some(Blob { size: row.size, checksum, object: self.sound(object)? }))
     }
 
     /// The blob whose bytes `object` holds, or that the upload of this key became.

@@ -32,6 +32,7 @@ fn file(payload: &Payload) -> &'static str {
             Command::EstablishAuthority { .. } => "entry-establish-authority.hex",
             Command::IssueToken { .. } => "entry-issue-token.hex",
             Command::RemoveNode { .. } => "entry-remove-node.hex",
+            Command::LinkBlob { checksum: Some(_), .. } => "entry-link-blob-summed.hex",
             Command::LinkBlob { upload: None, .. } => "entry-link-blob.hex",
             Command::LinkBlob { .. } => "entry-link-upload.hex",
             Command::MountBlob { .. } => "entry-mount-blob.hex",

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use openraft::EntryPayload;
 use proptest::prelude::*;
 use proto::{
-    Algorithm, Authority, ClusterId, Command, Digest, Manifest, MediaType, ObjectKey, PeerAddress,
-    Precondition, RequestId, Stamped, Tagging, Thumbprint, Timestamp, UploadKey,
+    Algorithm, Authority, Checksum, ClusterId, Command, Digest, Manifest, MediaType, ObjectKey,
+    PeerAddress, Precondition, RequestId, Stamped, Tagging, Thumbprint, Timestamp, UploadKey,
 };
 
 use crate::catalog::access;
@@ -41,6 +41,7 @@ fn command_after(previous: Option<&Command>) -> Option<Command> {
             repository: repository(),
             digest: digest(),
             size: 5,
+            checksum: None,
             object: ObjectKey::from_random(3),
             replaces: Some(ObjectKey::from_random(4)),
             upload: None,
@@ -49,9 +50,19 @@ fn command_after(previous: Option<&Command>) -> Option<Command> {
             repository: repository(),
             digest: digest(),
             size: 5,
+            checksum: None,
             object: ObjectKey::from_random(3),
             replaces: None,
             upload: Some(ObjectKey::from_random(6)),
+        },
+        Some(Command::LinkBlob { checksum: None, upload, .. }) => Command::LinkBlob {
+            repository: repository(),
+            digest: digest(),
+            size: 5,
+            checksum: Some(Checksum::from_crc(0xe306_9283)),
+            object: ObjectKey::from_random(3),
+            replaces: None,
+            upload: *upload,
         },
         Some(Command::LinkBlob { .. }) => Command::MountBlob {
             repository: "team/app".parse().unwrap(),

@@ -203,6 +203,7 @@ fn link_config() -> Command {
         repository: repository(),
         digest,
         size: 2,
+        checksum: None,
         object,
         replaces: None,
         upload: None,

@@ -32,12 +32,13 @@ pub(crate) async fn finish(
     let Some(whole) = arriving.await? else {
         return ended(registry, &session, &digest).await;
     };
-    let (object, actual) = match whole.digest(registry, session.upload, algorithm).await {
+    let (object, hasher) = match whole.seal(registry, session.upload, algorithm).await {
         Err(Error::Blobs(BlobsError::Offset { .. })) => {
             return Err(out_of_step(registry, session).await?);
         }
         outcome => outcome?,
     };
+    let (checksum, actual) = (hasher.checksum(), hasher.finish());
     let is_spared = whole.size < 100 && Mutant::SmallDigestUnchecked.is_active();
     if actual != digest && !is_spared {
         if whole.is_repeated {
@@ -47,7 +48,8 @@ pub(crate) async fn finish(
     }
     let Session { repository, upload: id, .. } = session;
     let response = created(&repository, &digest);
-    registry.link(Upload { repository, id, object, digest, size: whole.size }).await?;
+    let upload = Upload { repository, id, object, digest, size: whole.size, checksum };
+    registry.link(upload).await?;
     Ok(response)
 }
 
@@ -104,22 +106,22 @@ impl Whole {
         Ok(Some(Self { held: Held::Upload(now), size: now.extent, hasher, is_repeated }))
     }
 
-    /// The object that the upload `id` is, and its digest.
-    async fn digest(
+    /// The object that the upload `id` is, and a hasher that has taken all of it.
+    async fn seal(
         &self,
         registry: &Registry,
         id: ObjectKey,
         algorithm: Algorithm,
-    ) -> Result<(ObjectKey, Digest), Error> {
+    ) -> Result<(ObjectKey, Hasher), Error> {
         let object = match self.held {
             Held::Object(object) => object,
             Held::Upload(at) => registry.seal(id, at).await?,
         };
-        let digest = match &self.hasher {
-            Some(hasher) => hasher.clone().finish(),
-            None => registry.digest_of(object, self.size, algorithm).await?,
+        let hasher = match &self.hasher {
+            Some(hasher) => hasher.clone(),
+            None => registry.hash(object, self.size, algorithm).await?,
         };
-        Ok((object, digest))
+        Ok((object, hasher))
     }
 }
 

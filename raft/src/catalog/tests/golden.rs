@@ -65,6 +65,14 @@ fn used_history() -> Catalog {
     catalog
 }
 
+/// What came later still: a blob with a checksum.
+fn summed_history() -> Catalog {
+    let mut catalog = Catalog::new();
+    let sum = Some(Checksum::from_crc(0xe306_9283));
+    catalog.apply(summed("team/app", b"layer", 2, sum)).unwrap();
+    catalog
+}
+
 fn authority() -> Authority {
     Authority { certificate: Bytes::from_static(b"certificate"), key: [9; 32] }
 }
@@ -144,6 +152,7 @@ fn every_kind_of_row_is_encoded_as_ever() {
     check_rows(&secure_history(), &SECURE);
     check_rows(&access_history(), &ACCESS);
     check_rows(&used_history(), &[Table::KeyUse]);
+    check_bytes("row-blob-summed.hex", &first_row(&summed_history(), Table::Blob));
     let catalog = history();
     let beyond = [keys::prefix(0), vec![0xff]].concat();
     catalog
@@ -159,18 +168,21 @@ fn every_kind_of_row_is_encoded_as_ever() {
 
 /// Holds the first row of each of `tables` against its file.
 fn check_rows(catalog: &Catalog, tables: &[Table]) {
-    let view = catalog.view();
     for &table in tables {
-        let prefix = view.keys().all(table);
-        let mut first = None;
-        view.visit(&prefix, None, 1, |key, value| {
-            // The length of the key keeps it apart from the value.
-            let length = u32::try_from(key.len()).unwrap().to_be_bytes();
-            first = Some([&length, key, value].concat());
-        })
-        .unwrap();
-        check_bytes(file(table), &first.unwrap_or_else(|| panic!("{table:?} has no row")));
+        check_bytes(file(table), &first_row(catalog, table));
     }
+}
+
+/// The first key of `table`, after its length, which keeps it apart from the value that follows.
+fn first_row(catalog: &Catalog, table: Table) -> Vec<u8> {
+    let view = catalog.view();
+    let mut first = None;
+    view.visit(&view.keys().all(table), None, 1, |key, value| {
+        let length = u32::try_from(key.len()).unwrap().to_be_bytes();
+        first = Some([&length, key, value].concat());
+    })
+    .unwrap();
+    first.unwrap_or_else(|| panic!("{table:?} has no row"))
 }
 
 #[test]
@@ -183,8 +195,10 @@ fn every_kind_of_event_is_encoded_as_ever() {
             Event::AuthorityEstablished { .. } => "event-authority-established.hex",
             Event::TokenIssued { .. } => "event-token-issued.hex",
             Event::TokenRevoked { .. } => "event-token-revoked.hex",
+            Event::BlobLinked { checksum: Some(_), .. } => "event-blob-linked-summed.hex",
             Event::BlobLinked { .. } => "event-blob-linked.hex",
             Event::UploadLinked { .. } => "event-upload-linked.hex",
+            Event::ObjectReplaced { checksum: Some(_), .. } => "event-object-replaced-summed.hex",
             Event::ObjectReplaced { .. } => "event-object-replaced.hex",
             Event::ObjectOrphaned { .. } => "event-object-orphaned.hex",
             Event::BlobUnlinked { .. } => "event-blob-unlinked.hex",
@@ -206,6 +220,15 @@ fn events() -> Vec<Event> {
     let manifest = image(&[b"config", b"layer"], None);
     let (of, size) = (digest(b"layer"), 5);
     let access = |change| Event::AccessChanged { version: 9, change };
+    let sum = Some(Checksum::from_crc(0xe306_9283));
+    let linked = |checksum| {
+        let (repository, digest) = (repository(), of.clone());
+        Event::BlobLinked { repository, digest, size, checksum, object: object(1) }
+    };
+    let replaced = |checksum| {
+        let (digest, from, to) = (of.clone(), object(1), object(3));
+        Event::ObjectReplaced { digest, size, checksum, from, to }
+    };
     let mut events = vec![
         Event::ClusterFounded {
             cluster: ClusterId::from_bytes([7; 16]),
@@ -213,9 +236,11 @@ fn events() -> Vec<Event> {
         },
         Event::NodeAdmitted { node: 17, peer_address: "node-2:5001".parse().unwrap() },
         Event::NodeRemoved { node: 17 },
-        Event::BlobLinked { repository: repository(), digest: of.clone(), size, object: object(1) },
+        linked(None),
+        linked(sum),
         Event::UploadLinked { upload: object(2), digest: of.clone() },
-        Event::ObjectReplaced { digest: of.clone(), size, from: object(1), to: object(3) },
+        replaced(None),
+        replaced(sum),
         Event::ObjectOrphaned { object: object(1) },
         Event::BlobUnlinked { repository: repository(), digest: of.clone() },
         Event::ManifestPut { repository: repository(), manifest: manifest.clone() },
