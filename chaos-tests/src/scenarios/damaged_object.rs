@@ -1,8 +1,10 @@
 //! Bytes that the object store has lost are said to be absent, whole or in part, and the next push
 //! of them heals every repository that has them (distribution #2788: a corrupt blob never heals,
-//! since it is taken for one that is there).
+//! since it is taken for one that is there). Bytes that are others are found by whoever pulls them.
 
-use crate::sim::{Plan, Scenario, Stage, Unmet};
+use std::time::Duration;
+
+use crate::sim::{Hand, Plan, Scenario, Stage, Unmet};
 
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "damaged-object",
@@ -19,20 +21,35 @@ async fn story(stage: Stage) -> Result<(), Unmet> {
     for left in [0, 100] {
         let image = client.push("tag-1").await?;
         client.pull("tag-1").await;
-        stage.damage_objects_of(image, left).await?;
+        stage.shorten_objects_of(image, left).await?;
         for node in &nodes {
             client.through(*node);
             let is_there = client.has_layer(image).await;
             stage.expect(is_there == Some(false), "what is damaged is not there")?;
         }
-        client.through(nodes[1]);
-        let is_healed = client.push_blobs_of(image).await;
-        stage.expect(is_healed, "it can be pushed again")?;
-        for node in &nodes {
-            client.through(*node);
-            stage.expect(client.has_layer(image).await == Some(true), "it is healed")?;
+        heal(&stage, &mut client, image).await?;
+    }
+
+    let image = client.push("tag-1").await?;
+    stage.change_objects_of(image, 50).await?;
+    for node in &nodes {
+        client.through(*node);
+        while client.has_layer(image).await == Some(true) {
             client.pull("tag-1").await;
+            stage.pass(Duration::from_millis(100)).await;
         }
+    }
+    heal(&stage, &mut client, image).await
+}
+
+/// A push through one node brings the image back for all.
+async fn heal(stage: &Stage, client: &mut Hand, image: u64) -> Result<(), Unmet> {
+    client.through(stage.nodes()[1]);
+    stage.expect(client.push_blobs_of(image).await, "it can be pushed again")?;
+    for node in stage.nodes() {
+        client.through(node);
+        stage.expect(client.has_layer(image).await == Some(true), "it is healed")?;
+        client.pull("tag-1").await;
     }
     Ok(())
 }

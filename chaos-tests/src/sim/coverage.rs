@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::docker::Ask;
 
 /// What must have happened in a sweep, beside answers to each kind of request.
-const MUST_HAPPEN: [&str; 59] = [
+const MUST_HAPPEN: [&str; 62] = [
     "faults: node killed",
     "faults: long outage",
     "faults: all nodes killed",
@@ -22,6 +22,9 @@ const MUST_HAPPEN: [&str; 59] = [
     "faults: slow object store",
     "faults: late lists of objects",
     "faults: wrong clock",
+    "faults: changed blob",
+    "faults: shortened blob",
+    "damaged blobs that were absent",
     "faults: flipped bit",
     "faults: messages held back",
     "faults: two sides with a bridge",

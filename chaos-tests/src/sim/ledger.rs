@@ -136,6 +136,17 @@ struct Pages {
     contents: BTreeMap<Digest, Bytes>,
     /// The manifests that were to refer to another, by that.
     referrers: BTreeMap<(&'static str, Digest), BTreeSet<Digest>>,
+    damaged: BTreeMap<Digest, Damage>,
+    /// When everything was mended.
+    mended: Option<u64>,
+}
+
+/// What the store has done to a blob.
+#[derive(Clone, Copy)]
+struct Damage {
+    since: u64,
+    /// Whether bytes are gone.
+    is_short: bool,
 }
 
 impl Ledger {
@@ -192,6 +203,46 @@ impl Ledger {
         let pages = self.pages();
         let mut items = pages.changes.iter().filter(|(item, _)| item.repository == repository);
         items.any(|(_, changes)| changes.iter().any(is_put))
+    }
+
+    /// Writes down that the store does not give back what has this digest as it was written.
+    pub(crate) fn damaged(&self, digest: &Digest, is_short: bool) {
+        let damage = Damage { since: self.chronicle.next(), is_short };
+        self.pages().damaged.insert(digest.clone(), damage);
+    }
+
+    /// Writes down that the store gives everything back as it was written, and that no node
+    /// remembers that it did not.
+    pub(crate) fn mended(&self) {
+        self.pages().mended = Some(self.chronicle.next());
+    }
+
+    /// Whether a request that was sent at `called` may find `item` damaged: then it is absent until
+    /// somebody pushes it again.
+    pub(crate) fn may_be_damaged(&self, item: &Item, called: u64) -> bool {
+        let pages = self.pages();
+        let is_mended = pages.mended.is_some_and(|mended| mended <= called);
+        item.kind == Kind::Blob && !is_mended && pages.damaged.contains_key(&item.digest)
+    }
+
+    /// Whether the store had certainly lost bytes of `item` when a request was sent at `called`:
+    /// all that ever pushed it was answered before that, and nobody has begun to push it since.
+    pub(crate) fn is_short(&self, item: &Item, called: u64) -> bool {
+        if !self.may_be_damaged(item, called) {
+            return false;
+        }
+        let pages = self.pages();
+        let Some(Damage { since, is_short: true }) = pages.damaged.get(&item.digest) else {
+            return false;
+        };
+        let of_digest = pages.changes.iter().filter(|(other, _)| other.digest == item.digest);
+        let is_over = |change: &Change| match change.outcome {
+            Outcome::Done(returned) => returned < *since,
+            Outcome::Refused => true,
+            Outcome::Unknown => false,
+        };
+        let mut puts = of_digest.flat_map(|(_, changes)| changes);
+        *since < called && puts.all(|change| change.deed == Deed::Delete || is_over(change))
     }
 
     /// Writes down that a request is sent.
@@ -260,6 +311,10 @@ impl Ledger {
 
     /// Checks that what `by` was told about `item`, having asked at `called`, can be so.
     pub(crate) fn look(&self, item: &Item, by: &str, called: u64, is_there: bool, source: Source) {
+        if !is_there && self.may_be_damaged(item, called) {
+            self.chronicle.count("damaged blobs that were absent");
+            return;
+        }
         let changes = self.changes(item);
         let look = Look { called, returned: self.chronicle.next(), is_there };
         let violated = |invariant, cause: &Change| {

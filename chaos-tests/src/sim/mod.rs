@@ -33,6 +33,7 @@ mod nemesis;
 mod objects;
 mod operator;
 mod plan;
+mod rot;
 mod run;
 mod s3;
 mod scenario;

@@ -1,6 +1,7 @@
 //! The object store that all nodes share, with what object stores do: they take their time, are
 //! away for a while, and fail although they have done what was asked.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,7 @@ use storage::{Blobs, ByteStream};
 
 use super::chronicle::Chronicle;
 use super::dice::Dice;
+use super::rot::Rot;
 
 /// A store of objects in memory that answers late, or not. Clones are the same store.
 #[derive(Clone)]
@@ -31,6 +33,7 @@ struct Mood {
     is_away: bool,
     /// One in how many calls fails; 0: none.
     fails_one_in: u64,
+    rotten: BTreeMap<ObjectKey, Rot>,
 }
 
 /// What becomes of one call.
@@ -45,7 +48,7 @@ enum Fate {
 
 impl SimObjects {
     pub(crate) fn new(dice: Dice, chronicle: Chronicle) -> Self {
-        let mood = Mood { dice, is_away: false, fails_one_in: 0 };
+        let mood = Mood { dice, is_away: false, fails_one_in: 0, rotten: BTreeMap::new() };
         Self { objects: MemoryBlobs::new(), mood: Arc::new(Mutex::new(mood)), chronicle }
     }
 
@@ -63,22 +66,41 @@ impl SimObjects {
         self.mood().fails_one_in = fails_one_in;
     }
 
-    /// Leaves only the first `left` bytes of each object that has one of these `contents`, and no
-    /// object where that is none, as a store that loses what it holds would. Answers how many
-    /// those were.
-    pub(crate) async fn damage(&self, contents: &[Bytes], left: usize) -> usize {
+    /// Leaves what `rot` leaves of each object that has one of these `contents`, and no object where
+    /// that is nothing, as a store that loses what it holds would. Answers how many those were.
+    pub(crate) async fn damage(&self, contents: &[Bytes], rot: Rot) -> usize {
         let mut damaged = 0;
         for key in self.keys().await {
             let Some(content) = self.content(key).await else { continue };
             if !contents.contains(&content) || self.objects.delete(key).await.is_err() {
                 continue;
             }
-            let rest: ByteStream =
-                Box::pin(stream::iter([Ok(content.slice(..left.min(content.len())))]));
+            let rest: ByteStream = Box::pin(stream::iter([Ok(rot.of(&content))]));
             let kept = self.objects.append(key, Position::START, rest).await;
             damaged += usize::from(kept.is_ok());
         }
         damaged
+    }
+
+    /// Has an object rot, one of those that `is_named` says a blob has. Answers what it held, and
+    /// what became of it.
+    pub(crate) async fn rot(
+        &self,
+        dice: &mut Dice,
+        is_named: impl Fn(ObjectKey) -> bool,
+    ) -> Option<(Bytes, Rot)> {
+        let mut keys = self.keys().await;
+        keys.retain(|key| is_named(*key) && !self.mood().rotten.contains_key(key));
+        let key = (!keys.is_empty()).then(|| *dice.pick(&keys))?;
+        let content = self.content(key).await?;
+        let rot = Rot::any(dice, content.len())?;
+        self.mood().rotten.insert(key, rot);
+        Some((content, rot))
+    }
+
+    /// Gives everything back as it was written.
+    pub(crate) fn mend(&self) {
+        self.mood().rotten.clear();
     }
 
     /// What it holds.
@@ -176,11 +198,28 @@ impl Blobs for SimObjects {
     }
 
     async fn extent(&self, object: ObjectKey) -> Result<u64, BlobsError> {
-        self.call(self.objects.extent(object)).await
+        let extent = self.call(self.objects.extent(object)).await?;
+        let rot = self.mood().rotten.get(&object).copied();
+        Ok(match rot {
+            Some(Rot::Shorter(left)) => extent.min(left as u64),
+            Some(Rot::Changed(_)) | None => extent,
+        })
     }
 
     async fn read(&self, object: ObjectKey, range: Range<u64>) -> Result<ByteStream, BlobsError> {
-        self.call(self.objects.read(object, range)).await
+        let rot = self.mood().rotten.get(&object).copied();
+        let Some(rot) = rot else {
+            return self.call(self.objects.read(object, range)).await;
+        };
+        self.call(async {
+            let content = self.content(object).await.ok_or(BlobsError::Missing(object))?;
+            let left = rot.of(&content);
+            let asked = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
+            let asked = asked.filter(|(_, end)| *end <= left.len());
+            let (start, end) = asked.ok_or(BlobsError::Missing(object))?;
+            Ok(stream::iter([Ok(left.slice(start..end))]).boxed())
+        })
+        .await
     }
 
     async fn delete(&self, object: ObjectKey) -> Result<(), BlobsError> {

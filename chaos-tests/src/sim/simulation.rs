@@ -18,6 +18,7 @@ use super::machine::Machine;
 use super::nemesis::{Nemesis, victim};
 use super::operator::Operator;
 use super::plan::Plan;
+use super::rot::Rotting;
 use super::run::Report;
 use super::s3;
 use super::scenario::{Stage, Story};
@@ -29,6 +30,8 @@ use super::world::EPOCH_MILLIS;
 /// How long the cluster may take to heal, once nothing is wrong any more: a restart, an election
 /// that may be split, and the transfer of a catalog.
 const HEALING_MAX: Duration = Duration::from_secs(15);
+/// How long a node is away that is started again.
+const RESTART: Duration = Duration::from_millis(100);
 /// How long an audit may take.
 const AUDIT_MAX: Duration = Duration::from_secs(600);
 /// How long the pushes may be tried with which it is tried whether writes go on.
@@ -54,6 +57,7 @@ pub(super) struct Simulation<'a> {
     one_leader: OneLeader,
     watch: Watch,
     stopped: Stopped,
+    rotting: Rotting,
     records: Records,
     /// The number of the next client.
     next_client: usize,
@@ -122,6 +126,7 @@ impl Simulation<'_> {
             store,
             watch,
             stopped: Stopped::new(chronicle.clone()),
+            rotting: Rotting::new(plan.seed, chronicle.clone()),
             records,
             next_client: plan.clients,
             chronicle,
@@ -133,7 +138,9 @@ impl Simulation<'_> {
         let faults = self.havoc.faults();
         let mut nemesis = Nemesis::new(&self.plan, faults, self.chronicle.clone());
         while self.sim.elapsed() < self.plan.working && self.goes_on() {
-            nemesis.act(self.sim.elapsed(), &self.machines);
+            let now = self.sim.elapsed();
+            nemesis.act(now, &self.machines);
+            self.rotting.act(now, &self.machines, &self.store, &self.records.ledger);
             self.step(on_tick)?;
         }
         Ok(())
@@ -161,6 +168,7 @@ impl Simulation<'_> {
         if self.goes_on() {
             self.havoc.end(&self.machines);
             self.store.end();
+            self.mend(on_tick)?;
             healed_in = self.heal(on_tick)?;
         }
         if healed_in.is_some() && self.goes_on() {
@@ -196,6 +204,22 @@ impl Simulation<'_> {
             let has_failed = machine.disk.has_failed();
             self.stopped.observe(&machine.name, self.sim.elapsed(), status.is_some(), has_failed);
         }
+        Ok(())
+    }
+
+    /// Gives everything back as it was written. Whoever mends a store starts the nodes again, which
+    /// remember for minutes what was damaged.
+    fn mend(&mut self, on_tick: &impl Fn(Duration)) -> Result<()> {
+        if !self.rotting.is_begun() {
+            return Ok(());
+        }
+        for number in 0..self.machines.len() {
+            let soon = self.sim.elapsed() + RESTART;
+            self.havoc.faults().begin(soon, Fault::Down(number));
+        }
+        self.step(on_tick)?;
+        self.store.mend();
+        self.records.ledger.mended();
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use super::havoc::Conditions;
 use super::invariants::garbage;
 use super::objects::SimObjects;
 use super::plan::{Plan, StoreKind};
+use super::rot::Rot;
 use super::s3::SimS3;
 
 /// A store. Clones are the same one.
@@ -65,13 +66,33 @@ impl Store {
         }
     }
 
-    /// Leaves only the first `left` bytes of each object that has one of these `contents`, and no
-    /// object where that is none, as a store that loses what it holds would. Answers how many
-    /// those were.
-    pub(crate) async fn damage(&self, contents: &[Bytes], left: usize) -> usize {
+    /// Leaves what `rot` leaves of each object that has one of these `contents`, and no object where
+    /// that is nothing, as a store that loses what it holds would. Answers how many those were.
+    pub(crate) async fn damage(&self, contents: &[Bytes], rot: Rot) -> usize {
         match self {
-            Self::Called(objects) => objects.damage(contents, left).await,
-            Self::S3(s3) => s3.damage(contents, left),
+            Self::Called(objects) => objects.damage(contents, rot).await,
+            Self::S3(s3) => s3.damage(contents, rot),
+        }
+    }
+
+    /// Has the object of a blob rot, one of those that `is_named` says the catalog names. Answers
+    /// what it held, and what became of it.
+    pub(crate) fn rot(
+        &self,
+        dice: &mut Dice,
+        is_named: impl Fn(ObjectKey) -> bool,
+    ) -> Option<(Bytes, Rot)> {
+        match self {
+            Self::Called(objects) => objects.rot(dice, is_named).now_or_never().flatten(),
+            Self::S3(s3) => s3.rot(dice, is_named),
+        }
+    }
+
+    /// Gives everything back as it was written.
+    pub(crate) fn mend(&self) {
+        match self {
+            Self::Called(objects) => objects.mend(),
+            Self::S3(s3) => s3.mend(),
         }
     }
 

@@ -3,7 +3,7 @@
 use http::{HeaderValue, Method, StatusCode, header};
 use proto::{Algorithm, Digest};
 
-use super::{APP, Ask, Docker, MIRROR, SCRATCH, request};
+use super::{APP, Ask, Docker, MIRROR, SCRATCH, Situation, request};
 use crate::sim::ledger::{Deed, Item, Source};
 
 /// How long a large blob is at least, in bytes: longer than a part of an upload to S3.
@@ -68,7 +68,11 @@ impl Docker {
         let Some(answer) = self.ask_for(ask, &item, get).await else { return };
         if answer.status().is_success() {
             self.records.chronicle.count("blobs pulled");
-            if *answer.response.body() != expected {
+            // Of a part nobody but its client can tell that the store has changed it (ADR 15).
+            let is_exempt = ask == Ask::GetRange
+                && answer.response.body().len() == expected.len()
+                && self.records.ledger.may_be_damaged(&item, answer.called);
+            if *answer.response.body() != expected && !is_exempt {
                 let found = answer.response.body().len();
                 let evidence = format!(
                     "{}: {item}: {found} bytes of {ask:?} are not the {} that were pushed",
@@ -93,7 +97,7 @@ impl Docker {
         let post = request(Method::POST, &path);
         let answer = self
             .ask(Ask::Mount, post, move |ledger, called| {
-                ledger.may(&source, called, Source::Confirmed).into()
+                Situation::of(ledger, &source, called, Source::Confirmed)
             })
             .await;
         match answer.map(|answer| answer.status()) {

@@ -270,10 +270,15 @@ impl Docker {
     async fn ask_for(&mut self, ask: Ask, item: &Item, request: Request<Bytes>) -> Option<Answer> {
         let answer = self.send(request).await?;
         let Records { ledger, .. } = &self.records;
-        let situation = ledger.may(item, answer.called, Source::Digest).into();
+        let situation = Situation::of(ledger, item, answer.called, Source::Digest);
         if !answer.status().is_server_error() {
             let is_there = answer.status() != StatusCode::NOT_FOUND;
             ledger.look(item, &answer.by, answer.called, is_there, Source::Digest);
+            // A range may be among the bytes that are left.
+            if is_there && ask != Ask::GetRange && ledger.is_short(item, answer.called) {
+                let evidence = format!("{}: {item} is there, of which bytes are gone", answer.by);
+                self.records.chronicle.violated("I5 no wrong byte", evidence);
+            }
         }
         let says = self.records.check(&answer.by, ask, situation, &answer.response);
         says.then_some(answer)
@@ -337,7 +342,7 @@ impl Docker {
                 {
                     Situation::There => {}
                     Situation::Absent => return Situation::Absent,
-                    Situation::Unsure | Situation::Lapsed => all = Situation::Unsure,
+                    _ => all = Situation::Unsure,
                 }
             }
             all

@@ -1,7 +1,7 @@
 //! Which answers each request may get in each situation: everything else is a violation. Beside
 //! these, a node may always be unable to help: 503 with `Retry-After`.
 
-use crate::sim::ledger::May;
+use crate::sim::ledger::{Item, Ledger, May, Source};
 
 /// What a client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,6 +89,8 @@ pub(crate) enum Situation {
     Absent,
     /// It may be there, or not; for an upload, it may have more than its client knows.
     Unsure,
+    /// It is a blob, or an upload that became one, of which the store has changed or lost bytes.
+    Damaged,
     /// It is an upload to which nothing was written for so long that it may have been swept; beside
     /// that, it may have more than its client knows.
     Lapsed,
@@ -104,10 +106,27 @@ impl From<May> for Situation {
     }
 }
 
+impl Situation {
+    /// What can be the case with a blob or manifest for a request that was sent at `called`.
+    pub(crate) fn of(ledger: &Ledger, item: &Item, called: u64, source: Source) -> Self {
+        match ledger.may(item, called, source) {
+            May::There | May::Either if ledger.may_be_damaged(item, called) => Self::Damaged,
+            may => may.into(),
+        }
+    }
+}
+
 /// The answers to a request.
 pub(crate) const fn allowed(ask: Ask, situation: Situation) -> &'static [u16] {
-    use Situation::{Absent, Lapsed, There, Unsure};
+    use Situation::{Absent, Damaged, Lapsed, There, Unsure};
     match (ask, situation) {
+        (Ask::HeadBlob | Ask::GetBlob, Damaged) => &[200, 404],
+        (Ask::GetRange, Damaged) => &[206, 404],
+        (Ask::Mount, Damaged) => &[201, 202],
+        // When it is ended again, what is read to compare the digest is not what was pushed.
+        (Ask::Finish, Damaged) => &[201, 400, 404, 416],
+        (_, Damaged) => allowed(ask, Unsure),
+
         (Ask::HeadBlob | Ask::GetBlob | Ask::GetManifest, There) => &[200],
         (Ask::HeadBlob | Ask::GetBlob | Ask::GetManifest, Unsure | Lapsed) => &[200, 404],
         (Ask::GetRange, There) => &[206],
@@ -176,7 +195,8 @@ mod tests {
     fn every_request_has_answers_in_every_situation_and_a_name_of_its_own() {
         for ask in Ask::ALL {
             let (there, absent) = (Situation::There, Situation::Absent);
-            for situation in [there, absent, Situation::Unsure, Situation::Lapsed] {
+            let (unsure, damaged) = (Situation::Unsure, Situation::Damaged);
+            for situation in [there, absent, unsure, damaged, Situation::Lapsed] {
                 let statuses = allowed(ask, situation);
                 assert!(!statuses.is_empty(), "{ask:?} {situation:?}");
                 assert!(statuses.iter().all(|status| *status < 500), "{ask:?} {situation:?}");

@@ -242,6 +242,10 @@ impl Docker {
             let is_certain = upload.repository != SCRATCH && upload.session.is_certain();
             let situation = if is_certain { Situation::There } else { Situation::Unsure };
             let situation = upload.unless_lapsed(situation);
+            let situation = |ledger: &Ledger, called| match ledger.may_be_damaged(&item, called) {
+                true => Situation::Damaged,
+                false => situation(ledger, called),
+            };
             let answer = self.ask(Ask::Finish, finish.clone(), situation).await;
             match answer.map(|answer| answer.status()) {
                 Some(StatusCode::CREATED) => {
@@ -273,7 +277,8 @@ impl Docker {
     async fn finish_again(&mut self, item: &Item, finish: Request<Bytes>) {
         self.records.chronicle.count("requests: finished twice");
         let ticket = self.records.ledger.begin(item.clone(), Deed::Put, &self.name);
-        let before = |ledger: &Ledger, _| match ledger.may_before(&ticket) {
+        let before = |ledger: &Ledger, called| match ledger.may_before(&ticket) {
+            _ if ledger.may_be_damaged(&ticket.item, called) => Situation::Damaged,
             May::There => Situation::There,
             May::Absent | May::Either => Situation::Unsure,
         };

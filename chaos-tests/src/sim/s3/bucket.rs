@@ -10,6 +10,8 @@ use s3s::crypto::{Checksum as _, Crc32c, Md5};
 use s3s::dto::ETagCondition;
 use s3s::{S3Result, s3_error};
 
+use crate::sim::rot::Rot;
+
 /// The smallest part of an upload but its last, in bytes.
 const PART_MIN: usize = 5 * 1024 * 1024;
 /// How long it is known what is gone: longer than any list is late.
@@ -102,6 +104,8 @@ pub(super) struct Bucket {
     uploads: Shelf<(String, String), Multipart>,
     /// How many uploads there were.
     begun: u64,
+    /// What has become of objects, by their names.
+    rotten: BTreeMap<String, Rot>,
 }
 
 impl Bucket {
@@ -109,6 +113,26 @@ impl Bucket {
     pub(super) fn get(&self, name: &str) -> S3Result<&Object> {
         let found = self.objects.now.get(name);
         found.map(|(object, _)| object).ok_or_else(|| s3_error!(NoSuchKey))
+    }
+
+    /// The object under `name`, as it is given to whoever reads it: under the checksum of what was
+    /// written, whatever has become of it.
+    pub(super) fn read(&self, name: &str) -> S3Result<Object> {
+        let object = self.get(name)?.clone();
+        Ok(match self.rotten.get(name) {
+            Some(rot) => Object { bytes: rot.of(&object.bytes), ..object },
+            None => object,
+        })
+    }
+
+    /// Has an object rot.
+    pub(super) fn rot(&mut self, name: &str, rot: Rot) {
+        self.rotten.entry(name.to_owned()).or_insert(rot);
+    }
+
+    /// Gives everything back as it was written.
+    pub(super) fn mend(&mut self) {
+        self.rotten.clear();
     }
 
     /// All objects.
@@ -147,11 +171,11 @@ impl Bucket {
         self.objects.take(&name.to_owned(), now);
     }
 
-    /// Leaves only the first `left` bytes of an object, and no object when that is none.
-    pub(super) fn damage(&mut self, name: &str, left: usize, now: Moment) {
+    /// Leaves what `rot` leaves of an object, and no object when that is nothing.
+    pub(super) fn damage(&mut self, name: &str, rot: Rot, now: Moment) {
         let Some(object) = self.objects.take(&name.to_owned(), now) else { return };
-        if left > 0 {
-            let bytes = object.bytes.slice(..left.min(object.bytes.len()));
+        let bytes = rot.of(&object.bytes);
+        if !bytes.is_empty() {
             self.objects.put(name.to_owned(), Object::of(bytes, object.written), now);
         }
     }

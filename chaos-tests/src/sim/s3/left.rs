@@ -39,6 +39,16 @@ fn left(bucket: &Bucket, is_named: impl Fn(ObjectKey) -> bool, now: Moment) -> V
     objects.chain(bucket.uploads().map(|name| format!("parts of {name}"))).collect()
 }
 
+/// The names of the objects that hold all bytes of a blob, where `is_named` says which objects have
+/// one.
+pub(super) fn blobs(
+    bucket: &Bucket,
+    is_named: impl Fn(ObjectKey) -> bool,
+) -> impl Iterator<Item = &str> {
+    let names = bucket.objects().map(|(name, _)| name);
+    names.filter(move |name| name.starts_with("objects/") && key(name).is_some_and(&is_named))
+}
+
 /// The key at the end of a name.
 fn key(name: &str) -> Option<ObjectKey> {
     name.rsplit('/').next()?.parse().ok()

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use proto::ObjectKey;
 use storage::blob::{S3Blobs, S3Credentials, S3OpenError, S3Settings};
 use turmoil::Sim;
 
@@ -28,6 +29,7 @@ use self::transport::Transport;
 use super::chronicle::Chronicle;
 use super::dice::Dice;
 use super::havoc::Conditions;
+use super::rot::Rot;
 use super::world::EPOCH_MILLIS;
 
 /// The name of the host.
@@ -98,17 +100,38 @@ impl SimS3 {
         self.mood().is_over = true;
     }
 
-    /// Leaves only the first `left` bytes of each object that has one of these `contents`, and no
-    /// object where that is none. Answers how many those were.
-    pub(crate) fn damage(&self, contents: &[Bytes], left: usize) -> usize {
+    /// Leaves what `rot` leaves of each object that has one of these `contents`, and no object where
+    /// that is nothing. Answers how many those were.
+    pub(crate) fn damage(&self, contents: &[Bytes], rot: Rot) -> usize {
         let mut bucket = self.bucket();
         let is_meant = |bytes: &Bytes| contents.contains(bytes);
         let objects = bucket.objects().filter(|(_, object)| is_meant(&object.bytes));
         let names: Vec<String> = objects.map(|(name, _)| name.to_owned()).collect();
         for name in &names {
-            bucket.damage(name, left, self.now());
+            bucket.damage(name, rot, self.now());
         }
         names.len()
+    }
+
+    /// Has an object rot, one of those that `is_named` says a blob has. Answers what it held, and
+    /// what became of it.
+    pub(crate) fn rot(
+        &self,
+        dice: &mut Dice,
+        is_named: impl Fn(ObjectKey) -> bool,
+    ) -> Option<(Bytes, Rot)> {
+        let mut bucket = self.bucket();
+        let names: Vec<String> = left::blobs(&bucket, is_named).map(ToOwned::to_owned).collect();
+        let name = (!names.is_empty()).then(|| dice.pick(&names))?;
+        let content = bucket.get(name).ok()?.bytes.clone();
+        let rot = Rot::any(dice, content.len())?;
+        bucket.rot(name, rot);
+        Some((content, rot))
+    }
+
+    /// Gives everything back as it was written.
+    pub(crate) fn mend(&self) {
+        self.bucket().mend();
     }
 
     fn bucket(&self) -> MutexGuard<'_, Bucket> {
@@ -147,7 +170,6 @@ mod tests {
 
     use futures::future::join;
     use futures::{TryStreamExt as _, stream};
-    use proto::ObjectKey;
     use storage::blob::Position;
     use storage::conformance::blobs::{self, Races};
     use storage::{Blobs as _, ByteStream};

@@ -30,7 +30,7 @@ impl S3 for SimS3 {
     ) -> S3Result<S3Response<GetObjectOutput>> {
         let input = request.input;
         known(&input.bucket)?;
-        let object = self.bucket().get(&input.key)?.clone();
+        let object = self.bucket().read(&input.key)?;
         check(input.if_match.as_ref().is_none_or(|condition| object.is(condition)))?;
         let whole = object.bytes.len();
         let range = input.range.map(|range| range.check(whole as u64)).transpose()?;
@@ -56,11 +56,10 @@ impl S3 for SimS3 {
         request: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
         known(&request.input.bucket)?;
-        let bucket = self.bucket();
-        let object = bucket.get(&request.input.key)?;
+        let object = self.bucket().read(&request.input.key)?;
         Ok(S3Response::new(HeadObjectOutput {
             content_length: length(object.bytes.len()),
-            e_tag: Some(ETag::Strong(object.etag.clone())),
+            e_tag: Some(ETag::Strong(object.etag)),
             last_modified: Some(timestamp(object.written)),
             ..HeadObjectOutput::default()
         }))

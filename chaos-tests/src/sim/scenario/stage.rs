@@ -6,8 +6,8 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Method, StatusCode};
+use proto::Digest;
 use raft::{Member, Role, Status};
 use tokio::time::{Instant, sleep};
 
@@ -20,6 +20,7 @@ use crate::sim::http::send;
 use crate::sim::ledger::{Deed, Item};
 use crate::sim::machine::Machine;
 use crate::sim::plan::Plan;
+use crate::sim::rot::Rot;
 use crate::sim::store::Store;
 use crate::sim::witness;
 
@@ -285,21 +286,40 @@ impl Stage {
     }
 
     /// Leaves only the first `left` bytes of each object in the store that has a blob of `image`
-    /// and is longer, behind the backs of the nodes.
+    /// and is longer, behind the backs of the nodes: the blob is absent.
     ///
     /// # Errors
     /// When the store has none.
-    pub async fn damage_objects_of(&self, image: u64, left: usize) -> Result<(), Unmet> {
-        let image = Image::numbered(image);
-        let harmed = image.blobs().iter().filter(|(_, content)| content.len() > left);
-        let contents: Vec<Bytes> = harmed.clone().map(|(_, content)| content.clone()).collect();
-        let damaged = self.store.damage(&contents, left).await;
-        for (digest, _) in harmed {
-            let lost = Item::blob(APP, digest);
+    pub async fn shorten_objects_of(&self, image: u64, left: usize) -> Result<(), Unmet> {
+        for digest in self.damage(image, left, Rot::Shorter(left)).await? {
+            let lost = Item::blob(APP, &digest);
             let ticket = self.records.ledger.begin(lost, Deed::Delete, "the object store");
             self.records.ledger.done(&ticket);
         }
-        self.expect(damaged > 0, "the store has objects of the image")
+        Ok(())
+    }
+
+    /// Changes the byte at `at` of each object in the store that has a blob of `image` and is long
+    /// enough, behind the backs of the nodes: the blob is absent for whoever notices.
+    ///
+    /// # Errors
+    /// When the store has none.
+    pub async fn change_objects_of(&self, image: u64, at: usize) -> Result<(), Unmet> {
+        for digest in self.damage(image, at, Rot::Changed(at)).await? {
+            self.records.ledger.damaged(&digest, false);
+        }
+        Ok(())
+    }
+
+    /// Has all objects rot that have a blob of `image` of more than `least` bytes; answers which
+    /// blobs those are.
+    async fn damage(&self, image: u64, least: usize, rot: Rot) -> Result<Vec<Digest>, Unmet> {
+        let image = Image::numbered(image);
+        let harmed = image.blobs().iter().filter(|(_, content)| content.len() > least);
+        let (digests, contents): (Vec<_>, Vec<_>) = harmed.cloned().unzip();
+        let damaged = self.store.damage(&contents, rot).await;
+        self.expect(damaged > 0, "the store has objects of the image")?;
+        Ok(digests)
     }
 
     fn begin(&self, fault: Fault) -> Trouble {
