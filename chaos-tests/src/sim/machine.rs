@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use node::{Config, Node, NodeError};
-use proto::ObjectKey;
+use proto::{NodeId, ObjectKey};
 use raft::{Cluster, StartError, Status};
 use storage::blob::S3OpenError;
 use tokio::time::Instant;
@@ -131,6 +131,16 @@ impl Machine {
         let blob =
             running.as_ref().and_then(|cluster| cluster.local().ok()?.blob_in(object).ok()?);
         blob.is_some_and(|blob| blob.object == object)
+    }
+
+    /// A member of the cluster that it leaves in a moment: the catalog of the node that runs says
+    /// that it was removed.
+    pub(crate) fn leaver(&self) -> Option<NodeId> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let cluster = running.as_ref()?;
+        let view = cluster.local().ok()?;
+        let members = cluster.status().members.into_iter().map(|member| member.node);
+        members.into_iter().find(|node| view.is_removed(*node).unwrap_or(false))
     }
 
     /// Sets by how many milliseconds the machine's clock is wrong.

@@ -237,7 +237,10 @@ impl Simulation<'_> {
                 .iter()
                 .map(|machine| (machine.name.clone(), machine.status()))
                 .collect();
-            match has_healed(&statuses, self.plan.voters) {
+            let stays = self.machines.iter().find_map(Machine::leaver).map_or(Ok(()), |node| {
+                Err(format!("node {node} was removed, and is still a member"))
+            });
+            match has_healed(&statuses, self.plan.voters).and(stays) {
                 Ok(()) => {
                     self.chronicle.note(format_args!("healed after {took:?}"));
                     return Ok(Some(took));
