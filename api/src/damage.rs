@@ -127,6 +127,7 @@ impl Registry {
         let registry = self.clone();
         tokio::spawn(async move {
             let Blob { size, object, .. } = blob;
+            registry.blobs.forget(object).await;
             let found = match registry.hash(object, size, digest.algorithm()).await {
                 Ok(hasher) => Some(hasher.checksum()) != blob.checksum || hasher.finish() != digest,
                 Err(error) => {

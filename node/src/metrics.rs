@@ -2,21 +2,28 @@
 //! that it does not take, and which version it is.
 
 use std::fmt;
+use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use raft::{Cluster, Role, Status};
+use storage::Blobs;
+use storage::blob::CacheCounts;
 
-/// Has `registry` show the state of `cluster`, and the program's version.
-pub(crate) fn register(registry: &mut Registry, cluster: Cluster) {
+/// Has `registry` show the state of `cluster`, what the cache before `blobs` does, if there is one,
+/// and the program's version.
+pub(crate) fn register(registry: &mut Registry, cluster: Cluster, blobs: Arc<dyn Blobs>) {
     let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("roadstead_build", "The program", build);
     registry.register_collector(Box::new(RaftCollector(cluster)));
+    if blobs.cached().is_some() {
+        registry.register_collector(Box::new(CacheCollector(blobs)));
+    }
 }
 
 /// Connections that a listener closed because their client had too many.
@@ -72,6 +79,32 @@ fn write_status(status: &Status, mut encoder: DescriptorEncoder<'_>) -> fmt::Res
         gauge.encode(encoder.encode_descriptor(&name, help, None, kind)?)?;
     }
     Ok(())
+}
+
+struct CacheCollector(Arc<dyn Blobs>);
+
+impl Collector for CacheCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let CacheCounts { hits, misses, bytes } = self.0.cached().unwrap_or_default();
+        let hits_help = "Reads of objects that were on this node's disk, or on their way there";
+        let misses_help = "Reads of objects that went to the store";
+        let counters = [("hits", hits_help, hits), ("misses", misses_help, misses)];
+        for (name, help, value) in counters {
+            let name = format!("roadstead_cache_{name}");
+            let counter = ConstCounter::new(value);
+            let kind = counter.metric_type();
+            counter.encode(encoder.encode_descriptor(&name, help, None, kind)?)?;
+        }
+        let gauge = ConstGauge::new(bytes);
+        let (help, kind) = ("Bytes of objects on this node's disk", gauge.metric_type());
+        gauge.encode(encoder.encode_descriptor("roadstead_cache_bytes", help, None, kind)?)
+    }
+}
+
+impl fmt::Debug for CacheCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CacheCollector")
+    }
 }
 
 #[cfg(test)]

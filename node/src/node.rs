@@ -145,7 +145,7 @@ impl Node {
 
         let access = access::open(&config.access)?;
         let mut metrics = Metrics::default();
-        metrics::register(&mut metrics, cluster.clone());
+        metrics::register(&mut metrics, cluster.clone(), Arc::clone(&blobs));
         let refused = metrics::Refused::register(&mut metrics);
         let options = options::of(config, access.clone());
         let store = StoreHealth::watch(Arc::clone(&blobs));

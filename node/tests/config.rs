@@ -128,6 +128,11 @@ fn wrong_files_are_refused_with_a_sentence() {
         ("[storage]\nbucket = ''", "storage.bucket is \"\", but must be a text that is not empty"),
         ("[storage]\nendpoint = 's3:9'", "storage.endpoint is \"s3:9\", but must be a URL"),
         ("[storage]\nredirect = 'auto'", "storage.redirect must be \"never\""),
+        ("[storage]\ncache_bytes = 67108864", "storage.cache_bytes must be 0"),
+        (
+            "[storage]\ncache_bytes = 1000",
+            "storage.cache_bytes is 1000, but must be a whole number of bytes from 67108864 on",
+        ),
         ("[storage]\nsse_kms_key = 'k'", "storage.sse must be \"aws:kms\""),
         ("[storage]\npath = ''", "storage.path is \"\", but must be a path"),
         (

@@ -40,6 +40,14 @@ pub enum Failure {
     /// The bucket cannot be used.
     #[error(transparent)]
     Bucket(#[from] storage::blob::S3OpenError),
+    /// The folder of the cache cannot be used.
+    #[error("the cache in {} (storage.cache_path) cannot be used: {reason}", folder.display())]
+    Cache {
+        /// The folder.
+        folder: PathBuf,
+        /// What it said.
+        reason: io::Error,
+    },
     /// The node does not start.
     #[error(transparent)]
     Node(#[from] NodeError),

@@ -8,7 +8,7 @@ use api::Appointed;
 use clap::Args;
 use raft::Ended;
 use storage::Blobs;
-use storage::blob::{DiskBlobs, S3Blobs};
+use storage::blob::{CachedBlobs, DiskBlobs, S3Blobs};
 use storage::kv::RocksKv;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
@@ -124,10 +124,14 @@ fn tell(appointed: &Appointed) {
 }
 
 async fn open_blobs(storage: &Storage) -> Result<Arc<dyn Blobs>, Failure> {
-    Ok(match storage.kind {
+    let far: Arc<dyn Blobs> = match storage.kind {
         StorageKind::Disk => Arc::new(DiskBlobs::open(&storage.path)?),
         StorageKind::S3 => Arc::new(S3Blobs::open(&storage.s3()).await?),
-    })
+    };
+    let Some(bytes_max) = storage.cache_bytes.bytes() else { return Ok(far) };
+    let folder = storage.cache_path.clone();
+    let cached = CachedBlobs::open(far, folder.clone(), bytes_max);
+    Ok(Arc::new(cached.map_err(|reason| Failure::Cache { folder, reason })?))
 }
 
 /// Ends a node that cannot go on: in order where that can be.

@@ -25,7 +25,7 @@ pub use self::access::Access;
 pub use self::audit::Audit;
 pub use self::authority::AuthorityFiles;
 pub use self::error::ConfigError;
-pub use self::number::{Allowance, Bandwidth, Count, Milliseconds, Seconds, Voters};
+pub use self::number::{Allowance, Bandwidth, CacheSize, Count, Milliseconds, Seconds, Voters};
 pub use self::setting::{
     AccessKind, CertificateName, Encryption, Endpoint, Filter, LogFormat, Redirect, StorageKind,
 };

@@ -231,6 +231,43 @@ impl Setting for Bandwidth {
     }
 }
 
+/// Bytes that a cache may take, or 0 for no cache: at least 64 MiB, of which a quarter is the largest
+/// object that it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheSize(u64);
+
+impl CacheSize {
+    const MIN: u64 = 64 * 1024 * 1024;
+
+    /// No cache.
+    pub(super) const NONE: Self = Self(0);
+
+    /// The number of bytes; none for no cache.
+    pub const fn bytes(self) -> Option<u64> {
+        match self.0 {
+            0 => None,
+            bytes => Some(bytes),
+        }
+    }
+}
+
+impl Setting for CacheSize {
+    const FORM: &'static str = "a whole number of bytes from 67108864 on, or 0 for no cache";
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        let bytes = u64::try_from(value.as_integer()?).ok()?;
+        (bytes == 0 || bytes >= Self::MIN).then_some(Self(bytes))
+    }
+
+    fn toml_of(text: &str) -> Value {
+        integer_of(text)
+    }
+
+    fn to_toml(&self) -> Value {
+        Value::Integer(i64::try_from(self.0).unwrap_or(i64::MAX))
+    }
+}
+
 fn integer_of(text: &str) -> Value {
     text.parse().map_or_else(|_| Value::String(text.to_owned()), Value::Integer)
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use storage::blob::{Encryption as S3Encryption, S3Settings};
 
-use super::{ConfigError, Encryption, Endpoint, Redirect, Source, StorageKind};
+use super::{CacheSize, ConfigError, Encryption, Endpoint, Redirect, Source, StorageKind};
 
 /// The bytes of blobs, which all nodes of a cluster share.
 #[derive(Clone, Debug)]
@@ -32,6 +32,10 @@ pub struct Storage {
     pub sse_kms_key: Option<String>,
     /// Whether clients get blobs from the store itself.
     pub redirect: Redirect,
+    /// How much of what is read from the bucket the node keeps on its own disk.
+    pub cache_bytes: CacheSize,
+    /// The folder for that.
+    pub cache_path: PathBuf,
 }
 
 impl Storage {
@@ -54,6 +58,8 @@ impl Storage {
             sse: source.take("storage.sse", || Encryption::None)?,
             sse_kms_key: source.take_optional("storage.sse_kms_key")?,
             redirect: source.take("storage.redirect", || Redirect::Never)?,
+            cache_bytes: source.take("storage.cache_bytes", || CacheSize::NONE)?,
+            cache_path: source.take("storage.cache_path", || data_dir.join("cache"))?,
         };
         storage.check(joins, has_path)?;
         Ok(storage)
@@ -70,6 +76,9 @@ impl Storage {
         } else if is_disk && self.redirect != Redirect::Never {
             "storage.redirect must be \"never\", because storage.kind is \"disk\": only a store on \
              S3 can serve blobs itself"
+        } else if is_disk && self.cache_bytes != CacheSize::NONE {
+            "storage.cache_bytes must be 0, because storage.kind is \"disk\": only what is read from \
+             S3 is cached"
         } else if !is_disk && self.bucket.is_none() {
             "storage.bucket must be set, because storage.kind is \"s3\""
         } else if self.sse_kms_key.is_some() && self.sse != Encryption::Kms {

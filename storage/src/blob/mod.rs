@@ -6,6 +6,7 @@
 //! moved or replaced.
 
 mod body;
+mod cache;
 mod disk;
 mod error;
 mod memory;
@@ -24,6 +25,7 @@ use futures::Stream;
 use futures::stream::BoxStream;
 use proto::{ClusterId, ObjectKey};
 
+pub use cache::{CacheCounts, CachedBlobs};
 pub use disk::{DiskBlobs, OpenError};
 pub use error::{BlobsError, ClaimError};
 pub use memory::MemoryBlobs;
@@ -134,6 +136,12 @@ pub trait Blobs: Send + Sync + 'static {
     /// [`BlobsError::Missing`] when the object does not hold the whole range.
     async fn read(&self, object: ObjectKey, range: Range<u64>) -> Result<ByteStream, BlobsError>;
 
+    /// Forgets what may be kept nearby of `object`, which did not come back as it was written: the
+    /// next read is of the store itself.
+    async fn forget(&self, object: ObjectKey) {
+        let _ = object;
+    }
+
     /// A URL under which whoever has it can GET `object`, which holds `size` bytes, for some
     /// minutes, ranges included. `None` when the store has no such URLs, or not for this object.
     ///
@@ -165,6 +173,11 @@ pub trait Blobs: Send + Sync + 'static {
     /// # Errors
     /// When the store fails; then the stream ends, and the rest is found by asking again.
     fn stale(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>>;
+
+    /// What its cache has done, if it has one.
+    fn cached(&self) -> Option<CacheCounts> {
+        None
+    }
 
     /// Whether the store can be written to now; its error says why not.
     ///

@@ -13,7 +13,7 @@ use tempfile::NamedTempFile;
 
 use super::error::OpenError;
 use super::stale;
-use super::threads::{THREADS_MAX, Threads};
+use super::threads::Threads;
 use crate::blob::BlobsError;
 
 /// The file that marks a folder as an object store.
@@ -38,7 +38,7 @@ impl Folder {
     pub(super) fn open(root: &Path) -> Result<Self, OpenError> {
         let cannot = |error| OpenError::Io { folder: root.into(), error };
         fs::create_dir_all(root).map_err(cannot)?;
-        let folder = Self { root: root.into(), threads: Threads::new(THREADS_MAX) };
+        let folder = Self { root: root.into(), threads: Threads::new(Threads::MOST) };
         let found = match folder.marker().map_err(cannot)? {
             Some(found) => found,
             None if folder.is_foreign().map_err(cannot)? => {

@@ -49,6 +49,8 @@ use self::folder::Folder;
 use super::{Blobs, BlobsError, ByteStream, ClaimError, Position, Stale};
 
 pub use self::error::OpenError;
+pub(super) use self::read::read_file;
+pub(super) use self::threads::Threads;
 
 /// An object store in a folder. Several processes may use one folder at once.
 #[derive(Clone, Debug)]

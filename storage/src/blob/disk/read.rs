@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -40,6 +41,23 @@ pub(super) async fn read(
     }
     let source = folder.blocking(move |folder| Source::find(folder, object, range)).await?;
     let reading = Reading { turn: Turn::Reader(source), threads: folder.threads.clone() };
+    Ok(stream::try_unfold(reading, Reading::next).boxed())
+}
+
+/// Reads `range` of the file at `path`, which must hold all of it.
+pub(in crate::blob) async fn read_file(
+    path: PathBuf,
+    range: Range<u64>,
+    threads: &Threads,
+) -> Result<ByteStream, BlobsError> {
+    let open = move || {
+        let file = File::open(&path).map_err(failure)?;
+        let part = Part { path, start: 0, end: range.end };
+        let (parts, pool) = (Vec::new().into_iter(), Pool::new());
+        Ok(Source { range, parts, open: Some((part, file)), pool })
+    };
+    let source = threads.run(open).await?;
+    let reading = Reading { turn: Turn::Reader(source), threads: threads.clone() };
     Ok(stream::try_unfold(reading, Reading::next).boxed())
 }
 
