@@ -1,15 +1,19 @@
-# Clients that are known to follow get layers from the store itself. Only with S3, and alone: the cluster is another one.
+# Clients that are known to follow get layers from the store itself, and others from the cache of their node. Only with S3,
+# and alone: the cluster is another one.
 
 story_redirect() {
-    story 'Layers from the store itself'
-    step 'a cluster that redirects starts' start_with_redirects
+    story 'Layers from the store itself, and from a cache'
+    step 'a cluster that redirects and caches starts' start_with_redirects
     step 'docker pushes an image through node 1, and pulls it through node 3' redirect_docker
     step 'node 3 has sent it to the store' redirects_were_given
     step 'a redirect is not kept by caches, and leads to the bytes' redirect_leads_to_bytes
     step 'who does not follow gets the bytes from the node' bytes_without_redirect
+    step 'and again from its cache while the store is away' bytes_without_store
 }
 
-start_with_redirects() { ROADSTEAD_STORAGE_REDIRECT=auto start_playground; }
+start_with_redirects() {
+    ROADSTEAD_STORAGE_REDIRECT=auto ROADSTEAD_STORAGE_CACHE_BYTES=$((256 * 1024 * 1024)) start_playground
+}
 
 redirect_docker() {
     build_image redirected 1 2048
@@ -43,4 +47,10 @@ redirect_leads_to_bytes() {
 bytes_without_redirect() {
     expect_equal "$(curl --silent --output "$WORK/redirect.layer" --write-out '%{http_code}' "$(redirect_layer 2)")" 200 status
     expect_equal "$(digest_of "$WORK/redirect.layer")" "$(cat "$WORK/redirect.digest")" 'digest of the layer'
+}
+
+bytes_without_store() {
+    kill_store
+    bytes_without_redirect
+    curl --silent --fail "http://localhost:$(admin_port 2)/metrics" | grep -E '^roadstead_cache_hits_total [1-9]'
 }
