@@ -77,6 +77,11 @@ bench: prerequisites ## Measures beside other registries, nginx and etcd, and wr
 	@cargo build --workspace --bin roadstead --config tools/bench.toml
 	@tools/bench --write $(ARGS)
 
+.PHONY: microbench
+microbench: export DIVAN_MIN_TIME ?= 1
+microbench: prerequisites ## Measures the parts of a push and of a pull, each by itself; takes two minutes.
+	@cargo bench --workspace --profile dev --config tools/bench.toml --bench micro -- $(ARGS)
+
 .PHONY: image
 image: ## Builds the container image roadstead:latest from nothing but the sources.
 	@tools/prerequisites interop

@@ -236,6 +236,24 @@ fn consensus_has_one_home() {
     expect_none(&offences);
 }
 
+/// What is hidden is not there for other crates: they have `raft::Cluster`.
+#[test]
+fn the_bare_parts_of_raft_are_for_its_benchmarks() {
+    let mut offences = Vec::new();
+    for source in sources() {
+        // This file has to spell what it looks for.
+        if source.home() == "raft" || source.path == Path::new("node/tests/tidy.rs") {
+            continue;
+        }
+        for (index, line) in source.text.lines().enumerate() {
+            if line.contains("BareCatalog") || line.contains("BareLog") {
+                offences.push(offence(&source, index, "only benchmarks of raft may go round it"));
+            }
+        }
+    }
+    expect_none(&offences);
+}
+
 fn is_comment(line: &str) -> bool {
     line.trim_start().starts_with("//")
 }

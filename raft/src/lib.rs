@@ -41,6 +41,8 @@ mod survey;
 mod types;
 mod voters;
 
+#[doc(hidden)]
+pub use catalog::BareCatalog;
 pub use catalog::{Blob, Fingerprint, View};
 pub use certificates::{CertificateError, sample};
 pub use cluster::Cluster;
@@ -49,5 +51,7 @@ pub use credentials::{Credentials, Papers};
 pub use ended::Ended;
 pub use error::{ProposeError, ReadError, RemoveError, StartError};
 pub use identity::is_settled;
+#[doc(hidden)]
+pub use log::BareLog;
 pub use peer_name::{PeerName, PeerNameError};
 pub use status::{Handover, Member, PeerStatus, Role, Status};

@@ -13,6 +13,7 @@
 
 pub(crate) mod access;
 mod applied;
+mod bare;
 mod decide;
 mod fingerprint;
 mod journal;
@@ -27,6 +28,7 @@ mod tests;
 mod tokens;
 mod view;
 
+pub use bare::BareCatalog;
 pub use fingerprint::Fingerprint;
 pub(crate) use machine::StateMachine;
 pub(crate) use nodes::has_left;

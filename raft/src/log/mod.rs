@@ -7,6 +7,7 @@
 //! on that when it starts: it takes a log that ends before the last applied entry, or has another
 //! one in its place, for a damaged one.
 
+mod bare;
 pub(crate) mod keys;
 mod reader;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use proto::Mutant;
 use storage::{Batch, Kv, KvError, Space};
 use tokio::sync::oneshot;
 
+pub use bare::BareLog;
 pub(crate) use reader::LogReader;
 
 use crate::convert::Wire as _;

@@ -94,6 +94,9 @@ fn family(space: Space, cache: &Cache) -> Options {
         Space::Catalog => {
             options.set_compression_type(DBCompressionType::Lz4);
             tables.set_bloom_filter(10.0, false);
+            // Most of what is read was written out long ago, and need not be looked for in memory.
+            options.set_memtable_whole_key_filtering(true);
+            options.set_memtable_prefix_bloom_ratio(0.02);
         }
     }
     options.set_block_based_table_factory(&tables);
