@@ -225,9 +225,17 @@ impl Ledger {
         item.kind == Kind::Blob && !is_mended && pages.damaged.contains_key(&item.digest)
     }
 
+    /// Checks that all of `item` can be there, as `by` was told, having asked at `called`.
+    pub(crate) fn look_whole(&self, item: &Item, by: &str, called: u64) {
+        if self.is_short(item, called) {
+            let evidence = format!("{by}: {item} is there, of which bytes are gone");
+            self.chronicle.violated("I5 no wrong byte", evidence);
+        }
+    }
+
     /// Whether the store had certainly lost bytes of `item` when a request was sent at `called`:
     /// all that ever pushed it was answered before that, and nobody has begun to push it since.
-    pub(crate) fn is_short(&self, item: &Item, called: u64) -> bool {
+    fn is_short(&self, item: &Item, called: u64) -> bool {
         if !self.may_be_damaged(item, called) {
             return false;
         }

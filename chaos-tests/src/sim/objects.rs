@@ -66,8 +66,8 @@ impl SimObjects {
         self.mood().fails_one_in = fails_one_in;
     }
 
-    /// Leaves what `rot` leaves of each object that has one of these `contents`, and no object where
-    /// that is nothing, as a store that loses what it holds would. Answers how many those were.
+    /// Leaves what `rot` leaves of each object that has one of these `contents`, and no object
+    /// where that is nothing, as a store that loses what it holds would. Answers how many those were.
     pub(crate) async fn damage(&self, contents: &[Bytes], rot: Rot) -> usize {
         let mut damaged = 0;
         for key in self.keys().await {

@@ -3,7 +3,7 @@
 use super::{DecodeError, authority, bytes, id, parse, upload_key};
 use crate::access::AccessChange;
 use crate::pb::catalog as pb;
-use crate::{Authority, Checksum, Event, Thumbprint, Timestamp};
+use crate::{Authority, Checksum, Digest, Event, RepoName, Thumbprint, Timestamp};
 
 impl From<&Event> for pb::Event {
     fn from(event: &Event) -> Self {
@@ -57,12 +57,7 @@ impl From<&Event> for pb::Event {
                 repository: repository.to_string(),
                 manifest: Some(manifest.into()),
             }),
-            Event::ManifestDeleted { repository, digest } => {
-                Pb::ManifestDeleted(pb::ManifestDeleted {
-                    repository: repository.to_string(),
-                    digest: digest.to_string(),
-                })
-            }
+            Event::ManifestDeleted { repository, digest } => manifest_deleted(repository, digest),
             Event::TagMoved { repository, tag, from, to } => Pb::TagMoved(pb::TagMoved {
                 repository: repository.to_string(),
                 tag: tag.to_string(),
@@ -82,6 +77,11 @@ impl From<&Event> for pb::Event {
 fn access_changed(version: u64, change: &AccessChange) -> pb::event::Event {
     let change = Some(change.into());
     pb::event::Event::AccessChanged(pb::AccessChanged { version, change })
+}
+
+fn manifest_deleted(repository: &RepoName, digest: &Digest) -> pb::event::Event {
+    let (repository, digest) = (repository.to_string(), digest.to_string());
+    pb::event::Event::ManifestDeleted(pb::ManifestDeleted { repository, digest })
 }
 
 fn established(authority: &Authority) -> pb::event::Event {

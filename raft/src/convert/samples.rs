@@ -20,6 +20,15 @@ use crate::types::{Entry, LogId, Membership, Payload, PeerNode, StoredMembership
 fn command_after(previous: Option<&Command>) -> Option<Command> {
     let repository = || "library/alpine".parse().unwrap();
     let digest = || Digest::of(Algorithm::Sha256, b"layer");
+    let link = |checksum, replaces, upload| Command::LinkBlob {
+        repository: repository(),
+        digest: digest(),
+        size: 5,
+        checksum,
+        object: ObjectKey::from_random(3),
+        replaces,
+        upload,
+    };
     let next = match previous {
         None => Command::FoundCluster {
             cluster: ClusterId::from_bytes([1; 16]),
@@ -37,33 +46,13 @@ fn command_after(previous: Option<&Command>) -> Option<Command> {
             alone: true,
         },
         Some(Command::IssueToken { .. }) => Command::RemoveNode { node: 7 },
-        Some(Command::RemoveNode { .. }) => Command::LinkBlob {
-            repository: repository(),
-            digest: digest(),
-            size: 5,
-            checksum: None,
-            object: ObjectKey::from_random(3),
-            replaces: Some(ObjectKey::from_random(4)),
-            upload: None,
-        },
-        Some(Command::LinkBlob { upload: None, .. }) => Command::LinkBlob {
-            repository: repository(),
-            digest: digest(),
-            size: 5,
-            checksum: None,
-            object: ObjectKey::from_random(3),
-            replaces: None,
-            upload: Some(ObjectKey::from_random(6)),
-        },
-        Some(Command::LinkBlob { checksum: None, upload, .. }) => Command::LinkBlob {
-            repository: repository(),
-            digest: digest(),
-            size: 5,
-            checksum: Some(Checksum::from_crc(0xe306_9283)),
-            object: ObjectKey::from_random(3),
-            replaces: None,
-            upload: *upload,
-        },
+        Some(Command::RemoveNode { .. }) => link(None, Some(ObjectKey::from_random(4)), None),
+        Some(Command::LinkBlob { upload: None, .. }) => {
+            link(None, None, Some(ObjectKey::from_random(6)))
+        }
+        Some(Command::LinkBlob { checksum: None, upload, .. }) => {
+            link(Some(Checksum::from_crc(0xe306_9283)), None, *upload)
+        }
         Some(Command::LinkBlob { .. }) => Command::MountBlob {
             repository: "team/app".parse().unwrap(),
             from: repository(),

@@ -265,8 +265,7 @@ impl Docker {
         says.then_some(answer)
     }
 
-    /// Asks for `item`, and writes down whether it is there. Content by digest may come from a node
-    /// that has lost its cluster.
+    /// Asks for `item`, by its digest, and writes down whether it is there.
     async fn ask_for(&mut self, ask: Ask, item: &Item, request: Request<Bytes>) -> Option<Answer> {
         let answer = self.send(request).await?;
         let Records { ledger, .. } = &self.records;
@@ -275,9 +274,8 @@ impl Docker {
             let is_there = answer.status() != StatusCode::NOT_FOUND;
             ledger.look(item, &answer.by, answer.called, is_there, Source::Digest);
             // A range may be among the bytes that are left.
-            if is_there && ask != Ask::GetRange && ledger.is_short(item, answer.called) {
-                let evidence = format!("{}: {item} is there, of which bytes are gone", answer.by);
-                self.records.chronicle.violated("I5 no wrong byte", evidence);
+            if is_there && ask != Ask::GetRange {
+                ledger.look_whole(item, &answer.by, answer.called);
             }
         }
         let says = self.records.check(&answer.by, ask, situation, &answer.response);

@@ -100,8 +100,8 @@ impl SimS3 {
         self.mood().is_over = true;
     }
 
-    /// Leaves what `rot` leaves of each object that has one of these `contents`, and no object where
-    /// that is nothing. Answers how many those were.
+    /// Leaves what `rot` leaves of each object that has one of these `contents`, and no object
+    /// where that is nothing. Answers how many those were.
     pub(crate) fn damage(&self, contents: &[Bytes], rot: Rot) -> usize {
         let mut bucket = self.bucket();
         let is_meant = |bytes: &Bytes| contents.contains(bytes);

@@ -58,8 +58,8 @@ pub struct CachedBlobs {
 }
 
 impl CachedBlobs {
-    /// `far` with a cache of at most `bytes_max` in `folder`, which is made where it is missing, and
-    /// which no other process may use. Files of a cache that was there before are removed.
+    /// `far` with a cache of at most `bytes_max` in `folder`, which is made where it is missing,
+    /// and which no other process may use. Files of a cache that was there before are removed.
     ///
     /// # Errors
     /// When the folder cannot be used.

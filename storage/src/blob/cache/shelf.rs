@@ -61,8 +61,8 @@ impl Shelf {
         }
     }
 
-    /// The object under `key` to read `range` from. Where there is none, what is read from its start
-    /// gets the one that `fresh` makes, and others make room for it.
+    /// The object under `key` to read `range` from. Where there is none, what is read from its
+    /// start gets the one that `fresh` makes, and others make room for it.
     pub(super) fn find(
         &self,
         key: ObjectKey,
