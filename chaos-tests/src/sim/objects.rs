@@ -67,7 +67,8 @@ impl SimObjects {
     }
 
     /// Leaves what `rot` leaves of each object that has one of these `contents`, and no object
-    /// where that is nothing, as a store that loses what it holds would. Answers how many those were.
+    /// where that is nothing, as a store that loses what it holds would. Answers how many those
+    /// were.
     pub(crate) async fn damage(&self, contents: &[Bytes], rot: Rot) -> usize {
         let mut damaged = 0;
         for key in self.keys().await {
