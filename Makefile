@@ -77,6 +77,11 @@ bench: prerequisites ## Measures beside other registries, nginx and etcd, and wr
 	@cargo build --workspace --bin roadstead --config tools/bench.toml
 	@tools/bench --write $(ARGS)
 
+.PHONY: grow
+grow: prerequisites ## Measures what a registry costs as it grows to a million manifests, for docs/; half an hour.
+	@cargo build --workspace --bin roadstead --config tools/bench.toml
+	@tools/grow --write $(ARGS)
+
 .PHONY: image
 image: ## Builds the container image roadstead:latest from nothing but the sources.
 	@tools/prerequisites interop
