@@ -50,8 +50,8 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 100,
         value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub(crate) images: u64,
-    /// How many of these have blobs of their own; each other image has the blobs of one of those, and
-    /// a manifest of its own. All have, unless it is given.
+    /// How many of these have blobs of their own; each other image has the blobs of one of those,
+    /// and a manifest of its own. All have, unless it is given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) bases: Option<u64>,
     /// Repositories that images and blobs are spread over.
@@ -75,7 +75,8 @@ pub struct BenchArgs {
     /// An earlier run with the same seed has pushed what is needed: push nothing before.
     #[arg(long, requires = "seed")]
     pub(crate) prepared: bool,
-    /// An earlier run with the same seed has pushed the first N images or entries: push those behind.
+    /// An earlier run with the same seed has pushed the first N images or entries: push those
+    /// behind.
     #[arg(
         long,
         value_name = "N",

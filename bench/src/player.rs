@@ -33,8 +33,8 @@ impl Player {
         self.client.send(call, StatusCode::OK).await.map(|_| ())
     }
 
-    /// Makes the part `number` of what the workload needs to find. An image without blobs of its own
-    /// needs the one that has them.
+    /// Makes the part `number` of what the workload needs to find. An image without blobs of its
+    /// own needs the one that has them.
     pub(crate) async fn prepare(&mut self, number: u64) -> Result<(), Fault> {
         let stock = Arc::clone(&self.stock);
         match self.workload.needs() {

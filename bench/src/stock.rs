@@ -21,7 +21,8 @@ pub(crate) struct Stock {
 
 impl Stock {
     /// The stock of the run `run`, with `images` images in some `repositories`, of which the first
-    /// `bases` have blobs of their own, and lists of `entries`; all repositories begin with `prefix`.
+    /// `bases` have blobs of their own, and lists of `entries`; all repositories begin with
+    /// `prefix`.
     pub(crate) fn new(
         content: Content,
         run: u64,

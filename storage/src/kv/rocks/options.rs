@@ -17,13 +17,14 @@ const UNWRITTEN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of one space's batches after which they are written out to a table.
 const MEMTABLE_BYTES: usize = 8 * 1024 * 1024;
 
-/// Tables of the catalog, as memory was written out to them, that are merged into the others at once.
-/// The merge goes through most of the next level, up to 256 MiB, and a table is some 3 MB once it is
-/// compressed: with RocksDB's 4, a catalog of a million manifests was written 16 times over.
+/// Tables of the catalog, as memory was written out to them, that are merged into the others at
+/// once. The merge goes through most of the next level, up to 256 MiB, and a table has some 3 MB,
+/// being compressed: with RocksDB's 4, a catalog of a million manifests was written 16 times over.
 const TABLES_MERGED: i32 = 8;
 
-/// Keys of an index that share the beginning of one of them. Keys begin with long names, and without
-/// that a million manifests have 35 MB of indexes, which take turns in [`MEMORY_BYTES_MAX`].
+/// Keys of an index that share the beginning of one of them. Keys begin with long names, and
+/// without that a million manifests have 35 MB of indexes, which take turns in
+/// [`MEMORY_BYTES_MAX`].
 const INDEX_KEYS_SHARED: i32 = 16;
 
 /// Bytes of write-ahead log that a restart may have to replay.
