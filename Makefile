@@ -82,6 +82,11 @@ microbench: export DIVAN_MIN_TIME ?= 1
 microbench: prerequisites ## Measures the parts of a push and of a pull, each by itself; takes two minutes.
 	@cargo bench --workspace --profile dev --config tools/bench.toml --bench micro -- $(ARGS)
 
+.PHONY: grow
+grow: prerequisites ## Measures what a registry costs as it grows to a million manifests, for docs/; half an hour.
+	@cargo build --workspace --bin roadstead --config tools/bench.toml
+	@tools/grow --write $(ARGS)
+
 .PHONY: image
 image: ## Builds the container image roadstead:latest from nothing but the sources.
 	@tools/prerequisites interop

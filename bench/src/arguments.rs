@@ -48,8 +48,12 @@ pub struct BenchArgs {
     pub(crate) upload: Upload,
     /// Images to push before, for workloads that need some.
     #[arg(long, value_name = "N", default_value_t = 100,
-        value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+        value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub(crate) images: u64,
+    /// How many of these have blobs of their own; each other image has the blobs of one of those,
+    /// and a manifest of its own. All have, unless it is given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) bases: Option<u64>,
     /// Repositories that images and blobs are spread over.
     #[arg(long, value_name = "N", default_value_t = 10,
         value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
@@ -71,6 +75,16 @@ pub struct BenchArgs {
     /// An earlier run with the same seed has pushed what is needed: push nothing before.
     #[arg(long, requires = "seed")]
     pub(crate) prepared: bool,
+    /// An earlier run with the same seed has pushed the first N images or entries: push those
+    /// behind.
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "seed",
+        conflicts_with = "prepared",
+        default_value_t = 0
+    )]
+    pub(crate) from: u64,
     /// Push what is needed, and play nothing.
     #[arg(long, conflicts_with = "prepared")]
     pub(crate) prepare_only: bool,

@@ -33,25 +33,32 @@ impl Player {
         self.client.send(call, StatusCode::OK).await.map(|_| ())
     }
 
-    /// Makes a part of what the workload needs to find; `false` when there is no part `number`.
-    pub(crate) async fn prepare(&mut self, number: u64) -> Result<bool, Fault> {
+    /// Makes the part `number` of what the workload needs to find. An image without blobs of its
+    /// own needs the one that has them.
+    pub(crate) async fn prepare(&mut self, number: u64) -> Result<(), Fault> {
         let stock = Arc::clone(&self.stock);
         match self.workload.needs() {
-            Needs::Images if number < stock.images() => {
-                let (image, repository) = stock.image(number);
-                self.push_image(&repository, image, &image_tag(number)).await?;
+            Needs::Nothing => {}
+            Needs::Images => {
+                let (base, repository) = stock.base(number);
+                let tag = image_tag(number);
+                if number < stock.bases() {
+                    self.push_image(&repository, base, &tag).await?;
+                } else {
+                    let manifest = stock.manifest(number);
+                    self.put_manifest(&repository, &manifest, MANIFEST, &tag).await?;
+                }
             }
-            Needs::Tags if number < stock.entries() => {
+            Needs::Tags => {
                 let tag = listed_tag(number);
                 self.put_manifest(&stock.tagged(), &stock.entry(), INDEX, &tag).await?;
             }
-            Needs::Repositories if number < stock.entries() => {
+            Needs::Repositories => {
                 let repository = stock.listed(number);
                 self.put_manifest(&repository, &stock.entry(), INDEX, "1").await?;
             }
-            _ => return Ok(false),
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Plays the operation `number`, and answers what it moved.
@@ -85,9 +92,8 @@ impl Player {
     /// Plays an operation on an image that is there.
     async fn play_with_image(&mut self, stock: &Stock, number: u64) -> Result<Volume, Fault> {
         let drawn = stock.draw(number);
-        let (image, repository) = stock.image(drawn);
-        let layer = &image.layers()[usize::from(number % 2 == 1)];
-        let digest = image.manifest.digest.to_string();
+        let (base, repository) = stock.base(drawn);
+        let layer = &base.layers()[usize::from(number % 2 == 1)];
         match self.workload {
             Workload::PullBlob => self.pull_blob(&repository, layer).await,
             Workload::HeadBlob => {
@@ -95,21 +101,32 @@ impl Player {
                 let call = Call::new(Method::HEAD, &repository, path);
                 self.client.send(call, StatusCode::OK).await.map(volume)
             }
-            Workload::PullImage => self.pull_image(&repository, image, &image_tag(drawn)).await,
+            Workload::PullImage => {
+                let mut moved = self.get_manifest(&repository, drawn, &image_tag(drawn)).await?;
+                for blob in &base.blobs {
+                    moved += self.pull_blob(&repository, blob).await?;
+                }
+                Ok(moved)
+            }
             Workload::PushManifest => {
-                let manifest = stock.fresh_manifest(image, number);
+                let manifest = stock.fresh_manifest(base, number);
                 let tag = format!("pushed-{drawn}");
                 self.put_manifest(&repository, &manifest, MANIFEST, &tag).await
             }
             Workload::MoveTag => {
-                let tag = format!("moving-{}", number % stock.images());
-                self.put_manifest(&repository, &image.manifest, MANIFEST, &tag).await
+                let (manifest, moving) = (stock.manifest(drawn), number % stock.images());
+                let tag = format!("moving-{moving}");
+                self.put_manifest(&repository, &manifest, MANIFEST, &tag).await
             }
-            Workload::GetManifest => self.get_manifest(&repository, &image.manifest, &digest).await,
-            Workload::GetTag => {
-                self.get_manifest(&repository, &image.manifest, &image_tag(drawn)).await
+            Workload::GetManifest => {
+                let digest = stock.manifest(drawn).digest;
+                self.get_manifest(&repository, drawn, digest.as_str()).await
             }
-            Workload::HeadManifest => self.head_manifest(&repository, &digest).await,
+            Workload::GetTag => self.get_manifest(&repository, drawn, &image_tag(drawn)).await,
+            Workload::HeadManifest => {
+                let digest = stock.manifest(drawn).digest;
+                self.head_manifest(&repository, digest.as_str()).await
+            }
             _ => self.head_manifest(&repository, &image_tag(drawn)).await,
         }
     }
@@ -125,19 +142,6 @@ impl Player {
             moved += self.push_blob(repository, blob).await?;
         }
         moved += self.put_manifest(repository, &image.manifest, MANIFEST, tag).await?;
-        Ok(moved)
-    }
-
-    async fn pull_image(
-        &mut self,
-        repository: &str,
-        image: &Image,
-        tag: &str,
-    ) -> Result<Volume, Fault> {
-        let mut moved = self.get_manifest(repository, &image.manifest, tag).await?;
-        for blob in &image.blobs {
-            moved += self.pull_blob(repository, blob).await?;
-        }
         Ok(moved)
     }
 
@@ -197,17 +201,18 @@ impl Player {
         Ok(Volume { sent: manifest.bytes.len() as u64, received: 0 })
     }
 
+    /// Pulls the manifest of the image `number`.
     async fn get_manifest(
         &mut self,
         repository: &str,
-        manifest: &Manifest,
+        number: u64,
         reference: &str,
     ) -> Result<Volume, Fault> {
         let path = format!("/v2/{repository}/manifests/{reference}");
         let taking = if self.verify { Taking::Keep } else { Taking::Count };
         let call = Call::new(Method::GET, repository, path).taking(taking);
         let reply = self.client.send(call, StatusCode::OK).await?;
-        if self.verify && reply.body != manifest.bytes {
+        if self.verify && reply.body != self.stock.manifest(number).bytes {
             return Err(Fault::Wrong("a manifest came back with other content"));
         }
         Ok(volume(reply))

@@ -1,5 +1,6 @@
 //! One run: what it needs is pushed, clients work, and what happened is put together.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -48,8 +49,10 @@ impl Run {
         let seed = arguments.seed.map_or_else(drawn, Ok)?;
         let content = Content::new(seed, arguments.size.clone());
         let images = if arguments.workload.needs() == Needs::Images { arguments.images } else { 0 };
+        let bases = arguments.bases.unwrap_or(images);
         let (repositories, entries) = (arguments.repositories, arguments.entries);
-        let stock = Stock::new(content, run, &arguments.prefix, repositories, images, entries);
+        let stock =
+            Stock::new(content, run, &arguments.prefix, repositories, images, bases, entries);
         stock.listed(entries).parse::<proto::RepoName>()?;
         // Draws on a terminal only.
         let bar = ProgressBar::new(STEPS);
@@ -74,7 +77,10 @@ impl Run {
             })?;
         }
         if !self.arguments.prepared {
-            players = self.prepare(players).await?;
+            // What has the blobs of another goes after it.
+            let (bases, parts) = (self.stock.bases(), self.parts());
+            players = self.prepare(players, self.arguments.from..bases).await?;
+            players = self.prepare(players, self.arguments.from.max(bases)..parts).await?;
         }
         let duration = match (self.arguments.duration, self.arguments.count) {
             _ if self.arguments.prepare_only => Some(Duration::ZERO),
@@ -97,19 +103,24 @@ impl Run {
         }
     }
 
-    /// Has the players push what the run needs; they keep their connections.
-    async fn prepare(&self, players: Vec<Player>) -> Result<Vec<Player>, BenchError> {
+    /// Has the players push these parts of what the run needs; they keep their connections.
+    async fn prepare(
+        &self,
+        players: Vec<Player>,
+        parts: Range<u64>,
+    ) -> Result<Vec<Player>, BenchError> {
         self.bar.set_prefix("preparing");
-        let (next, total) = (Arc::new(AtomicU64::new(0)), self.parts());
+        let (next, total) = (Arc::new(AtomicU64::new(parts.start)), self.parts());
         let mut clients = JoinSet::new();
         for mut player in players {
             let (next, bar) = (Arc::clone(&next), self.bar.clone());
             clients.spawn(async move {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    if !player.prepare(number).await? {
+                    if number >= parts.end {
                         return Ok::<Player, Fault>(player);
                     }
+                    player.prepare(number).await?;
                     bar.set_position((number * STEPS).checked_div(total).unwrap_or(STEPS));
                 }
             });

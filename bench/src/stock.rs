@@ -13,24 +13,28 @@ pub(crate) struct Stock {
     run: u64,
     repositories: u64,
     content: Content,
-    images: Vec<Image>,
+    images: u64,
+    /// The images that have blobs of their own: the first ones.
+    bases: Vec<Image>,
     entries: u64,
 }
 
 impl Stock {
-    /// The stock of the run `run`, with `images` images in some `repositories`, and lists of
-    /// `entries`, all of whose repositories begin with `prefix`.
+    /// The stock of the run `run`, with `images` images in some `repositories`, of which the first
+    /// `bases` have blobs of their own, and lists of `entries`; all repositories begin with
+    /// `prefix`.
     pub(crate) fn new(
         content: Content,
         run: u64,
         prefix: &str,
         repositories: u64,
         images: u64,
+        bases: u64,
         entries: u64,
     ) -> Self {
         let prefix = format!("{prefix}/{:016x}", content.seed());
-        let images = (0..images).map(|number| Image::new(&content, number)).collect();
-        Self { prefix, run, repositories, content, images, entries }
+        let bases = (0..bases.min(images)).map(|number| Image::new(&content, number)).collect();
+        Self { prefix, run, repositories, content, images, bases, entries }
     }
 
     /// What blobs are made of.
@@ -44,15 +48,29 @@ impl Stock {
     }
 
     /// How many images there are.
-    pub(crate) fn images(&self) -> u64 {
-        self.images.len() as u64
+    pub(crate) const fn images(&self) -> u64 {
+        self.images
     }
 
-    /// The image `number`, and its repository.
-    pub(crate) fn image(&self, number: u64) -> (&Image, String) {
-        let images = self.images();
-        let position = usize::try_from(number % images).unwrap_or(0);
-        (&self.images[position], self.repository(number % images))
+    /// How many images have blobs of their own.
+    pub(crate) fn bases(&self) -> u64 {
+        self.bases.len() as u64
+    }
+
+    /// The image whose blobs the image `number` has, and the repository of both.
+    pub(crate) fn base(&self, number: u64) -> (&Image, String) {
+        let base = number % self.bases();
+        let position = usize::try_from(base).unwrap_or(0);
+        (&self.bases[position], self.repository(base))
+    }
+
+    /// The manifest of the image `number`.
+    pub(crate) fn manifest(&self, number: u64) -> Manifest {
+        let (base, _) = self.base(number);
+        if number < self.bases() {
+            return base.manifest.clone();
+        }
+        base.noted(&number.to_string())
     }
 
     /// A manifest of `image`'s blobs that no other operation and no other run has.
@@ -62,12 +80,12 @@ impl Stock {
 
     /// An image for the operation `number`, drawn by chance, with its number.
     pub(crate) fn draw(&self, number: u64) -> u64 {
-        self.content.rng(number).u64(..self.images())
+        self.content.rng(number).u64(..self.images)
     }
 
     /// The number of an image that an operation pushes: none that is in stock.
     pub(crate) fn fresh(&self, number: u64) -> u64 {
-        self.images() + number
+        self.images + number
     }
 
     /// How long the lists are.

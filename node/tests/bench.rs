@@ -27,7 +27,8 @@ async fn play(node: &Serving, workload: &str, arguments: &[&str]) -> Value {
     let mut command = roadstead(&["bench", workload, "--server", &node.api, "--verify"]);
     command.args(["--clients", "4", "--pid", &pid]);
     command.args(default(arguments, "--count", &count)).args(default(arguments, "--seed", &seed));
-    command.args(["--size", "1KiB", "--images", "6", "--repositories", "3", "--entries", "25"]);
+    command.args(default(arguments, "--images", "6"));
+    command.args(["--size", "1KiB", "--repositories", "3", "--entries", "25"]);
     command.args(["--page", "10", "--json"]).arg(&json).arg("--plot").arg(&plot).args(arguments);
     let output = output(command).await;
     let shown = String::from_utf8(output.stdout).unwrap();
@@ -133,6 +134,24 @@ async fn every_way_of_reading_gets_what_was_pushed() {
     assert!(report["bytes_sent"].as_u64() > Some(COUNT * manifest), "{report}");
     let report = play(&node, "pull-image", &["--prepared"]).await;
     assert_eq!((&report["succeeded"], &report["failed"]), (&COUNT.into(), &0.into()), "{report}");
+}
+
+#[tokio::test]
+async fn what_was_pushed_grows_without_more_blobs() {
+    let (folder, node) = node().await;
+    let stock = |images| ["--bases", "6", "--images", images, "--prepare-only"];
+    play(&node, "get-tag", &stock("6")).await;
+    play(&node, "get-tag", &[stock("50").as_slice(), &["--from", "6"]].concat()).await;
+    let mut images = 0;
+    for repository in ["0", "1", "2"] {
+        images += tags(&node, repository, "image-").await;
+    }
+    assert_eq!(images, 50);
+    assert_eq!(files(folder.path(), 1024), 2 * 6, "two layers of each that has its own");
+    for workload in ["get-manifest", "get-tag", "pull-image", "head-manifest"] {
+        let report = play(&node, workload, &["--bases", "6", "--images", "50", "--prepared"]).await;
+        assert_eq!((&report["succeeded"], &report["failed"]), (&COUNT.into(), &0.into()));
+    }
 }
 
 #[tokio::test]

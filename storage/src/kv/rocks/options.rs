@@ -17,6 +17,16 @@ const UNWRITTEN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of one space's batches after which they are written out to a table.
 const MEMTABLE_BYTES: usize = 8 * 1024 * 1024;
 
+/// Tables of the catalog, as memory was written out to them, that are merged into the others at
+/// once. The merge goes through most of the next level, up to 256 MiB, and a table has some 3 MB,
+/// being compressed: with RocksDB's 4, a catalog of a million manifests was written 16 times over.
+const TABLES_MERGED: i32 = 8;
+
+/// Keys of an index that share the beginning of one of them. Keys begin with long names, and
+/// without that a million manifests have 35 MB of indexes, which take turns in
+/// [`MEMORY_BYTES_MAX`].
+const INDEX_KEYS_SHARED: i32 = 16;
+
 /// Bytes of write-ahead log that a restart may have to replay.
 const WAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -84,6 +94,7 @@ fn family(space: Space, cache: &Cache) -> Options {
     // everywhere would have to unpack them again and again.
     tables.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
     tables.set_partition_filters(true);
+    tables.set_index_block_restart_interval(INDEX_KEYS_SHARED);
     let mut options = Options::default();
     options.set_write_buffer_size(MEMTABLE_BYTES);
     options.set_max_write_buffer_number(3);
@@ -93,6 +104,7 @@ fn family(space: Space, cache: &Cache) -> Options {
         Space::Log => options.set_compression_type(DBCompressionType::None),
         Space::Catalog => {
             options.set_compression_type(DBCompressionType::Lz4);
+            options.set_level_zero_file_num_compaction_trigger(TABLES_MERGED);
             tables.set_bloom_filter(10.0, false);
             // Most of what is read was written out long ago, and need not be looked for in memory.
             options.set_memtable_whole_key_filtering(true);

@@ -1,0 +1,115 @@
+"""Servers, the load that `roadstead bench` puts on them, and what both cost: what tools/bench and tools/grow share.
+
+Needs the program that `make bench` and `make grow` build; $ROADSTEAD names another.
+"""
+import json, os, socket, subprocess, sys, tempfile, time, urllib.request
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROGRAM = os.path.abspath(os.environ.get("ROADSTEAD") or os.path.join(
+    os.environ.get("CARGO_TARGET_DIR", os.path.join(HERE, "..", "target")), "debug", "roadstead"))
+DOCUMENT = os.path.join(HERE, "..", "docs", "benchmarks.md")
+MIB = 1 << 20
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def until(condition, what, seconds=60, pause=0.05):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{what}: not within {seconds} s")
+        time.sleep(pause)
+
+
+def answers(url):
+    try:
+        return urllib.request.urlopen(url, timeout=2).status == 200
+    except OSError:
+        return False
+
+
+def node_environment(folder, ports):
+    """Configures a node alone that keeps all it has in `folder`."""
+    listeners = {f"ROADSTEAD_{listener.upper()}_LISTEN": f"127.0.0.1:{port}" for listener, port in ports.items()}
+    return listeners | {
+        "ROADSTEAD_ACCESS_MODE": "open", "ROADSTEAD_NODE_DATA_DIR": folder + "/node",
+        "ROADSTEAD_STORAGE_PATH": folder + "/blobs", "ROADSTEAD_LIMITS_UPLOADS_PER_CLIENT_PER_MINUTE": "0"}
+
+
+def node_ports():
+    return {listener: free_port() for listener in ("api", "peer", "admin")}
+
+
+class Server:
+    def __init__(self, name, urls, pids):
+        self.name, self.urls, self.pids, self.holds = name, urls, pids, set()
+
+
+def bench(server, workload, *arguments, node=None):
+    """One run of the generator; node: only that one is asked."""
+    urls = server.urls if node is None else [server.urls[node]]
+    with tempfile.NamedTemporaryFile(suffix=".json") as file:
+        argv = [PROGRAM, "bench", workload, "--server", ",".join(urls), "--json", file.name,
+                "--pid", ",".join(map(str, server.pids)), *map(str, arguments)]
+        done = subprocess.run(argv, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"{' '.join(argv)}: {done.stderr}")
+        report = json.load(file)
+    if report["failed"] and "--rate" not in arguments:
+        print(f"{server.name} {workload}: {report['failed']} failed: {report['first_error']}", file=sys.stderr)
+    return report
+
+
+def cpu(report):
+    return sum(process["cpu_seconds"] for process in report["processes"])
+
+
+def rates(report):
+    """Operations a second, and CPU microseconds for each."""
+    return {"per second": report["operations_per_second"], "CPU us": cpu(report) * 1e6 / max(report["succeeded"], 1)}
+
+
+def latencies(report):
+    return {"p50 ms": report["latency"]["p50_ms"], "p99 ms": report["latency"]["p99_ms"]}
+
+
+def ticks(pid):
+    """Hundredths of a CPU second that a process has had."""
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def resident(pid, what="VmRSS"):
+    """MiB of a process that are in memory; of these RssAnon are no file's."""
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) / 1024 for line in status if line.startswith(what + ":"))
+
+
+def show(value):
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def first_line(*argv):
+    done = subprocess.run(argv, capture_output=True, text=True)
+    return ((done.stdout or done.stderr).splitlines() or ["?"])[0].strip()
+
+
+def machine():
+    model = next(line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name"))
+    memory = int(open("/proc/meminfo").readline().split()[1]) >> 20
+    return f"{os.cpu_count()} x {model}, {memory} GiB, Linux {os.uname().release}"
+
+
+def write(tool, table):
+    """Puts `table` between the marks of `tool` in docs/benchmarks.md."""
+    with open(DOCUMENT) as file:
+        text = file.read()
+    begin, end = f"<!-- {tool}: begin -->", f"<!-- {tool}: end -->"
+    before, rest = text.split(begin)
+    with open(DOCUMENT, "w") as file:
+        file.write(f"{before}{begin}\n{table}{end}{rest.split(end)[1]}")
