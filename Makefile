@@ -87,6 +87,12 @@ grow: prerequisites ## Measures what a registry costs as it grows to a million m
 	@cargo build --workspace --bin roadstead --config tools/bench.toml
 	@tools/grow --write $(ARGS)
 
+.PHONY: storm
+storm: prerequisites ## Measures many clients that pull one image from S3 at once, for docs/; five minutes.
+	@tools/prerequisites bench s3
+	@cargo build --workspace --bin roadstead --config tools/bench.toml
+	@tools/storm --write $(ARGS)
+
 .PHONY: image
 image: ## Builds the container image roadstead:latest from nothing but the sources.
 	@tools/prerequisites interop

@@ -1,6 +1,6 @@
-"""Servers, the load that `roadstead bench` puts on them, and what both cost: what tools/bench and tools/grow share.
+"""Servers, the load that `roadstead bench` puts on them, and what both cost: what tools/bench, tools/grow and tools/storm share.
 
-Needs the program that `make bench` and `make grow` build; $ROADSTEAD names another.
+Needs the program that `make bench` builds; $ROADSTEAD names another.
 """
 import json, os, socket, subprocess, sys, tempfile, time, urllib.request
 

@@ -13,6 +13,9 @@ use tokio::sync::watch;
 use super::object::{CachedObject, Progress};
 use crate::blob::{Blobs, BlobsError, ByteStream};
 
+/// Bytes that a reader goes on with at once while the object is fetched.
+const STEP_BYTES: u64 = 1024 * 1024;
+
 /// Whoever reads a range of an object. What cannot be read here is read from the far store.
 pub(super) struct Reader {
     object: Arc<CachedObject>,
@@ -83,15 +86,16 @@ impl Reader {
 
     /// Where to go on, once there is something.
     async fn open(&mut self) -> io::Result<Source> {
-        let start = self.range.start;
+        // As much at once as is worth to open the file for, or all that is left.
+        let enough = (self.range.start + STEP_BYTES).min(self.range.end);
         let has_more = |progress: &Progress| match progress {
-            Progress::Filled(end) => *end > start,
+            Progress::Filled(end) => *end >= enough,
             Progress::Asked => false,
             Progress::GivenUp => true,
         };
         let progress = self.progress.wait_for(has_more).await.map(|progress| *progress);
         let Ok(Progress::Filled(end)) = progress else { return self.far().await };
-        match self.object.open(start..end.min(self.range.end)).await {
+        match self.object.open(self.range.start..end.min(self.range.end)).await {
             Ok(bytes) => Ok(Source::File(bytes)),
             Err(error) => {
                 self.complain(&error);
