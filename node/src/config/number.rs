@@ -231,8 +231,8 @@ impl Setting for Bandwidth {
     }
 }
 
-/// Bytes that a cache may take, or 0 for no cache: at least 64 MiB, of which a quarter is the largest
-/// object that it holds.
+/// Bytes that a cache may take, or 0 for no cache: at least 64 MiB, of which a quarter is the
+/// largest object that it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheSize(u64);
 

@@ -77,8 +77,8 @@ impl Storage {
             "storage.redirect must be \"never\", because storage.kind is \"disk\": only a store on \
              S3 can serve blobs itself"
         } else if is_disk && self.cache_bytes != CacheSize::NONE {
-            "storage.cache_bytes must be 0, because storage.kind is \"disk\": only what is read from \
-             S3 is cached"
+            "storage.cache_bytes must be 0, because storage.kind is \"disk\": only what is read \
+             from S3 is cached"
         } else if !is_disk && self.bucket.is_none() {
             "storage.bucket must be set, because storage.kind is \"s3\""
         } else if self.sse_kms_key.is_some() && self.sse != Encryption::Kms {

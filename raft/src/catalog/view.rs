@@ -100,8 +100,8 @@ impl View {
         Ok(self.get(&self.keys.node(node))?.is_some())
     }
 
-    /// Whether `node` was removed from the cluster, for good: if it is a member still, it will not be
-    /// for long.
+    /// Whether `node` was removed from the cluster, for good: if it is a member still, it will not
+    /// be for long.
     pub fn is_removed(&self, node: proto::NodeId) -> Result<bool, ReadError> {
         Ok(self.get(&self.keys.removed_node(node))?.is_some())
     }
