@@ -44,7 +44,7 @@ pub struct CacheCounts {
     pub hits: u64,
     /// Reads that went to the far store.
     pub misses: u64,
-    /// Bytes that are here.
+    /// Bytes of the disk that the objects here take, at least 4 KiB for each.
     pub bytes: u64,
 }
 

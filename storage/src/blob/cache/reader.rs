@@ -5,16 +5,20 @@ use std::io;
 use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
-use tokio::sync::watch;
+use tokio::sync::watch::{self, error::RecvError};
+use tokio::time::timeout;
 
 use super::object::{CachedObject, Progress};
 use crate::blob::{Blobs, BlobsError, ByteStream};
 
 /// Bytes that a reader goes on with at once while the object is fetched.
 const STEP_BYTES: u64 = 1024 * 1024;
+/// How long it waits for them, when there are some.
+const STEP_MAX: Duration = Duration::from_secs(1);
 
 /// Whoever reads a range of an object. What cannot be read here is read from the far store.
 pub(super) struct Reader {
@@ -88,12 +92,11 @@ impl Reader {
     async fn open(&mut self) -> io::Result<Source> {
         // As much at once as is worth to open the file for, or all that is left.
         let enough = (self.range.start + STEP_BYTES).min(self.range.end);
-        let has_more = |progress: &Progress| match progress {
-            Progress::Filled(end) => *end >= enough,
-            Progress::Asked => false,
-            Progress::GivenUp => true,
+        // A store that is slow keeps nobody waiting for all of that.
+        let progress = match timeout(STEP_MAX, self.filled_to(enough)).await {
+            Ok(progress) => progress,
+            Err(_) => self.filled_to(self.range.start + 1).await,
         };
-        let progress = self.progress.wait_for(has_more).await.map(|progress| *progress);
         let Ok(Progress::Filled(end)) = progress else { return self.far().await };
         match self.object.open(self.range.start..end.min(self.range.end)).await {
             Ok(bytes) => Ok(Source::File(bytes)),
@@ -102,6 +105,16 @@ impl Reader {
                 self.far().await
             }
         }
+    }
+
+    /// How far the object is once it has `enough` bytes, or is given up.
+    async fn filled_to(&mut self, enough: u64) -> Result<Progress, RecvError> {
+        let has_enough = |progress: &Progress| match progress {
+            Progress::Filled(end) => *end >= enough,
+            Progress::Asked => false,
+            Progress::GivenUp => true,
+        };
+        self.progress.wait_for(has_enough).await.map(|progress| *progress)
     }
 
     /// Says that what is here cannot be read, so that the far store is asked.

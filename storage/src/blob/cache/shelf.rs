@@ -14,6 +14,9 @@ use super::object::CachedObject;
 /// that is asked for more often.
 const PART_MAX: u64 = 4;
 
+/// What a file takes of a disk at least, in bytes: many small objects fill no more than large ones.
+const FILE_BYTES_MIN: u64 = 4096;
+
 /// The objects, up to so many bytes. The one that was asked for least recently goes first.
 pub(super) struct Shelf {
     bytes_max: u64,
@@ -81,14 +84,14 @@ impl Shelf {
             return Found::Nothing;
         }
         let object = Arc::new(fresh());
-        objects.bytes += object.length();
+        objects.bytes += room(&object);
         if let Some(shorter) = objects.by_key.put(key, Arc::clone(&object)) {
-            objects.bytes -= shorter.length();
+            objects.bytes -= room(&shorter);
         }
         while objects.bytes > self.bytes_max
             && let Some((_, oldest)) = objects.by_key.pop_lru()
         {
-            objects.bytes -= oldest.length();
+            objects.bytes -= room(&oldest);
         }
         Found::Fresh(object)
     }
@@ -101,7 +104,12 @@ impl Shelf {
         if objects.by_key.peek(&key).is_some_and(is_meant)
             && let Some(object) = objects.by_key.pop(&key)
         {
-            objects.bytes -= object.length();
+            objects.bytes -= room(&object);
         }
     }
+}
+
+/// What an object counts for, in bytes.
+fn room(object: &CachedObject) -> u64 {
+    object.length().max(FILE_BYTES_MIN)
 }

@@ -216,23 +216,23 @@ async fn a_part_alone_is_read_from_the_far_store_and_not_kept() {
 
 #[tokio::test]
 async fn what_was_read_least_recently_makes_room_and_its_readers_go_on() {
-    let world = World::new(10_000);
+    let world = World::new(100_000);
     let [(first, content), (second, _), (third, _), (fourth, _), (fifth, _)] = [
-        world.object(1, 2_500).await,
-        world.object(2, 2_500).await,
-        world.object(3, 2_500).await,
-        world.object(4, 2_500).await,
-        world.object(5, 2_500).await,
+        world.object(1, 25_000).await,
+        world.object(2, 25_000).await,
+        world.object(3, 25_000).await,
+        world.object(4, 25_000).await,
+        world.object(5, 25_000).await,
     ];
     for object in [second, first, third, fourth, second] {
-        world.read(object, 0..2_500).await;
+        world.read(object, 0..25_000).await;
     }
     world.has_files(4).await;
-    let mut reader = world.cache.read(first, 0..2_500).await.unwrap();
+    let mut reader = world.cache.read(first, 0..25_000).await.unwrap();
     for object in [third, fourth, second, fifth] {
-        world.read(object, 0..2_500).await;
+        world.read(object, 0..25_000).await;
     }
-    assert_eq!((world.reads(), world.counts().bytes), (5, 10_000));
+    assert_eq!((world.reads(), world.counts().bytes), (5, 100_000));
     let mut read = Vec::new();
     while let Some(frame) = reader.next().await {
         read.extend_from_slice(&frame.unwrap());
@@ -240,9 +240,31 @@ async fn what_was_read_least_recently_makes_room_and_its_readers_go_on() {
     assert_eq!((Bytes::from(read), world.reads()), (content, 5));
     drop(reader);
     world.has_files(4).await;
-    let (large, content) = world.object(6, 2_501).await;
-    assert_eq!(world.read(large, 0..2_501).await, content);
-    assert_eq!(world.counts().bytes, 10_000, "it would put out too much");
+    let (large, content) = world.object(6, 25_001).await;
+    assert_eq!(world.read(large, 0..25_001).await, content);
+    assert_eq!(world.counts().bytes, 100_000, "it would put out too much");
+}
+
+/// A file takes 4 KiB, however few bytes it has.
+#[tokio::test]
+async fn many_small_objects_take_no_more_of_the_disk_than_large_ones() {
+    let world = World::new(10 * 4096);
+    for number in 0..30 {
+        let (object, content) = world.object(number, 10).await;
+        assert_eq!(world.read(object, 0..10).await, content);
+    }
+    assert_eq!(world.counts().bytes, 10 * 4096);
+    world.has_files(10).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_store_keeps_nobody_waiting_for_a_mebibyte() {
+    let world = World::new(64 << 20);
+    let (object, content) = world.object(1, 2 << 20).await;
+    world.far.is_slow.store(true, Ordering::SeqCst);
+    let mut bytes = world.cache.read(object, 0..2 << 20).await.unwrap();
+    let first = bytes.next().await.unwrap().unwrap();
+    assert_eq!(first, content.slice(..FRAME));
 }
 
 #[tokio::test]
