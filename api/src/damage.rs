@@ -114,7 +114,7 @@ impl Registry {
         else {
             return Ok(bytes);
         };
-        let (registry, digest) = (self.clone(), digest.clone());
+        let (registry, digest) = (self.outliving(), digest.clone());
         Ok(checked(bytes, blob.size, checksum, move || {
             if registry.damage.suspect(blob.object) {
                 registry.examine(digest, blob);
@@ -124,7 +124,7 @@ impl Registry {
 
     /// Reads `blob` again, beside all else, to find out whether its object is damaged.
     fn examine(&self, digest: Digest, blob: Blob) {
-        let registry = self.clone();
+        let registry = self.outliving();
         tokio::spawn(async move {
             let Blob { size, object, .. } = blob;
             registry.blobs.forget(object).await;

@@ -49,6 +49,8 @@ pub struct Registry {
     pub(crate) caller: Arc<Caller>,
     /// Where they ask from.
     pub(crate) origin: Origin,
+    /// The catalog by which whoever only reads was let in: they are shown that one.
+    pub(crate) admitted_by: Option<View>,
 }
 
 /// What all requests share: the facts, the bytes, and the clock that expires upload sessions.
@@ -100,7 +102,8 @@ pub struct Options {
     pub sparse: bool,
     /// Whether clients get blobs from the store itself.
     pub redirect: Redirect,
-    /// How many transfers there may be at once; further ones are answered 429.
+    /// How many transfers there may be at once; further ones wait for a moment, and are then
+    /// answered 429.
     pub transfers: usize,
     /// How many of them one client may have.
     pub transfers_per_client: usize,
@@ -186,11 +189,26 @@ impl Registry {
             damage: Damage::none(),
             upload_key: OnceLock::new(),
         });
-        Ok(Self { shared, caller: Arc::new(Caller::UNLIMITED), origin: Origin::NONE })
+        let caller = Arc::new(Caller::UNLIMITED);
+        Ok(Self { shared, caller, origin: Origin::NONE, admitted_by: None })
     }
 
-    /// The catalog after everything that was acknowledged. Waits out an election.
+    /// The same registry for what may outlive the request: without its view, for as long as which
+    /// the store would keep all rows.
+    pub(crate) fn outliving(&self) -> Self {
+        Self { admitted_by: None, ..self.clone() }
+    }
+
+    /// The catalog after everything that was acknowledged before the request came.
     pub(crate) async fn view(&self) -> Result<View, Error> {
+        match &self.admitted_by {
+            Some(view) => Ok(view.clone()),
+            None => self.newest().await,
+        }
+    }
+
+    /// The catalog after everything that was acknowledged by now. Waits out an election.
+    pub(crate) async fn newest(&self) -> Result<View, Error> {
         let attempts = async {
             let mut pause = PAUSE_MIN;
             loop {
@@ -212,11 +230,14 @@ impl Registry {
         &self,
         find: impl Fn(&View) -> Result<Option<T>, ReadError>,
     ) -> Result<Option<T>, Error> {
+        if let Some(view) = &self.admitted_by {
+            return Ok(find(view)?);
+        }
         match self.cluster.read().await {
             Ok(view) => Ok(find(&view)?),
             Err(ReadError::Unavailable { .. }) => match find(&self.cluster.local()?)? {
                 Some(found) => Ok(Some(found)),
-                None => Ok(find(&self.view().await?)?),
+                None => Ok(find(&self.newest().await?)?),
             },
             Err(error) => Err(error.into()),
         }

@@ -54,11 +54,13 @@ pub enum Mutant {
     TruncatedBodyTaken,
     /// A node whose store has failed goes on, unless consensus stops by itself.
     FailedStoreIgnored,
+    /// A node goes by the rights that it knows, which may be behind.
+    RightsOfTheNode,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::VoteNotPersisted,
         Self::AckBeforeFsync,
         Self::ReadWithoutBarrier,
@@ -82,6 +84,7 @@ impl Mutant {
         Self::SweptUndecided,
         Self::TruncatedBodyTaken,
         Self::FailedStoreIgnored,
+        Self::RightsOfTheNode,
     ];
 
     /// Whether the program has this fault.

@@ -103,27 +103,27 @@ const fn from_file(name: AccountName) -> Identity {
     Identity::Account { name, groups: BTreeSet::new() }
 }
 
-/// Who shows `credentials`.
+/// Who shows `credentials`, as `view` has it.
 ///
 /// # Errors
 /// [`Error::LoginFailed`] when they are no good.
 pub(super) async fn identify(
     registry: &Registry,
     access: &Access,
+    view: &View,
     parts: &Parts,
-    credentials: Credentials,
+    credentials: &Credentials,
 ) -> Result<Arc<Caller>, Error> {
-    let view = registry.cluster.local()?;
-    let snapshot = access.snapshot(&view)?;
+    let snapshot = access.snapshot(view)?;
     let (login, by_password) = match credentials {
-        Credentials::None => (by_certificate(access, &view, parts)?, false),
+        Credentials::None => (by_certificate(access, view, parts)?, false),
         Credentials::Basic { name, password } => {
-            let login = log_in(registry, access, parts, &name, &password).await?;
+            let login = log_in(registry, access, view, parts, name, password).await?;
             let by_password = !matches!(login.standing, Standing::Key(_));
             (login, by_password)
         }
         Credentials::Bearer(token) => {
-            let caller = by_token(registry, access, &view, &snapshot, &token);
+            let caller = by_token(registry, access, view, &snapshot, token);
             if matches!(caller, Err(Error::LoginFailed)) {
                 access.record(parts, audit::token_refused);
             }
@@ -186,15 +186,15 @@ fn by_issuer(access: &Access, token: &str, now: Timestamp) -> Option<Caller> {
 pub(crate) async fn log_in(
     registry: &Registry,
     access: &Access,
+    view: &View,
     parts: &Parts,
     name: &str,
     password: &str,
 ) -> Result<Login, Error> {
-    let view = registry.cluster.local()?;
     let client = Client::of(&parts.extensions);
     let outcome = match AccessKeySecret::is_meant_by(password) {
-        true => by_key(access, &view, name, password, registry.clock.now()),
-        false => by_password(access, &view, client, name, password).await,
+        true => by_key(access, view, name, password, registry.clock.now()),
+        false => by_password(access, view, client, name, password).await,
     };
     let found = outcome.inspect_err(|error| {
         if matches!(error, Error::TooManyLogins { .. }) {
@@ -208,7 +208,7 @@ pub(crate) async fn log_in(
     let from = Origin::of(&parts.extensions);
     audit::logged_in(from, &name, &login.standing.means());
     if let Standing::Key(key) = login.standing {
-        uses::note(registry, access, &view, key);
+        uses::note(registry, access, view, key);
     }
     Ok(login)
 }

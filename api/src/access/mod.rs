@@ -8,9 +8,9 @@
 //! Caller + Need        -> go on, 401 with a challenge, or 403
 //! ```
 //!
-//! What is permitted follows from the catalog's grants alone, as this node has applied them; tokens
-//! and keys only take away from it. So a right that is taken back is gone on every node as soon as
-//! it hears of it, whatever was given out before.
+//! What is permitted follows from the catalog's grants alone, read behind the same barrier as all
+//! else; tokens and keys only take away from it. So a right that is taken back is gone on every
+//! node once that is acknowledged, whatever was given out before.
 
 mod administrator;
 mod attempts;
@@ -26,6 +26,7 @@ mod password;
 mod policy;
 mod scope;
 mod secret;
+mod sight;
 mod token;
 mod uses;
 
@@ -50,6 +51,7 @@ pub(crate) use self::password::{NewPassword, Passwords};
 pub(crate) use self::policy::Policy;
 pub(crate) use self::scope::Resource;
 pub(crate) use self::secret::AccessKeySecret;
+use self::sight::Sight;
 pub(crate) use self::token::{LIFETIME, Tokens, public_jwk};
 use self::uses::Uses;
 use crate::audit;
@@ -159,28 +161,47 @@ pub(crate) async fn admit(
         return Ok(registry);
     }
     let credentials = Credentials::of(&parts.headers);
-    let caller = match login::identify(&registry, access, parts, credentials).await {
+    let mut sight = Sight::of(&registry, endpoint, parts, &credentials).await?;
+    let mut judged = judge(&registry, access, &sight.view, parts, &need, &credentials).await;
+    if judged.is_err() && sight.is_behind() {
+        // What was granted meanwhile, this node has not heard.
+        sight = Sight::newest(&registry).await?;
+        judged = judge(&registry, access, &sight.view, parts, &need, &credentials).await;
+    }
+    registry.caller = judged?;
+    registry.admitted_by = sight.shown_to(&parts.method);
+    Ok(registry)
+}
+
+/// Who shows `credentials`, if `view` lets them do what they need.
+async fn judge(
+    registry: &Registry,
+    access: &Access,
+    view: &View,
+    parts: &Parts,
+    need: &Need,
+    credentials: &Credentials,
+) -> Result<Arc<Caller>, Error> {
+    let caller = match login::identify(registry, access, view, parts, credentials).await {
         Ok(caller) => caller,
-        Err(Error::LoginFailed) => return Err(challenge::unauthorized(access, parts, &need, None)),
+        Err(Error::LoginFailed) => return Err(challenge::unauthorized(access, parts, need, None)),
         Err(error) => return Err(error),
     };
     registry.count_request(caller.account())?;
     match need.met_by(&caller) {
-        need::Met::Yes => {}
+        need::Met::Yes => Ok(caller),
         need::Met::WithAnotherToken => {
             let why = Some("insufficient_scope");
-            return Err(challenge::unauthorized(access, parts, &need, why));
+            Err(challenge::unauthorized(access, parts, need, why))
         }
         need::Met::No if caller.is_anonymous() => {
-            return Err(challenge::unauthorized(access, parts, &need, None));
+            Err(challenge::unauthorized(access, parts, need, None))
         }
         need::Met::No => {
-            access.record(parts, |from| audit::denied(from, &caller.actor(), &need));
-            return Err(Error::Denied(need.to_string()));
+            access.record(parts, |from| audit::denied(from, &caller.actor(), need));
+            Err(Error::Denied(need.to_string()))
         }
     }
-    registry.caller = caller;
-    Ok(registry)
 }
 
 /// Checks that whoever may pull from `from` has a token that says so, too: they can get one for

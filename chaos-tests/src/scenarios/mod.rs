@@ -14,6 +14,7 @@ mod interrupted_snapshot;
 mod lost_reply;
 mod node_id_reuse;
 mod purge_to_the_tip;
+mod rights_through_a_node_that_is_behind;
 mod slow_down;
 mod stale_read_index;
 mod upload_through_many;
@@ -21,7 +22,7 @@ mod upload_through_many;
 use crate::sim::Scenario;
 
 /// All of them, in the order of their names.
-pub const ALL: [Scenario; 15] = [
+pub const ALL: [Scenario; 16] = [
     broken_disk_during_a_snapshot::SCENARIO,
     commit_without_quorum::SCENARIO,
     concurrent_tag_pushes::SCENARIO,
@@ -34,6 +35,7 @@ pub const ALL: [Scenario; 15] = [
     lost_reply::SCENARIO,
     node_id_reuse::SCENARIO,
     purge_to_the_tip::SCENARIO,
+    rights_through_a_node_that_is_behind::SCENARIO,
     slow_down::SCENARIO,
     stale_read_index::SCENARIO,
     upload_through_many::SCENARIO,

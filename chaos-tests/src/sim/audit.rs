@@ -12,13 +12,14 @@ use tokio::time::{Instant, sleep};
 
 use super::dice::Dice;
 use super::docker::{
-    APP, Ask, Docker, REPOSITORIES, Records, Situation, image_number, page_path, read_page,
-    request, tag_name,
+    APP, Ask, Docker, REPOSITORIES, Situation, image_number, page_path, read_page, request,
+    tag_name,
 };
 use super::history::Action;
 use super::http::Talk;
 use super::invariants::{Attempt, missing_parts};
 use super::ledger::{Item, Kind, Source};
+use super::records::Records;
 use crate::Image;
 
 /// Between two tries.
@@ -81,7 +82,7 @@ pub(crate) async fn pull_anywhere(nodes: Vec<String>, times: usize, records: Rec
         let mut is_served = false;
         for node in &nodes {
             let get = request(Method::GET, &item.path());
-            let answer = Talk::with(node).ask(get).await;
+            let answer = records.send(node, get).await;
             is_served |= answer.is_ok_and(|answer| answer.status() == StatusCode::OK);
             if is_served {
                 break;
@@ -117,7 +118,7 @@ impl Auditor {
         let until = Instant::now() + self.patience;
         loop {
             let called = self.records.history.call();
-            let reason = match self.talk.ask(what.clone()).await {
+            let reason = match self.talk.ask(self.records.pass.shown(what.clone())).await {
                 Ok(answer) if self.records.check(&self.by, ask, situation, &answer) => {
                     return Some((called, answer));
                 }

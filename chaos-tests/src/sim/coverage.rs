@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::docker::Ask;
 
 /// What must have happened in a sweep, beside answers to each kind of request.
-const MUST_HAPPEN: [&str; 62] = [
+const MUST_HAPPEN: [&str; 69] = [
     "faults: node killed",
     "faults: long outage",
     "faults: all nodes killed",
@@ -69,6 +69,13 @@ const MUST_HAPPEN: [&str; 62] = [
     "blobs deleted",
     "blobs mounted",
     "nodes audited",
+    "rights: changed",
+    "rights: seen",
+    "rights: refused",
+    "rights: tokens shown",
+    "strangers refused",
+    "strangers that nothing was mounted for",
+    "strangers that nothing was listed for",
 ];
 
 /// What did not happen in a run that shows nothing without it.

@@ -1,20 +1,26 @@
 //! Requests of a client in the simulated network, with a deadline.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use turmoil::net::TcpStream;
 
 use super::plan::API_PORT;
 
 /// How long a client waits for an answer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often somebody looks whether they are let in.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// There was no answer, or only a part of one: what became of the request is not known.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +31,51 @@ impl Lost {
     fn to(error: impl std::error::Error) -> Self {
         Self(error.to_string())
     }
+}
+
+/// What clients show with each request to be let in. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pass(Arc<Mutex<Option<HeaderValue>>>);
+
+impl Pass {
+    /// From now on they show that they are `account`, by its `key` or password.
+    pub(crate) fn give(&self, account: &str, key: &str) {
+        *self.held() = basic(account, key);
+    }
+
+    /// Waits until they have something to show.
+    pub(crate) async fn given(&self) {
+        while !self.is_given() {
+            sleep(GLANCE).await;
+        }
+    }
+
+    /// Whether they have something to show.
+    pub(crate) fn is_given(&self) -> bool {
+        self.held().is_some()
+    }
+
+    /// The same request, with what they have to show.
+    pub(crate) fn shown(&self, mut request: Request<Bytes>) -> Request<Bytes> {
+        if let Some(held) = &*self.held() {
+            request.headers_mut().insert(header::AUTHORIZATION, held.clone());
+        }
+        request
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<HeaderValue>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What shows that somebody is `account` (RFC 7617).
+fn basic(account: &str, key: &str) -> Option<HeaderValue> {
+    HeaderValue::try_from(format!("Basic {}", STANDARD.encode(format!("{account}:{key}")))).ok()
+}
+
+/// What shows `token` (RFC 6750, section 2.1).
+pub(crate) fn bearer(token: &str) -> Option<HeaderValue> {
+    HeaderValue::try_from(format!("Bearer {token}")).ok()
 }
 
 /// Sends `request`, of which the URI is a path, to `node` and waits for the whole answer.

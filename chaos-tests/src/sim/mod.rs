@@ -14,6 +14,7 @@
 //!                         at the end:       audit
 //! ```
 
+mod access;
 mod audit;
 mod chronicle;
 mod coverage;
@@ -32,7 +33,9 @@ mod machine;
 mod nemesis;
 mod objects;
 mod operator;
+mod people;
 mod plan;
+mod records;
 mod rot;
 mod run;
 mod s3;

@@ -9,7 +9,7 @@ use node::Config;
 use node::config::Source;
 
 use super::dice::Dice;
-use super::sweeping;
+use super::{access, sweeping};
 
 /// Where every node listens for clients.
 pub(crate) const API_PORT: u16 = 5000;
@@ -61,6 +61,8 @@ pub struct Plan {
     pub store: StoreKind,
     /// Whether clients push blobs too that are sent to S3 in parts.
     pub is_large: bool,
+    /// Whether nobody may do anything that is not granted.
+    pub is_closed: bool,
 }
 
 /// An object store.
@@ -93,6 +95,7 @@ impl Plan {
         calm: Duration::MAX,
         store: StoreKind::Called,
         is_large: false,
+        is_closed: false,
     };
 
     /// The plan of a seed, with faults and work for `working`.
@@ -116,6 +119,7 @@ impl Plan {
             // The shortest gives up uploads that are under way, and their clients learn so.
             sweep_after: Duration::from_millis(*dice.pick(&[300, 2_000, 10_000, 30_000])),
             removes: dice.one_in(2),
+            is_closed: Dice::new(seed, "access").one_in(2),
             ..Self::STILL
         };
         if dice.one_in(3) {
@@ -144,9 +148,15 @@ impl Plan {
             others.map(|other| format!("'{}:{PEER_PORT}'", node_name(other))).collect();
         // The first founds the cluster.
         let join = if number == 1 { String::new() } else { others.join(", ") };
+        let access = if self.is_closed {
+            let path = access::password_file()?;
+            format!("mode = 'closed'\nadministrator_password_file = '{}'", path.display())
+        } else {
+            "mode = 'open'".to_owned()
+        };
         let text = format!(
             "[node]\ndata_dir = '/node'\n\
-             [access]\nmode = 'open'\n\
+             [access]\n{access}\n\
              [storage]\npath = '/blobs'\n\
              [api]\nlisten = '0.0.0.0:{API_PORT}'\n\
              [peer]\nlisten = '0.0.0.0:{PEER_PORT}'\nadvertise = '{}:{PEER_PORT}'\n\

@@ -7,17 +7,18 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Result, anyhow};
 use turmoil::Sim;
 
+use super::access::Guest;
 use super::audit::{audit, pull_anywhere, push_through_each};
 use super::chronicle::Chronicle;
 use super::dice::Dice;
 use super::disk::{SimDisk, Watch};
-use super::docker::{Docker, Records, client_name};
 use super::havoc::{Fault, Havoc};
-use super::invariants::{OneLeader, Stopped, check_resumed, check_tags, has_healed};
+use super::invariants::{OneLeader, Stopped, check_resumed, check_rights, check_tags, has_healed};
 use super::machine::Machine;
 use super::nemesis::{Nemesis, victim};
-use super::operator::Operator;
+use super::people;
 use super::plan::Plan;
+use super::records::Records;
 use super::rot::Rotting;
 use super::run::Report;
 use super::s3;
@@ -96,27 +97,7 @@ impl Simulation<'_> {
         if let Store::S3(s3) = &store {
             s3::connect(&mut sim, s3, plan.node_names());
         }
-        if plan.removes {
-            let dice = Dice::new(plan.seed, "operator");
-            let operator = Operator::new(machines.clone(), dice, chronicle.clone());
-            let working = plan.working;
-            sim.client("operator", async move {
-                operator.work(working).await;
-                Ok(())
-            });
-        }
-        for number in 0..plan.clients {
-            let name = client_name(number);
-            let dice = Dice::new(plan.seed, &name);
-            let nodes = plan.node_names();
-            let client = Docker::new(number, nodes, plan.tags, dice, records.clone());
-            let client = if plan.is_large { client.with_large_blobs() } else { client };
-            let working = plan.working;
-            sim.client(name, async move {
-                client.work(working).await;
-                Ok(())
-            });
-        }
+        people::let_in(&mut sim, plan, &machines, &records);
         Ok(Self {
             havoc: Havoc::new(plan, chronicle.clone()),
             one_leader: OneLeader::new(chronicle.clone()),
@@ -175,6 +156,7 @@ impl Simulation<'_> {
             self.finish(on_tick)?;
         }
         check_tags(&self.records.history, &self.chronicle);
+        check_rights(&self.records.rights, &self.chronicle);
         let mut coverage = self.chronicle.coverage();
         coverage.extend(witness::seen());
         Ok(Report {
@@ -259,6 +241,9 @@ impl Simulation<'_> {
     /// one is down; then everything is looked for.
     fn finish(&mut self, on_tick: &impl Fn(Duration)) -> Result<()> {
         let nodes = self.plan.node_names();
+        if self.plan.is_closed {
+            self.look_at_rights(on_tick)?;
+        }
         self.push_through(nodes.clone(), "after everything has healed", on_tick)?;
         if self.goes_on() {
             self.lose_one(on_tick)?;
@@ -271,6 +256,19 @@ impl Simulation<'_> {
             let audit = audit(nodes, self.plan.tags, HEALING_MAX, self.records.clone());
             self.accompany("auditor", AUDIT_MAX, audit, on_tick)?;
         }
+        Ok(())
+    }
+
+    /// Looks at all rights through every node, once all accounts are made.
+    fn look_at_rights(&mut self, on_tick: &impl Fn(Duration)) -> Result<()> {
+        let (nodes, records) = (self.plan.node_names(), self.records.clone());
+        let dice = Dice::new(self.plan.seed, "last guest");
+        let guest = Guest::new(nodes, dice, records.clone());
+        let looking = async move {
+            records.pass.given().await;
+            guest.look_everywhere().await;
+        };
+        self.accompany("last guest", PUSHES_MAX, looking, on_tick)?;
         Ok(())
     }
 

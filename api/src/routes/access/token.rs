@@ -22,15 +22,16 @@ use crate::registry::{Registry, random};
 /// Answers with a token for whoever's credentials the request has, or for nobody in particular.
 pub(super) async fn show(registry: &Registry, parts: &Parts) -> Result<Response, Error> {
     let access = registry.access()?;
+    let view = registry.newest().await?;
     let login = match Credentials::of(&parts.headers) {
-        Credentials::None => by_certificate(access, &registry.cluster.local()?, parts)?,
+        Credentials::None => by_certificate(access, &view, parts)?,
         Credentials::Basic { name, password } => {
-            log_in(registry, access, parts, &name, &password).await.map_err(told)?
+            log_in(registry, access, &view, parts, &name, &password).await.map_err(told)?
         }
         Credentials::Bearer(_) | Credentials::Unreadable => return Err(told(Error::LoginFailed)),
     };
     let query = Query::of(&parts.uri);
-    give(registry, access, login, query.all("scope")).await
+    give(registry, access, &view, login, query.all("scope")).await
 }
 
 /// Answers with a token for the name and password in a form (RFC 6749, section 4.3).
@@ -49,8 +50,9 @@ pub(super) async fn exchange(
     }
     let (name, password) = (form.first("username"), form.first("password"));
     let (name, password) = (name.unwrap_or_default(), password.unwrap_or_default());
-    let login = log_in(registry, access, parts, name, password).await.map_err(told)?;
-    give(registry, access, login, form.all("scope")).await
+    let view = registry.newest().await?;
+    let login = log_in(registry, access, &view, parts, name, password).await.map_err(told)?;
+    give(registry, access, &view, login, form.all("scope")).await
 }
 
 /// The refusal of a login, with what is expected in its place.
@@ -68,18 +70,19 @@ fn told(error: Error) -> Error {
 async fn give<'a>(
     registry: &Registry,
     access: &Access,
+    view: &View,
     login: Login,
     scopes: impl Iterator<Item = &'a str>,
 ) -> Result<Response, Error> {
     registry.count_request(login.identity.name())?;
     let now = registry.clock.now();
-    let snapshot = access.snapshot(&registry.cluster.local()?)?;
+    let snapshot = access.snapshot(view)?;
     let caller = Caller::with_login(login.clone(), &snapshot, false);
     let resources: Vec<Resource> = Resource::all(scopes)
         .into_iter()
         .filter_map(|asked| asked.permitted(|verb, name| caller.may(verb, Some(name))))
         .collect();
-    let key = signing_key(registry, now).await?;
+    let key = signing_key(registry, view, now).await?;
     let token = access.tokens.issue(&key, &login, resources, now)?;
     let no_store = [(header::CACHE_CONTROL, "no-store")];
     let body = json!({
@@ -92,15 +95,14 @@ async fn give<'a>(
 }
 
 /// The key that signs: a fresh one when there is none, or it has served its time.
-async fn signing_key(registry: &Registry, now: Timestamp) -> Result<TokenKey, Error> {
-    let find = |view: &View| view.token_key(now);
-    if let Some(key) = find(&registry.cluster.local()?)? {
+async fn signing_key(registry: &Registry, view: &View, now: Timestamp) -> Result<TokenKey, Error> {
+    if let Some(key) = view.token_key(now)? {
         return Ok(key);
     }
     let command = AccessCommand::AddTokenKey { seed: TokenSeed(random()?) };
     registry.propose_by_itself(Command::Access(command)).await?;
     // The leader's clock decided: by this one, its key may look old already.
-    let newest = registry.view().await?.token_keys()?.pop();
+    let newest = registry.newest().await?.token_keys()?.pop();
     newest.ok_or_else(|| Error::Internal("the cluster has no key for tokens".to_owned()))
 }
 

@@ -10,7 +10,6 @@ use super::{
     image_number, request, tag_name,
 };
 use crate::sim::history::Pending;
-use crate::sim::http::leave;
 use crate::sim::ledger::{Deed, Item};
 
 /// How many images there are that everybody puts and deletes.
@@ -100,7 +99,7 @@ impl Docker {
         if self.whim(12) {
             let node = self.node();
             self.records.chronicle.count("requests: broken off before the answer");
-            leave(&node, &put, usize::MAX).await;
+            self.records.leave(&node, put, usize::MAX).await;
             history.doubt(&change);
             return Told::Nothing;
         }

@@ -16,15 +16,14 @@ use http::{Method, Request, Response, StatusCode, header};
 use proto::{Algorithm, Digest};
 
 pub(crate) use self::lists::{page_path, read_page};
-use self::statuses::allowed;
-pub(crate) use self::statuses::{Ask, Situation};
+pub(crate) use self::statuses::{Ask, Situation, allowed};
 pub(crate) use self::upload::Upload;
 use super::chronicle::Chronicle;
 use super::dice::Dice;
-use super::history::{Action, History, Value};
-use super::http::{Lost, send};
+use super::history::{Action, Value};
+use super::http::Lost;
 use super::ledger::{Item, Ledger, Source, Ticket};
-use super::sweeping::Sweeping;
+use super::records::Records;
 use crate::Image;
 use crate::image::layer;
 
@@ -41,56 +40,7 @@ const TRIES: usize = 4;
 /// How many large blobs a client pushes that pushes such: each takes long to simulate.
 const LARGE_BLOBS: usize = 2;
 /// Images have numbers of this many for each client.
-const NUMBERS: u64 = 1_000_000;
-
-/// What all clients write down.
-#[derive(Clone)]
-pub(crate) struct Records {
-    pub(crate) history: History,
-    pub(crate) ledger: Ledger,
-    pub(crate) chronicle: Chronicle,
-    pub(crate) sweeping: Sweeping,
-}
-
-impl Records {
-    pub(crate) fn new(chronicle: Chronicle, sweeping: Sweeping) -> Self {
-        let (history, ledger) = (History::new(chronicle.clone()), Ledger::new(chronicle.clone()));
-        Self { history, ledger, chronicle, sweeping }
-    }
-
-    /// Checks the answer to `ask` against what it may be; answers whether it says something,
-    /// other than to try again.
-    pub(crate) fn check(
-        &self,
-        by: &str,
-        ask: Ask,
-        situation: Situation,
-        answer: &Response<Bytes>,
-    ) -> bool {
-        let status = answer.status();
-        let text = || String::from_utf8_lossy(answer.body()).into_owned();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            self.chronicle.count("answers: 503");
-            if !answer.headers().contains_key(header::RETRY_AFTER) {
-                let evidence = format!("{by}: {ask:?}: 503 without Retry-After: {}", text());
-                self.chronicle.violated("I16 no 5xx but 503", evidence);
-            }
-            return false;
-        }
-        if status.is_server_error() {
-            let evidence = format!("{by}: {ask:?}: {status}: {}", text());
-            self.chronicle.violated("I16 no 5xx but 503", evidence);
-            return false;
-        }
-        if !allowed(ask, situation).contains(&status.as_u16()) {
-            let evidence =
-                format!("{by}: {ask:?} of what is {situation:?} got {status}: {}", text());
-            self.chronicle.violated("I16 every answer is one that the situation allows", evidence);
-        }
-        self.chronicle.count(ask.name());
-        true
-    }
-}
+pub(crate) const NUMBERS: u64 = 1_000_000;
 
 /// An answer that says something, and when it was asked for.
 struct Answer {
@@ -177,9 +127,12 @@ impl Docker {
         self.nodes = vec![node.to_owned()];
     }
 
-    /// Works for `time`.
-    pub(crate) async fn work(mut self, time: Duration) {
+    /// Works for `time`, as soon as it is let in.
+    pub(crate) async fn work(mut self, is_closed: bool, time: Duration) {
         let end = tokio::time::Instant::now() + time;
+        if is_closed {
+            self.records.pass.given().await;
+        }
         while tokio::time::Instant::now() < end {
             self.act().await;
             self.pause(0..=100).await;
@@ -242,7 +195,7 @@ impl Docker {
         let node = self.node();
         let by = format!("{} through {node}", self.name);
         let called = self.records.history.call();
-        match send(&node, request).await {
+        match self.records.send(&node, request).await {
             Ok(response) => Some(Answer { by, called, response }),
             Err(Lost { .. }) => {
                 self.records.chronicle.count("answers: none");

@@ -9,7 +9,7 @@ use super::manifests::put_manifest;
 use super::upload::{Upload, with_body};
 use super::{APP, Ask, Docker, Image, SCRATCH, Situation, location, request};
 use crate::image::layer;
-use crate::sim::http::{Lost, send};
+use crate::sim::http::Lost;
 use crate::sim::ledger::{Deed, Item, Ticket};
 
 /// Bytes of what two hands push.
@@ -24,7 +24,7 @@ impl Docker {
         let nodes = [self.node(), self.node()];
         let [one, other] = [0, 1].map(|hand| {
             let append = request(Method::PATCH, &upload.location);
-            send(&nodes[hand], with_body(append, contents[hand].clone()))
+            self.records.send(&nodes[hand], with_body(append, contents[hand].clone()))
         });
         let answers: [_; 2] = futures::future::join(one, other).await.into();
         let mut kept = Vec::new();
@@ -130,8 +130,10 @@ impl Docker {
         let finish = request(Method::PUT, &format!("{}&digest={digest}", upload.location));
         let cancel = request(Method::DELETE, &upload.location);
         let nodes = [self.node(), self.node()];
+        let records = &self.records;
         let (finished, cancelled) =
-            futures::future::join(send(&nodes[0], finish), send(&nodes[1], cancel)).await;
+            futures::future::join(records.send(&nodes[0], finish), records.send(&nodes[1], cancel))
+                .await;
         self.records.chronicle.count("requests: finished and cancelled at once");
         let is_finished = self.settle(&ticket, Ask::Finish, &nodes[0], finished);
         let is_cancelled = cancelled.is_ok_and(|answer| answer.status() == StatusCode::NO_CONTENT);
@@ -155,9 +157,10 @@ impl Docker {
         let put = ledger.begin(manifest.clone(), Deed::Put, &self.name);
         let delete = ledger.begin(blob.clone(), Deed::Delete, &self.name);
         let nodes = [self.node(), self.node()];
+        let records = &self.records;
         let (put_answer, delete_answer) = futures::future::join(
-            send(&nodes[0], put_manifest(&manifest.path(), &image)),
-            send(&nodes[1], request(Method::DELETE, &blob.path())),
+            records.send(&nodes[0], put_manifest(&manifest.path(), &image)),
+            records.send(&nodes[1], request(Method::DELETE, &blob.path())),
         )
         .await;
         self.records.chronicle.count("requests: put and deleted at once");

@@ -6,7 +6,6 @@ use proto::Digest;
 use tokio::time::Instant;
 
 use super::{Answer, Ask, Docker, SCRATCH, Situation, TRIES, location, request};
-use crate::sim::http::leave;
 use crate::sim::invariants::Session;
 use crate::sim::ledger::{Deed, Item, Ledger, May};
 use crate::sim::sweeping::Sweeping;
@@ -167,7 +166,7 @@ impl Docker {
                 upload.session.doubt(end);
             }
             self.records.chronicle.count("requests: broken off in the middle of a chunk");
-            leave(&node, &append, sent).await;
+            self.records.leave(&node, append, sent).await;
             return false;
         }
         let (sent, situation) = (Instant::now(), upload.situation());
@@ -233,7 +232,7 @@ impl Docker {
                 let node = self.node();
                 self.records.chronicle.count("requests: broken off before the answer");
                 self.records.ledger.begin(item.clone(), Deed::Put, &self.name);
-                leave(&node, &finish, usize::MAX).await;
+                self.records.leave(&node, finish.clone(), usize::MAX).await;
                 upload.session.doubt(content.len() as u64);
             }
             let ticket = self.records.ledger.begin(item.clone(), Deed::Put, &self.name);

@@ -13,13 +13,14 @@ use tokio::time::{Instant, sleep};
 
 use super::{Hand, Unmet};
 use crate::Image;
+use crate::sim::access::{Administrator, Guest, Others, Varying};
 use crate::sim::dice::Dice;
-use crate::sim::docker::{APP, Docker, Records, request};
+use crate::sim::docker::{APP, Docker, request};
 use crate::sim::havoc::{Fault, Faults, Token};
-use crate::sim::http::send;
 use crate::sim::ledger::{Deed, Item};
 use crate::sim::machine::Machine;
 use crate::sim::plan::Plan;
+use crate::sim::records::Records;
 use crate::sim::rot::Rot;
 use crate::sim::store::Store;
 use crate::sim::witness;
@@ -83,6 +84,30 @@ impl Stage {
         let dice = Dice::new(self.plan.seed, &format!("hand {number}"));
         let nodes = vec![node.to_string()];
         Hand::new(Docker::steady(number, nodes, self.plan.tags, dice, self.records.clone()))
+    }
+
+    /// Where nobody may do what is not granted: waits until clients may, and guests have accounts.
+    ///
+    /// # Errors
+    /// When that takes over a minute.
+    pub async fn let_in(&self) -> Result<(), Unmet> {
+        self.until("all accounts are made", || self.records.subjects.are_all_there()).await
+    }
+
+    /// Gives a guest the right to pull, through `node`, or takes it back; answers whether that is
+    /// done.
+    pub async fn grant(&self, node: Node, is_given: bool) -> bool {
+        let (nodes, dice) = (vec![node.to_string()], Dice::new(self.plan.seed, "grants"));
+        let records = self.records.clone();
+        let mut administrator = Administrator::new(nodes, dice, records, Others::default());
+        administrator.change_grant(is_given).await
+    }
+
+    /// Whether `node` lets the guest pull; `None` when it does not say.
+    pub async fn lets_in(&self, node: Node) -> Option<bool> {
+        let (nodes, dice) = (vec![node.to_string()], Dice::new(self.plan.seed, "guests"));
+        let mut guest = Guest::new(nodes, dice, self.records.clone());
+        guest.is_let_in(Varying::Grant).await
     }
 
     /// What `node` says of itself; `None` when it is down.
@@ -268,7 +293,7 @@ impl Stage {
         loop {
             let path = format!("/roadstead/v1/cluster/nodes/{id}");
             let remove = request(Method::DELETE, &path);
-            match send(&node.to_string(), remove).await.map(|answer| answer.status()) {
+            match self.records.send(&node.to_string(), remove).await.map(|answer| answer.status()) {
                 Ok(StatusCode::NO_CONTENT) => return Ok(()),
                 Ok(StatusCode::SERVICE_UNAVAILABLE) | Err(_) if begun.elapsed() < PATIENCE => {
                     sleep(GLANCE).await;

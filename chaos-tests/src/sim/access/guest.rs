@@ -1,0 +1,153 @@
+//! Guests: they log in to accounts whose rights come and go, with keys and with tokens, and write
+//! down what they are told.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use tokio::time::{Instant, sleep};
+
+use super::administrator::THERE;
+use super::subject::{By, Subject, Varying};
+use crate::sim::dice::Dice;
+use crate::sim::docker::{APP, request, tag_name};
+use crate::sim::history::Action;
+use crate::sim::http::{bearer, send};
+use crate::sim::records::Records;
+
+const INVARIANT: &str = "I17 rights are as they were told";
+
+/// A guest.
+pub(crate) struct Guest {
+    nodes: Vec<String>,
+    dice: Dice,
+    records: Records,
+    /// A token, and whose it is: it is shown again later, when it may be worth less.
+    token: Option<(Subject, String)>,
+}
+
+/// What came of a request.
+#[derive(Default)]
+struct Tried {
+    /// What it says of the right that it was to show.
+    told: Option<bool>,
+    /// What was asked for.
+    body: Option<Bytes>,
+}
+
+impl Guest {
+    pub(crate) fn new(nodes: Vec<String>, dice: Dice, records: Records) -> Self {
+        Self { nodes, dice, records, token: None }
+    }
+
+    /// Tries rights for `time`.
+    pub(crate) async fn work(mut self, time: Duration) {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            let subjects = self.records.subjects.all();
+            if !subjects.is_empty() {
+                let subject = self.dice.pick(&subjects).clone();
+                match self.dice.number(0..=9) {
+                    0..=5 => {
+                        self.try_key(&subject).await;
+                    }
+                    6..=7 => self.try_new_token(subject).await,
+                    _ => self.try_token().await,
+                }
+            }
+            sleep(self.dice.millis(100..=700)).await;
+        }
+    }
+
+    /// Looks whether the right of this name is there.
+    pub(super) async fn look_at(&mut self, register: &str) {
+        for subject in self.records.subjects.all() {
+            if subject.register == register {
+                self.try_key(&subject).await;
+            }
+        }
+    }
+
+    /// Looks through every node which rights are there.
+    pub(crate) async fn look_everywhere(mut self) {
+        for node in self.nodes.clone() {
+            self.nodes = vec![node];
+            for subject in self.records.subjects.all() {
+                self.try_key(&subject).await;
+            }
+        }
+    }
+
+    /// Whether a node lets the account in of which `varying` is; `None` when it does not say.
+    pub(crate) async fn is_let_in(&mut self, varying: Varying) -> Option<bool> {
+        let mut subjects = self.records.subjects.all().into_iter();
+        let subject = subjects.find(|subject| subject.varying == varying)?;
+        self.try_key(&subject).await
+    }
+
+    async fn try_key(&mut self, subject: &Subject) -> Option<bool> {
+        let asked = subject.pass.shown(self.something());
+        self.try_with(subject, By::Key, asked).await.told
+    }
+
+    /// Gets a token and shows that.
+    async fn try_new_token(&mut self, subject: Subject) {
+        let path = format!("/roadstead/v1/token?scope=repository:{APP}:pull");
+        let asked = subject.pass.shown(request(Method::GET, &path));
+        let Some(body) = self.try_with(&subject, By::Key, asked).await.body else { return };
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        let Some(token) = body["token"].as_str() else { return };
+        self.token = Some((subject, token.to_owned()));
+        self.try_token().await;
+    }
+
+    async fn try_token(&mut self) {
+        let Some((subject, token)) = self.token.clone() else { return };
+        let mut asked = self.something();
+        if let Some(token) = bearer(&token) {
+            asked.headers_mut().insert(header::AUTHORIZATION, token);
+        }
+        self.records.chronicle.count("rights: tokens shown");
+        self.try_with(&subject, By::Token, asked).await;
+    }
+
+    /// Something that whoever may pull is shown.
+    fn something(&mut self) -> Request<Bytes> {
+        let tag = tag_name(1);
+        match self.dice.number(0..=2) {
+            0 => request(Method::GET, &format!("/v2/{APP}/manifests/{tag}")),
+            1 => request(Method::HEAD, &format!("/v2/{APP}/manifests/{tag}")),
+            _ => request(Method::GET, &format!("/v2/{APP}/tags/list?n=1")),
+        }
+    }
+
+    /// Asks once, through any node, and writes down what the answer says.
+    async fn try_with(&mut self, subject: &Subject, by: By, asked: Request<Bytes>) -> Tried {
+        let node = self.dice.pick(&self.nodes).clone();
+        let rights = &self.records.rights;
+        let is_for_token = asked.uri().path() == "/roadstead/v1/token";
+        let (called, path) = (rights.call(), asked.uri().to_string());
+        let Ok(response) = send(&node, asked).await else { return Tried::default() };
+        let status = response.status();
+        let told = subject.varying.told(by, status);
+        match told {
+            // Whoever can log in gets a token, for what they may do, if that is anything.
+            Ok(Some(_)) if is_for_token && subject.varying == Varying::Grant => {}
+            Ok(Some(is_there)) => {
+                let what = if is_there { "rights: seen" } else { "rights: refused" };
+                self.records.chronicle.count(what);
+                let seen = Action::Saw(if is_there { THERE } else { None });
+                rights.answered(&subject.register, &format!("guest through {node}"), called, seen);
+            }
+            Ok(None) => {}
+            Err(()) => {
+                let account = subject.varying.account();
+                let text = String::from_utf8_lossy(response.body());
+                let evidence = format!("{account} through {node}: {path}: {status}: {text}");
+                self.records.chronicle.violated(INVARIANT, evidence);
+            }
+        }
+        let body = (status == StatusCode::OK).then(|| response.into_body());
+        Tried { told: told.ok().flatten(), body }
+    }
+}

@@ -1,0 +1,142 @@
+//! Accounts of which one thing comes and goes, so that each answer to them says of it whether it is
+//! there.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::StatusCode;
+
+use crate::sim::http::Pass;
+
+/// How many keys of an account are tried that were made last, those among them that were revoked.
+const KEYS_KEPT: usize = 3;
+
+/// What comes and goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Varying {
+    /// A grant.
+    Grant,
+    /// Whether the account is enabled.
+    Account,
+    /// The key with which it logs in.
+    Key,
+}
+
+/// How somebody logs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    Key,
+    Token,
+}
+
+impl Varying {
+    /// All of them.
+    pub(super) const ALL: [Self; 3] = [Self::Grant, Self::Account, Self::Key];
+
+    /// The account that this is of.
+    pub(super) const fn account(self) -> &'static str {
+        match self {
+            Self::Grant => "visitor",
+            Self::Account => "temp",
+            Self::Key => "ci",
+        }
+    }
+
+    /// What an answer says of what varies: that it is there, or not, or nothing.
+    ///
+    /// # Errors
+    /// When no such answer can be: what it needs beside what varies is always there.
+    pub(super) fn told(self, by: By, status: StatusCode) -> Result<Option<bool>, ()> {
+        match (status, self, by) {
+            (StatusCode::OK | StatusCode::NOT_FOUND, _, _) => Ok(Some(true)),
+            (StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS, _, _) => Ok(None),
+            (StatusCode::FORBIDDEN, Self::Grant, _) => Ok(Some(false)),
+            (StatusCode::UNAUTHORIZED, Self::Account | Self::Key, By::Key) => Ok(Some(false)),
+            // It has ended, by the clock of a node; or it was given when less was granted.
+            (StatusCode::UNAUTHORIZED, _, By::Token) => Ok(None),
+            _ => Err(()),
+        }
+    }
+}
+
+/// A way to log in to one of the accounts.
+#[derive(Clone, Debug)]
+pub(crate) struct Subject {
+    /// What varies.
+    pub(super) varying: Varying,
+    /// The name under which it is written down whether that is there.
+    pub(super) register: String,
+    /// What is shown.
+    pub(super) pass: Pass,
+}
+
+/// All ways to log in that there are by now. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Subjects(Arc<Mutex<Vec<Subject>>>);
+
+impl Subjects {
+    /// Those there are by now.
+    pub(super) fn all(&self) -> Vec<Subject> {
+        self.held().clone()
+    }
+
+    /// Whether all those are there that stay.
+    pub(crate) fn are_all_there(&self) -> bool {
+        let subjects = self.held();
+        let is_there = |varying| subjects.iter().any(|subject| subject.varying == varying);
+        [Varying::Grant, Varying::Account].into_iter().all(is_there)
+    }
+
+    /// Adds a way to log in to the account of which `varying` is.
+    pub(super) fn add(&self, varying: Varying, register: &str, key: &str) {
+        let pass = Pass::default();
+        pass.give(varying.account(), key);
+        let mut subjects = self.held();
+        subjects.push(Subject { varying, register: register.to_owned(), pass });
+        let alike = |subject: &Subject| subject.varying == varying;
+        if subjects.iter().filter(|subject| alike(subject)).count() > KEYS_KEPT
+            && let Some(oldest) = subjects.iter().position(alike)
+        {
+            subjects.remove(oldest);
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Vec<Subject>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_say_of_what_varies_whether_it_is_there() {
+        for (varying, by, status, told) in [
+            (Varying::Grant, By::Key, 200, Ok(Some(true))),
+            (Varying::Grant, By::Key, 404, Ok(Some(true))),
+            (Varying::Grant, By::Key, 403, Ok(Some(false))),
+            (Varying::Grant, By::Key, 401, Err(())),
+            (Varying::Grant, By::Token, 401, Ok(None)),
+            (Varying::Key, By::Key, 401, Ok(Some(false))),
+            (Varying::Key, By::Key, 403, Err(())),
+            (Varying::Account, By::Token, 403, Err(())),
+            (Varying::Account, By::Key, 503, Ok(None)),
+            (Varying::Account, By::Key, 500, Err(())),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap_or_default();
+            assert_eq!(varying.told(by, status), told, "{varying:?} {by:?} {status}");
+        }
+    }
+
+    #[test]
+    fn of_many_keys_the_last_ones_are_tried() {
+        let subjects = Subjects::default();
+        subjects.add(Varying::Grant, "grant", "a");
+        for number in 0..5 {
+            subjects.add(Varying::Key, &format!("key {number}"), "b");
+        }
+        let names: Vec<String> =
+            subjects.all().into_iter().map(|subject| subject.register).collect();
+        assert_eq!(names, ["grant", "key 2", "key 3", "key 4"]);
+    }
+}

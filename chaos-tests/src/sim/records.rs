@@ -1,0 +1,91 @@
+//! What all clients share: where they write down what they see, and what they show to be let in.
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+
+use super::access::Subjects;
+use super::chronicle::Chronicle;
+use super::docker::{Ask, Situation, allowed};
+use super::history::History;
+use super::http::{Lost, Pass, leave, send};
+use super::ledger::Ledger;
+use super::sweeping::Sweeping;
+
+/// What all clients write down.
+#[derive(Clone)]
+pub(crate) struct Records {
+    pub(crate) history: History,
+    /// Rights that come and go.
+    pub(crate) rights: History,
+    pub(crate) ledger: Ledger,
+    pub(crate) chronicle: Chronicle,
+    pub(crate) sweeping: Sweeping,
+    /// What they show to be let in.
+    pub(crate) pass: Pass,
+    /// Those who show something else, whose rights come and go.
+    pub(crate) subjects: Subjects,
+}
+
+impl Records {
+    pub(crate) fn new(chronicle: Chronicle, sweeping: Sweeping) -> Self {
+        let [history, rights] = [&chronicle; 2].map(|chronicle| History::new(chronicle.clone()));
+        let ledger = Ledger::new(chronicle.clone());
+        Self {
+            history,
+            rights,
+            ledger,
+            chronicle,
+            sweeping,
+            pass: Pass::default(),
+            subjects: Subjects::default(),
+        }
+    }
+
+    /// Sends `request` to `node`, with what clients show.
+    pub(crate) async fn send(
+        &self,
+        node: &str,
+        request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, Lost> {
+        send(node, self.pass.shown(request)).await
+    }
+
+    /// Sends only the first `length` bytes of the body of `request` to `node`, with what clients
+    /// show, and leaves.
+    pub(crate) async fn leave(&self, node: &str, request: Request<Bytes>, length: usize) {
+        leave(node, &self.pass.shown(request), length).await;
+    }
+
+    /// Checks the answer to `ask` against what it may be; answers whether it says something,
+    /// other than to try again.
+    pub(crate) fn check(
+        &self,
+        by: &str,
+        ask: Ask,
+        situation: Situation,
+        answer: &Response<Bytes>,
+    ) -> bool {
+        let status = answer.status();
+        let text = || String::from_utf8_lossy(answer.body()).into_owned();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            self.chronicle.count("answers: 503");
+            if !answer.headers().contains_key(header::RETRY_AFTER) {
+                let evidence = format!("{by}: {ask:?}: 503 without Retry-After: {}", text());
+                self.chronicle.violated("I16 no 5xx but 503", evidence);
+            }
+            return false;
+        }
+        if status.is_server_error() {
+            let evidence = format!("{by}: {ask:?}: {status}: {}", text());
+            self.chronicle.violated("I16 no 5xx but 503", evidence);
+            return false;
+        }
+        if !allowed(ask, situation).contains(&status.as_u16()) {
+            let evidence =
+                format!("{by}: {ask:?} of what is {situation:?} got {status}: {}", text());
+            self.chronicle.violated("I16 every answer is one that the situation allows", evidence);
+        }
+        self.chronicle.count(ask.name());
+        true
+    }
+}
