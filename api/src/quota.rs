@@ -1,9 +1,17 @@
 //! How much of something each client and all of them together may have at once.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use crate::client::Client;
+
+/// For each share, how many may wait for one.
+const WAITING_PER_SHARE: usize = 8;
 
 /// A number of equal shares, of which each client may hold a part. Clones are the same quota.
 #[derive(Clone, Debug)]
@@ -11,62 +19,127 @@ pub struct Quota(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    total: usize,
+    all: Portion,
+    /// How large the part of each client is.
     each: usize,
-    held: Mutex<Held>,
-}
-
-#[derive(Debug, Default)]
-struct Held {
-    total: usize,
-    by_client: BTreeMap<Client, usize>,
+    /// The parts of clients that have something, or wait for it.
+    parts: Mutex<BTreeMap<Client, Arc<Portion>>>,
 }
 
 impl Quota {
     /// A quota of `total` shares, of which each client gets at most `each`.
     pub fn new(total: usize, each: usize) -> Self {
-        Self(Arc::new(Inner { total, each, held: Mutex::default() }))
+        Self(Arc::new(Inner { all: Portion::of(total), each, parts: Mutex::default() }))
     }
 
     /// A share for `client`, until it is dropped. `None` when there is none left, or `client` has
     /// its part.
     pub fn take(&self, client: Client) -> Option<Share> {
-        let mut held = self.held();
-        if held.total >= self.0.total {
-            return None;
-        }
-        let count = held.by_client.entry(client).or_default();
-        if *count >= self.0.each {
-            return None;
-        }
-        *count += 1;
-        held.total += 1;
-        drop(held);
-        Some(Share { quota: self.clone(), client })
+        let place = self.place(client);
+        let of_part = place.part.take()?;
+        let of_all = self.0.all.take()?;
+        Some(Share { _shares: [of_part, of_all], _place: place })
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A share for `client`, for which it waits its turn, for `patience` at most. `None` when it
+    /// comes to none, or too many wait already.
+    ///
+    /// # Cancellation
+    /// Dropping the future gives the turn up.
+    pub async fn wait(&self, client: Client, patience: Duration) -> Option<Share> {
+        if let Some(share) = self.take(client) {
+            return Some(share);
+        }
+        let place = self.place(client);
+        let shares = async {
+            // Whoever waits for the last shares of all has one of its part: so no client can fill
+            // that line alone.
+            let of_part = place.part.wait().await?;
+            let of_all = self.0.all.wait().await?;
+            Some([of_part, of_all])
+        };
+        let shares = timeout(patience, shares).await.ok()??;
+        Some(Share { _shares: shares, _place: place })
+    }
+
+    fn place(&self, client: Client) -> Place {
+        let fresh = || Arc::new(Portion::of(self.0.each));
+        let part = Arc::clone(self.parts().entry(client).or_insert_with(fresh));
+        Place { quota: self.clone(), client, part }
+    }
+
+    fn parts(&self) -> MutexGuard<'_, BTreeMap<Client, Arc<Portion>>> {
+        self.0.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Some shares, and who waits for them, in order.
+#[derive(Debug)]
+struct Portion {
+    shares: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    waiting_max: usize,
+}
+
+impl Portion {
+    fn of(shares: usize) -> Self {
+        let shares = shares.min(Semaphore::MAX_PERMITS);
+        let waiting_max = shares.saturating_mul(WAITING_PER_SHARE);
+        Self { shares: Arc::new(Semaphore::new(shares)), waiting: AtomicUsize::new(0), waiting_max }
+    }
+
+    fn take(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.shares).try_acquire_owned().ok()
+    }
+
+    /// A share, when it is this one's turn; `None` at once when too many wait.
+    async fn wait(&self) -> Option<OwnedSemaphorePermit> {
+        let _waiting = Waiting::join(self)?;
+        // The semaphore is never closed.
+        Arc::clone(&self.shares).acquire_owned().await.ok()
+    }
+}
+
+/// Somebody in the line, until dropped.
+struct Waiting<'a>(&'a Portion);
+
+impl<'a> Waiting<'a> {
+    fn join(portion: &'a Portion) -> Option<Self> {
+        let waiting = Self(portion);
+        let before = portion.waiting.fetch_add(1, Ordering::Relaxed);
+        (before < portion.waiting_max).then_some(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// A share of a [`Quota`]; dropping it gives it back.
 #[derive(Debug)]
 pub struct Share {
-    quota: Quota,
-    client: Client,
+    // Given back in this order, before the place is looked at.
+    _shares: [OwnedSemaphorePermit; 2],
+    _place: Place,
 }
 
-impl Drop for Share {
+/// That a client has something, or waits for it: nothing is kept of one that has no place.
+#[derive(Debug)]
+struct Place {
+    quota: Quota,
+    client: Client,
+    part: Arc<Portion>,
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        let mut held = self.quota.held();
-        held.total = held.total.saturating_sub(1);
-        if let Some(count) = held.by_client.get_mut(&self.client) {
-            *count = count.saturating_sub(1);
-            // What is kept is bounded by who is here now, not by who ever came.
-            if *count == 0 {
-                held.by_client.remove(&self.client);
-            }
+        let mut parts = self.quota.parts();
+        // What is kept is bounded by who is here now, not by who ever came. New places are made
+        // under the same lock: with the map's, this one is the last of its client.
+        if Arc::strong_count(&self.part) == 2 {
+            parts.remove(&self.client);
         }
     }
 }
@@ -96,13 +169,60 @@ mod tests {
         assert!(quota.take(b).is_some());
     }
 
-    #[test]
-    fn nothing_is_remembered_of_clients_that_left() {
-        let quota = Quota::new(10, 10);
-        for last in 0..=255 {
-            drop(quota.take(client(&format!("10.0.0.{last}"))));
+    /// Long enough for whatever comes at all.
+    const LONG: Duration = Duration::from_secs(60);
+    const SHORT: Duration = Duration::from_millis(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_gets_a_share_in_turn_and_not_for_ever() {
+        let quota = Quota::new(2, 1);
+        let [a, b, c] = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(client);
+        let first = quota.take(a).unwrap();
+        assert!(quota.wait(a, SHORT).await.is_none(), "its part is taken for longer");
+        let (second, ()) = tokio::join!(quota.wait(a, LONG), async { drop(first) });
+        let second = second.unwrap();
+
+        let third = quota.take(b).unwrap();
+        let (of_c, of_a) = (quota.wait(c, LONG), quota.wait(a, SHORT));
+        let (of_c, of_a, ()) = tokio::join!(of_c, of_a, async { drop(third) });
+        assert!(of_c.is_some(), "a share of all came back");
+        assert!(of_a.is_none(), "that was none of its part");
+        drop((second, of_c));
+        assert!(quota.parts().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_wait_than_there_may() {
+        let quota = Quota::new(8, 1);
+        let a = client("10.0.0.1");
+        let _held = quota.take(a).unwrap();
+        let mut waiting = Vec::new();
+        for _ in 0..WAITING_PER_SHARE {
+            let quota = quota.clone();
+            waiting.push(tokio::spawn(async move { quota.wait(a, LONG).await.is_some() }));
+            tokio::task::yield_now().await;
         }
-        assert!(quota.held().by_client.is_empty());
-        assert_eq!(quota.held().total, 0);
+        let begun = tokio::time::Instant::now();
+        assert!(quota.wait(a, LONG).await.is_none());
+        assert_eq!(begun.elapsed(), Duration::ZERO, "it is told at once");
+        // Whoever gives up makes room.
+        waiting.pop().unwrap().abort();
+        tokio::task::yield_now().await;
+        assert!(quota.wait(a, SHORT).await.is_none());
+        assert!(begun.elapsed() >= SHORT, "it waited");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_remembered_of_clients_that_left() {
+        let quota = Quota::new(10, 10);
+        let all = quota.0.all.shares.available_permits();
+        for last in 0..=255 {
+            let client = client(&format!("10.0.0.{last}"));
+            drop(quota.take(client));
+            drop(quota.wait(client, LONG).await);
+            drop(quota.wait(client, LONG));
+        }
+        assert!(quota.parts().is_empty());
+        assert_eq!(quota.0.all.shares.available_permits(), all);
     }
 }

@@ -1,8 +1,9 @@
 //! How many transfers are under way at once: each holds memory, a file or both for as long as its
 //! client likes.
 
+use std::time::Duration;
+
 use axum::body::Body;
-use axum::extract::Request;
 use axum::response::Response;
 use http::Method;
 use http_body_util::BodyExt as _;
@@ -13,20 +14,26 @@ use crate::error::Error;
 use crate::quota::Share;
 use crate::registry::Registry;
 
-/// The share of the transfers that `request` takes; none when it moves no content.
+/// How long a transfer waits for its turn. Among many small ones that comes within milliseconds,
+/// and costs less than to refuse each and be asked again.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The share of the transfers that a request of `client` takes; none when it moves no content.
+/// Waits for its turn.
 ///
 /// # Errors
-/// [`Error::TooManyTransfers`] when there are as many as there may be, of its client or of all.
-pub(crate) fn admit(
+/// [`Error::TooManyTransfers`] when there are as many as there may be, of its client or of all, for
+/// longer than it waits.
+pub(crate) async fn admit(
     registry: &Registry,
     endpoint: &Endpoint,
-    request: &Request,
+    method: &Method,
+    client: Client,
 ) -> Result<Option<Share>, Error> {
-    if !is_transfer(endpoint, request.method()) {
+    if !is_transfer(endpoint, method) {
         return Ok(None);
     }
-    let client = Client::of(request.extensions());
-    let share = registry.transfers.take(client).ok_or(Error::TooManyTransfers)?;
+    let share = registry.transfers.wait(client, PATIENCE).await.ok_or(Error::TooManyTransfers)?;
     Ok(Some(share))
 }
 

@@ -68,8 +68,9 @@ async fn admit(
     request: Request,
 ) -> Result<Response, Error> {
     let refuse = |retry_after| Error::TooManyRequests { retry_after };
-    registry.requests.take(Client::of(request.extensions())).map_err(refuse)?;
-    let share = transfers::admit(&registry, &endpoint, &request)?;
+    let client = Client::of(request.extensions());
+    registry.requests.take(client).map_err(refuse)?;
+    let share = transfers::admit(&registry, &endpoint, request.method(), client).await?;
     Ok(transfers::attach(share, dispatch(registry, endpoint, request).await?))
 }
 
