@@ -77,6 +77,12 @@ bench: prerequisites ## Measures beside other registries, nginx and etcd, and wr
 	@cargo build --workspace --bin roadstead --config tools/bench.toml
 	@tools/bench --write $(ARGS)
 
+.PHONY: bench-check
+bench-check: prerequisites ## Fails when Roadstead beside its peers has become far worse than docs/benchmarks.md says; five minutes.
+	@tools/prerequisites bench
+	@cargo build --workspace --bin roadstead --config tools/bench.toml
+	@tools/bench --check --rounds 3 --only P1,P3,P5,P6,P7
+
 .PHONY: microbench
 microbench: export DIVAN_MIN_TIME ?= 1
 microbench: prerequisites ## Measures the parts of a push and of a pull, each by itself; takes two minutes.

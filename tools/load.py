@@ -25,9 +25,9 @@ def until(condition, what, seconds=60, pause=0.05):
         time.sleep(pause)
 
 
-def answers(url):
+def answers(url, seconds=2):
     try:
-        return urllib.request.urlopen(url, timeout=2).status == 200
+        return urllib.request.urlopen(url, timeout=seconds).status == 200
     except OSError:
         return False
 
@@ -105,11 +105,23 @@ def machine():
     return f"{os.cpu_count()} x {model}, {memory} GiB, Linux {os.uname().release}"
 
 
-def write(tool, table):
-    """Puts `table` between the marks of `tool` in docs/benchmarks.md."""
+def parts(tool):
+    """docs/benchmarks.md: what is before the marks of `tool`, between and behind them; the marks with what is outside."""
     with open(DOCUMENT) as file:
         text = file.read()
-    begin, end = f"<!-- {tool}: begin -->", f"<!-- {tool}: end -->"
+    begin, end = f"<!-- {tool}: begin -->\n", f"<!-- {tool}: end -->"
     before, rest = text.split(begin)
+    between, behind = rest.split(end)
+    return before + begin, between, end + behind
+
+
+def table(tool):
+    """The table that `tool` has written."""
+    return parts(tool)[1]
+
+
+def write(tool, table):
+    """Puts `table` between the marks of `tool`."""
+    before, _, behind = parts(tool)
     with open(DOCUMENT, "w") as file:
-        file.write(f"{before}{begin}\n{table}{end}{rest.split(end)[1]}")
+        file.write(before + table + behind)
