@@ -72,13 +72,13 @@ conformance: build ## Runs the OCI's conformance suite, all of it, on one node a
 	@deploy/conformance/run $(ARGS)
 
 .PHONY: bench
-bench: prerequisites ## Measures beside other registries, nginx and etcd, and writes docs/benchmarks.md; takes an hour.
+bench: prerequisites ## Measures beside other registries, nginx and etcd, and writes docs/benchmarks.md; a quarter of an hour.
 	@tools/prerequisites bench
 	@cargo build --workspace --bin roadstead --config tools/bench.toml
 	@tools/bench --write $(ARGS)
 
 .PHONY: bench-check
-bench-check: prerequisites ## Fails when Roadstead beside its peers has become far worse than docs/benchmarks.md says; five minutes.
+bench-check: prerequisites ## Fails when Roadstead beside its peers has become far worse than docs/benchmarks.md says.
 	@tools/prerequisites bench
 	@cargo build --workspace --bin roadstead --config tools/bench.toml
 	@tools/bench --check --rounds 3 --only P1,P3,P5,P6,P7

@@ -65,7 +65,7 @@ pub const PEER_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const LOG_READ_BYTES_MAX: usize = 1024 * 1024;
 
 /// Bytes of rows that one message of a snapshot carries.
-pub const SNAPSHOT_CHUNK_BYTES: usize = 1024 * 1024;
+pub const SNAPSHOT_CHUNK_BYTES: usize = 128 * 1024;
 
 /// How long a node waits for the next message of a snapshot before it gives the snapshot up.
 pub const SNAPSHOT_IDLE_MAX: Duration = Duration::from_secs(30);

@@ -13,6 +13,7 @@ use proto::pb::peer::peer_client::PeerClient;
 use proto::pb::peer::snapshot_chunk::Chunk;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::SendTimeoutError;
+use tokio::time::{Instant, sleep};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use tonic::transport::Channel;
@@ -25,6 +26,9 @@ use crate::types::{SnapshotOf, TypeConfig, Vote};
 
 /// Messages that may wait for the connection: one is read while one is sent.
 const CHUNKS_AHEAD: usize = 1;
+
+/// The longest rest after a message.
+const REST_MAX: Duration = Duration::from_millis(100);
 
 /// What the other node answered, or `None` when it made no progress until the deadline.
 type Sent = Option<Result<pb::SnapshotResponse, Status>>;
@@ -69,7 +73,9 @@ enum FeedError {
     Read(io::Error),
 }
 
-/// Puts the messages of a snapshot into `chunks`: a header, rows, and the end.
+/// Puts the messages of a snapshot into `chunks`: a header, rows, and the end. Rests as long as it
+/// works, so that neither of the two nodes spends more than half of a processor on what nobody
+/// waits for, beside clients who do.
 async fn feed<S: SnapshotSource>(
     chunks: mpsc::Sender<pb::SnapshotChunk>,
     header: pb::SnapshotHeader,
@@ -90,6 +96,7 @@ async fn feed<S: SnapshotSource>(
     }
     let mut sum = RowSum::default();
     loop {
+        let begun = Instant::now();
         let rows;
         (source, sum, rows) = read(source, sum).await.map_err(FeedError::Read)?;
         if rows.is_empty() {
@@ -99,6 +106,7 @@ async fn feed<S: SnapshotSource>(
         if send(Chunk::Rows(pb::SnapshotRows { rows })).await?.is_break() {
             return Ok(());
         }
+        sleep(begun.elapsed().min(REST_MAX)).await;
     }
 }
 
