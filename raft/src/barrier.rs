@@ -4,14 +4,14 @@
 //! Readers share rounds. A round asks the leader, which confirms with a quorum that it still leads,
 //! for the index up to which a read must see; then it waits until this node has applied that far. A
 //! reader joins only a round that starts after it came: one that is under way may have asked before
-//! the reader's predecessor was acknowledged. In a cluster of one voter there are no rounds.
+//! the reader's predecessor was acknowledged.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use openraft::ReadPolicy;
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::{LinearizableReadError, RaftError};
-use openraft::{ReadPolicy, ServerState};
 use proto::pb::cluster as pb;
 use proto::pb::cluster::cluster_client::ClusterClient;
 use proto::{Mutant, PeerAddress};
@@ -126,28 +126,6 @@ impl Inner {
         applied.is_some_and(|applied| applied >= index)
     }
 
-    /// Whether this node leads and is the only one that votes, so that its catalog has all that was
-    /// ever acknowledged.
-    ///
-    /// What it acknowledges it has applied before. What leaders before it had acknowledged, it has
-    /// applied once it has applied an entry of its own term (Raft dissertation, section 6.4). And
-    /// nobody can lead without its vote before it has itself proposed a membership in which
-    /// others are enough: that follows the joint one (section 4.3), of which consensus has told by
-    /// then.
-    fn leads_alone(&self) -> bool {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        let [voters] = metrics.membership_config.membership().get_joint_config().as_slice() else {
-            return false;
-        };
-        let is_alone = voters.len() == 1 && voters.contains(&self.identity.node);
-        let applied = metrics.last_applied.map(|applied| applied.leader_id.term);
-        is_alone
-            && metrics.running_state.is_ok()
-            && metrics.state == ServerState::Leader
-            && applied == Some(metrics.current_term)
-    }
-
     async fn await_applied(&self, index: u64) -> Result<(), ReadError> {
         let wait = self.raft.wait(Some(DEADLINE));
         let applied = wait.applied_index_at_least(Some(index), "read barrier").await;
@@ -157,11 +135,8 @@ impl Inner {
         })
     }
 
-    /// Waits for the next round; where this node is all that votes, there is nobody to wait for.
+    /// Waits for the next round.
     pub(crate) async fn pass_barrier(&self) -> Result<(), ReadError> {
-        if self.leads_alone() {
-            return Ok(());
-        }
         let (reader, passed) = oneshot::channel();
         self.readers.try_send(reader).map_err(|_| unavailable())?;
         passed.await.map_err(|_| unavailable())?
