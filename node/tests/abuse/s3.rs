@@ -13,8 +13,9 @@ use s3_server::S3Server;
 
 /// Uploads at once.
 const UPLOADS: usize = 16;
-/// The most memory that an upload takes: three parts on their way, and one that is being filled.
-const UPLOAD_MEMORY_MAX: u64 = 4 * 8 * 1024 * 1024;
+/// The most memory that an upload takes: three parts on their way, and one that is being filled,
+/// each with an eighth for what its connections and the allocator hold beside it.
+const UPLOAD_MEMORY_MAX: u64 = 4 * 9 * 1024 * 1024;
 /// What is sent of each upload at once.
 const FRAME: usize = 256 * 1024;
 /// What is sent of each: several times what it may have in memory.
