@@ -8,6 +8,7 @@ use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+use super::INVARIANT;
 use super::guest::Guest;
 use super::subject::Varying;
 use crate::sim::dice::Dice;
@@ -22,8 +23,6 @@ const WORKERS: &str = "team";
 const WORKPLACE: &str = "team/**";
 /// What a register of a right names while the right is there.
 pub(super) const THERE: Option<u64> = Some(1);
-
-const INVARIANT: &str = "I17 rights are as they were told";
 
 /// Who administers the registry.
 pub(crate) struct Administrator {
@@ -98,7 +97,7 @@ impl Administrator {
         self.others.stranger.give("stranger", &stranger);
         for varying in Varying::ALL {
             let account = varying.account();
-            let register = format!("{varying:?} of {account}");
+            let register = varying.register();
             let key = self.make(account, "read-only", WORKPLACE).await;
             if varying == Varying::Key {
                 continue;
@@ -138,8 +137,7 @@ impl Administrator {
             );
             (request(Method::DELETE, &path), Action::Set(None))
         };
-        let register = format!("{:?} of {account}", Varying::Grant);
-        self.change(asked, &register, action).await
+        self.change(asked, &Varying::Grant.register(), action).await
     }
 
     /// Enables the account, or disables it.
@@ -148,9 +146,8 @@ impl Administrator {
         let is_enabled = self.dice.one_in(2);
         let path = format!("/roadstead/v1/accounts/{account}");
         let asked = with_json(Method::PATCH, &path, &json!({ "enabled": is_enabled }));
-        let register = format!("{:?} of {account}", Varying::Account);
         let action = Action::Set(if is_enabled { THERE } else { None });
-        self.change(asked, &register, action).await;
+        self.change(asked, &Varying::Account.register(), action).await;
         self.guest.is_let_in(Varying::Account).await;
     }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use tokio::time::{Instant, sleep};
 
+use super::INVARIANT;
 use super::administrator::THERE;
 use super::subject::{By, Subject, Varying};
 use crate::sim::dice::Dice;
@@ -14,8 +15,6 @@ use crate::sim::docker::{APP, request, tag_name};
 use crate::sim::history::Action;
 use crate::sim::http::{bearer, send};
 use crate::sim::records::Records;
-
-const INVARIANT: &str = "I17 rights are as they were told";
 
 /// A guest.
 pub(crate) struct Guest {

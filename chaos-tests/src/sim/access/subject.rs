@@ -41,6 +41,11 @@ impl Varying {
         }
     }
 
+    /// The name under which it is written down whether this is there; keys have one each.
+    pub(super) fn register(self) -> String {
+        format!("{self:?} of {}", self.account())
+    }
+
     /// What an answer says of what varies: that it is there, or not, or nothing.
     ///
     /// # Errors
