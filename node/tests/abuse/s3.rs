@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::FLOOD_BYTES_MAX;
+use crate::support::until;
 use crate::target::Target;
 use s3_server::S3Server;
 
@@ -16,6 +17,9 @@ const UPLOADS: usize = 16;
 /// The most memory that an upload takes: three parts on their way, and one that is being filled,
 /// each with an eighth for what its connections and the allocator hold beside it.
 const UPLOAD_MEMORY_MAX: u64 = 4 * 9 * 1024 * 1024;
+/// How much more memory than before a node may keep that has nothing to do any more: what it made
+/// for its first uploads, and what the allocator holds for the next.
+const LEFT_BYTES_MAX: u64 = 2 * FLOOD_BYTES_MAX;
 /// What is sent of each upload at once.
 const FRAME: usize = 256 * 1024;
 /// What is sent of each: several times what it may have in memory.
@@ -29,14 +33,14 @@ async fn memory_stays_flat_under_floods_of_uploads_to_s3() {
     let folder = tempfile::tempdir().unwrap();
     let target = Target::start_with(folder.path(), "info", server.variables()).await;
     let most = UPLOADS as u64 * UPLOAD_MEMORY_MAX;
-    target.withstand("16 uploads at once", most, flood(&target, SENT)).await;
     let before = target.memory("VmRSS:");
     for _ in 0..3 {
-        target.withstand("16 more", most, flood(&target, SENT)).await;
+        target.withstand("16 uploads at once", most, flood(&target, SENT)).await;
         target.withstand("16 that stop half way", most, flood(&target, HALF_SENT)).await;
     }
-    let more = target.memory("VmRSS:").saturating_sub(before);
-    assert!(more < FLOOD_BYTES_MAX, "all of that together left {more} bytes");
+    let left = || target.memory("VmRSS:").saturating_sub(before);
+    until("what that took is given back", async || left() < LEFT_BYTES_MAX).await;
+    println!("all of that together left {} KiB", left() / 1024);
     target.push(&vec![7; 12 * 1024 * 1024]).await;
 }
 
