@@ -27,6 +27,7 @@ fn main() -> ExitCode {
 /// frees more, which never happens on a node that nobody asks for anything: it would keep what it
 /// needed when it had the most to do.
 #[allow(unsafe_code, reason = "the allocator has no other door")]
+#[allow(clippy::disallowed_methods, reason = "it blocks a thread of its own")]
 fn give_back() {
     loop {
         thread::sleep(GIVE_BACK_EVERY);
