@@ -39,7 +39,9 @@ impl Operator {
             }
             // The first would found another cluster on an empty disk.
             let number = 1 + self.dice.index(self.machines.len() - 1);
+            self.records.is_removing.set(true);
             self.remove(number).await;
+            self.records.is_removing.set(false);
         }
     }
 

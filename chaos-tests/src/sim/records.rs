@@ -1,5 +1,8 @@
 //! What all clients share: where they write down what they see, and what they show to be let in.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 
@@ -24,6 +27,8 @@ pub(crate) struct Records {
     pub(crate) pass: Pass,
     /// Those who show something else, whose rights come and go.
     pub(crate) subjects: Subjects,
+    /// Whether a node is being removed: what was asked for may still happen.
+    pub(crate) is_removing: Rc<Cell<bool>>,
 }
 
 impl Records {
@@ -38,6 +43,7 @@ impl Records {
             sweeping,
             pass: Pass::default(),
             subjects: Subjects::default(),
+            is_removing: Rc::default(),
         }
     }
 

@@ -219,10 +219,7 @@ impl Simulation<'_> {
                 .iter()
                 .map(|machine| (machine.name.clone(), machine.status()))
                 .collect();
-            let stays = self.machines.iter().find_map(Machine::leaver).map_or(Ok(()), |node| {
-                Err(format!("node {node} was removed, and is still a member"))
-            });
-            match has_healed(&statuses, self.plan.voters).and(stays) {
+            match has_healed(&statuses, self.plan.voters).and_then(|()| self.nobody_leaves()) {
                 Ok(()) => {
                     self.chronicle.note(format_args!("healed after {took:?}"));
                     return Ok(Some(took));
@@ -235,6 +232,17 @@ impl Simulation<'_> {
                 Err(_) => {}
             }
         }
+    }
+
+    /// Whether all nodes that are members stay so, as far as any of them knows.
+    fn nobody_leaves(&self) -> Result<(), String> {
+        if self.records.is_removing.get() {
+            return Err("a node is being removed".to_owned());
+        }
+        self.machines
+            .iter()
+            .find_map(Machine::leaver)
+            .map_or(Ok(()), |node| Err(format!("node {node} was removed, and is still a member")))
     }
 
     /// What follows when the cluster has healed: writes go on through every node, and also while
