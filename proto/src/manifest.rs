@@ -24,7 +24,7 @@ pub struct Manifest {
 }
 
 /// What a manifest says of a blob or a manifest that it needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Link {
     /// The digest of what it needs.
     pub digest: Digest,
@@ -58,11 +58,13 @@ impl Manifest {
             (_, Some(Some(config))) => Some(config.media_type.clone()),
             _ => None,
         };
-        let blobs = config.chain(json.layers.iter().flatten().flatten());
+        let listed = json.manifests.iter().flatten().flatten();
+        let (children, others) = listed.partition::<Vec<_>, _>(|listed| listed.is_manifest());
+        let blobs = config.chain(json.layers.iter().flatten().flatten()).chain(others);
         Ok(Self {
             digest: Digest::of(algorithm, &content),
             blobs: links(blobs)?,
-            children: links(json.manifests.iter().flatten().flatten())?,
+            children: links(children.into_iter())?,
             subject: json
                 .subject
                 .map(|subject| subject.check())
@@ -95,12 +97,13 @@ impl Manifest {
         self.content.len() as u64
     }
 
-    /// The blobs it needs in the registry: config and layers, foreign layers excepted.
+    /// The blobs it needs in the registry: config and layers, foreign layers excepted, and what an
+    /// index lists that is no manifest, as BuildKit does with the layers of a cache.
     pub fn blobs(&self) -> &[Link] {
         &self.blobs
     }
 
-    /// The manifests it needs in the registry: what an index lists.
+    /// The manifests it needs in the registry, which an index lists.
     pub fn children(&self) -> &[Link] {
         &self.children
     }
@@ -275,6 +278,11 @@ impl DescriptorJson {
         Ok(Link { digest, size: self.size })
     }
 
+    /// Whether it is of a manifest, by its type: those of other types are blobs.
+    fn is_manifest(&self) -> bool {
+        self.media_type().is_ok_and(|media_type| media_type.manifest_kind().is_some())
+    }
+
     fn media_type(&self) -> Result<MediaType, ManifestError> {
         self.media_type.parse().map_err(|_| ManifestError::MediaType(self.media_type.clone()))
     }
@@ -327,6 +335,18 @@ mod tests {
             Some("application/vnd.oci.image.config.v1+json")
         );
         assert_eq!(manifest.digest(), &Digest::of(Algorithm::Sha256, json.as_bytes()));
+    }
+
+    #[test]
+    fn what_an_index_lists_is_a_manifest_or_a_blob_by_its_type() {
+        let image = descriptor(MediaType::OCI_MANIFEST);
+        let list = descriptor(MediaType::DOCKER_LIST);
+        let layer = descriptor("application/vnd.oci.image.layer.v1.tar+gzip");
+        let config = descriptor("application/vnd.buildkit.cacheconfig.v0");
+        let json =
+            format!(r#"{{"schemaVersion":2,"manifests":[{layer},{image},{config},{list}]}}"#);
+        let index = parse(MediaType::OCI_INDEX, &json).unwrap();
+        assert_eq!((index.children().len(), index.blobs().len()), (2, 2));
     }
 
     #[test]

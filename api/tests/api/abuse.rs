@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use crate::world::{Call, IMAGE, INDEX, World, descriptor, image, sha256};
 
 /// A body that says `first`, and ends when what comes with it is sent or dropped.
-fn held_body(first: &'static str) -> (oneshot::Sender<()>, Body) {
+pub(crate) fn held_body(first: &'static str) -> (oneshot::Sender<()>, Body) {
     let (end, ended) = oneshot::channel();
     let first =
         stream::once(async move { std::io::Result::Ok(Bytes::from_static(first.as_bytes())) });
@@ -138,6 +138,14 @@ async fn a_manifest_with_as_many_layers_as_may_be_is_decided_without_an_election
     let reply = world.put_manifest("a", "index", INDEX, index.to_string().as_bytes()).await;
     reply.fails(404, "MANIFEST_BLOB_UNKNOWN");
     assert_eq!(reply.json()["errors"].as_array().map(Vec::len), Some(MANIFEST_LINKS_MAX));
+    // Or the same, with megabytes of its own, as often.
+    let mut child = image(&[], None);
+    child["annotations"] = json!({ "large": "x".repeat(3_000_000) });
+    let child = child.to_string();
+    world.put_manifest("a", "child", IMAGE, child.as_bytes()).await.is(StatusCode::CREATED);
+    let listed = vec![descriptor(IMAGE, child.as_bytes()); MANIFEST_LINKS_MAX];
+    let index = json!({ "schemaVersion": 2, "manifests": listed }).to_string();
+    world.put_manifest("a", "index", INDEX, index.as_bytes()).await.is(StatusCode::CREATED);
     assert_eq!(term().await, before, "the leader was not lost");
     world.stop().await;
 }

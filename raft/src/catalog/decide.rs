@@ -276,13 +276,14 @@ fn put_manifest(
     Ok(Decision { events, answer })
 }
 
-/// What the manifest names and the repository lacks. What it has must have the sizes given.
+/// What the manifest names and the repository lacks. What it has must have the sizes given. What is
+/// named again is not looked for again: a row of a child has megabytes.
 fn missing_links(
     view: &View,
     repository: &RepoName,
     manifest: &Manifest,
 ) -> Result<BTreeSet<Digest>, NotDecided> {
-    let mut missing = BTreeSet::new();
+    let (mut missing, mut looked_for) = (BTreeSet::new(), BTreeSet::new());
     let mut check = |link: &Link, found: Option<u64>| match found {
         None => {
             missing.insert(link.digest.clone());
@@ -293,10 +294,10 @@ fn missing_links(
         }
         Some(_) => Ok(()),
     };
-    for link in manifest.blobs() {
+    for link in manifest.blobs().iter().filter(|link| looked_for.insert((*link, false))) {
         check(link, view.blob(repository, &link.digest)?.map(|blob| blob.size))?;
     }
-    for link in manifest.children() {
+    for link in manifest.children().iter().filter(|link| looked_for.insert((*link, true))) {
         let child = view.manifest(repository, &Reference::Digest(link.digest.clone()))?;
         check(link, child.map(|child| child.size()))?;
     }
