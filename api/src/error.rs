@@ -25,10 +25,15 @@ pub(crate) enum Error {
     NoEndpoint,
     #[error("use one of these methods here: {0}")]
     Method(&'static str),
-    #[error("log in: `docker login`, or send credentials of an account of this registry")]
+    #[error("{}", match has_failed {
+        true => "the name, the password, the key or the token is wrong or has ended: log in again",
+        false => "log in: `docker login`, or send credentials of an account of this registry",
+    })]
     Unauthorized {
         /// Where to get a token, or what to send.
         challenge: String,
+        /// Whether what was sent is no good. Why, a stranger is not told.
+        has_failed: bool,
     },
     #[error("the name or the password is wrong")]
     LoginFailed,
@@ -274,7 +279,7 @@ impl Error {
 
     fn headers(&self) -> Vec<(HeaderName, String)> {
         match self {
-            Self::Unauthorized { challenge } => {
+            Self::Unauthorized { challenge, .. } => {
                 vec![(header::WWW_AUTHENTICATE, challenge.clone())]
             }
             Self::Method(allow) | Self::DeletionOff { allow } => {

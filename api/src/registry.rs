@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use prometheus_client::registry::Registry as Metrics;
-use proto::access::AccountName;
+use proto::access::{AccountName, Verb};
 use proto::{
     Actor, Answer, Command, Digest, NodeId, Refusal, RepoName, RequestId, UploadKey, limits,
 };
@@ -243,12 +243,12 @@ impl Registry {
         }
     }
 
-    /// A repository that has the blob and that whoever asks may read: what is mounted then comes
-    /// from a repository that is named, as if the client had named it. Of very many, not all are
-    /// looked at.
+    /// A repository that has the blob and that whoever asks may read with what they have shown:
+    /// what is mounted then comes from a repository that is named, as if the client had named it.
+    /// Of very many, not all are looked at.
     pub(crate) async fn source(&self, digest: &Digest) -> Result<Option<RepoName>, Error> {
         let holders = self.view().await?.holders(digest, None, SOURCES_MAX)?;
-        Ok(holders.into_iter().find(|holder| self.caller.may_see(holder)))
+        Ok(holders.into_iter().find(|holder| self.caller.may(Verb::Pull, Some(holder))))
     }
 
     /// Counts one more request of `account`.

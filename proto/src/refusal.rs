@@ -11,7 +11,7 @@ pub enum Refusal {
     #[error("repository {0} does not exist")]
     NameUnknown(RepoName),
     /// The repository has no such blob.
-    #[error("the repository has no blob {0}; upload it first")]
+    #[error("the repository has no blob {0}")]
     BlobUnknown(Digest),
     /// The repository has no such manifest or tag.
     #[error("the repository has no manifest {0}")]

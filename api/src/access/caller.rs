@@ -170,6 +170,11 @@ impl Caller {
         }
     }
 
+    /// Whether they are `account` itself, by one of its keys.
+    pub(crate) fn is_by_key(&self, account: &AccountName) -> bool {
+        self.account() == Some(account) && !self.is_by_password(account)
+    }
+
     /// Their account, if they have one.
     pub(crate) const fn account(&self) -> Option<&AccountName> {
         match &self.0 {

@@ -10,16 +10,30 @@ use crate::error::Error;
 /// The path of the token service.
 pub(crate) const TOKEN_PATH: &str = "/roadstead/v1/token";
 
-/// The refusal of a request that needs `need`, for the reason `why` when its token is no good: with
-/// a challenge that says where tokens for it are.
+/// What is said where no token is good enough.
+pub(crate) const BASIC: &str = "Basic realm=\"Roadstead\"";
+
+/// The refusal of a request that needs `need`, for the reason `why` when its token is not for that.
 pub(super) fn unauthorized(
     access: &Access,
     parts: &Parts,
     need: &Need,
     why: Option<&'static str>,
 ) -> Error {
+    let challenge = challenge(access, parts, need, why);
+    Error::Unauthorized { challenge, has_failed: false }
+}
+
+/// The refusal of a request that needs `need`, and came with credentials that are no good.
+pub(super) fn login_failed(access: &Access, parts: &Parts, need: &Need) -> Error {
+    let challenge = challenge(access, parts, need, None);
+    Error::Unauthorized { challenge, has_failed: true }
+}
+
+/// Where tokens for `need` are, or what to send in their place.
+fn challenge(access: &Access, parts: &Parts, need: &Need, why: Option<&'static str>) -> String {
     if !need.takes_tokens() {
-        return Error::Unauthorized { challenge: "Basic realm=\"Roadstead\"".to_owned() };
+        return BASIC.to_owned();
     }
     let realm = match (&access.options.token_url, &access.options.url) {
         (Some(url), _) => url.clone(),
@@ -33,7 +47,7 @@ pub(super) fn unauthorized(
     if let Some(why) = why {
         challenge.push_str(&format!(",error=\"{why}\""));
     }
-    Error::Unauthorized { challenge }
+    challenge
 }
 
 /// The URL by which the client itself calls the registry. Nobody else sees the answer, so whoever

@@ -41,6 +41,7 @@ use raft::{ReadError, View};
 pub use self::administrator::{AppointError, Appointed};
 use self::attempts::Attempts;
 pub(crate) use self::caller::{Caller, Identity};
+pub(crate) use self::challenge::BASIC;
 pub(crate) use self::credentials::Credentials;
 pub use self::htpasswd::{Htpasswd, HtpasswdError};
 pub use self::issuer::{Issuer, IssuerError};
@@ -184,7 +185,7 @@ async fn judge(
 ) -> Result<Arc<Caller>, Error> {
     let caller = match login::identify(registry, access, view, parts, credentials).await {
         Ok(caller) => caller,
-        Err(Error::LoginFailed) => return Err(challenge::unauthorized(access, parts, need, None)),
+        Err(Error::LoginFailed) => return Err(challenge::login_failed(access, parts, need)),
         Err(error) => return Err(error),
     };
     registry.count_request(caller.account())?;

@@ -27,6 +27,9 @@ pub(crate) enum Need {
     Administration,
     /// To administer the registry, or to be the account in question, by its password.
     Own(AccountName),
+    /// To give the account a key or a password: who may do what is its own, but not by one of its
+    /// keys, which would outlive itself.
+    Renewal(AccountName),
 }
 
 /// Whether a need is met.
@@ -69,6 +72,12 @@ impl Need {
     fn of_access(endpoint: &AccessEndpoint, method: &Method) -> Self {
         match endpoint {
             AccessEndpoint::Token | AccessEndpoint::TokenKeys => Self::Nothing,
+            AccessEndpoint::Keys(account) if *method == Method::POST => {
+                Self::Renewal(account.clone())
+            }
+            AccessEndpoint::Account(account) if *method == Method::PATCH => {
+                Self::Renewal(account.clone())
+            }
             AccessEndpoint::Keys(account) | AccessEndpoint::Key(account, _) => {
                 Self::Own(account.clone())
             }
@@ -105,7 +114,10 @@ impl Need {
                 return Met::WithAnotherToken;
             }
             Self::Administration => caller.may(Verb::Manage, None),
-            Self::Own(account) => caller.may(Verb::Manage, None) || caller.is_by_password(account),
+            Self::Renewal(account) if caller.is_by_key(account) => false,
+            Self::Own(account) | Self::Renewal(account) => {
+                caller.may(Verb::Manage, None) || caller.is_by_password(account)
+            }
         };
         if is_met { Met::Yes } else { Met::No }
     }
@@ -121,13 +133,17 @@ impl Need {
                 Some(format!("repository:{into}:pull,push repository:{from}:pull"))
             }
             Self::AnyRight => Some("registry:catalog:*".to_owned()),
-            Self::Nothing | Self::Credentials | Self::Administration | Self::Own(_) => None,
+            Self::Nothing
+            | Self::Credentials
+            | Self::Administration
+            | Self::Own(_)
+            | Self::Renewal(_) => None,
         }
     }
 
     /// Whether tokens are good for it at all.
     pub(super) const fn takes_tokens(&self) -> bool {
-        !matches!(self, Self::Administration | Self::Own(_))
+        !matches!(self, Self::Administration | Self::Own(_) | Self::Renewal(_))
     }
 }
 
@@ -141,6 +157,9 @@ impl fmt::Display for Need {
             Self::Mount { into, from } => write!(f, "push in {into}, and pull in {from}"),
             Self::Administration => f.write_str("manage on **"),
             Self::Own(account) => write!(f, "manage on **, or the password of {account}"),
+            Self::Renewal(account) => {
+                write!(f, "manage on **, or the password of {account}, and none of its keys")
+            }
         }
     }
 }

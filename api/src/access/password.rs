@@ -13,6 +13,7 @@ use sha2::Sha256;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::AccessKeySecret;
 use crate::error::Error;
 use crate::offload::offload;
 use crate::registry::random;
@@ -35,8 +36,13 @@ impl NewPassword {
     /// `text`, when it can be a password.
     ///
     /// # Errors
-    /// [`Error::BadRequest`], when it is too short or too long.
+    /// [`Error::BadRequest`], when it is too short or too long, or would be taken for a key.
     pub(crate) fn new(text: String) -> Result<Self, Error> {
+        if AccessKeySecret::is_meant_by(&text) {
+            return Err(Error::BadRequest(
+                "a password does not begin as access keys do: choose another".to_owned(),
+            ));
+        }
         if (BYTES_MIN..=BYTES_MAX).contains(&text.len()) {
             return Ok(Self(text));
         }

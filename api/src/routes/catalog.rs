@@ -5,6 +5,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::header;
 use http::request::Parts;
 use proto::RepoName;
+use proto::limits::PAGE_ENTRIES_MAX;
 use raft::View;
 use serde_json::json;
 
@@ -34,12 +35,16 @@ pub(super) async fn list(registry: &Registry, parts: &Parts) -> Result<Response,
 
 /// The page of the repositories that whoever asks may read, and one more.
 async fn readable(registry: &Registry, view: &View, page: &Page) -> Result<Vec<RepoName>, Error> {
+    if page.limit == 0 || !registry.caller.has_any_right() {
+        return Ok(Vec::new());
+    }
     let wanted = page.limit + 1;
+    let mut step = wanted;
     let mut readable: Vec<RepoName> = Vec::new();
     let mut after = page.after.clone();
     loop {
-        let looked_at = view.repositories(after.as_deref(), wanted)?;
-        let is_last = looked_at.len() < wanted;
+        let looked_at = view.repositories(after.as_deref(), step)?;
+        let is_last = looked_at.len() < step;
         after = looked_at.last().map(ToString::to_string);
         readable.extend(looked_at.into_iter().filter(|name| registry.caller.may_see(name)));
         if is_last || readable.len() >= wanted {
@@ -47,6 +52,7 @@ async fn readable(registry: &Registry, view: &View, page: &Page) -> Result<Vec<R
             return Ok(readable);
         }
         // Others have their turn while somebody looks for a few among very many.
+        step = PAGE_ENTRIES_MAX;
         tokio::task::yield_now().await;
     }
 }

@@ -22,6 +22,7 @@ use tracing::Instrument as _;
 use crate::client::{Client, Origin};
 use crate::endpoint::{Endpoint, PathError};
 use crate::error::{Error, bad_reference};
+use crate::quota::Share;
 use crate::registry::Registry;
 use crate::{client, remainder, transfers};
 
@@ -71,13 +72,14 @@ async fn admit(
     let client = Client::of(request.extensions());
     registry.requests.take(client).map_err(refuse)?;
     let share = transfers::admit(&registry, &endpoint, request.method(), client).await?;
-    Ok(transfers::attach(share, dispatch(registry, endpoint, request).await?))
+    dispatch(registry, endpoint, request, share).await
 }
 
 async fn dispatch(
     registry: Registry,
     endpoint: Endpoint,
     request: Request,
+    share: Option<Share>,
 ) -> Result<Response, Error> {
     if !endpoint.allows(request.method()) {
         return Err(Error::Method(endpoint.allow()));
@@ -86,14 +88,17 @@ async fn dispatch(
     let (body, remainder) = remainder::lend(body);
     // A client that waits to be asked for its body must not be asked for it now.
     let is_sending = !parts.headers.contains_key(header::EXPECT);
-    let outcome = Box::pin(handle(registry, endpoint, &parts, body)).await;
-    if let Err(error) = &outcome
-        && is_sending
-        && !error.is_about_body()
-    {
-        remainder.discard().await;
+    match Box::pin(handle(registry, endpoint, &parts, body)).await {
+        Ok(response) => Ok(transfers::attach(share, response)),
+        Err(error) => {
+            // Who is refused holds up nobody else, however long they go on sending.
+            drop(share);
+            if is_sending && !error.is_about_body() {
+                remainder.discard().await;
+            }
+            Err(error)
+        }
     }
-    outcome
 }
 
 async fn handle(

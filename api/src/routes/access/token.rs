@@ -13,7 +13,8 @@ use serde_json::json;
 
 use super::bytes;
 use crate::access::{
-    Access, Caller, Credentials, LIFETIME, Login, Resource, by_certificate, log_in, public_jwk,
+    Access, BASIC, Caller, Credentials, LIFETIME, Login, Resource, by_certificate, log_in,
+    public_jwk,
 };
 use crate::error::Error;
 use crate::extract::Query;
@@ -58,9 +59,7 @@ pub(super) async fn exchange(
 /// The refusal of a login, with what is expected in its place.
 fn told(error: Error) -> Error {
     match error {
-        Error::LoginFailed => {
-            Error::Unauthorized { challenge: "Basic realm=\"Roadstead\"".to_owned() }
-        }
+        Error::LoginFailed => Error::Unauthorized { challenge: BASIC.to_owned(), has_failed: true },
         error => error,
     }
 }

@@ -71,6 +71,8 @@ async fn whoever_is_no_administrator_changes_their_own_password_alone() {
     patch(&alice, "alice", json!({ "groups": ["admins"] })).await.fails(403, "DENIED");
     patch(&alice, "alice", json!({ "enabled": true })).await.fails(403, "DENIED");
     patch(&alice, "alice", json!({ "password": "short" })).await.fails(400, "UNSUPPORTED");
+    let like_a_key = json!({ "password": "rsk_and_a_horse" });
+    patch(&alice, "alice", like_a_key).await.fails(400, "UNSUPPORTED");
     patch(&alice, "alice", password).await.is(StatusCode::NO_CONTENT);
     let alice = As::basic("alice", "another horse");
     let own = world.ask(&alice, "GET", "/roadstead/v1/accounts/alice", Value::Null).await;

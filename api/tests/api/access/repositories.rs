@@ -1,10 +1,14 @@
 //! What repositories show to those who may not see them: nothing.
 
 use api::Options;
+use axum::body::Body;
+use futures::StreamExt as _;
 use http::{HeaderName, StatusCode, header};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use super::{As, closed, closed_with};
+use crate::abuse::held_body;
 use crate::world::{IMAGE, Reply, World, image, sha256};
 
 /// A registry with an image in `team/app` and another in `secret/app`.
@@ -78,6 +82,7 @@ async fn the_catalog_shows_what_its_reader_may_pull() {
     };
     assert_eq!(names(&alice, "").await.0, json!(["team/app"]));
     assert_eq!(names(&alice, "?n=1").await, (json!(["team/app"]), String::new()));
+    assert_eq!(names(&As::admin(), "?n=0").await, (json!([]), String::new()));
     assert_eq!(names(&As::admin(), "").await.0, json!(["secret/app", "team/app"]));
     let token = world.token(&alice, "registry:catalog:*").await;
     assert_eq!(names(&token, "").await.0, json!(["team/app"]));
@@ -116,10 +121,33 @@ async fn a_mount_takes_only_from_what_may_be_pulled() {
     let token = world.token(&alice, "repository:mine/other:pull,push").await;
     let refused = world.ask(&token, "POST", &path, Value::Null).await;
     let challenge = refused.fails(401, "UNAUTHORIZED").header("www-authenticate");
+    // Who names no source is not asked for a token for one.
+    let anywhere = format!("/v2/mine/other/blobs/uploads/?mount={layer}");
+    world.ask(&token, "POST", &anywhere, Value::Null).await.is(StatusCode::ACCEPTED);
     let both = "repository:mine/other:pull,push repository:team/app:pull";
     assert!(challenge.ends_with(&format!(",scope=\"{both}\",error=\"insufficient_scope\"")));
     let token = world.token(&alice, &both.replace(' ', "%20")).await;
     world.ask(&token, "POST", &path, Value::Null).await.is(StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn who_may_not_send_holds_up_nobody_who_may() {
+    let options = Options { transfers: 1, transfers_per_client: 1, ..Options::default() };
+    let world = closed_with(options, |_| {}).await;
+    let (end, body) = held_body("x");
+    let (taken, was_taken) = oneshot::channel();
+    let mut taken = Some(taken);
+    let body = body.into_data_stream().inspect(move |_| {
+        let _ = taken.take().map(|taken| taken.send(()));
+    });
+    // The refusal waits for what is still being sent.
+    let call = world.request("POST", "/v2/a/blobs/uploads/").with(Body::from_stream(body));
+    let sent = tokio::spawn(call.send());
+    was_taken.await.unwrap();
+    let pull = world.ask(&As::admin(), "GET", "/v2/a/tags/list", Value::Null).await;
+    pull.fails(404, "NAME_UNKNOWN");
+    end.send(()).unwrap();
+    sent.await.unwrap().fails(401, "UNAUTHORIZED");
 }
 
 #[tokio::test]

@@ -197,6 +197,14 @@ async fn a_key_does_what_its_scope_leaves_and_no_administration_of_its_own() {
     world.ask(&admin, "GET", "/roadstead/v1/accounts", Value::Null).await.fails(403, "DENIED");
     let (admin, _) = world.add_key("admin", json!({})).await;
     world.ask(&admin, "GET", "/roadstead/v1/accounts", Value::Null).await.is(StatusCode::OK);
+    // It administers others, and does not renew itself: who has stolen it loses it with it.
+    let own = "/roadstead/v1/accounts/admin";
+    let own_keys = "/roadstead/v1/accounts/admin/keys";
+    world.ask(&admin, "GET", own_keys, Value::Null).await.is(StatusCode::OK);
+    world.ask(&admin, "POST", own_keys, json!({})).await.fails(403, "DENIED");
+    let password = json!({ "password": "another horse" });
+    world.ask(&admin, "PATCH", own, password).await.fails(403, "DENIED");
+    world.ask(&admin, "POST", keys, json!({})).await.is(StatusCode::CREATED);
     let token = world.token(&As::admin(), "registry:catalog:*").await;
     world
         .ask(&token, "GET", "/roadstead/v1/accounts", Value::Null)
@@ -233,6 +241,23 @@ async fn credentials_that_cannot_be_read_are_no_good() {
         let reply = call.header(http::header::AUTHORIZATION, value).send().await;
         reply.fails(401, "UNAUTHORIZED");
     }
+}
+
+#[tokio::test]
+async fn who_has_mistyped_a_password_is_told_that_it_is_wrong_and_others_to_log_in() {
+    let world = closed().await;
+    let said = async |who: &As, path: &str| {
+        let reply = world.ask(who, "GET", path, Value::Null).await;
+        reply.fails(401, "UNAUTHORIZED");
+        reply.json()["errors"][0]["message"].as_str().unwrap().to_owned()
+    };
+    for path in ["/roadstead/v1/token", "/v2/", "/v2/a/tags/list", "/roadstead/v1/accounts"] {
+        let wrong = said(&As::basic("admin", "wrong horse"), path).await;
+        assert!(wrong.contains("wrong or has ended"), "{path}: {wrong}");
+        assert_eq!(said(&As::basic("nobody", PASSWORD), path).await, wrong);
+    }
+    let missing = said(&As::Nobody, "/v2/").await;
+    assert!(missing.starts_with("log in"), "{missing}");
 }
 
 #[tokio::test]
