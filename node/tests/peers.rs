@@ -306,8 +306,18 @@ async fn who_has_no_good_token_is_not_admitted_and_is_told_why() {
     assert!(said.contains("this join token has expired"), "{said}");
 
     let made_up = JoinToken { secret: TokenSecret::from_bytes([1; 16]), ..expired };
+    let before = first.cluster().status().last_log;
     let said = refusal(&made_up).await;
     assert!(said.contains("does not know this join token"), "{said}");
+    assert_eq!(first.cluster().status().last_log, before, "guesses are not in the log");
+    let large = pb::JoinRequest {
+        peer_address: "a:1".to_owned(),
+        request_id: rand().to_vec().into(),
+        token_secret: vec![1; 64 * 1024].into(),
+        public_key: bytes::Bytes::new(),
+    };
+    let mut client = ClusterClient::new(Stranger::new(None).dial(&first).await);
+    client.join(large).await.expect_err("it is not read to its end");
 
     let before = issue(&first, DAY, false).await;
     let rotated = issue(&first, DAY, true).await;

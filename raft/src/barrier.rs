@@ -84,6 +84,11 @@ impl Inner {
     async fn read_index(&self) -> Option<u64> {
         let leader = match self.read_index_here().await {
             ReadIndex::At(index) => return Some(index),
+            // One that was not heard of for long is not asked: readers would wait until it is plain
+            // that it does not answer, and be told no more.
+            ReadIndex::NotLeader(_) if !self.presence.hears_a_leader(self.silence_max()) => {
+                return None;
+            }
             ReadIndex::NotLeader(leader) => leader?,
             ReadIndex::Unconfirmed => return None,
         };

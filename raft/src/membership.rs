@@ -10,9 +10,10 @@ use openraft::errors::{ClientWriteError, RaftError};
 use openraft::{ChangeMembers, Instant as _};
 use proto::pb::cluster as pb;
 use proto::pb::cluster::cluster_client::ClusterClient;
-use proto::{NodeId, PeerAddress};
+use proto::{NodeId, PeerAddress, RequestId, Thumbprint};
 use tokio::time::Instant;
 
+use crate::View;
 use crate::cluster::Inner;
 use crate::neighbours::{follow, named_leader, not_leader};
 use crate::silences::Silences;
@@ -94,8 +95,20 @@ impl Inner {
         self.config.join.iter().cloned().chain(members).collect()
     }
 
+    /// Whether `token` is none of the cluster's, which is proposed to nobody: a stranger may send
+    /// as many as they like. A request that was decided before is told what it was told.
+    pub(crate) async fn is_guess(&self, request: &RequestId, token: &Thumbprint) -> bool {
+        if self.pass_barrier().await.is_err() {
+            return false;
+        }
+        let view = View::current(self.kv.freeze());
+        let is_known = view
+            .and_then(|view| Ok(view.token(token)?.is_some() || view.answer(request)?.is_some()));
+        matches!(is_known, Ok(false))
+    }
+
     /// After how long without a word a node is taken for silent.
-    fn silence_max(&self) -> Duration {
+    pub(crate) fn silence_max(&self) -> Duration {
         self.config.tuning.election_max * 2
     }
 

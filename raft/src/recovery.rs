@@ -14,7 +14,9 @@ use crate::log::LogStore;
 use crate::types::LogId;
 
 /// Applies to `machine` what `log` knows to be committed and `machine` has not applied. When the
-/// log does not go back that far it does nothing, and openraft refuses to start.
+/// log does not go back that far it does nothing, and openraft refuses to start. What it has
+/// applied is durable then: openraft takes that, when it starts, for what may be purged from the
+/// log.
 ///
 /// # Errors
 /// When the log or the catalog cannot be read or written.
@@ -28,7 +30,8 @@ pub(crate) async fn recover(log: &mut LogStore, machine: &mut StateMachine) -> i
     tracing::info!(from, to, "making the catalog again from the log");
     let mut reader = log.get_log_reader().await;
     let entries = reader.entries_stream(from..to).await;
-    machine.apply(entries.map_ok(|entry| (entry, None))).await
+    machine.apply(entries.map_ok(|entry| (entry, None))).await?;
+    machine.flush().await
 }
 
 #[cfg(test)]

@@ -88,6 +88,12 @@ impl Cluster for ClusterService {
         let actor = Actor::from(&peer_address);
         let is_secure = self.inner.authority.is_some();
         let token = is_secure.then(|| Thumbprint::of(&request.token_secret));
+        if let Some(token) = &token
+            && self.inner.is_guess(&id, token).await
+        {
+            let refused = Pb::Refused((&Refusal::TokenUnknown).into());
+            return Ok(Response::new(pb::JoinResponse { result: Some(refused) }));
+        }
         let command = Command::AdmitNode { peer_address, token };
         let result = match self.inner.propose_here(id, &actor, command).await {
             Proposed::Decided(Ok(Answer::Admitted { node, .. })) => {

@@ -5,11 +5,14 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
+use http_body_util::Limited;
 use raft::PeerName;
 use tonic::Status;
 
 /// All that a node without a name may ask for.
 const JOIN: &str = "/roadstead.cluster.v1.Cluster/Join";
+/// Most bytes of such a request: an address, a key and a token.
+const JOIN_BYTES_MAX: usize = 16 * 1024;
 
 /// What is known of the other end of a connection.
 #[derive(Clone, Debug)]
@@ -34,7 +37,10 @@ async fn guard(mut request: Request, next: Next) -> Response {
             request.extensions_mut().insert(name);
             return next.run(request).await;
         }
-        Some(Standing::Nobody) if request.uri().path() == JOIN => return next.run(request).await,
+        Some(Standing::Nobody) if request.uri().path() == JOIN => {
+            let limit = |body| Body::new(Limited::new(body, JOIN_BYTES_MAX));
+            return next.run(request.map(limit)).await;
+        }
         Some(Standing::Stranger(reason)) => reason,
         Some(Standing::Nobody) | None => {
             "this node serves nodes of its cluster, which show a certificate".to_owned()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures::{Stream, StreamExt as _};
 use openraft::entry::RaftEntry as _;
 use openraft::storage::{EntryResponder, RaftStateMachine};
-use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder as _};
+use openraft::{EntryPayload, OptionalSend};
 use proto::{Mutant, Outcome, Stamped, Timestamp};
 use storage::{Batch, Kv, Space};
 
@@ -15,7 +15,9 @@ use super::applied::Applied;
 use super::decide::{Decision, NotDecided, decide};
 use super::project::project;
 use super::requests::Answers;
-use super::snapshot::{CatalogSnapshot, FrozenRows, SnapshotBuilder, StagedRows, Staging};
+use super::snapshot::{
+    CatalogSnapshot, FrozenRows, Sendings, SnapshotBuilder, StagedRows, Staging,
+};
 use super::view::current_generation;
 use super::{View, journal};
 use crate::ReadError;
@@ -31,6 +33,7 @@ pub(crate) struct StateMachine {
     applied: Applied,
     answers: Answers,
     staging: Staging,
+    sendings: Sendings,
 }
 
 impl StateMachine {
@@ -40,7 +43,14 @@ impl StateMachine {
         let view = View::of(Arc::<dyn Kv>::clone(&kv), generation);
         let applied = Applied::read(&view)?;
         let staging = Staging::open(Arc::clone(&kv), generation)?;
-        Ok(Self { kv, view, applied, answers: Answers::default(), staging })
+        let (answers, sendings) = (Answers::default(), Sendings::default());
+        Ok(Self { kv, view, applied, answers, staging, sendings })
+    }
+
+    /// Makes what is applied durable.
+    pub(crate) async fn flush(&self) -> io::Result<()> {
+        let kv = Arc::clone(&self.kv);
+        offload(move || kv.flush().map_err(broken)).await
     }
 
     /// Where snapshots that arrive are written.
@@ -136,7 +146,14 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         Ok(())
     }
 
-    async fn try_create_snapshot_builder(&mut self, _force: bool) -> Option<SnapshotBuilder> {
+    /// None, unless openraft must have one, while a catalog is on its way to another node: the log
+    /// would be purged up to what was built meanwhile. A node to which the catalog takes longer
+    /// than that would find when it has it that entries are missing after it, and need the next
+    /// one, and so on.
+    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<SnapshotBuilder> {
+        if self.sendings.are_under_way() && !force {
+            return None;
+        }
         Some(self.get_snapshot_builder().await)
     }
 
@@ -180,12 +197,15 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     /// The rows as they are now: newer than the last snapshot that was built, which is as good for
-    /// a node that lags.
+    /// a node that lags. They are not made durable for that: openraft asks anew for each attempt to
+    /// send them, every second while that node is down, and nothing is applied meanwhile.
     async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<CatalogSnapshot>>> {
         if self.applied.last.is_none() {
             return Ok(None);
         }
-        self.get_snapshot_builder().await.build_snapshot().await.map(Some)
+        let frozen = View::of(self.kv.freeze(), self.view.keys().generation());
+        let snapshot = CatalogSnapshot::Frozen(FrozenRows::new(&frozen, &self.sendings));
+        Ok(Some(SnapshotOf { meta: self.applied.meta(), snapshot }))
     }
 }
 

@@ -8,7 +8,7 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use openraft::RaftSnapshotBuilder;
@@ -32,22 +32,54 @@ pub(crate) enum CatalogSnapshot {
     Staged(StagedRows),
 }
 
+/// How many frozen catalogs are on their way to other nodes, at this moment.
+#[derive(Clone, Default)]
+pub(crate) struct Sendings(Arc<AtomicUsize>);
+
+impl Sendings {
+    /// Whether there is any.
+    pub(crate) fn are_under_way(&self) -> bool {
+        self.0.load(Ordering::Acquire) > 0
+    }
+
+    fn begin(&self) -> Sending {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        Sending(self.clone())
+    }
+}
+
+/// One of [`Sendings`], until it is dropped.
+struct Sending(Sendings);
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 /// Reads the rows of a frozen catalog in key order.
 pub(crate) struct FrozenRows {
     rows: Arc<dyn KvRead>,
     prefix: Vec<u8>,
     next: Vec<u8>,
+    sendings: Sendings,
+    /// From the first row on: whoever asks for rows has somebody who takes them.
+    sending: Option<Sending>,
 }
 
 impl FrozenRows {
-    pub(crate) fn new(view: &View) -> Self {
+    pub(crate) fn new(view: &View, sendings: &Sendings) -> Self {
         let prefix = keys::prefix(view.keys().generation());
-        Self { rows: view.rows(), next: prefix.clone(), prefix }
+        let sendings = sendings.clone();
+        Self { rows: view.rows(), next: prefix.clone(), prefix, sendings, sending: None }
     }
 
     /// The next rows, without the generation in their keys, of about `bytes_max` bytes together;
     /// none at the end.
     pub(crate) fn next_rows(&mut self, bytes_max: usize) -> io::Result<Vec<Row>> {
+        if self.sending.is_none() {
+            self.sending = Some(self.sendings.begin());
+        }
         let mut rows = Vec::new();
         let mut bytes = 0;
         let end = keys::after(&self.prefix);
@@ -176,7 +208,8 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
             offload(move || kv.flush().map_err(machine::broken)).await?;
         }
         let meta = Applied::read(&self.view).map_err(machine::broken)?.meta();
-        let snapshot = CatalogSnapshot::Frozen(FrozenRows::new(&self.view));
+        let rows = FrozenRows::new(&self.view, &Sendings::default());
+        let snapshot = CatalogSnapshot::Frozen(rows);
         Ok(SnapshotOf { meta, snapshot })
     }
 }

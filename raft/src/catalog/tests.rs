@@ -624,6 +624,24 @@ async fn rows_of_an_abandoned_snapshot_are_removed() {
     assert_eq!(left, None);
 }
 
+#[tokio::test]
+async fn no_snapshot_is_built_while_one_is_sent() {
+    let mut catalog = Catalog::new();
+    catalog.link("a", b"1", 1).unwrap();
+    let CatalogSnapshot::Frozen(mut frozen) =
+        catalog.machine.get_current_snapshot().await.unwrap().unwrap().snapshot
+    else {
+        panic!("it is frozen")
+    };
+    // Nobody takes any of it yet: the other node may be down for days.
+    assert!(catalog.machine.try_create_snapshot_builder(false).await.is_some());
+    frozen.next_rows(1).unwrap();
+    assert!(catalog.machine.try_create_snapshot_builder(false).await.is_none());
+    assert!(catalog.machine.try_create_snapshot_builder(true).await.is_some());
+    drop(frozen);
+    assert!(catalog.machine.try_create_snapshot_builder(false).await.is_some());
+}
+
 /// Commands over so few names that they meet each other; manifests are pushed sparse or not as
 /// `sparse` says.
 fn commands(sparse: impl Strategy<Value = bool>) -> impl Strategy<Value = Command> {
