@@ -68,7 +68,7 @@ pub(crate) fn open(config: &config::Access) -> Result<AccessMode, AccessError> {
                 config::CertificateName::Dns => NameKind::Dns,
                 config::CertificateName::Uri => NameKind::Uri,
             },
-            token_url: config.token_url.clone(),
+            token_url: config.token_url.as_ref().map(ToString::to_string),
             issuer: match (&config.issuer, &config.issuer_keys) {
                 (Some(name), Some(path)) => Some(issuer(name, path)?),
                 (None, None) => None,

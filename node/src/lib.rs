@@ -6,6 +6,7 @@
 mod access;
 pub mod cli;
 pub mod config;
+mod descriptors;
 mod dial;
 mod fingerprint;
 mod folder;

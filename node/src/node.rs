@@ -28,10 +28,12 @@ use crate::{
     invitations, metrics, options, sweeper,
 };
 
-/// How long requests under way may take to end when the node stops.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
-/// How long consensus may take to hand leadership over and to stop.
-const LEAVE_DEADLINE: Duration = Duration::from_secs(10);
+/// How long requests under way may take to end when the node stops. With all that comes after it,
+/// it fits into the 30 seconds that `deploy` gives a node to stop.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(25);
+/// How long consensus may take to hand leadership over, for which it allows itself 3 seconds, and
+/// to stop.
+const LEAVE_DEADLINE: Duration = Duration::from_secs(4);
 /// How long peers and operators may take to end their conversations, once there is nothing left to
 /// say.
 const HANG_UP_DEADLINE: Duration = Duration::from_millis(500);
@@ -220,7 +222,9 @@ impl Node {
         self.stopping.cancel();
         // Before requests are waited for: other nodes that stop too must not count on this one.
         self.cluster.prepare_to_stop();
-        self.api.stop(DRAIN_DEADLINE).await;
+        if !self.api.stop(DRAIN_DEADLINE).await {
+            tracing::warn!("requests that took longer than {DRAIN_DEADLINE:?} to end are cut off");
+        }
         if timeout(LEAVE_DEADLINE, self.cluster.stop()).await.is_err() {
             tracing::warn!("consensus did not stop within {LEAVE_DEADLINE:?}");
         }
@@ -328,11 +332,11 @@ impl Service {
         Self { stop, task: AbortOnDropHandle::new(tokio::spawn(serving)) }
     }
 
-    async fn stop(self, deadline: Duration) {
+    /// Ends it; answers whether that took no longer than `deadline`, at which the requests that
+    /// are under way are cut off.
+    async fn stop(self, deadline: Duration) -> bool {
         self.stop.cancel();
-        if timeout(deadline, self.task).await.is_err() {
-            tracing::debug!("requests were still under way after {deadline:?}");
-        }
+        timeout(deadline, self.task).await.is_ok()
     }
 }
 

@@ -103,6 +103,14 @@ fn a_bucket_needs_no_folder() {
 }
 
 #[test]
+fn another_issuer_and_its_url_can_be_named() {
+    let file = "[access]\nissuer = 'i'\nissuer_keys = '/k'\ntoken_url = 'https://a:8/t?x=1'\n";
+    let config = read(&[], file).unwrap();
+    assert_eq!(config.access.issuer.as_deref(), Some("i"));
+    assert_eq!(config.access.token_url.unwrap().to_string(), "https://a:8/t?x=1");
+}
+
+#[test]
 fn wrong_files_are_refused_with_a_sentence() {
     for (file, said) in [
         ("[api]\nlistne = 'x'", "node.toml: there is no key api.listne; did you mean api.listen?"),
@@ -163,10 +171,36 @@ fn wrong_files_are_refused_with_a_sentence() {
         ("[api]\nlisten = \n", "node.toml, line 2: "),
         ("[api]\n[api]\n", "node.toml, line 2: "),
     ] {
-        let refusal = read(&[], file).unwrap_err();
-        assert!(refusal.contains(said), "{file}\n  said: {refusal}");
-        assert!(!refusal.contains('\n'), "{refusal}");
+        is_refused(file, said);
     }
+}
+
+#[test]
+fn what_the_access_section_says_wrongly_is_refused_with_a_sentence() {
+    for (file, said) in [
+        (
+            "[access]\nissuer = 'i'",
+            "access.issuer and access.issuer_keys belong together: set both, or neither",
+        ),
+        ("[access]\nissuer_keys = '/k'", "access.issuer and access.issuer_keys belong together"),
+        (
+            "[access]\ntoken_url = 'tokens.example'",
+            "access.token_url is \"tokens.example\", but must be a URL of http or https",
+        ),
+        ("[access]\ntoken_url = 'ftp://a/token'", "access.token_url is \"ftp://a/token\", but"),
+        ("[access]\ntoken_url = 'https://'", "access.token_url is \"https://\", but must be"),
+        ("[access]\ntoken_url = 'https://:80/t'", "access.token_url is \"https://:80/t\", but"),
+        ("[access]\ntoken_url = 'http://a/\"'", "but must be a URL of http or https"),
+    ] {
+        is_refused(file, said);
+    }
+}
+
+/// Checks that `file` is refused with a sentence that has `said` in it.
+fn is_refused(file: &str, said: &str) {
+    let refusal = read(&[], file).unwrap_err();
+    assert!(refusal.contains(said), "{file}\n  said: {refusal}");
+    assert!(!refusal.contains('\n'), "{refusal}");
 }
 
 #[test]

@@ -3,13 +3,15 @@
 
 mod support;
 
+use std::future::ready;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
+use rustix::fs::{CWD, Mode, OFlags, mkfifoat, open};
 use rustix::process::Signal;
 use tokio::process::Command;
 
-use support::{alone, code, complaint, get, output, roadstead, send, serve, serve_with};
+use support::{alone, code, complaint, get, output, roadstead, send, serve, serve_with, until};
 
 #[tokio::test]
 async fn a_node_founds_a_cluster_and_stops_in_order() {
@@ -48,6 +50,39 @@ async fn a_node_founds_a_cluster_and_stops_in_order() {
     let (_, body) = get(&url).await.unwrap();
     let now: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!((&now["cluster"], &now["node"]), (&report["cluster"], &report["node"]));
+}
+
+#[tokio::test]
+async fn a_node_on_this_machine_is_asked_without_a_proxy() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = serve(folder.path(), &[], Stdio::null()).await;
+    let mut command = roadstead(&["health", "--server", &node.admin]);
+    // Nobody listens there.
+    command.env("HTTP_PROXY", "http://127.0.0.1:1");
+    let asked = output(command).await;
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+}
+
+#[tokio::test]
+async fn a_node_can_be_stopped_while_its_store_is_still_being_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("data/kv");
+    std::fs::create_dir_all(&store).unwrap();
+    std::fs::write(folder.path().join("data/roadstead"), "format = 1\nkind = \"node\"\n").unwrap();
+    // What RocksDB reads first. It waits for the other end of this pipe to say something.
+    let pipe = store.join("CURRENT");
+    mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).unwrap();
+    let mut command = roadstead(&["serve"]);
+    alone(&mut command, folder.path());
+    let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+    let mut other_end = None;
+    until("the store is being opened", || {
+        other_end = open(&pipe, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).ok();
+        ready(other_end.is_some())
+    })
+    .await;
+    send(&child, Signal::TERM);
+    assert_eq!(code(&mut child).await, Some(0));
 }
 
 #[tokio::test]

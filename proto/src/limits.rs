@@ -149,8 +149,8 @@ pub const UPLOADS_PER_MINUTE_DEFAULT: u32 = 6_000;
 /// what is sent of one stays for [`UPLOAD_LIFETIME`].
 pub const UPLOADS_AT_ONCE_DEFAULT: u32 = 5_000;
 
-/// Connections of clients at once, unless the operator sets another number: leaves descriptors for
-/// files within the usual limit of 16,384 and more that services run with.
+/// Connections of clients at once, unless the operator sets another number. A node warns when it
+/// may have too few descriptors for them.
 pub const CONNECTIONS_DEFAULT: usize = 8192;
 
 /// Connections at once from one client address, unless the operator sets another number.

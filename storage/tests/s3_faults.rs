@@ -6,11 +6,12 @@
 mod fake_s3;
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, future, stream};
-use proto::ObjectKey;
+use proto::{ClusterId, ObjectKey};
 use storage::blob::{S3Blobs, S3Settings};
 use storage::{Blobs, BlobsError};
 use tokio::sync::oneshot;
@@ -148,6 +149,31 @@ async fn an_object_whose_caller_is_gone_is_removed() {
         }
     };
     timeout(Duration::from_secs(60), removed).await.expect("it is removed");
+}
+
+#[tokio::test]
+async fn a_store_that_refuses_conditions_is_claimed_without() {
+    let cluster = ClusterId::from_bytes([1; 16]);
+    let is_written = AtomicBool::new(false);
+    let server = FakeS3::start(move |request, _| match &*request.method {
+        "PUT" if request.header("if-none-match").is_some() => {
+            b"HTTP/1.1 501 Not Implemented\r\ncontent-length: 0\r\n\r\n".into()
+        }
+        "PUT" => {
+            is_written.store(true, Ordering::SeqCst);
+            b"HTTP/1.1 200 OK\r\netag: \"tag\"\r\ncontent-length: 0\r\n\r\n".into()
+        }
+        _ if request.is_list() => EMPTY_LIST.into(),
+        _ if is_written.load(Ordering::SeqCst) => {
+            let text = format!("{cluster}\n");
+            let length = text.len();
+            format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{text}").into()
+        }
+        _ => no_such_key(),
+    })
+    .await;
+    let blobs = S3Blobs::open(&server.settings()).await.unwrap();
+    blobs.claim(cluster, true).await.unwrap();
 }
 
 /// Where credentials come from that nobody sets: each case in a process with its own environment.

@@ -23,7 +23,8 @@ pub(super) struct HealthArgs {
 /// Says that the node is ready; fails with what it waits for when it is not.
 pub(super) async fn health(arguments: &HealthArgs) -> Result<(), Failure> {
     let server = &arguments.server;
-    let answer = send(&client(TIMEOUT, None)?, Method::GET, server, "/readyz", None).await?;
+    let client = client(server, TIMEOUT, None)?;
+    let answer = send(&client, Method::GET, server, "/readyz", None).await?;
     if answer.status().is_success() {
         say("ready");
         return Ok(());

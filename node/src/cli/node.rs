@@ -1,6 +1,7 @@
 //! The node that a command asks, and whom it believes to be one.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -24,20 +25,37 @@ pub(super) struct NodeArgs {
 impl NodeArgs {
     /// A client that asks it, and waits no longer than `timeout` for an answer.
     pub(super) fn client(&self, timeout: Duration) -> Result<Client, Failure> {
-        client(timeout, self.ca.as_deref())
+        client(&self.server, timeout, self.ca.as_deref())
     }
 }
 
-/// A client that trusts the CAs of the system and those in the file at `ca`, and waits no longer
-/// than `timeout` for an answer.
-pub(super) fn client(timeout: Duration, ca: Option<&Path>) -> Result<Client, Failure> {
+/// A client for `server`, which trusts the CAs of the system and those in the file at `ca`, and
+/// waits no longer than `timeout` for an answer.
+pub(super) fn client(
+    server: &Server,
+    timeout: Duration,
+    ca: Option<&Path>,
+) -> Result<Client, Failure> {
     let tls = Trust::with(ca)?.client()?;
-    Ok(Client::builder().timeout(timeout).tls_backend_preconfigured(tls).build()?)
+    let client = Client::builder().timeout(timeout).tls_backend_preconfigured(tls);
+    // To a proxy, which the environment may name, this machine is another one.
+    let client = if server.is_local() { client.no_proxy() } else { client };
+    Ok(client.build()?)
 }
 
 /// The base URL of a node's API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Server(String);
+
+impl Server {
+    /// Whether it is on this machine, for certain.
+    fn is_local(&self) -> bool {
+        let url = reqwest::Url::parse(&self.0);
+        let host = url.as_ref().ok().and_then(reqwest::Url::host_str).unwrap_or_default();
+        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback())
+    }
+}
 
 impl FromStr for Server {
     type Err = ServerError;
@@ -78,6 +96,26 @@ mod tests {
             ("http://", Err(ServerError)),
         ] {
             assert_eq!(text.parse(), url.map(|url| Server(url.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_server_on_this_machine_is_known_by_its_host() {
+        for (text, is_local) in [
+            ("localhost:5000", true),
+            ("https://LOCALHOST", true),
+            ("127.0.0.1:5002", true),
+            ("http://127.1.2.3", true),
+            ("http://[::1]:5002", true),
+            ("http://[::ffff:127.0.0.1]", true),
+            ("http://0.0.0.0:5000", false),
+            ("http://10.0.0.1", false),
+            ("http://[2001:db8::1]", false),
+            ("http://localhost.example", false),
+            ("http://node-1", false),
+        ] {
+            let server = text.parse::<Server>();
+            assert_eq!(server.map(|server| server.is_local()), Ok(is_local), "{text}");
         }
     }
 }

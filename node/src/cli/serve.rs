@@ -2,21 +2,23 @@
 
 use std::io;
 use std::os::fd::AsFd as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use api::Appointed;
 use clap::Args;
 use raft::Ended;
-use storage::Blobs;
 use storage::blob::{CachedBlobs, DiskBlobs, S3Blobs};
 use storage::kv::RocksKv;
+use storage::{Blobs, KvError};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
+use tokio::task::spawn_blocking;
 use toml::Value;
 
 use super::{ConfigArgs, Failure, Signals, block_on, config, say};
 use crate::config::{ConfigError, Storage, StorageKind};
-use crate::{Config, DataFolder, Listeners, Node, TcpWorld, telemetry};
+use crate::{Config, DataFolder, Listeners, Node, TcpWorld, descriptors, telemetry};
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
@@ -69,15 +71,16 @@ fn read_config(arguments: &ServeArgs) -> Result<Config, ConfigError> {
 
 async fn serve(config: Config, with_parent: bool) -> Result<(), Failure> {
     let mut signals = Signals::receive()?;
+    descriptors::raise(&config.limits);
     let world = Arc::new(TcpWorld);
     let listeners = Listeners::bind(&config, &*world).await?;
     let folder = DataFolder::open(&config.node.data_dir)?;
     let path = folder.kv();
     // Locked until the process is gone: threads of the store may outlive this function.
     std::mem::forget(folder);
-    let kv = RocksKv::open(&path).map_err(|reason| Failure::Kv { path, reason })?;
 
     let starting = async {
+        let kv = open_kv(path).await?;
         let blobs = open_blobs(&config.storage).await?;
         let started = Node::start_on(listeners, &config, world, Arc::new(kv), blobs);
         started.await.map_err(Failure::from)
@@ -121,6 +124,18 @@ fn tell(appointed: &Appointed) {
              It is not shown again. Log in with it, or change it: roadstead user password {name}"
         ));
     }
+}
+
+/// Opens the store in `path`. It may replay its log for minutes, on a thread of its own: whoever
+/// asks the node to end meanwhile is heard, and has it end without the store, of which nothing was
+/// served yet.
+async fn open_kv(path: PathBuf) -> Result<RocksKv, Failure> {
+    let opening = {
+        let path = path.clone();
+        spawn_blocking(move || RocksKv::open(path))
+    };
+    let opened = opening.await.unwrap_or_else(|error| Err(KvError::Failed(error.to_string())));
+    opened.map_err(|reason| Failure::Kv { path, reason })
 }
 
 async fn open_blobs(storage: &Storage) -> Result<Arc<dyn Blobs>, Failure> {

@@ -34,7 +34,7 @@ enum TokenCommand {
 
 /// Prints a token, and nothing else, so that it can be kept in a file.
 pub(super) async fn token(arguments: &TokenArgs) -> Result<(), Failure> {
-    let client = client(TIMEOUT, None)?;
+    let client = client(&arguments.admin, TIMEOUT, None)?;
     let lifetime = Duration::from_secs(arguments.hours * 60 * 60);
     say(issue(&client, &arguments.admin, lifetime, arguments.command.is_some()).await?);
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{AccessKind, CertificateName, ConfigError, Endpoint, Source};
+use super::{AccessKind, CertificateName, ConfigError, Endpoint, Source, TokenUrl};
 
 /// Who may do what.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub struct Access {
     /// The URL by which clients reach the registry; `None`: what they call it themselves.
     pub url: Option<Endpoint>,
     /// Where clients get tokens, when not from the registry itself.
-    pub token_url: Option<String>,
+    pub token_url: Option<TokenUrl>,
     /// How an issuer outside of the cluster calls itself whose tokens count.
     pub issuer: Option<String>,
     /// The file with its public keys.
@@ -48,7 +48,7 @@ impl Access {
     }
 
     pub(super) fn read(source: &mut Source) -> Result<Self, ConfigError> {
-        Ok(Self {
+        let access = Self {
             kind: source.take("access.mode", || AccessKind::Closed)?,
             service: source.take("access.service", || "roadstead".to_owned())?,
             url: source.take_optional("access.url")?,
@@ -60,6 +60,13 @@ impl Access {
             administrator_password: source.take_optional("access.administrator_password_file")?,
             // Of one start, not of a file: the command line sets it.
             appoint_anew: false,
-        })
+        };
+        if access.issuer.is_some() != access.issuer_keys.is_some() {
+            return Err(ConfigError::conflict(
+                "access.issuer and access.issuer_keys belong together: set both, or neither"
+                    .to_owned(),
+            ));
+        }
+        Ok(access)
     }
 }

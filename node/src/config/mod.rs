@@ -28,6 +28,7 @@ pub use self::error::ConfigError;
 pub use self::number::{Allowance, Bandwidth, CacheSize, Count, Milliseconds, Seconds, Voters};
 pub use self::setting::{
     AccessKind, CertificateName, Encryption, Endpoint, Filter, LogFormat, Redirect, StorageKind,
+    TokenUrl,
 };
 pub(crate) use self::source::variable;
 pub use self::source::{Origin, Source};

@@ -52,6 +52,7 @@ text_setting!(AccessKind, "\"closed\" or \"open\"");
 text_setting!(CertificateName, "\"common\", \"email\", \"dns\" or \"uri\"");
 text_setting!(StorageKind, "\"disk\" or \"s3\"");
 text_setting!(Endpoint, "a URL without a path, such as \"https://s3.example\"");
+text_setting!(TokenUrl, "a URL of http or https, such as \"https://tokens.example/token\"");
 text_setting!(Encryption, "\"none\", \"AES256\" or \"aws:kms\"");
 text_setting!(Redirect, "\"never\", \"auto\" or \"always\"");
 text_setting!(LogFormat, "\"human\" or \"json\"");
@@ -280,6 +281,32 @@ impl std::str::FromStr for Endpoint {
 }
 
 impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where clients are sent for tokens: a URL of http or https.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenUrl(String);
+
+impl std::str::FromStr for TokenUrl {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let url: http::Uri = text.parse().map_err(|_| NameError)?;
+        let is_http = matches!(url.scheme_str(), Some("http" | "https"));
+        let has_host = url.host().is_some_and(|host| !host.is_empty());
+        // It is told to clients in quotes.
+        if is_http && has_host && !text.contains(['"', '\\']) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NameError)
+        }
+    }
+}
+
+impl fmt::Display for TokenUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

@@ -18,7 +18,7 @@ use crate::cli::{Failure, Login, Signals, say};
 use crate::{FolderError, folder};
 
 /// How long the nodes of a playground that was killed may take to notice and to stop.
-const REMNANT_DEADLINE: Duration = Duration::from_secs(25);
+const REMNANT_DEADLINE: Duration = Duration::from_secs(35);
 /// Between two looks at whether they have.
 const REMNANT_PAUSE: Duration = Duration::from_millis(100);
 

@@ -195,33 +195,48 @@ async fn an_answer_that_waits_in_the_buffer_of_tls_is_given_up() {
     drop(dial(b"http/1.1").await);
 }
 
-/// Takes everybody without a word, and trusts them or not.
-struct Nod(bool);
+/// Takes everybody without a word.
+enum Nod {
+    /// As somebody who speaks TLS, and is trusted or not.
+    Secure { is_trusted: bool },
+    /// As somebody who does not.
+    Plain,
+}
 
 #[async_trait]
 impl Handshake for Nod {
-    async fn accept(&self, connection: Connection) -> io::Result<Opened> {
-        let known = http::Extensions::new();
-        Ok(Opened::Secure { connection, known, is_trusted: self.0 })
+    async fn accept(&self, mut connection: Connection) -> io::Result<Opened> {
+        match *self {
+            Self::Secure { is_trusted } => {
+                let known = http::Extensions::new();
+                Ok(Opened::Secure { connection, known, is_trusted })
+            }
+            Self::Plain => {
+                let first = connection.read_u8().await?;
+                Ok(Opened::Plain(connection, first))
+            }
+        }
     }
 }
 
 #[tokio::test]
 async fn only_whoever_has_proved_to_be_a_node_may_be_idle_on_a_port_for_nodes() {
-    let serving = async |is_trusted| {
+    let serving = async |nod: Nod| {
         let listener = TcpWorld.bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let address = listener.local_address().unwrap();
         let manner = Manner { patience: SHORT, ..Manner::nodes() };
         let (refused, stop) = (Counter::default(), CancellationToken::new());
-        let nod = Some(Arc::new(Nod(is_trusted)) as Arc<dyn Handshake>);
+        let nod = Some(Arc::new(nod) as Arc<dyn Handshake>);
         let serving = serve(listener, version(), nod, manner, refused.clone(), stop.clone());
         Server { address, refused, stop, task: tokio::spawn(serving) }
     };
-    let (trusted, other) = (serving(true).await, serving(false).await);
+    let trusted = serving(Nod::Secure { is_trusted: true }).await;
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".as_slice();
     let mut stays = trusted.connect().await;
     stays.write_all(preface).await.unwrap();
-    other.answer(preface).await;
+    for nod in [Nod::Secure { is_trusted: false }, Nod::Plain] {
+        serving(nod).await.answer(preface).await;
+    }
     // The headers of GET / of a.
     let headers = [0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84, 0x01, 1, b'a'];
     stays.write_all(&headers).await.unwrap();

@@ -44,7 +44,8 @@ pub struct CacheCounts {
     pub hits: u64,
     /// Reads that went to the far store.
     pub misses: u64,
-    /// Bytes of the disk that the objects here take, at least 4 KiB for each.
+    /// Bytes of the disk that the objects here take, at least 4 KiB for each; those that were put
+    /// out and are still read among them.
     pub bytes: u64,
 }
 
@@ -77,9 +78,10 @@ impl CachedBlobs {
         Ok(Self { far, shelf, folder, threads: Threads::new(Threads::MOST) })
     }
 
-    /// Whoever reads `range` of the object under `key`, if that is here, or worth while to fetch.
+    /// Whoever reads `range` of the object under `key`, if that is here, or worth while to fetch
+    /// and there is room for it.
     fn reader(&self, key: ObjectKey, range: Range<u64>) -> Option<Reader> {
-        let fresh = || CachedObject::new(key, range.end, self.threads.clone());
+        let fresh = |room| CachedObject::new(key, range.end, room, self.threads.clone());
         match self.shelf.find(key, &range, fresh) {
             Found::Nothing => None,
             Found::Here(object) => Some(Reader::of(object, range, Arc::clone(&self.far))),

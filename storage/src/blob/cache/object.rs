@@ -13,6 +13,7 @@ use tempfile::{NamedTempFile, TempPath};
 use tokio::sync::watch;
 
 use super::SUFFIX;
+use super::shelf::Room;
 use crate::blob::disk::{Threads, read_file};
 use crate::blob::{Blobs, BlobsError, ByteStream};
 
@@ -38,13 +39,16 @@ pub(super) struct CachedObject {
     progress: watch::Sender<Progress>,
     file: OnceLock<TempPath>,
     threads: Threads,
+    /// Goes with it: the file is removed a moment later.
+    _room: Room,
 }
 
 impl CachedObject {
-    /// The first `length` bytes of the object under `key`, of which there are none yet.
-    pub(super) fn new(key: ObjectKey, length: u64, threads: Threads) -> Self {
+    /// The first `length` bytes of the object under `key`, of which there are none yet, and which
+    /// have `room`.
+    pub(super) fn new(key: ObjectKey, length: u64, room: Room, threads: Threads) -> Self {
         let progress = watch::Sender::new(Progress::Asked);
-        Self { key, length, progress, file: OnceLock::new(), threads }
+        Self { key, length, progress, file: OnceLock::new(), threads, _room: room }
     }
 
     pub(super) const fn key(&self) -> ObjectKey {

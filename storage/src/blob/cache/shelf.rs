@@ -17,18 +17,36 @@ const PART_MAX: u64 = 4;
 /// What a file takes of a disk at least, in bytes: many small objects fill no more than large ones.
 const FILE_BYTES_MIN: u64 = 4096;
 
+/// Objects by their keys, in the order in which they were asked for.
+type Objects = LruCache<ObjectKey, Arc<CachedObject>>;
+
 /// The objects, up to so many bytes. The one that was asked for least recently goes first.
 pub(super) struct Shelf {
     bytes_max: u64,
     objects: Mutex<Objects>,
+    /// Bytes of all [`Room`]s: of objects that were taken away and are still read, too.
+    bytes: Arc<AtomicU64>,
     hits: AtomicU64,
     misses: AtomicU64,
 }
 
-struct Objects {
-    by_key: LruCache<ObjectKey, Arc<CachedObject>>,
-    /// How many bytes they have, or will have, all together.
+/// What an object takes of the disk, for as long as this lives.
+pub(super) struct Room {
+    taken: Arc<AtomicU64>,
     bytes: u64,
+}
+
+impl Room {
+    fn take(taken: &Arc<AtomicU64>, bytes: u64) -> Self {
+        taken.fetch_add(bytes, Ordering::Relaxed);
+        Self { taken: Arc::clone(taken), bytes }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 /// What there is for a read.
@@ -43,10 +61,10 @@ pub(super) enum Found {
 
 impl Shelf {
     pub(super) fn new(bytes_max: u64) -> Self {
-        let objects = Objects { by_key: LruCache::unbounded(), bytes: 0 };
         Self {
             bytes_max,
-            objects: Mutex::new(objects),
+            objects: Mutex::new(LruCache::unbounded()),
+            bytes: Arc::default(),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
         }
@@ -60,20 +78,20 @@ impl Shelf {
         CacheCounts {
             hits: self.hits.load(Ordering::Relaxed),
             misses: self.misses.load(Ordering::Relaxed),
-            bytes: self.objects().bytes,
+            bytes: self.bytes.load(Ordering::Relaxed),
         }
     }
 
     /// The object under `key` to read `range` from. Where there is none, what is read from its
-    /// start gets the one that `fresh` makes, and others make room for it.
+    /// start gets the one that `fresh` makes, if others can make room for it.
     pub(super) fn find(
         &self,
         key: ObjectKey,
         range: &Range<u64>,
-        fresh: impl FnOnce() -> CachedObject,
+        fresh: impl FnOnce(Room) -> CachedObject,
     ) -> Found {
         let mut objects = self.objects();
-        if let Some(object) = objects.by_key.get(&key)
+        if let Some(object) = objects.get(&key)
             && object.will_serve(range)
         {
             self.hits.fetch_add(1, Ordering::Relaxed);
@@ -83,17 +101,41 @@ impl Shelf {
         if range.start > 0 || range.is_empty() || range.end > self.bytes_max / PART_MAX {
             return Found::Nothing;
         }
-        let object = Arc::new(fresh());
-        objects.bytes += room(&object);
-        if let Some(shorter) = objects.by_key.put(key, Arc::clone(&object)) {
-            objects.bytes -= room(&shorter);
+        // What is under the key is shorter, or given up.
+        objects.pop(&key);
+        let bytes = room(range.end);
+        if !self.make_room(&mut objects, bytes) {
+            return Found::Nothing;
         }
-        while objects.bytes > self.bytes_max
-            && let Some((_, oldest)) = objects.by_key.pop_lru()
-        {
-            objects.bytes -= room(&oldest);
-        }
+        let object = Arc::new(fresh(Room::take(&self.bytes, bytes)));
+        objects.put(key, Arc::clone(&object));
         Found::Fresh(object)
+    }
+
+    /// Puts out what was asked for least recently until there are `bytes` to take; nothing when
+    /// there would not be. Answers whether there are. An object that is read stays: its file would
+    /// be there until its last reader is gone, and make no room before.
+    fn make_room(&self, objects: &mut Objects, bytes: u64) -> bool {
+        let taken = self.bytes.load(Ordering::Relaxed);
+        let mut missing = taken.saturating_add(bytes).saturating_sub(self.bytes_max);
+        let mut idle = Vec::new();
+        for (key, object) in objects.iter().rev() {
+            if missing == 0 {
+                break;
+            }
+            // Of this one alone: readers get theirs under the lock that is held here.
+            if Arc::strong_count(object) == 1 {
+                missing = missing.saturating_sub(room(object.length()));
+                idle.push(*key);
+            }
+        }
+        if missing > 0 {
+            return false;
+        }
+        for key in idle {
+            objects.pop(&key);
+        }
+        true
     }
 
     /// Takes the object under `key` away, if it is `expected`, where that is given. Whoever reads
@@ -101,15 +143,13 @@ impl Shelf {
     pub(super) fn remove(&self, key: ObjectKey, expected: Option<&Arc<CachedObject>>) {
         let mut objects = self.objects();
         let is_meant = |found| expected.is_none_or(|expected| Arc::ptr_eq(expected, found));
-        if objects.by_key.peek(&key).is_some_and(is_meant)
-            && let Some(object) = objects.by_key.pop(&key)
-        {
-            objects.bytes -= room(&object);
+        if objects.peek(&key).is_some_and(is_meant) {
+            objects.pop(&key);
         }
     }
 }
 
-/// What an object counts for, in bytes.
-fn room(object: &CachedObject) -> u64 {
-    object.length().max(FILE_BYTES_MIN)
+/// What an object of `length` bytes counts for, in bytes.
+fn room(length: u64) -> u64 {
+    length.max(FILE_BYTES_MIN)
 }

@@ -215,7 +215,7 @@ async fn a_part_alone_is_read_from_the_far_store_and_not_kept() {
 }
 
 #[tokio::test]
-async fn what_was_read_least_recently_makes_room_and_its_readers_go_on() {
+async fn what_was_read_least_recently_makes_room_unless_it_is_still_read() {
     let world = World::new(100_000);
     let [(first, content), (second, _), (third, _), (fourth, _), (fifth, _)] = [
         world.object(1, 25_000).await,
@@ -243,6 +243,38 @@ async fn what_was_read_least_recently_makes_room_and_its_readers_go_on() {
     let (large, content) = world.object(6, 25_001).await;
     assert_eq!(world.read(large, 0..25_001).await, content);
     assert_eq!(world.counts().bytes, 100_000, "it would put out too much");
+}
+
+/// Its file is there until then, whether it can still be found or not.
+#[tokio::test]
+async fn what_is_read_takes_its_room_until_its_last_reader_is_gone() {
+    let world = World::new(100_000);
+    let mut readers = Vec::new();
+    for number in 1..=4 {
+        let (object, content) = world.object(number, 25_000).await;
+        assert_eq!(world.read(object, 0..25_000).await, content);
+        readers.push((world.cache.read(object, 0..25_000).await.unwrap(), content));
+        if number % 2 == 0 {
+            world.cache.forget(object).await;
+        }
+    }
+    let (fifth, content) = world.object(5, 25_000).await;
+    for reads in 5..=6 {
+        assert_eq!(world.read(fifth, 0..25_000).await, content);
+        assert_eq!((world.reads(), world.counts().bytes), (reads, 100_000), "it is not kept");
+    }
+    world.has_files(4).await;
+    let (forgotten, whole) = readers.pop().unwrap();
+    assert_eq!(forgotten.try_collect::<Vec<_>>().await.unwrap().concat(), whole);
+    assert_eq!((world.reads(), world.counts().bytes), (6, 75_000));
+    for _ in 0..2 {
+        assert_eq!(world.read(fifth, 0..25_000).await, content);
+        assert_eq!((world.reads(), world.counts().bytes), (7, 100_000), "there is room for it");
+    }
+    drop(readers);
+    // The first, the third and the fifth.
+    assert_eq!(world.counts().bytes, 75_000);
+    world.has_files(3).await;
 }
 
 /// A file takes 4 KiB, however few bytes it has.

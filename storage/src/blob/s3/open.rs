@@ -10,7 +10,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
 use proto::ClusterId;
 use tokio::sync::OnceCell;
 
-use super::bucket::{Bucket, Condition};
+use super::bucket::{Bucket, Condition, Written};
 use super::budget::Budget;
 use super::client::{self, Patience};
 use super::error::{Failed, reason, status};
@@ -133,11 +133,16 @@ impl Store {
             if self.is_foreign().await? {
                 return Err(ClaimError::Foreign);
             }
-            let text = format!("{cluster}\n");
             let key = self.bucket.keys.cluster();
+            let put = |condition| {
+                self.bucket.put(&key, format!("{cluster}\n"), condition, Patience::Question)
+            };
             // Where the store has no conditions, of two clusters that are founded on one bucket at
-            // the same moment the second to look finds the other.
-            self.bucket.put(&key, text, Condition::Absent, Patience::Question).await?;
+            // the same moment the second to look finds the other. Some stores ignore a condition;
+            // others refuse it, and write nothing.
+            if put(Condition::Absent).await? == Written::Unsupported {
+                put(Condition::Always).await?;
+            }
             owner = self.owner().await?;
         }
         match owner {
