@@ -67,7 +67,7 @@ interop: build ## Plays the story of a cluster with the clients that people use,
 	@deploy/interop/run $(ARGS)
 
 .PHONY: conformance
-conformance: build ## Runs the OCI's conformance suite, all of it, on one node and on three.
+conformance: build ## Runs the OCI's conformance suite, all of it, on one node, on three, and on three closed ones.
 	@tools/prerequisites conformance $(if $(findstring s3,$(ARGS)),s3)
 	@deploy/conformance/run $(ARGS)
 

@@ -1,6 +1,6 @@
-//! What was deleted through one node is gone through every other at once, caches included
-//! (distribution #4269: a cache remembers what is deleted, so that pushes pass over it and pulls
-//! fail).
+//! What was deleted through one node is gone through every other at once (distribution #4269: a
+//! cache remembers what is deleted, so that pushes pass over it and pulls fail). No cache of blobs
+//! takes part: none is in a simulated run.
 
 use crate::sim::{Plan, Scenario, Stage, Unmet};
 

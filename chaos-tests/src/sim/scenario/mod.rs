@@ -30,6 +30,7 @@ use super::plan::Plan;
 /// };
 ///
 /// async fn story(stage: Stage) -> Result<(), Unmet> {
+///     stage.formed().await?;
 ///     let leader = stage.leader().await?;
 ///     let mut client = stage.client(leader);
 ///     let image = client.push("tag-1").await?;
