@@ -67,6 +67,10 @@ pub const LOG_READ_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of rows that one message of a snapshot carries.
 pub const SNAPSHOT_CHUNK_BYTES: usize = 128 * 1024;
 
+/// Most times in a row that the log is not purged when it would be, because a catalog is on its way
+/// to another node: the log is then as many times as long.
+pub const SNAPSHOTS_DEFERRED_MAX: u32 = 20;
+
 /// How long a node waits for the next message of a snapshot before it gives the snapshot up.
 pub const SNAPSHOT_IDLE_MAX: Duration = Duration::from_secs(30);
 

@@ -25,6 +25,9 @@ use crate::neighbours::not_leader;
 /// How long a round may take to get its index, and then this node to apply that far.
 const DEADLINE: Duration = Duration::from_secs(2);
 
+/// How long a round may take to get its index from a leader that was not heard of lately.
+const DEADLINE_SILENT: Duration = Duration::from_millis(300);
+
 /// How many readers may wait for the next round; one more is told to try again.
 pub(crate) const READERS_MAX: usize = 16 * 1024;
 
@@ -84,18 +87,16 @@ impl Inner {
     async fn read_index(&self) -> Option<u64> {
         let leader = match self.read_index_here().await {
             ReadIndex::At(index) => return Some(index),
-            // One that was not heard of for long is not asked: readers would wait until it is plain
-            // that it does not answer, and be told no more.
-            ReadIndex::NotLeader(_) if !self.presence.hears_a_leader(self.silence_max()) => {
-                return None;
-            }
             ReadIndex::NotLeader(leader) => leader?,
             ReadIndex::Unconfirmed => return None,
         };
+        // Of one that was not heard of for long little is hoped for, and readers wait.
+        let hears = self.presence.hears_a_leader(self.silence_max());
+        let patience = if hears { DEADLINE } else { DEADLINE_SILENT };
         let message =
             pb::ReadIndexRequest { cluster_id: self.identity.cluster.as_bytes().to_vec().into() };
         let call = async |mut leader: ClusterClient<_>, request| leader.read_index(request).await;
-        match self.neighbours.ask(&leader, DEADLINE, message, call).await {
+        match self.neighbours.ask(&leader, patience, message, call).await {
             Ok(answer) => match answer.result? {
                 pb::read_index_response::Result::Ready(ready) => Some(ready.index),
                 pb::read_index_response::Result::NotLeader(_)

@@ -8,6 +8,7 @@ use futures::{Stream, StreamExt as _};
 use openraft::entry::RaftEntry as _;
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend};
+use proto::limits::SNAPSHOTS_DEFERRED_MAX;
 use proto::{Mutant, Outcome, Stamped, Timestamp};
 use storage::{Batch, Kv, Space};
 
@@ -34,6 +35,8 @@ pub(crate) struct StateMachine {
     answers: Answers,
     staging: Staging,
     sendings: Sendings,
+    /// How many snapshots in a row were not built because one was sent.
+    deferred: u32,
 }
 
 impl StateMachine {
@@ -44,7 +47,7 @@ impl StateMachine {
         let applied = Applied::read(&view)?;
         let staging = Staging::open(Arc::clone(&kv), generation)?;
         let (answers, sendings) = (Answers::default(), Sendings::default());
-        Ok(Self { kv, view, applied, answers, staging, sendings })
+        Ok(Self { kv, view, applied, answers, staging, sendings, deferred: 0 })
     }
 
     /// Makes what is applied durable.
@@ -149,11 +152,14 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     /// None, unless openraft must have one, while a catalog is on its way to another node: the log
     /// would be purged up to what was built meanwhile. A node to which the catalog takes longer
     /// than that would find when it has it that entries are missing after it, and need the next
-    /// one, and so on.
+    /// one, and so on. But not for ever: a node that takes one catalog after the other and never
+    /// has one, with a full disk, say, must not fill this one's with the log.
     async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<SnapshotBuilder> {
-        if self.sendings.are_under_way() && !force {
+        if self.sendings.are_under_way() && !force && self.deferred < SNAPSHOTS_DEFERRED_MAX {
+            self.deferred += 1;
             return None;
         }
+        self.deferred = 0;
         Some(self.get_snapshot_builder().await)
     }
 

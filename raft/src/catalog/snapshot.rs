@@ -63,7 +63,8 @@ pub(crate) struct FrozenRows {
     prefix: Vec<u8>,
     next: Vec<u8>,
     sendings: Sendings,
-    /// From the first row on: whoever asks for rows has somebody who takes them.
+    /// From the second time on that rows are asked for: the first waits for the connection, which
+    /// there may never be.
     sending: Option<Sending>,
 }
 
@@ -77,7 +78,7 @@ impl FrozenRows {
     /// The next rows, without the generation in their keys, of about `bytes_max` bytes together;
     /// none at the end.
     pub(crate) fn next_rows(&mut self, bytes_max: usize) -> io::Result<Vec<Row>> {
-        if self.sending.is_none() {
+        if self.sending.is_none() && self.next != self.prefix {
             self.sending = Some(self.sendings.begin());
         }
         let mut rows = Vec::new();

@@ -10,7 +10,7 @@ use openraft::storage::RaftStateMachine as _;
 use openraft::{EntryPayload, RaftSnapshotBuilder as _};
 use proptest::prelude::*;
 use prost::Message as _;
-use proto::limits::{ANSWER_LIFETIME, TAGS_PER_DELETION_MAX};
+use proto::limits::{ANSWER_LIFETIME, SNAPSHOTS_DEFERRED_MAX, TAGS_PER_DELETION_MAX};
 use proto::pb::catalog as pb;
 use proto::{
     Algorithm, Answer, Checksum, ClusterId, Command, Descriptor, Digest, Event, Manifest,
@@ -634,10 +634,16 @@ async fn no_snapshot_is_built_while_one_is_sent() {
         panic!("it is frozen")
     };
     // Nobody takes any of it yet: the other node may be down for days.
+    frozen.next_rows(1).unwrap();
     assert!(catalog.machine.try_create_snapshot_builder(false).await.is_some());
     frozen.next_rows(1).unwrap();
     assert!(catalog.machine.try_create_snapshot_builder(false).await.is_none());
     assert!(catalog.machine.try_create_snapshot_builder(true).await.is_some());
+    let mut deferred = 0;
+    while catalog.machine.try_create_snapshot_builder(false).await.is_none() {
+        deferred += 1;
+    }
+    assert_eq!(deferred, SNAPSHOTS_DEFERRED_MAX, "one that never ends counts no more then");
     drop(frozen);
     assert!(catalog.machine.try_create_snapshot_builder(false).await.is_some());
 }

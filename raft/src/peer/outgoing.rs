@@ -51,16 +51,17 @@ pub(super) async fn send_snapshot<S: SnapshotSource>(
     let call = rpc.install_snapshot(ReceiverStream::new(stream));
     tokio::pin!(feed, call);
 
-    tokio::select! {
+    // Until the other node has installed it, it is on its way.
+    let _source = tokio::select! {
         biased;
         // The other node may answer before the end: it refuses, or is gone.
         answer = &mut call => return Ok(Some(answer.map(tonic::Response::into_inner))),
         fed = &mut feed => match fed {
-            Ok(()) => {}
+            Ok(source) => source,
             Err(FeedError::Stuck) => return Ok(None),
             Err(FeedError::Read(error)) => return Err(read_error(error)),
         }
-    }
+    };
     let answer = tokio::time::timeout(deadline, call).await.ok();
     Ok(answer.map(|answer| answer.map(tonic::Response::into_inner)))
 }
@@ -73,15 +74,15 @@ enum FeedError {
     Read(io::Error),
 }
 
-/// Puts the messages of a snapshot into `chunks`: a header, rows, and the end. Rests as long as it
-/// works, so that neither of the two nodes spends more than half of a processor on what nobody
+/// Puts the messages of a snapshot into `chunks`: a header, rows, and the end. Gives `source` back.
+/// Rests as long as it works, so that neither of the two nodes spends more than half of a processor on what nobody
 /// waits for, beside clients who do.
 async fn feed<S: SnapshotSource>(
     chunks: mpsc::Sender<pb::SnapshotChunk>,
     header: pb::SnapshotHeader,
     mut source: S,
     deadline: Duration,
-) -> Result<(), FeedError> {
+) -> Result<S, FeedError> {
     let send = async |chunk: Chunk| {
         let chunk = pb::SnapshotChunk { chunk: Some(chunk) };
         match chunks.send_timeout(chunk, deadline).await {
@@ -92,7 +93,7 @@ async fn feed<S: SnapshotSource>(
         }
     };
     if send(Chunk::Header(header)).await?.is_break() {
-        return Ok(());
+        return Ok(source);
     }
     let mut sum = RowSum::default();
     loop {
@@ -100,11 +101,11 @@ async fn feed<S: SnapshotSource>(
         let rows;
         (source, sum, rows) = read(source, sum).await.map_err(FeedError::Read)?;
         if rows.is_empty() {
-            return send(Chunk::End(sum.end())).await.map(|_| ());
+            return send(Chunk::End(sum.end())).await.map(|_| source);
         }
         let rows = rows.into_iter().map(|(key, value)| pb::Row { key, value }).collect();
         if send(Chunk::Rows(pb::SnapshotRows { rows })).await?.is_break() {
-            return Ok(());
+            return Ok(source);
         }
         sleep(begun.elapsed().min(REST_MAX)).await;
     }
