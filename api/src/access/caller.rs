@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use proto::access::{AccountName, Grantee, GroupName, KeyScope, RepoPattern, Verb, Verbs};
 use proto::{Actor, RepoName};
 
+use super::login::Standing;
 use super::{Login, Policy, Resource, Snapshot};
 
 /// Who somebody is.
@@ -67,6 +68,8 @@ struct Granted {
     token: Option<Vec<Resource>>,
     /// Whether they gave their password with this request.
     by_password: bool,
+    /// Whether they gave an access key with it.
+    by_key: bool,
 }
 
 impl Caller {
@@ -91,13 +94,15 @@ impl Caller {
             key: KeyScope::UNLIMITED,
             token: Some(resources),
             by_password: false,
+            by_key: false,
         }))
     }
 
     fn new(login: Login, policy: &Policy, token: Option<Vec<Resource>>, by_password: bool) -> Self {
-        let Login { identity, key, .. } = login;
+        let Login { identity, key, standing } = login;
         let grants = policy.of(&identity);
-        Self(Rights::Granted(Granted { identity, grants, key, token, by_password }))
+        let by_key = matches!(standing, Standing::Key(_));
+        Self(Rights::Granted(Granted { identity, grants, key, token, by_password, by_key }))
     }
 
     /// Whether they may do `verb` in `repository`; in none, what concerns the whole registry.
@@ -172,7 +177,10 @@ impl Caller {
 
     /// Whether they are `account` itself, by one of its keys.
     pub(crate) fn is_by_key(&self, account: &AccountName) -> bool {
-        self.account() == Some(account) && !self.is_by_password(account)
+        match &self.0 {
+            Rights::All => false,
+            Rights::Granted(granted) => granted.by_key && granted.identity.name() == Some(account),
+        }
     }
 
     /// Their account, if they have one.
