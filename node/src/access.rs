@@ -34,9 +34,6 @@ pub enum AccessError {
         /// What the system said.
         reason: io::Error,
     },
-    /// An issuer is no use without its keys, nor keys without their issuer.
-    #[error("access.issuer and access.issuer_keys belong together: set both, or neither")]
-    Issuer,
     /// The keys of an issuer cannot be used.
     #[error("{}: {error}", path.display())]
     IssuerKeys {
@@ -69,11 +66,12 @@ pub(crate) fn open(config: &config::Access) -> Result<AccessMode, AccessError> {
                 config::CertificateName::Uri => NameKind::Uri,
             },
             token_url: config.token_url.as_ref().map(ToString::to_string),
-            issuer: match (&config.issuer, &config.issuer_keys) {
-                (Some(name), Some(path)) => Some(issuer(name, path)?),
-                (None, None) => None,
-                _ => return Err(AccessError::Issuer),
-            },
+            issuer: config
+                .issuer
+                .as_deref()
+                .zip(config.issuer_keys.as_deref())
+                .map(|(name, path)| issuer(name, path))
+                .transpose()?,
             htpasswd: config.htpasswd.as_deref().map(users).transpose()?,
         }),
     })

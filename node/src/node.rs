@@ -30,7 +30,7 @@ use crate::{
 
 /// How long requests under way may take to end when the node stops. With all that comes after it,
 /// it fits into the 30 seconds that `deploy` gives a node to stop.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(25);
+const DRAIN_DEADLINE: Duration = Duration::from_secs(23);
 /// How long consensus may take to hand leadership over, for which it allows itself 3 seconds, and
 /// to stop.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(4);

@@ -101,13 +101,12 @@ impl Shelf {
         if range.start > 0 || range.is_empty() || range.end > self.bytes_max / PART_MAX {
             return Found::Nothing;
         }
-        // What is under the key is shorter, or given up.
-        objects.pop(&key);
         let bytes = room(range.end);
         if !self.make_room(&mut objects, bytes) {
             return Found::Nothing;
         }
         let object = Arc::new(fresh(Room::take(&self.bytes, bytes)));
+        // What is under the key is shorter, or given up.
         objects.put(key, Arc::clone(&object));
         Found::Fresh(object)
     }

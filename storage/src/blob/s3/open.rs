@@ -3,12 +3,14 @@
 use std::error::Error as _;
 use std::str;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::{HttpClient, IntoShared as _};
 use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
 use proto::ClusterId;
 use tokio::sync::OnceCell;
+use tokio::time::sleep;
 
 use super::bucket::{Bucket, Condition, Written};
 use super::budget::Budget;
@@ -21,6 +23,8 @@ use crate::blob::{BlobsError, ClaimError};
 
 /// Objects that are looked at to tell whether a store is new.
 const LOOK: i32 = 10;
+/// How long after the claim of a store without conditions that claim is looked at.
+const SETTLING: Duration = Duration::from_secs(3);
 
 impl S3Blobs {
     /// Opens the store that `settings` name. One that cannot be reached now is opened as well: what
@@ -137,11 +141,12 @@ impl Store {
             let put = |condition| {
                 self.bucket.put(&key, format!("{cluster}\n"), condition, Patience::Question)
             };
-            // Where the store has no conditions, of two clusters that are founded on one bucket at
-            // the same moment the second to look finds the other. Some stores ignore a condition;
-            // others refuse it, and write nothing.
+            // Some stores ignore a condition; others refuse it, and write nothing. Then, of two
+            // clusters that are founded on one bucket at the same moment, the first to write finds
+            // the other, once that has had the time to write.
             if put(Condition::Absent).await? == Written::Unsupported {
                 put(Condition::Always).await?;
+                sleep(SETTLING).await;
             }
             owner = self.owner().await?;
         }
