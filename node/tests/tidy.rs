@@ -317,6 +317,17 @@ fn every_scenario_is_registered() {
     expect_none(&missing.collect::<Vec<_>>());
 }
 
+/// Cargo leaves a patch aside when another version is asked for, and only warns: ADR 16.
+#[test]
+fn openraft_counts_with_the_histograms_of_this_workspace() {
+    let lock = fs::read_to_string(workspace().join("Cargo.lock")).unwrap();
+    let packages = lock.split("[[package]]").filter(|it| it.contains("\"base2histogram\"\n"));
+    let (ours, others): (Vec<_>, Vec<_>) = packages
+        .filter(|it| it.contains("name = \"base2histogram\""))
+        .partition(|it| !it.contains("source = "));
+    assert_eq!((ours.len(), others.len()), (1, 0));
+}
+
 /// The table of abuse cases is worth what its tests are.
 #[test]
 fn every_abuse_case_names_tests_that_exist() {
