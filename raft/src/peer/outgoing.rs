@@ -75,8 +75,8 @@ enum FeedError {
 }
 
 /// Puts the messages of a snapshot into `chunks`: a header, rows, and the end. Gives `source` back.
-/// Rests as long as it works, so that neither of the two nodes spends more than half of a processor on what nobody
-/// waits for, beside clients who do.
+/// Rests as long as it works, so that neither of the two nodes spends more than half of a processor
+/// on what nobody waits for, beside clients who do.
 async fn feed<S: SnapshotSource>(
     chunks: mpsc::Sender<pb::SnapshotChunk>,
     header: pb::SnapshotHeader,
