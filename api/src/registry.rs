@@ -224,25 +224,6 @@ impl Registry {
         }
     }
 
-    /// What `find` finds, for content by its digest: since that cannot change, this node's own
-    /// replica may answer while there is no quorum. That it is *absent* only the cluster can say.
-    pub(crate) async fn content<T>(
-        &self,
-        find: impl Fn(&View) -> Result<Option<T>, ReadError>,
-    ) -> Result<Option<T>, Error> {
-        if let Some(view) = &self.admitted_by {
-            return Ok(find(view)?);
-        }
-        match self.cluster.read().await {
-            Ok(view) => Ok(find(&view)?),
-            Err(ReadError::Unavailable { .. }) => match find(&self.cluster.local()?)? {
-                Some(found) => Ok(Some(found)),
-                None => Ok(find(&self.newest().await?)?),
-            },
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// A repository that has the blob and that whoever asks may read with what they have shown:
     /// what is mounted then comes from a repository that is named, as if the client had named it.
     /// Of very many, not all are looked at.

@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::extract::text;
 use crate::range::Wanted;
 use crate::registry::Registry;
+use crate::standing::Standing;
 
 /// Answers a GET: the blob or a part of it (distribution-spec, "Pulling blobs"; RFC 9110, section
 /// 14).
@@ -25,7 +26,18 @@ pub(super) async fn show(
     digest: Digest,
     parts: &Parts,
 ) -> Result<Response, Error> {
-    let blob = blob(registry, repository, &digest).await?;
+    let (blob, standing) = blob(registry, repository, &digest).await?;
+    let mut response = serve(registry, blob, digest, parts).await?;
+    standing.mark(response.headers_mut());
+    Ok(response)
+}
+
+async fn serve(
+    registry: &Registry,
+    blob: Blob,
+    digest: Digest,
+    parts: &Parts,
+) -> Result<Response, Error> {
     if registry.is_damaged(&digest, blob) {
         return Err(gone(digest, blob.object));
     }
@@ -71,15 +83,18 @@ pub(super) async fn describe(
     digest: Digest,
     parts: &Parts,
 ) -> Result<Response, Error> {
-    let blob = blob(registry, repository, &digest).await?;
+    let (blob, standing) = blob(registry, repository, &digest).await?;
     if !registry.is_whole(&digest, blob).await? {
         return Err(gone(digest, blob.object));
     }
-    if is_unchanged(&parts.headers, || digest.clone().into(), &digest)? {
-        return Ok((StatusCode::NOT_MODIFIED, about(&digest)).into_response());
-    }
-    let length = [(header::CONTENT_LENGTH, blob.size.to_string())];
-    Ok((about(&digest), length).into_response())
+    let mut response = if is_unchanged(&parts.headers, || digest.clone().into(), &digest)? {
+        (StatusCode::NOT_MODIFIED, about(&digest)).into_response()
+    } else {
+        let length = [(header::CONTENT_LENGTH, blob.size.to_string())];
+        (about(&digest), length).into_response()
+    };
+    standing.mark(response.headers_mut());
+    Ok(response)
 }
 
 /// Takes a blob out of the repository (distribution-spec, "Deleting Blobs").
@@ -100,7 +115,11 @@ pub(super) async fn delete(
     Ok(StatusCode::ACCEPTED.into_response())
 }
 
-async fn blob(registry: &Registry, repository: &RepoName, digest: &Digest) -> Result<Blob, Error> {
+async fn blob(
+    registry: &Registry,
+    repository: &RepoName,
+    digest: &Digest,
+) -> Result<(Blob, Standing), Error> {
     let blob = registry.content(|view| view.blob(repository, digest)).await?;
     blob.ok_or_else(|| Error::BlobUnknown(digest.clone()))
 }

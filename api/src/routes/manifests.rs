@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::extract::{Query, accepts, content_length, text};
 use crate::intake::{self, Terms};
 use crate::registry::Registry;
+use crate::standing::Standing;
 use crate::warning::warn;
 
 /// Tells a client that the registry keeps referrers itself (distribution-spec, "Pushing Manifests
@@ -34,7 +35,13 @@ pub(super) async fn show(
     reference: Reference,
     parts: &Parts,
 ) -> Result<Response, Error> {
-    let manifest = manifest(registry, repository, &reference).await?;
+    let (manifest, standing) = manifest(registry, repository, &reference).await?;
+    let mut response = answer(manifest, reference, parts)?;
+    standing.mark(response.headers_mut());
+    Ok(response)
+}
+
+fn answer(manifest: Manifest, reference: Reference, parts: &Parts) -> Result<Response, Error> {
     let digest = manifest.digest();
     let about = [(header::ETAG, etag(digest)), (CONTENT_DIGEST, digest.to_string())];
     if is_unchanged(&parts.headers, || reference, digest)? {
@@ -145,15 +152,18 @@ async fn manifest(
     registry: &Registry,
     repository: &RepoName,
     reference: &Reference,
-) -> Result<Manifest, Error> {
-    let manifest = match reference {
+) -> Result<(Manifest, Standing), Error> {
+    let found = match reference {
         Reference::Digest(_) => {
             registry.content(|view| view.manifest(repository, reference)).await?
         }
-        Reference::Tag(_) => registry.view().await?.manifest(repository, reference)?,
+        Reference::Tag(_) => {
+            let manifest = registry.view().await?.manifest(repository, reference)?;
+            manifest.map(|manifest| (manifest, Standing::Confirmed))
+        }
     };
-    match manifest {
-        Some(manifest) => Ok(manifest),
+    match found {
+        Some(found) => Ok(found),
         None if registry.view().await?.has_repository(repository)? => {
             Err(Error::ManifestUnknown(reference.clone()))
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::docker::Ask;
 
 /// What must have happened in a sweep, beside answers to each kind of request.
-const MUST_HAPPEN: [&str; 69] = [
+const MUST_HAPPEN: [&str; 70] = [
     "faults: node killed",
     "faults: long outage",
     "faults: all nodes killed",
@@ -56,6 +56,7 @@ const MUST_HAPPEN: [&str; 69] = [
     "repeated requests answered from memory",
     "answers: 503",
     "answers: none",
+    "answers: without a quorum",
     "changes of unknown outcome",
     "requests: broken off in the middle of a chunk",
     "requests: broken off before the answer",

@@ -97,9 +97,9 @@ pub(crate) struct Look {
 /// How much an answer that something is there is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// A node that has lost its cluster serves content by digest from what it has: it may be
-    /// deleted elsewhere.
-    Digest,
+    /// A node that has lost its cluster, which serves content by digest from what it has: it may
+    /// be deleted elsewhere.
+    Alone,
     /// The cluster has confirmed it, or nothing is wrong: so it is everywhere.
     Confirmed,
     /// The end, when nothing is wrong and nobody works.
@@ -307,7 +307,7 @@ impl Ledger {
         };
         let is_known_to_be_absent = {
             let look = look(true);
-            let is_undead = source != Source::Digest && is_undead(changes, &look).is_some();
+            let is_undead = source != Source::Alone && is_undead(changes, &look).is_some();
             is_unasked(changes, &look) || is_undead
         };
         match (is_lost(changes, &look(false)).is_some(), is_known_to_be_absent) {
@@ -335,19 +335,17 @@ impl Ledger {
             self.chronicle.violated(invariant, evidence);
         };
         if let Some(put) = is_lost(&changes, &look) {
-            violated(
-                match (item.kind, source) {
-                    (Kind::Blob, Source::Digest) => "I8 acknowledged blobs are everywhere",
-                    _ => "I1 nothing acknowledged is lost",
-                },
-                put,
-            );
+            let invariant = match item.kind {
+                Kind::Blob => "I8 acknowledged blobs are everywhere",
+                Kind::Manifest => "I1 nothing acknowledged is lost",
+            };
+            violated(invariant, put);
         }
         if is_unasked(&changes, &look) {
             let evidence = format!("{by}: {item} is there, which nobody has put and been told so");
             self.chronicle.violated("I16 what is refused has no effect", evidence);
         }
-        if source != Source::Digest
+        if source != Source::Alone
             && let Some(delete) = is_undead(&changes, &look)
         {
             violated("I13 a delete shows everywhere", delete);

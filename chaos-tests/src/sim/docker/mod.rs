@@ -53,6 +53,14 @@ impl Answer {
     fn status(&self) -> StatusCode {
         self.response.status()
     }
+
+    /// Who says it. A node that answers without a quorum says so.
+    fn source(&self) -> Source {
+        match self.response.headers().contains_key(header::WARNING) {
+            true => Source::Alone,
+            false => Source::Confirmed,
+        }
+    }
 }
 
 /// What a client is told of a change that it has asked for.
@@ -221,11 +229,15 @@ impl Docker {
     /// Asks for `item`, by its digest, and writes down whether it is there.
     async fn ask_for(&mut self, ask: Ask, item: &Item, request: Request<Bytes>) -> Option<Answer> {
         let answer = self.send(request).await?;
-        let Records { ledger, .. } = &self.records;
-        let situation = Situation::of(ledger, item, answer.called, Source::Digest);
+        let Records { ledger, chronicle, .. } = &self.records;
+        let source = answer.source();
+        let situation = Situation::of(ledger, item, answer.called, source);
         if !answer.status().is_server_error() {
+            if source == Source::Alone {
+                chronicle.count("answers: without a quorum");
+            }
             let is_there = answer.status() != StatusCode::NOT_FOUND;
-            ledger.look(item, &answer.by, answer.called, is_there, Source::Digest);
+            ledger.look(item, &answer.by, answer.called, is_there, source);
             // A range may be among the bytes that are left.
             if is_there && ask != Ask::GetRange {
                 ledger.look_whole(item, &answer.by, answer.called);

@@ -125,9 +125,14 @@ impl Bucket {
         })
     }
 
+    /// Whether something has become of an object: it stays so.
+    pub(super) fn is_rotten(&self, name: &str) -> bool {
+        self.rotten.contains_key(name)
+    }
+
     /// Has an object rot.
     pub(super) fn rot(&mut self, name: &str, rot: Rot) {
-        self.rotten.entry(name.to_owned()).or_insert(rot);
+        self.rotten.insert(name.to_owned(), rot);
     }
 
     /// Gives everything back as it was written.

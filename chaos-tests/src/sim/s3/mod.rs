@@ -121,7 +121,9 @@ impl SimS3 {
         is_named: impl Fn(ObjectKey) -> bool,
     ) -> Option<(Bytes, Rot)> {
         let mut bucket = self.bucket();
-        let names: Vec<String> = left::blobs(&bucket, is_named).map(ToOwned::to_owned).collect();
+        let mut names: Vec<String> =
+            left::blobs(&bucket, is_named).map(ToOwned::to_owned).collect();
+        names.retain(|name| !bucket.is_rotten(name));
         let name = (!names.is_empty()).then(|| dice.pick(&names))?;
         let content = bucket.get(name).ok()?.bytes.clone();
         let rot = Rot::any(dice, content.len())?;
