@@ -85,10 +85,14 @@ impl Inner {
     /// The index up to which a read that starts now must see. `None` when no leader could confirm
     /// it.
     async fn read_index(&self) -> Option<u64> {
-        let leader = match self.read_index_here().await {
-            ReadIndex::At(index) => return Some(index),
-            ReadIndex::NotLeader(leader) => leader?,
-            ReadIndex::Unconfirmed => return None,
+        // Whoever follows need not ask its own consensus who leads.
+        let leader = match self.followed() {
+            Some(leader) => leader,
+            None => match self.read_index_here().await {
+                ReadIndex::At(index) => return Some(index),
+                ReadIndex::NotLeader(leader) => leader?,
+                ReadIndex::Unconfirmed => return None,
+            },
         };
         // Of one that was not heard of for long little is hoped for, and readers wait.
         let hears = self.presence.hears_a_leader(self.silence_max());

@@ -277,8 +277,18 @@ impl Inner {
 
     /// Where the leader that this node knows is reached.
     pub(crate) fn leader_address(&self) -> Option<PeerAddress> {
-        let leader = self.raft.metrics().borrow_watched().current_leader;
-        leader.and_then(|leader| self.address_of(leader))
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let membership = metrics.membership_config.membership();
+        let leader = membership.get_node(&metrics.current_leader?)?;
+        Some(leader.peer_address.clone())
+    }
+
+    /// Where the leader is reached that this node follows. `None` when it leads itself, or knows of
+    /// no leader.
+    pub(crate) fn followed(&self) -> Option<PeerAddress> {
+        let is_led = matches!(self.role(), Role::Follower | Role::Learner);
+        is_led.then(|| self.leader_address())?
     }
 
     /// Whether the cluster has admitted `node`, as far as this one knows.

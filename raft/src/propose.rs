@@ -62,6 +62,10 @@ impl Inner {
         actor: &Actor,
         command: Command,
     ) -> Result<Answer, ProposeError> {
+        // Whoever follows need not ask its own consensus who leads.
+        if let Some(leader) = self.followed() {
+            return self.forward(&leader, request, actor, &command).await;
+        }
         match self.propose_here(request, actor, command.clone()).await {
             Proposed::Decided(outcome) => outcome.map_err(ProposeError::Refused),
             Proposed::Unknown => Err(ProposeError::Unknown),

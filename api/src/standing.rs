@@ -1,0 +1,52 @@
+//! Content by its digest, and whether the cluster stands behind that it is there.
+
+use http::HeaderMap;
+use raft::{ReadError, View};
+
+use crate::error::Error;
+use crate::registry::Registry;
+use crate::warning::warn;
+
+/// Who says that content is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The cluster.
+    Confirmed,
+    /// This node, which had no quorum to ask.
+    Alone,
+}
+
+impl Standing {
+    /// Tells whoever reads the answer with these `headers` what it is worth.
+    pub(crate) fn mark(self, headers: &mut HeaderMap) {
+        if self == Self::Alone {
+            warn(
+                headers,
+                "this node has lost touch with its cluster: the bytes are those of the digest, but \
+                 may have been deleted meanwhile",
+            );
+        }
+    }
+}
+
+impl Registry {
+    /// What `find` finds, for content by its digest: since that cannot change, this node's own
+    /// replica may answer while there is no quorum. That it is *absent* only the cluster can say.
+    pub(crate) async fn content<T>(
+        &self,
+        find: impl Fn(&View) -> Result<Option<T>, ReadError>,
+    ) -> Result<Option<(T, Standing)>, Error> {
+        let confirmed = |found: Option<T>| found.map(|found| (found, Standing::Confirmed));
+        if let Some(view) = &self.admitted_by {
+            return Ok(confirmed(find(view)?));
+        }
+        match self.cluster.read().await {
+            Ok(view) => Ok(confirmed(find(&view)?)),
+            Err(ReadError::Unavailable { .. }) => match find(&self.cluster.local()?)? {
+                Some(found) => Ok(Some((found, Standing::Alone))),
+                None => Ok(confirmed(find(&self.newest().await?)?)),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+}
