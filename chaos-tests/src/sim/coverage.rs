@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::docker::Ask;
 
 /// What must have happened in a sweep, beside answers to each kind of request.
-const MUST_HAPPEN: [&str; 69] = [
+const MUST_HAPPEN: [&str; 70] = [
     "faults: node killed",
     "faults: long outage",
     "faults: all nodes killed",
@@ -69,6 +69,7 @@ const MUST_HAPPEN: [&str; 69] = [
     "blobs deleted",
     "blobs mounted",
     "nodes audited",
+    "nodes at rest",
     "rights: changed",
     "rights: seen",
     "rights: refused",
