@@ -56,11 +56,15 @@ pub enum Mutant {
     FailedStoreIgnored,
     /// A node goes by the rights that it knows, which may be behind.
     RightsOfTheNode,
+    /// A request leaves a task that never ends.
+    TaskLeftBehind,
+    /// The view that a request has read stays frozen for ever.
+    ViewKept,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::VoteNotPersisted,
         Self::AckBeforeFsync,
         Self::ReadWithoutBarrier,
@@ -85,6 +89,8 @@ impl Mutant {
         Self::TruncatedBodyTaken,
         Self::FailedStoreIgnored,
         Self::RightsOfTheNode,
+        Self::TaskLeftBehind,
+        Self::ViewKept,
     ];
 
     /// Whether the program has this fault.

@@ -16,6 +16,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, header};
+use proto::Mutant;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -69,6 +70,9 @@ async fn admit(
     request: Request,
 ) -> Result<Response, Error> {
     let refuse = |retry_after| Error::TooManyRequests { retry_after };
+    if Mutant::TaskLeftBehind.is_active() {
+        tokio::spawn(std::future::pending::<()>());
+    }
     let client = Client::of(request.extensions());
     registry.requests.take(client).map_err(refuse)?;
     let share = transfers::admit(&registry, &endpoint, request.method(), client).await?;

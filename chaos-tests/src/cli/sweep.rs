@@ -15,7 +15,7 @@ use super::One;
 use super::child;
 use super::run::reproduce;
 
-/// In so many seeds all happens that should, also what happens in one of six only.
+/// In so many seeds all happens that should, also what happens in one of eight only.
 const COVERING: u64 = 50;
 
 /// What all runs together showed.

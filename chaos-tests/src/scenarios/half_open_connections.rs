@@ -8,7 +8,7 @@ use crate::sim::{Hand, Plan, Scenario, Stage, Unmet};
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "half-open-connections",
     about: "a connection that was cut without a word does not hang for ever",
-    plan: Plan::STILL,
+    plan: Plan { rests: true, ..Plan::STILL },
     story: |stage| Box::pin(story(stage)),
     must_happen: &["elections"],
 };

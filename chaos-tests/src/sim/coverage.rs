@@ -70,6 +70,7 @@ const MUST_HAPPEN: [&str; 70] = [
     "blobs deleted",
     "blobs mounted",
     "nodes audited",
+    "nodes at rest",
     "rights: changed",
     "rights: seen",
     "rights: refused",

@@ -2,17 +2,20 @@
 
 use std::convert::Infallible;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use node::{Config, Node, NodeError};
 use proto::{NodeId, ObjectKey};
 use raft::{Cluster, StartError, Status};
+use storage::Kv;
 use storage::blob::S3OpenError;
+use tokio::runtime::{Handle, RuntimeMetrics};
 use tokio::time::Instant;
 
 use super::chronicle::Chronicle;
-use super::disk::SimDisk;
+use super::disk::{OpenDisk, SimDisk};
+use super::invariants::Held;
 use super::store::Store;
 use super::sweeping::{self, Sweeping};
 use super::world::SimWorld;
@@ -29,6 +32,16 @@ enum Unstarted {
     Node(#[from] NodeError),
 }
 
+/// A node that runs, to look at from outside.
+struct Running {
+    cluster: Cluster,
+    disk: Arc<OpenDisk>,
+    tasks: RuntimeMetrics,
+    /// How many tasks there were before it started. Those that a node before it has left behind are
+    /// none of its own: they would have ended with its process.
+    tasks_before: usize,
+}
+
 /// A machine. Clones are the same one.
 #[derive(Clone)]
 pub(crate) struct Machine {
@@ -39,8 +52,7 @@ pub(crate) struct Machine {
     store: Store,
     sweeping: Sweeping,
     chronicle: Chronicle,
-    /// The node that runs, to look at from outside.
-    running: Arc<Mutex<Option<Cluster>>>,
+    running: Arc<Mutex<Option<Running>>>,
 }
 
 impl Machine {
@@ -60,9 +72,9 @@ impl Machine {
     pub(crate) async fn run(self) -> turmoil::Result {
         loop {
             match self.start().await {
-                Ok(node) => {
+                Ok((node, running)) => {
                     self.chronicle.note(format_args!("{} runs", self.name));
-                    self.set_running(Some(node.cluster().clone()));
+                    *self.running() = Some(running);
                     let ended = tokio::select! {
                         biased;
                         ended = node.failed() => ended,
@@ -70,7 +82,7 @@ impl Machine {
                     };
                     self.chronicle.note(format_args!("{} ends: {ended:?}", self.name));
                     self.chronicle.count("nodes that ended by themselves");
-                    self.set_running(None);
+                    self.forget();
                 }
                 Err(Unstarted::Node(NodeError::Cluster(StartError::Removed(node)))) => {
                     self.chronicle.note(format_args!(
@@ -88,12 +100,17 @@ impl Machine {
         }
     }
 
-    async fn start(&self) -> Result<Node, Unstarted> {
+    async fn start(&self) -> Result<(Node, Running), Unstarted> {
+        let tasks = Handle::current().metrics();
+        let tasks_before = tasks.num_alive_tasks();
         // As the program does it: the store first, which may refuse to be used.
         let blobs = self.store.open().await?;
-        let kv = Arc::new(self.disk.open());
+        let disk = Arc::new(self.disk.open());
+        let kv: Arc<dyn Kv> = Arc::<OpenDisk>::clone(&disk);
         let world = Arc::new(self.world.clone());
-        Ok(Node::start(&self.config, world, kv, blobs).await?)
+        let node = Node::start(&self.config, world, kv, blobs).await?;
+        let cluster = node.cluster().clone();
+        Ok((node, Running { cluster, disk, tasks, tasks_before }))
     }
 
     /// Has `node` sweep for as long as it runs: all machines do, so that sweeps meet.
@@ -110,34 +127,42 @@ impl Machine {
         }
     }
 
-    fn set_running(&self, cluster: Option<Cluster>) {
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = cluster;
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets the node that runs, which is about to be killed.
+    /// Forgets the node that runs, which has ended or is about to be killed.
     pub(crate) fn forget(&self) {
-        self.set_running(None);
+        *self.running() = None;
     }
 
     /// What the node that runs says of itself.
     pub(crate) fn status(&self) -> Option<Status> {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.as_ref().map(Cluster::status)
+        self.running().as_ref().map(|running| running.cluster.status())
+    }
+
+    /// What the node that runs holds.
+    pub(crate) fn held(&self) -> Option<Held> {
+        self.running().as_ref().map(|running| Held {
+            tasks: running.tasks.num_alive_tasks().saturating_sub(running.tasks_before),
+            views: running.disk.frozen(),
+        })
     }
 
     /// Whether the catalog of the node that runs names `object`; false when none runs.
     pub(crate) fn names(&self, object: ObjectKey) -> bool {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let blob =
-            running.as_ref().and_then(|cluster| cluster.local().ok()?.blob_in(object).ok()?);
+        let running = self.running();
+        let blob = running
+            .as_ref()
+            .and_then(|running| running.cluster.local().ok()?.blob_in(object).ok()?);
         blob.is_some_and(|blob| blob.object == object)
     }
 
     /// A member of the cluster that it leaves in a moment: the catalog of the node that runs says
     /// that it was removed.
     pub(crate) fn leaver(&self) -> Option<NodeId> {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let cluster = running.as_ref()?;
+        let running = self.running();
+        let cluster = &running.as_ref()?.cluster;
         let view = cluster.local().ok()?;
         let members = cluster.status().members.into_iter().map(|member| member.node);
         members.into_iter().find(|node| view.is_removed(*node).unwrap_or(false))
@@ -146,5 +171,34 @@ impl Machine {
     /// Sets by how many milliseconds the machine's clock is wrong.
     pub(crate) fn skew(&self, millis: i64) {
         self.world.skew.store(millis, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use std::cell::RefCell;
+    use std::future::pending;
+    use std::rc::Rc;
+
+    use super::*;
+
+    #[test]
+    fn tasks_that_the_software_of_a_host_begins_are_counted_until_they_end() {
+        let mut sim = turmoil::Builder::new().build();
+        let seen: Rc<RefCell<Option<RuntimeMetrics>>> = Rc::default();
+        let tasks = Rc::clone(&seen);
+        sim.client("node-1", async move {
+            *tasks.borrow_mut() = Some(Handle::current().metrics());
+            for _ in 0..3 {
+                tokio::spawn(pending::<()>());
+            }
+            tokio::spawn(async {});
+            pending().await
+        });
+        sim.step().unwrap();
+        let seen = seen.borrow().as_ref().map(RuntimeMetrics::num_alive_tasks);
+        assert_eq!(seen, Some(3), "without the software itself");
     }
 }

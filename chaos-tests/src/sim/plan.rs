@@ -63,6 +63,8 @@ pub struct Plan {
     pub is_large: bool,
     /// Whether nobody may do anything that is not granted.
     pub is_closed: bool,
+    /// Whether the nodes come to rest at the end, which takes a minute, and are looked at then.
+    pub rests: bool,
 }
 
 /// An object store.
@@ -96,6 +98,7 @@ impl Plan {
         store: StoreKind::Called,
         is_large: false,
         is_closed: false,
+        rests: false,
     };
 
     /// The plan of a seed, with faults and work for `working`.
@@ -120,6 +123,7 @@ impl Plan {
             sweep_after: Duration::from_millis(*dice.pick(&[300, 2_000, 10_000, 30_000])),
             removes: dice.one_in(2),
             is_closed: Dice::new(seed, "access").one_in(2),
+            rests: Dice::new(seed, "at rest").one_in(8),
             ..Self::STILL
         };
         if dice.one_in(3) {

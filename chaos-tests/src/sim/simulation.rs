@@ -1,5 +1,7 @@
 //! A simulated world with the cluster in it, step by step: work, healing, audit.
 
+mod rest;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -263,6 +265,9 @@ impl Simulation<'_> {
             self.sim.set_max_message_latency(AUDIT_LATENCY);
             let audit = audit(nodes, self.plan.tags, HEALING_MAX, self.records.clone());
             self.accompany("auditor", AUDIT_MAX, audit, on_tick)?;
+        }
+        if self.goes_on() && self.plan.rests {
+            self.rest(on_tick)?;
         }
         Ok(())
     }

@@ -45,6 +45,11 @@ impl Sweeping {
         self.0.pause.store(millis(PAUSE), Ordering::Relaxed);
     }
 
+    /// From now on nothing is looked for.
+    pub(crate) fn stop(&self) {
+        self.0.pause.store(u64::MAX, Ordering::Relaxed);
+    }
+
     /// Whether what was written at `written`, or later, may be old enough by now.
     pub(crate) fn may_reach(&self, written: Instant) -> bool {
         written.elapsed() >= self.age()

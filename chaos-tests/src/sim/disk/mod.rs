@@ -158,6 +158,7 @@ impl SimDisk {
             live,
             fingerprint: Mutex::new(fingerprint),
             log: Mutex::new(log),
+            readers: Arc::default(),
         }
     }
 
@@ -406,6 +407,19 @@ mod tests {
         assert_eq!(frozen.get(Space::Log, &[1]), Err(failed()), "what is frozen is on it too");
         assert_eq!(open.get(Space::Log, &[1]), Err(failed()));
         assert!(disk.has_failed());
+    }
+
+    #[test]
+    fn what_is_frozen_counts_until_nobody_can_read_it() {
+        let open = disk(0).open();
+        let frozen = open.freeze();
+        let again = Arc::clone(&frozen);
+        assert_eq!(open.get(Space::Log, &[1]), Ok(None));
+        assert_eq!(open.frozen(), 1, "who only looks keeps nothing");
+        drop(frozen);
+        assert_eq!(open.frozen(), 1);
+        drop(again);
+        assert_eq!(open.frozen(), 0);
     }
 
     #[tokio::test]

@@ -20,9 +20,16 @@ pub(crate) struct OpenDisk {
     pub(super) live: MemoryKv,
     pub(super) fingerprint: Mutex<Fingerprint>,
     pub(super) log: Mutex<Log>,
+    /// Whatever can be read of it has a clone, for as long as somebody holds it.
+    pub(super) readers: Arc<()>,
 }
 
 impl OpenDisk {
+    /// How many views of it are frozen.
+    pub(crate) fn frozen(&self) -> usize {
+        Arc::strong_count(&self.readers) - 1
+    }
+
     fn usable(&self) -> Result<MutexGuard<'_, State>, KvError> {
         let mut state = self.disk.state();
         state.check(self.process)?;
@@ -193,7 +200,12 @@ async fn sync_all(disk: SimDisk, process: u64) {
 impl OpenDisk {
     /// What of the disk is readable, with `rows` on it.
     fn surface(&self, rows: Arc<dyn KvRead>) -> Surface {
-        Surface { disk: self.disk.clone(), process: self.process, rows }
+        Surface {
+            disk: self.disk.clone(),
+            process: self.process,
+            rows,
+            _counted: Arc::clone(&self.readers),
+        }
     }
 
     fn live(&self) -> Surface {

@@ -14,6 +14,8 @@ pub(super) struct Surface {
     pub(super) disk: SimDisk,
     pub(super) process: u64,
     pub(super) rows: Arc<dyn KvRead>,
+    /// One of those that [`OpenDisk`](super::OpenDisk) counts.
+    pub(super) _counted: Arc<()>,
 }
 
 impl Surface {

@@ -1,10 +1,11 @@
 //! What must always hold, one file each, and what must hold once everything has healed.
 //!
 //! Some are checked by whoever is nearest: [`SameState`] by the disks with each batch, the answers
-//! to single requests by the clients. The others are checked after each tick, or in the audit. Each
-//! has a test that shows it fail.
+//! to single requests by the clients. The others are checked after each tick, in the audit, or when
+//! the nodes are at rest. Each has a test that shows it fail.
 
 mod acknowledged;
+mod at_rest;
 mod complete;
 mod deleted;
 mod garbage;
@@ -20,6 +21,7 @@ mod sessions;
 mod stopped;
 
 pub(crate) use acknowledged::is_lost;
+pub(crate) use at_rest::{AtRest, Held};
 pub(crate) use complete::missing_parts;
 pub(crate) use deleted::is_undead;
 pub(crate) use garbage::garbage;
