@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::docker::Ask;
 
 /// What must have happened in a sweep, beside answers to each kind of request.
-const MUST_HAPPEN: [&str; 70] = [
+const MUST_HAPPEN: [&str; 71] = [
     "faults: node killed",
     "faults: long outage",
     "faults: all nodes killed",

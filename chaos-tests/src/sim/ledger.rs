@@ -133,6 +133,8 @@ pub(crate) struct Ledger {
 #[derive(Default)]
 struct Pages {
     changes: BTreeMap<Item, Vec<Change>>,
+    /// What somebody has seen last, as if they had done it.
+    seen: BTreeMap<Item, Vec<Change>>,
     contents: BTreeMap<Digest, Bytes>,
     /// The manifests that were to refer to another, by that.
     referrers: BTreeMap<(&'static str, Digest), BTreeSet<Digest>>,
@@ -286,10 +288,25 @@ impl Ledger {
         self.pages().changes.get(item).cloned().unwrap_or_default()
     }
 
+    fn seen(&self, item: &Item) -> Vec<Change> {
+        self.pages().seen.get(item).cloned().unwrap_or_default()
+    }
+
+    /// Remembers what somebody has seen. What was seen before that says no more than this.
+    fn remember(&self, item: &Item, seen: Change) {
+        let mut pages = self.pages();
+        let looks = pages.seen.entry(item.clone()).or_default();
+        looks.retain(|look| {
+            let is_over = matches!(look.outcome, Outcome::Done(at) if at < seen.called);
+            look.deed != seen.deed || !is_over
+        });
+        looks.push(seen);
+    }
+
     /// What can have been the case with `item` at some time since `called`, for an answer from
     /// `source`.
     pub(crate) fn may(&self, item: &Item, called: u64, source: Source) -> May {
-        self.judge(&self.changes(item), called, source)
+        self.judge(&self.changes(item), &self.seen(item), called, source)
     }
 
     /// What can have been the case with the item of a request apart from what the request itself
@@ -297,20 +314,21 @@ impl Ledger {
     pub(crate) fn may_before(&self, ticket: &Ticket) -> May {
         let mut changes = self.changes(&ticket.item);
         changes.remove(ticket.index);
-        self.judge(&changes, ticket.called, Source::Confirmed)
+        // What others saw may be what it did.
+        self.judge(&changes, &[], ticket.called, Source::Confirmed)
     }
 
-    fn judge(&self, changes: &[Change], called: u64, source: Source) -> May {
+    fn judge(&self, changes: &[Change], seen: &[Change], called: u64, source: Source) -> May {
         let look = |is_there| {
             let returned = self.chronicle.next();
             Look { called, returned, is_there }
         };
         let is_known_to_be_absent = {
             let look = look(true);
-            let is_undead = source != Source::Alone && is_undead(changes, &look).is_some();
+            let is_undead = source != Source::Alone && is_undead(changes, seen, &look).is_some();
             is_unasked(changes, &look) || is_undead
         };
-        match (is_lost(changes, &look(false)).is_some(), is_known_to_be_absent) {
+        match (is_lost(changes, seen, &look(false)).is_some(), is_known_to_be_absent) {
             (true, _) => May::There,
             (false, true) => May::Absent,
             (false, false) => May::Either,
@@ -323,7 +341,7 @@ impl Ledger {
             self.chronicle.count("damaged blobs that were absent");
             return;
         }
-        let changes = self.changes(item);
+        let (changes, seen) = (self.changes(item), self.seen(item));
         let look = Look { called, returned: self.chronicle.next(), is_there };
         let violated = |invariant, cause: &Change| {
             let seen = if is_there { "there" } else { "not there" };
@@ -334,7 +352,7 @@ impl Ledger {
             );
             self.chronicle.violated(invariant, evidence);
         };
-        if let Some(put) = is_lost(&changes, &look) {
+        if let Some(put) = is_lost(&changes, &seen, &look) {
             let invariant = match item.kind {
                 Kind::Blob => "I8 acknowledged blobs are everywhere",
                 Kind::Manifest => "I1 nothing acknowledged is lost",
@@ -346,9 +364,14 @@ impl Ledger {
             self.chronicle.violated("I16 what is refused has no effect", evidence);
         }
         if source != Source::Alone
-            && let Some(delete) = is_undead(&changes, &look)
+            && let Some(delete) = is_undead(&changes, &seen, &look)
         {
             violated("I13 a delete shows everywhere", delete);
+        }
+        if source != Source::Alone {
+            let deed = if is_there { Deed::Put } else { Deed::Delete };
+            let outcome = Outcome::Done(look.returned);
+            self.remember(item, Change { by: format!("seen by {by}"), deed, called, outcome });
         }
     }
 }
