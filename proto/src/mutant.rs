@@ -56,11 +56,15 @@ pub enum Mutant {
     FailedStoreIgnored,
     /// A node goes by the rights that it knows, which may be behind.
     RightsOfTheNode,
+    /// An index is taken whether the images that it lists are there or not.
+    ChildrenUnchecked,
+    /// An image can be deleted that an index lists.
+    ChildrenUnneeded,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::VoteNotPersisted,
         Self::AckBeforeFsync,
         Self::ReadWithoutBarrier,
@@ -85,6 +89,8 @@ impl Mutant {
         Self::TruncatedBodyTaken,
         Self::FailedStoreIgnored,
         Self::RightsOfTheNode,
+        Self::ChildrenUnchecked,
+        Self::ChildrenUnneeded,
     ];
 
     /// Whether the program has this fault.
