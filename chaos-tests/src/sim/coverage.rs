@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::docker::Ask;
 
 /// What must have happened in a sweep, beside answers to each kind of request.
-const MUST_HAPPEN: [&str; 69] = [
+const MUST_HAPPEN: [&str; 75] = [
     "faults: node killed",
     "faults: long outage",
     "faults: all nodes killed",
@@ -64,7 +64,13 @@ const MUST_HAPPEN: [&str; 69] = [
     "requests: two hands in one upload",
     "requests: finished and cancelled at once",
     "requests: put and deleted at once",
+    "requests: index put and image deleted at once",
+    "requests: index without one of its images",
     "lists: further pages",
+    "indexes acknowledged",
+    "indexes pulled",
+    "manifests that an index kept",
+    "blobs that a manifest kept",
     "manifests deleted",
     "blobs deleted",
     "blobs mounted",
