@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
-use proto::{Algorithm, Digest, MediaType};
+use proto::{Algorithm, Digest};
 use reqwest::header::{CONTENT_TYPE, LOCATION, RANGE, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode};
 
@@ -100,7 +100,7 @@ impl RegistryClient {
     /// What becomes of putting the image's manifest under `tag`.
     pub async fn try_put(&self, repository: &str, tag: &str, image: &Image) -> Outcome {
         let path = format!("/v2/{repository}/manifests/{tag}");
-        let request = self.at(Method::PUT, &path).header(CONTENT_TYPE, MediaType::OCI_MANIFEST);
+        let request = self.at(Method::PUT, &path).header(CONTENT_TYPE, image.media_type());
         Outcome::of(request.body(image.manifest().clone()).send().await, StatusCode::CREATED)
     }
 
@@ -181,7 +181,7 @@ impl RegistryClient {
     /// When it was not acknowledged.
     pub async fn put_manifest(&self, repository: &str, tag: &str, image: &Image) -> Result<()> {
         let path = format!("/v2/{repository}/manifests/{tag}");
-        let request = self.at(Method::PUT, &path).header(CONTENT_TYPE, MediaType::OCI_MANIFEST);
+        let request = self.at(Method::PUT, &path).header(CONTENT_TYPE, image.media_type());
         let response = request.body(image.manifest().clone()).send().await?;
         expect(response, StatusCode::CREATED).await?;
         Ok(())

@@ -60,11 +60,15 @@ pub enum Mutant {
     TaskLeftBehind,
     /// The view that a request has read stays frozen for ever.
     ViewKept,
+    /// An index is taken whether the images that it lists are there or not.
+    ChildrenUnchecked,
+    /// An image can be deleted that an index lists.
+    ChildrenUnneeded,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::VoteNotPersisted,
         Self::AckBeforeFsync,
         Self::ReadWithoutBarrier,
@@ -91,6 +95,8 @@ impl Mutant {
         Self::RightsOfTheNode,
         Self::TaskLeftBehind,
         Self::ViewKept,
+        Self::ChildrenUnchecked,
+        Self::ChildrenUnneeded,
     ];
 
     /// Whether the program has this fault.

@@ -7,8 +7,8 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use proto::limits::{MANIFEST_BYTES_MAX, TAGS_PER_PUSH_MAX};
 use proto::{
-    Algorithm, Answer, Command, Digest, Manifest, ManifestError, MediaType, MediaTypeError, Mutant,
-    Reference, Refusal, RepoName, Tag,
+    Algorithm, Answer, Command, Digest, Link, Manifest, ManifestError, MediaType, MediaTypeError,
+    Mutant, Reference, Refusal, RepoName, Tag,
 };
 
 use super::CONTENT_DIGEST;
@@ -112,10 +112,13 @@ async fn check_early(
     manifest: &Manifest,
 ) -> Result<(), Error> {
     let view = registry.view().await?;
+    let missing =
+        |link: &Link| Error::Refused(Refusal::ReferencesUnknown(vec![link.digest.clone()]));
     for link in manifest.blobs() {
-        if view.blob(repository, &link.digest)?.is_none() {
-            return Err(Error::Refused(Refusal::ReferencesUnknown(vec![link.digest.clone()])));
-        }
+        view.blob(repository, &link.digest)?.ok_or_else(|| missing(link))?;
+    }
+    for link in manifest.children() {
+        view.manifest(repository, &link.digest.clone().into())?.ok_or_else(|| missing(link))?;
     }
     Ok(())
 }

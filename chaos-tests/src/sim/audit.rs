@@ -272,9 +272,10 @@ async fn audit_items(node: &str, patience: Duration, records: &Records) {
     let found: BTreeSet<&Item> = join_all(shares).await.into_iter().flatten().collect();
     for item in found.iter().filter(|item| item.kind == Kind::Manifest) {
         let Some(manifest) = records.ledger.content(&item.digest) else { continue };
-        let has = |digest: &str| {
+        let repository = item.repository;
+        let has = |kind, digest: &str| {
             let digest = digest.parse::<Digest>();
-            digest.is_ok_and(|digest| found.contains(&Item::blob(item.repository, &digest)))
+            digest.is_ok_and(|digest| found.contains(&Item { repository, kind, digest }))
         };
         for missing in missing_parts(&manifest, has) {
             let evidence = format!("{node} serves {item}, and not {missing}, which it names");

@@ -106,12 +106,12 @@ pub(crate) enum Source {
     Audit,
 }
 
-/// What can be the case with an item, from what is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What can be the case with an item, from what is known: the more it can be there, the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum May {
-    There,
     Absent,
     Either,
+    There,
 }
 
 /// A request that is under way.
@@ -136,6 +136,8 @@ struct Pages {
     /// What somebody has seen last, as if they had done it.
     seen: BTreeMap<Item, Vec<Change>>,
     contents: BTreeMap<Digest, Bytes>,
+    /// The manifests that name a blob or another manifest, by that.
+    needed_by: BTreeMap<Digest, BTreeSet<Digest>>,
     /// The manifests that were to refer to another, by that.
     referrers: BTreeMap<(&'static str, Digest), BTreeSet<Digest>>,
     damaged: BTreeMap<Digest, Damage>,
@@ -168,6 +170,12 @@ impl Ledger {
     /// The bytes that have this digest.
     pub(crate) fn content(&self, digest: &Digest) -> Option<Bytes> {
         self.pages().contents.get(digest).cloned()
+    }
+
+    /// Remembers that `manifest` needs `part`, which it names.
+    pub(crate) fn need(&self, manifest: &Digest, part: &Digest) {
+        let mut pages = self.pages();
+        pages.needed_by.entry(part.clone()).or_default().insert(manifest.clone());
     }
 
     /// Remembers that somebody will push `manifest`, which refers to `subject`.
@@ -309,6 +317,16 @@ impl Ledger {
         self.judge(&self.changes(item), &self.seen(item), called, source)
     }
 
+    /// Whether a manifest that needs `item` can have been there since `called`: when one was all
+    /// the time, so was `item`.
+    pub(crate) fn may_be_needed(&self, item: &Item, called: u64) -> May {
+        let manifests = self.pages().needed_by.get(&item.digest).cloned().unwrap_or_default();
+        let may = |manifest: &Digest| {
+            self.may(&Item::manifest(item.repository, manifest), called, Source::Confirmed)
+        };
+        manifests.iter().map(may).max().unwrap_or(May::Absent)
+    }
+
     /// What can have been the case with the item of a request apart from what the request itself
     /// did.
     pub(crate) fn may_before(&self, ticket: &Ticket) -> May {
@@ -359,6 +377,10 @@ impl Ledger {
             };
             violated(invariant, put);
         }
+        if !is_there && self.may_be_needed(item, called) == May::There {
+            let evidence = format!("{by}: {item} is not there, but a manifest is that names it");
+            self.chronicle.violated("I4 manifests are complete", evidence);
+        }
         if is_unasked(&changes, &look) {
             let evidence = format!("{by}: {item} is there, which nobody has put and been told so");
             self.chronicle.violated("I16 what is refused has no effect", evidence);
@@ -373,5 +395,42 @@ impl Ledger {
             let outcome = Outcome::Done(look.returned);
             self.remember(item, Change { by: format!("seen by {by}"), deed, called, outcome });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Image;
+    use crate::sim::docker::APP;
+
+    #[test]
+    fn what_a_manifest_needs_that_is_there_is_missed() {
+        let chronicle = Chronicle::default();
+        let ledger = Ledger::new(chronicle.clone());
+        let index = Image::numbered(Image::INDEXES);
+        let [whole, part] =
+            [&index, &index.children()[0]].map(|image| Item::manifest(APP, &image.digest()));
+        ledger.need(&whole.digest, &part.digest);
+        let do_now = |item: &Item, deed| {
+            let ticket = ledger.begin(item.clone(), deed, "client");
+            ledger.done(&ticket);
+        };
+        let miss = || {
+            let called = chronicle.next();
+            ledger.look(&part, "client", called, false, Source::Confirmed);
+            chronicle.violation().map(|violation| violation.invariant)
+        };
+        do_now(&part, Deed::Put);
+        ledger.begin(part.clone(), Deed::Delete, "client");
+        assert_eq!(miss(), None, "it may be deleted, since nothing needs it");
+
+        let put = ledger.begin(whole.clone(), Deed::Put, "client");
+        assert_eq!(miss(), None, "nothing that is acknowledged needs it");
+        ledger.done(&put);
+        let delete = ledger.begin(whole, Deed::Delete, "client");
+        assert_eq!(miss(), None, "what needs it may be deleted before it");
+        ledger.refused(&delete);
+        assert_eq!(miss(), Some("I4 manifests are complete"));
     }
 }

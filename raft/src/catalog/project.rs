@@ -129,7 +129,11 @@ fn delete_tag(view: &View, repository: &RepoName, tag: &Tag, digest: &Digest, ba
 }
 
 fn links(manifest: &Manifest) -> impl Iterator<Item = &Link> {
-    manifest.blobs().iter().chain(manifest.children())
+    let children: &[Link] = match Mutant::ChildrenUnneeded.is_active() {
+        true => &[],
+        false => manifest.children(),
+    };
+    manifest.blobs().iter().chain(children)
 }
 
 const fn moment(when: Timestamp) -> [u8; 8] {

@@ -88,6 +88,7 @@ impl Docker {
     pub(super) async fn mount(&mut self) {
         let Some(number) = self.some_image() else { return };
         let image = self.image(number);
+        let image = self.dice.pick(image.images());
         let (digest, _) = self.dice.pick(image.blobs()).clone();
         // Also from one that has only what was put there for a while, or not at all.
         let from = *self.dice.pick(&[APP, APP, SCRATCH]);
@@ -115,20 +116,13 @@ impl Docker {
     pub(super) async fn delete_blob(&mut self, repository: &'static str, digest: &Digest) {
         let item = Item::blob(repository, digest);
         let ticket = self.records.ledger.begin(item, Deed::Delete, &self.name);
-        if let Some((_, true)) = self.ask_to_delete(Ask::DeleteBlob, &ticket).await {
+        if let Some((_, true)) = self.ask_to_delete(&ticket).await {
             self.records.chronicle.count("blobs deleted");
             self.has_blob(repository, digest).await;
         }
     }
 
-    /// Remembers that this client has pushed an image.
-    pub(super) fn owns(&mut self, number: u64) {
-        if !self.own.contains(&number) {
-            self.own.push(number);
-        }
-    }
-
-    /// An image that this client has pushed.
+    /// An image or index that this client has pushed.
     pub(super) fn some_image(&mut self) -> Option<u64> {
         (!self.own.is_empty()).then(|| *self.dice.pick(&self.own))
     }

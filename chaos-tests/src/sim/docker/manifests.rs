@@ -2,35 +2,38 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
-use proto::{Digest, MediaType};
+use proto::Digest;
 
 use super::upload::with_body;
 use super::{
     APP, Action, Ask, Docker, Image, SCRATCH, Situation, Source, TRIES, Told, Value, condition,
-    image_number, request, tag_name,
+    image_number, parts, request, tag_name,
 };
 use crate::sim::history::Pending;
-use crate::sim::ledger::{Deed, Item};
+use crate::sim::ledger::{Deed, Item, Kind};
 
-/// How many images there are that everybody puts and deletes.
-const SCRATCH_IMAGES: u64 = 3;
+/// The images that everybody puts and deletes, and indexes of them, which share one.
+const SCRATCH_IMAGES: [u64; 5] = [1, 2, 3, Image::INDEXES + 1, Image::INDEXES + 2];
 
 impl Docker {
     /// Pushes a new image and points `tag` to it; sometimes other tags too, or none.
     pub(super) async fn push(&mut self, tag: &str) {
         let Some(number) = self.push_content().await else { return };
+        self.put_somewhere(tag, &Image::numbered(number)).await;
+    }
+
+    /// Points `tag` to `image`, of which all parts are there; sometimes other tags too, or none.
+    pub(super) async fn put_somewhere(&mut self, tag: &str, image: &Image) {
         match self.dice.number(0..=9) {
-            0..=5 => {
-                self.put_under_tag(tag, number, None).await;
-            }
-            6..=7 => self.put_by_digest(APP, &Image::numbered(number), number, &[]).await,
+            0..=5 => self.put_under_tag(tag, image.number(), None).await,
+            6..=7 => self.put_by_digest(APP, image, &[]).await,
             _ => {
                 let mut tags = vec![tag.to_owned(), self.tag(), self.tag()];
                 tags.sort_unstable();
                 tags.dedup();
-                self.put_by_digest(APP, &Image::numbered(number), number, &tags).await;
+                self.put_by_digest(APP, image, &tags).await
             }
-        }
+        };
     }
 
     /// Looks where `tag` points, and points it to another image, often a new one, if it still does
@@ -64,7 +67,7 @@ impl Docker {
         true
     }
 
-    /// Points `tag` to the image `number`, whose blobs are there, on the condition that it names
+    /// Points `tag` to the image `number`, whose parts are there, on the condition that it names
     /// `before`, if that is given; answers whether it is acknowledged.
     pub(super) async fn put_under_tag(
         &mut self,
@@ -111,8 +114,7 @@ impl Docker {
         };
         if answer.status() == StatusCode::CREATED {
             self.records.ledger.done(&ticket);
-            self.records.chronicle.count("manifests acknowledged");
-            self.owns(number);
+            self.acknowledged(APP, &image);
             history.done(&change, &answer.by);
             return Told::Done;
         }
@@ -126,14 +128,14 @@ impl Docker {
         Told::Refused
     }
 
-    /// Puts the manifest of `image`, which tags may name, under its digest.
+    /// Puts the manifest of `image` under its digest, and under `tags`; answers whether it is
+    /// acknowledged.
     pub(super) async fn put_by_digest(
         &mut self,
         repository: &'static str,
         image: &Image,
-        number: u64,
         tags: &[String],
-    ) {
+    ) -> bool {
         let item = Item::manifest(repository, &image.digest());
         let query: Vec<String> = tags.iter().map(|tag| format!("tag={tag}")).collect();
         let path = format!("{}?{}", item.path(), query.join("&"));
@@ -142,29 +144,42 @@ impl Docker {
             let is_complete = Self::completeness(repository, image);
             let put = put_manifest(&path, image);
             let history = self.records.history.clone();
-            let action = Action::Set(Some(number));
+            let action = Action::Set(Some(image.number()));
             let begin = |tag: &String| history.begin(tag, &self.name, ticket.called, action);
             let changes: Vec<Pending> = tags.iter().map(begin).collect();
             match self.ask(Ask::PutManifest, put, is_complete).await {
                 Some(answer) if answer.status() == StatusCode::CREATED => {
                     self.records.ledger.done(&ticket);
-                    self.records.chronicle.count("manifests acknowledged");
+                    self.acknowledged(repository, image);
                     for change in &changes {
                         history.done(change, &answer.by);
                     }
-                    if repository == APP && Image::numbered(number).manifest() == image.manifest() {
-                        self.owns(number);
-                    }
                     self.get_manifest(&item).await;
-                    return;
+                    return true;
                 }
                 Some(_) => {
                     changes.iter().for_each(|change| history.refused(change));
-                    return self.records.ledger.refused(&ticket);
+                    self.records.ledger.refused(&ticket);
+                    return false;
                 }
                 None => changes.iter().for_each(|change| history.doubt(change)),
             }
             self.pause(50..=1000).await;
+        }
+        false
+    }
+
+    /// Writes down that the manifest of `image` is acknowledged, and that it is one of this
+    /// client's, if tags may name it.
+    fn acknowledged(&mut self, repository: &'static str, image: &Image) {
+        self.records.chronicle.count("manifests acknowledged");
+        if image.is_index() {
+            self.records.chronicle.count("indexes acknowledged");
+        }
+        let number = image.number();
+        let is_numbered = Image::numbered(number).manifest() == image.manifest();
+        if repository == APP && is_numbered && !self.own.contains(&number) {
+            self.own.push(number);
         }
     }
 
@@ -186,13 +201,19 @@ impl Docker {
         Some(Some(number))
     }
 
-    /// Pulls what `tag` names, with all blobs, each through any node.
+    /// Pulls what `tag` names, with the images of an index and with all blobs, each through any
+    /// node.
     pub(crate) async fn pull(&mut self, tag: &str) {
         let Some(Some(number)) = self.look(tag).await else { return };
-        let blobs: Vec<Digest> =
-            Image::numbered(number).blobs().iter().map(|(digest, _)| digest.clone()).collect();
-        for digest in blobs {
-            self.pull_blob(APP, &digest).await;
+        let image = Image::numbered(number);
+        for child in image.children() {
+            self.get_manifest(&Item::manifest(APP, &child.digest())).await;
+        }
+        for (digest, _) in image.images().iter().flat_map(Image::blobs) {
+            self.pull_blob(APP, digest).await;
+        }
+        if image.is_index() {
+            self.records.chronicle.count("indexes pulled");
         }
     }
 
@@ -212,11 +233,11 @@ impl Docker {
         let Some(subject) = self.some_image() else { return };
         let subject = self.image(subject);
         let number = self.fresh_number();
-        let signature = Image::signature(number, &subject.digest(), subject.manifest().len());
+        let signature = Image::signature(number, &subject);
         self.know(&signature);
         self.records.ledger.refer(APP, &subject.digest(), &signature.digest());
         if self.push_blobs(APP, &signature).await {
-            self.put_by_digest(APP, &signature, number, &[]).await;
+            self.put_by_digest(APP, &signature, &[]).await;
         }
     }
 
@@ -248,13 +269,16 @@ impl Docker {
     }
 
     /// Deletes an image that this client has pushed, with the tags that name it, and then what only
-    /// this image had.
+    /// this image had: its blobs, and the images of an index. What an index needs stays.
     pub(crate) async fn delete_image(&mut self, number: u64) {
         let image = self.image(number);
         if !self.delete_manifest(APP, &image.digest(), Some(number)).await {
             return;
         }
         self.own.retain(|own| *own != number);
+        for child in image.children() {
+            Box::pin(self.delete_image(child.number())).await;
+        }
         for (position, (digest, _)) in image.blobs().iter().enumerate() {
             // The base layer is everybody's.
             if position != 1 {
@@ -281,7 +305,7 @@ impl Docker {
             .flat_map(|action| tags.clone().map(move |tag| (tag, action)))
             .map(|(tag, action)| history.begin(&tag, &self.name, ticket.called, action))
             .collect();
-        let answer = self.ask_to_delete(Ask::DeleteManifest, &ticket).await;
+        let answer = self.ask_to_delete(&ticket).await;
         for change in &changes {
             match &answer {
                 Some((by, true)) => history.done(change, by),
@@ -300,22 +324,29 @@ impl Docker {
     /// Puts one of the images that everybody has into the repository where everybody deletes them
     /// again, or deletes a part of one.
     pub(super) async fn scratch(&mut self) {
-        let number = self.dice.number(1..=SCRATCH_IMAGES);
+        let number = *self.dice.pick(&SCRATCH_IMAGES);
         let image = self.image(number);
         match self.dice.number(0..=9) {
-            0..=4 => {
-                if self.push_blobs(SCRATCH, &image).await {
-                    self.put_by_digest(SCRATCH, &image, number, &[]).await;
+            0..=3 => {
+                if self.push_parts(SCRATCH, &image).await {
+                    self.put_by_digest(SCRATCH, &image, &[]).await;
                 }
             }
             // Perhaps what somebody else has pushed is still there.
-            5..=6 => self.put_by_digest(SCRATCH, &image, number, &[]).await,
-            7 => {
+            4..=5 => {
+                self.put_by_digest(SCRATCH, &image, &[]).await;
+            }
+            6..=7 => {
                 self.delete_manifest(SCRATCH, &image.digest(), None).await;
             }
             _ => {
-                let (digest, _) = self.dice.pick(image.blobs()).clone();
-                self.delete_blob(SCRATCH, &digest).await;
+                let Item { kind, digest, .. } = self.dice.pick(&parts(SCRATCH, &image)).clone();
+                match kind {
+                    Kind::Blob => self.delete_blob(SCRATCH, &digest).await,
+                    Kind::Manifest => {
+                        self.delete_manifest(SCRATCH, &digest, None).await;
+                    }
+                }
             }
         }
     }
@@ -323,7 +354,7 @@ impl Docker {
 
 pub(super) fn put_manifest(path: &str, image: &Image) -> Request<Bytes> {
     let mut put = with_body(request(Method::PUT, path), image.manifest().clone());
-    let media_type = HeaderValue::from_static(MediaType::OCI_MANIFEST);
+    let media_type = HeaderValue::from_static(image.media_type());
     put.headers_mut().insert(header::CONTENT_TYPE, media_type);
     put
 }

@@ -1,8 +1,9 @@
-//! A client that works as docker, CI jobs and clean-up scripts do: it pushes in chunks, pulls,
-//! moves tags under a condition, signs, mounts, deletes and lists, each request through any node,
-//! leaves in the middle, and tries again elsewhere when a node does not help.
+//! A client that works as docker, CI jobs and clean-up scripts do: it pushes in chunks, for several
+//! platforms, pulls, moves tags under a condition, signs, mounts, deletes and lists, each request
+//! through any node, leaves in the middle, and tries again elsewhere when a node does not help.
 
 mod blobs;
+mod indexes;
 mod lists;
 mod manifests;
 mod statuses;
@@ -22,7 +23,7 @@ use super::chronicle::Chronicle;
 use super::dice::Dice;
 use super::history::{Action, Value};
 use super::http::Lost;
-use super::ledger::{Item, Ledger, Source, Ticket};
+use super::ledger::{Item, Kind, Ledger, May, Source, Ticket};
 use super::records::Records;
 use crate::Image;
 use crate::image::layer;
@@ -160,7 +161,8 @@ impl Docker {
         }
         let tag = self.tag();
         match self.dice.number(0..=99) {
-            0..=22 => self.push(&tag).await,
+            0..=19 => self.push(&tag).await,
+            20..=22 => self.push_index(&tag).await,
             23..=32 => self.move_on_condition(&tag).await,
             33..=52 => self.pull(&tag).await,
             53..=58 => self.list_tags().await,
@@ -173,7 +175,8 @@ impl Docker {
             85..=88 => self.mount().await,
             89 => self.finish_and_cancel_at_once().await,
             90..=93 => self.sign().await,
-            94..=96 => self.push_with_two_hands().await,
+            94..=95 => self.push_with_two_hands().await,
+            96 => self.push_what_lacks_an_image().await,
             97 => self.push_what_lacks_a_blob().await,
             98 => self.push_with_wrong_digest().await,
             _ => self.cancel_upload().await,
@@ -249,10 +252,11 @@ impl Docker {
 
     /// Asks to delete the item of `ticket`, and writes down what became of it; answers whether it
     /// is gone, when a node says so.
-    async fn ask_to_delete(&mut self, ask: Ask, ticket: &Ticket) -> Option<(String, bool)> {
+    async fn ask_to_delete(&mut self, ticket: &Ticket) -> Option<(String, bool)> {
+        let kind = ticket.item.kind;
         let delete = request(Method::DELETE, &ticket.item.path());
-        let before = |ledger: &Ledger, _| ledger.may_before(ticket).into();
-        let answer = self.ask(ask, delete, before).await?;
+        let before = |ledger: &Ledger, _| Situation::of_deletion(ledger, ticket);
+        let answer = self.ask(Ask::delete(kind), delete, before).await?;
         let ledger = &self.records.ledger;
         let is_done = answer.status() == StatusCode::ACCEPTED;
         if is_done {
@@ -262,6 +266,12 @@ impl Docker {
             let is_there = answer.status() != StatusCode::NOT_FOUND;
             let (by, source) = (&answer.by, Source::Confirmed);
             ledger.look(&ticket.item, by, answer.called, is_there, source);
+            if is_there {
+                self.records.chronicle.count(match kind {
+                    Kind::Blob => "blobs that a manifest kept",
+                    Kind::Manifest => "manifests that an index kept",
+                });
+            }
         }
         Some((answer.by, is_done))
     }
@@ -274,10 +284,13 @@ impl Docker {
     }
 
     fn know(&self, image: &Image) {
-        self.records.ledger.keep(&image.digest(), image.manifest());
+        let (ledger, manifest) = (&self.records.ledger, image.digest());
+        ledger.keep(&manifest, image.manifest());
         for (digest, content) in image.blobs() {
-            self.records.ledger.keep(digest, content);
+            ledger.keep(digest, content);
         }
+        image.children().iter().for_each(|child| self.know(child));
+        parts(APP, image).iter().for_each(|part| ledger.need(&manifest, &part.digest));
     }
 
     /// Bytes that nobody has pushed, which the ledger gets to know.
@@ -292,25 +305,24 @@ impl Docker {
         self.next_image
     }
 
-    /// What is known of all blobs of `image` together.
+    /// What is known of all that `image` names together.
     fn completeness(
         repository: &'static str,
         image: &Image,
     ) -> impl FnOnce(&Ledger, u64) -> Situation + use<> {
-        let blobs: Vec<Digest> = image.blobs().iter().map(|(digest, _)| digest.clone()).collect();
+        let parts = parts(repository, image);
         move |ledger, called| {
-            let mut all = Situation::There;
-            for digest in &blobs {
-                match ledger.may(&Item::blob(repository, digest), called, Source::Confirmed).into()
-                {
-                    Situation::There => {}
-                    Situation::Absent => return Situation::Absent,
-                    _ => all = Situation::Unsure,
-                }
-            }
-            all
+            let may = |part| ledger.may(part, called, Source::Confirmed);
+            parts.iter().map(may).min().unwrap_or(May::There).into()
         }
     }
+}
+
+/// What the manifest of `image` names: blobs, or the images of an index.
+fn parts(repository: &'static str, image: &Image) -> Vec<Item> {
+    let blobs = image.blobs().iter().map(|(digest, _)| Item::blob(repository, digest));
+    let children = image.children().iter();
+    blobs.chain(children.map(|child| Item::manifest(repository, &child.digest()))).collect()
 }
 
 /// The name of client `number` in the simulated network.

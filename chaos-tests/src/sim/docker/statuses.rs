@@ -1,7 +1,7 @@
 //! Which answers each request may get in each situation: everything else is a violation. Beside
 //! these, a node may always be unable to help: 503 with `Retry-After`.
 
-use crate::sim::ledger::{Item, Ledger, May, Source};
+use crate::sim::ledger::{Item, Kind, Ledger, May, Source, Ticket};
 
 /// What a client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +53,14 @@ impl Ask {
         Self::ListRepositories,
     ];
 
+    /// To delete what is of this kind.
+    pub(super) const fn delete(kind: Kind) -> Self {
+        match kind {
+            Kind::Blob => Self::DeleteBlob,
+            Kind::Manifest => Self::DeleteManifest,
+        }
+    }
+
     /// As what answers to it are counted that are none of "not now".
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -87,6 +95,10 @@ pub(crate) enum Situation {
     There,
     /// It is not.
     Absent,
+    /// A manifest that is there names it.
+    Needed,
+    /// It may be there, or not, and a manifest that names it too.
+    PerhapsNeeded,
     /// It may be there, or not; for an upload, it may have more than its client knows.
     Unsure,
     /// It is a blob, or an upload that became one, of which the store has changed or lost bytes.
@@ -114,11 +126,21 @@ impl Situation {
             may => may.into(),
         }
     }
+
+    /// What can be the case with the blob or manifest that a request is to delete.
+    pub(super) fn of_deletion(ledger: &Ledger, ticket: &Ticket) -> Self {
+        let may = ledger.may_before(ticket);
+        match (may, ledger.may_be_needed(&ticket.item, ticket.called)) {
+            (May::Absent, _) | (_, May::Absent) => may.into(),
+            (_, May::There) => Self::Needed,
+            (_, May::Either) => Self::PerhapsNeeded,
+        }
+    }
 }
 
 /// The answers to a request.
 pub(crate) const fn allowed(ask: Ask, situation: Situation) -> &'static [u16] {
-    use Situation::{Absent, Damaged, Lapsed, There, Unsure};
+    use Situation::{Absent, Damaged, Lapsed, Needed, PerhapsNeeded, There, Unsure};
     match (ask, situation) {
         (Ask::HeadBlob | Ask::GetBlob, Damaged) => &[200, 404],
         (Ask::GetRange, Damaged) => &[206, 404],
@@ -152,11 +174,13 @@ pub(crate) const fn allowed(ask: Ask, situation: Situation) -> &'static [u16] {
         (Ask::FinishWrongly, There) => &[400],
         (Ask::FinishWrongly, Unsure | Lapsed) => &[400, 404, 416],
 
-        // What another manifest needs stays.
-        (Ask::DeleteBlob, There) => &[202, 409],
-        (Ask::DeleteBlob, Unsure | Lapsed) => &[202, 404, 409],
-        (Ask::DeleteManifest | Ask::DeleteTag, There) => &[202],
-        (Ask::DeleteManifest | Ask::DeleteTag, Unsure | Lapsed) => &[202, 404],
+        // What a manifest needs stays.
+        (Ask::DeleteBlob | Ask::DeleteManifest, Needed) => &[409],
+        (Ask::DeleteBlob | Ask::DeleteManifest, PerhapsNeeded) => &[202, 404, 409],
+        (_, Needed) => allowed(ask, There),
+        (_, PerhapsNeeded) => allowed(ask, Unsure),
+        (Ask::DeleteBlob | Ask::DeleteManifest | Ask::DeleteTag, There) => &[202],
+        (Ask::DeleteBlob | Ask::DeleteManifest | Ask::DeleteTag, Unsure | Lapsed) => &[202, 404],
 
         (Ask::PutManifest, There) => &[201],
         (Ask::PutManifest, Unsure | Lapsed) => &[201, 404],
@@ -196,7 +220,9 @@ mod tests {
         for ask in Ask::ALL {
             let (there, absent) = (Situation::There, Situation::Absent);
             let (unsure, damaged) = (Situation::Unsure, Situation::Damaged);
-            for situation in [there, absent, unsure, damaged, Situation::Lapsed] {
+            let (needed, perhaps) = (Situation::Needed, Situation::PerhapsNeeded);
+            let lapsed = Situation::Lapsed;
+            for situation in [there, absent, needed, perhaps, unsure, damaged, lapsed] {
                 let statuses = allowed(ask, situation);
                 assert!(!statuses.is_empty(), "{ask:?} {situation:?}");
                 assert!(statuses.iter().all(|status| *status < 500), "{ask:?} {situation:?}");
@@ -205,6 +231,10 @@ mod tests {
             let is_of_upload = matches!(ask, Ask::Append | Ask::Show | Ask::Cancel);
             let lapsed = allowed(ask, Situation::Lapsed);
             assert!(allowed(ask, Situation::Unsure).iter().all(|status| lapsed.contains(status)));
+            for sure in [unsure, needed] {
+                let perhaps = allowed(ask, perhaps);
+                assert!(allowed(ask, sure).iter().all(|status| perhaps.contains(status)));
+            }
             for sure in [Situation::There, Situation::Absent] {
                 let unsure = allowed(ask, Situation::Unsure);
                 let is_among = |status: &u16| unsure.contains(status) || is_of_upload;

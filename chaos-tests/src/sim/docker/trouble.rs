@@ -7,10 +7,10 @@ use proto::{Algorithm, Digest};
 
 use super::manifests::put_manifest;
 use super::upload::{Upload, with_body};
-use super::{APP, Ask, Docker, Image, SCRATCH, Situation, location, request};
+use super::{APP, Ask, Docker, Image, SCRATCH, Situation, location, parts, request};
 use crate::image::layer;
 use crate::sim::http::Lost;
-use crate::sim::ledger::{Deed, Item, Ticket};
+use crate::sim::ledger::{Deed, Item, Kind, Ticket};
 
 /// Bytes of what two hands push.
 const LENGTH: usize = 3000;
@@ -102,13 +102,17 @@ impl Docker {
         let image = Image::numbered(self.fresh_number());
         let (digest, content) = image.blobs()[1].clone();
         self.records.ledger.keep(&digest, &content);
-        if !self.push_blob(APP, &digest, &content).await {
-            return;
+        if self.push_blob(APP, &digest, &content).await {
+            self.put_in_vain(&image).await;
         }
+    }
+
+    /// Puts the manifest of `image`, of which a part was never pushed.
+    pub(super) async fn put_in_vain(&mut self, image: &Image) {
         let item = Item::manifest(APP, &image.digest());
         let ticket = self.records.ledger.begin(item.clone(), Deed::Put, &self.name);
-        let put = put_manifest(&format!("/v2/{APP}/manifests/{}", self.tag()), &image);
-        let is_complete = Self::completeness(APP, &image);
+        let put = put_manifest(&format!("/v2/{APP}/manifests/{}", self.tag()), image);
+        let is_complete = Self::completeness(APP, image);
         self.ask(Ask::PutManifest, put, is_complete).await;
         // Whatever became of it, it cannot be done.
         self.records.ledger.refused(&ticket);
@@ -144,30 +148,36 @@ impl Docker {
         self.pull_blob(APP, &digest).await;
     }
 
-    /// Puts a manifest with one hand and deletes a blob that it names with the other: one of them
-    /// comes too late.
+    /// Puts a manifest with one hand, and with the other deletes what it names, a blob of an image
+    /// or an image of an index: one of them comes too late.
     pub(super) async fn put_and_delete_at_once(&mut self) {
-        let image = self.image_of_scratch();
-        if !self.push_blobs(SCRATCH, &image).await {
+        let image = match self.dice.one_in(2) {
+            true => self.fresh_index(),
+            false => self.image_of_scratch(),
+        };
+        if !self.push_parts(SCRATCH, &image).await {
             return;
         }
         let manifest = Item::manifest(SCRATCH, &image.digest());
-        let blob = Item::blob(SCRATCH, &image.blobs()[2].0);
+        let Some(part) = parts(SCRATCH, &image).pop() else { return };
         let ledger = self.records.ledger.clone();
         let put = ledger.begin(manifest.clone(), Deed::Put, &self.name);
-        let delete = ledger.begin(blob.clone(), Deed::Delete, &self.name);
+        let delete = ledger.begin(part.clone(), Deed::Delete, &self.name);
         let nodes = [self.node(), self.node()];
         let records = &self.records;
         let (put_answer, delete_answer) = futures::future::join(
             records.send(&nodes[0], put_manifest(&manifest.path(), &image)),
-            records.send(&nodes[1], request(Method::DELETE, &blob.path())),
+            records.send(&nodes[1], request(Method::DELETE, &part.path())),
         )
         .await;
-        self.records.chronicle.count("requests: put and deleted at once");
+        self.records.chronicle.count(match part.kind {
+            Kind::Blob => "requests: put and deleted at once",
+            Kind::Manifest => "requests: index put and image deleted at once",
+        });
         let is_put = self.settle(&put, Ask::PutManifest, &nodes[0], put_answer);
-        let is_deleted = self.settle(&delete, Ask::DeleteBlob, &nodes[1], delete_answer);
+        let is_deleted = self.settle(&delete, Ask::delete(part.kind), &nodes[1], delete_answer);
         if is_put && is_deleted {
-            let evidence = format!("{manifest} was put, and {blob} deleted, which it names");
+            let evidence = format!("{manifest} was put, and {part} deleted, which it names");
             self.records.chronicle.violated("I4 manifests are complete", evidence);
         }
     }
@@ -189,7 +199,7 @@ impl Docker {
     ) -> bool {
         let by = format!("{} through {node}", self.name);
         let Ok(response) = answer else { return false };
-        if !self.records.check(&by, ask, Situation::Unsure, &response) {
+        if !self.records.check(&by, ask, Situation::PerhapsNeeded, &response) {
             return false;
         }
         let is_done = response.status().is_success();
