@@ -72,8 +72,8 @@ conformance: build ## Runs the OCI's conformance suite, all of it, on one node, 
 	@deploy/conformance/run $(ARGS)
 
 .PHONY: bench
-bench: prerequisites ## Measures beside other registries, nginx and etcd, and writes docs/benchmarks.md; a quarter of an hour.
-	@tools/prerequisites bench
+bench: prerequisites ## Measures beside other registries, nginx and etcd, and writes docs/benchmarks.md; 20 minutes.
+	@tools/prerequisites bench s3 network
 	@cargo build --workspace --bin roadstead --config tools/bench.toml
 	@tools/bench --write $(ARGS)
 
