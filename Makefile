@@ -48,8 +48,8 @@ chaos: prerequisites ## Plays all scenarios, and simulates 50 clusters that fail
 	@"$(chaos)" sweep --count 50 --jobs 2 $(ARGS)
 
 .PHONY: chaos-long
-chaos-long: prerequisites ## The same for hours: 10,000 seeds, 100 of them twice, 500 kills and as many bad networks.
-	@tools/prerequisites network
+chaos-long: prerequisites ## The same for hours: 10,000 seeds, 100 of them twice, 500 kills on disk and on S3, 500 bad networks.
+	@tools/prerequisites s3 network
 	@cargo build --workspace --bins
 	@CHAOS_KILLS=500 cargo test --workspace --test processes -- --nocapture --test-threads 1 \
 		nothing_acknowledged_is_lost
@@ -72,8 +72,8 @@ conformance: build ## Runs the OCI's conformance suite, all of it, on one node, 
 	@deploy/conformance/run $(ARGS)
 
 .PHONY: bench
-bench: prerequisites ## Measures beside other registries, nginx and etcd, and writes docs/benchmarks.md; a quarter of an hour.
-	@tools/prerequisites bench
+bench: prerequisites ## Measures beside other registries, nginx and etcd, and writes docs/benchmarks.md; 20 minutes.
+	@tools/prerequisites bench s3 network
 	@cargo build --workspace --bin roadstead --config tools/bench.toml
 	@tools/bench --write $(ARGS)
 

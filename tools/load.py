@@ -44,6 +44,16 @@ def node_ports():
     return {listener: free_port() for listener in ("api", "peer", "admin")}
 
 
+def start_store(start, folder):
+    """Has `start` run MinIO with all that it has in `folder`, and answers the variables with which a node uses it."""
+    start(os.path.join(HERE, "s3-server"), "minio", folder, env={"MINIO_PROMETHEUS_AUTH_TYPE": "public"})
+    until(lambda: os.path.exists(folder + "/env"), "the settings of the store")
+    with open(folder + "/env") as file:
+        settings = dict(line.split()[1].split("=", 1) for line in file)
+    until(lambda: answers(settings["ROADSTEAD_STORAGE_ENDPOINT"] + "/minio/health/ready"), "the store")
+    return settings
+
+
 class Server:
     def __init__(self, name, urls, pids):
         self.name, self.urls, self.pids, self.holds = name, urls, pids, set()

@@ -117,6 +117,28 @@ impl RegistryClient {
         }
     }
 
+    /// Pulls a blob and checks it against its digest.
+    ///
+    /// # Errors
+    /// When it does not come, or differs.
+    pub async fn pull_blob(&self, repository: &str, digest: &Digest) -> Result<()> {
+        let response = expect(self.blob(repository, digest).await?, StatusCode::OK).await?;
+        check(digest, &response.bytes().await?)
+    }
+
+    /// Whether a blob came, and not only a part of it; it is checked against its digest.
+    ///
+    /// # Errors
+    /// When it differs, or the node says that it has none.
+    pub async fn try_pull_blob(&self, repository: &str, digest: &Digest) -> Result<bool> {
+        let Ok(response) = self.blob(repository, digest).await else { return Ok(false) };
+        if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+            return Ok(false);
+        }
+        let content = expect(response, StatusCode::OK).await?.bytes().await;
+        content.map_or(Ok(false), |content| check(digest, &content).map(|()| true))
+    }
+
     /// Pushes a blob in one chunk.
     ///
     /// # Errors
@@ -224,13 +246,8 @@ impl RegistryClient {
         Ok(())
     }
 
-    async fn pull_blob(&self, repository: &str, digest: &Digest) -> Result<()> {
-        let url = format!("{}/v2/{repository}/blobs/{digest}", self.base);
-        let response = expect(self.http.get(url).send().await?, StatusCode::OK).await?;
-        let content = response.bytes().await?;
-        let found = Digest::of(digest.algorithm(), &content);
-        ensure!(found == *digest, "blob {digest} came as {found}");
-        Ok(())
+    async fn blob(&self, repository: &str, digest: &Digest) -> reqwest::Result<Response> {
+        self.http.get(format!("{}/v2/{repository}/blobs/{digest}", self.base)).send().await
     }
 
     fn at(&self, method: Method, location: &str) -> reqwest::RequestBuilder {
@@ -263,6 +280,13 @@ impl Outcome {
             Ok(status) => Self::Wrong(status),
         }
     }
+}
+
+/// Checks that `content` is what `digest` names.
+fn check(digest: &Digest, content: &[u8]) -> Result<()> {
+    let found = Digest::of(digest.algorithm(), content);
+    ensure!(found == *digest, "blob {digest} came as {found}");
+    Ok(())
 }
 
 async fn expect(response: Response, wanted: StatusCode) -> Result<Response> {

@@ -18,6 +18,6 @@ mod wait;
 pub use client::{Outcome, RegistryClient};
 pub use image::Image;
 pub use network::{Network, NetworkError, Traffic};
-pub use processes::{NodeProcess, Place, ProcessCluster};
+pub use processes::{CacheUse, NodeProcess, Place, ProcessCluster};
 pub use troubles::{Thaws, Troubles, thaw_leaders, trouble_network, trouble_processes};
 pub use wait::eventually;

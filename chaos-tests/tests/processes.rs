@@ -4,6 +4,9 @@
 #![allow(clippy::print_stdout, reason = "what was measured is worth reading")]
 #![allow(clippy::large_futures, reason = "a test has room on its stack")]
 
+#[path = "../../storage/tests/support/s3_server.rs"]
+mod s3_server;
+
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,11 +15,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use chaos_tests::{
-    Image, Network, NetworkError, ProcessCluster, RegistryClient, Traffic, eventually,
+    Image, Network, NetworkError, ProcessCluster, RegistryClient, Traffic, Troubles, eventually,
     thaw_leaders, trouble_network, trouble_processes,
 };
 use proto::{Algorithm, Digest};
 use tempfile::TempDir;
+
+use s3_server::S3Server;
 
 /// A push until it is acknowledged, as a CI job that retries would do it.
 async fn push(client: &RegistryClient, tag: &str, image: &Image) -> Result<()> {
@@ -187,21 +192,58 @@ async fn an_upload_goes_on_through_another_node_when_its_node_is_killed() -> Res
 }
 
 /// How many troubles there are, and of which seed: `make chaos-long` asks for more.
-fn troubles(usual: usize) -> Result<(usize, u64)> {
+fn troubles(usual: usize, seed: u64) -> Result<(usize, u64)> {
     let count = std::env::var("CHAOS_KILLS").map_or(Ok(usual), |text| text.parse())?;
-    let seed = std::env::var("CHAOS_SEED").map_or(Ok(1), |text| text.parse())?;
+    let seed = std::env::var("CHAOS_SEED").map_or(Ok(seed), |text| text.parse())?;
     Ok((count, seed))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_however_often_nodes_are_killed_or_stand_still() -> Result<()>
 {
-    let (count, seed) = troubles(20)?;
+    let (count, seed) = troubles(20, 1)?;
     let mut cluster = ProcessCluster::start(3).await?;
-    let troubles = trouble_processes(&mut cluster, count, seed).await?;
+    let troubles = trouble_processes(&mut cluster, &[], count, seed).await?;
     println!("{troubles}");
     let enough = troubles.kills >= count && troubles.pauses > 0 && troubles.acknowledged >= 100;
     ensure!(enough, "too little has happened: {troubles}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_on_s3_while_nodes_with_caches_are_killed_or_stand_still()
+-> Result<()> {
+    const MIB: usize = 1024 * 1024;
+    // The least that a cache may have; the layers together are more.
+    const CACHE_BYTES: usize = 64 * MIB;
+    const LAYERS: u8 = 16;
+    const LAYER_BYTES: usize = 5 * MIB;
+    // With this seed nodes stand still between the first kills.
+    let (count, seed) = troubles(4, 2)?;
+    let server = S3Server::start("minio").await;
+    let mut store = server.variables();
+    store.push(("ROADSTEAD_STORAGE_CACHE_BYTES".to_owned(), CACHE_BYTES.to_string()));
+    let mut cluster = ProcessCluster::start_over(3, store).await?;
+    let mut layers = Vec::new();
+    for (number, client) in (0..LAYERS).zip(cluster.clients()?.iter().cycle()) {
+        let layer = Bytes::from(vec![number; LAYER_BYTES]);
+        let digest = Digest::of(Algorithm::Sha256, &layer);
+        client.push_blob("team/app", &digest, &layer).await?;
+        layers.push(digest);
+    }
+
+    let troubles = trouble_processes(&mut cluster, &layers, count, seed).await?;
+    println!("{troubles}");
+    let Troubles { kills, acknowledged, pulls, .. } = troubles;
+    let enough = kills >= count && acknowledged >= 30 && pulls >= 20;
+    ensure!(enough, "too little has happened: {troubles}");
+    for node in cluster.nodes() {
+        let cache = node.cache().await?;
+        println!("{cache:?}");
+        ensure!(cache.hits > 0 && cache.misses > cache.kept, "a cache had too little to do");
+        // The bytes broke off for a client, but the store's own were whole.
+        ensure!(!node.has_said("came damaged once")?, "a cache has given other bytes");
+    }
     Ok(())
 }
 
@@ -216,7 +258,7 @@ async fn a_leader_that_stood_still_answers_nothing_that_is_old_when_it_goes_on()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_in_a_network_that_is_bad_and_cut() -> Result<()> {
-    let (count, seed) = troubles(20)?;
+    let (count, seed) = troubles(20, 1)?;
     let network = match Network::lay(3, seed) {
         Ok(network) => network,
         Err(NetworkError::Denied(reason)) => {

@@ -153,7 +153,8 @@ impl Node {
         let store = StoreHealth::watch(Arc::clone(&blobs));
         let registry = Registry::new(cluster.clone(), blobs, clock, options, &mut metrics)
             .map_err(NodeError::Randomness)?;
-        let sweeping = sweeper::run(cluster.clone(), registry.clone());
+        let pause = config.storage.sweep_every.duration();
+        let sweeping = sweeper::run(cluster.clone(), registry.clone(), pause);
         let (accompanying, appointed) = accompany(config, &access, &cluster, &registry)?;
         let stopping = CancellationToken::new();
         let peers = cluster.peer_services().into_axum_router();

@@ -7,14 +7,11 @@ use proto::limits::{UPLOAD_LIFETIME, UPLOAD_LIFETIME_MARGIN};
 use raft::{Cluster, Role};
 use tokio::time::sleep;
 
-/// How long it rests. What it frees was idle for a day: an hour more is nothing.
-const PAUSE: Duration = Duration::from_secs(60 * 60);
-
-/// Sweeps for as long as it is not dropped, while this node leads: one look at the object store is
-/// enough for all nodes.
-pub(crate) async fn run(cluster: Cluster, registry: Registry) {
+/// Sweeps for as long as it is not dropped, after each `pause`, while this node leads: one look at
+/// the object store is enough for all nodes.
+pub(crate) async fn run(cluster: Cluster, registry: Registry, pause: Duration) {
     loop {
-        sleep(PAUSE).await;
+        sleep(pause).await;
         if cluster.status().role == Role::Leader {
             registry.sweep(UPLOAD_LIFETIME + UPLOAD_LIFETIME_MARGIN).await;
         }

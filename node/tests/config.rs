@@ -62,6 +62,7 @@ fn the_environment_goes_before_the_file() {
         ("ROADSTEAD_API_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7,2001:db8::/32"),
         ("ROADSTEAD_LIMITS_UPLOADS_PER_CLIENT_PER_MINUTE", "0"),
         ("ROADSTEAD_STORAGE_PATH", "/blobs"),
+        ("ROADSTEAD_STORAGE_SWEEP_EVERY_S", "86400"),
         ("ROADSTEAD_LOG_FORMAT", "json"),
         ("ROADSTEAD_RAFT_HEARTBEAT_MS", "100"),
         ("ROADSTEAD_RAFT_REPLACE_AFTER_S", "60"),
@@ -80,6 +81,7 @@ fn the_environment_goes_before_the_file() {
     let proxies: Vec<String> = config.api.trusted_proxies.iter().map(ToString::to_string).collect();
     assert_eq!(proxies, ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"]);
     assert_eq!(config.limits.uploads_per_client_per_minute.get(), 0);
+    assert_eq!(config.storage.sweep_every.duration().as_secs(), 86_400);
     assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!(config.raft.heartbeat.millis(), 100);
     assert_eq!(config.raft.replace_after.duration().as_secs(), 60);

@@ -9,10 +9,10 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use tempfile::TempDir;
 
-use self::node::Folders;
+use self::node::{Folders, Store};
 use crate::{RegistryClient, eventually};
 
-pub use self::node::NodeProcess;
+pub use self::node::{CacheUse, NodeProcess};
 pub use self::place::Place;
 #[cfg(test)]
 pub(crate) use self::place::free_ports;
@@ -59,11 +59,16 @@ impl ProcessCluster {
         blobs: &Path,
         elsewhere: &[Option<PathBuf>],
     ) -> Result<Self> {
-        let mut places = Vec::new();
-        for position in 0..size {
-            places.push((Place::on_loopback()?, elsewhere.get(position).cloned().flatten()));
-        }
-        Self::start_in(places, dir, blobs).await
+        Self::start_in(on_loopback(size, elsewhere)?, dir, on_disk(blobs)).await
+    }
+
+    /// Starts `size` nodes whose object store is the one that these variables tell, and waits until
+    /// all are ready.
+    ///
+    /// # Errors
+    /// When a node does not become ready.
+    pub async fn start_over(size: usize, store: Vec<(String, String)>) -> Result<Self> {
+        Self::start_in(on_loopback(size, &[])?, tempfile::tempdir()?, store).await
     }
 
     /// Starts a node at each of `places`, and waits until all are ready.
@@ -72,15 +77,15 @@ impl ProcessCluster {
     /// When a node does not become ready.
     pub async fn start_at(places: Vec<Place>) -> Result<Self> {
         let dir = tempfile::tempdir()?;
-        let blobs = dir.path().join("blobs");
+        let store = on_disk(&dir.path().join("blobs"));
         let places = places.into_iter().map(|place| (place, None)).collect();
-        Self::start_in(places, dir, &blobs).await
+        Self::start_in(places, dir, store).await
     }
 
     async fn start_in(
         places: Vec<(Place, Option<PathBuf>)>,
         dir: TempDir,
-        blobs: &Path,
+        store: Store,
     ) -> Result<Self> {
         let size = places.len();
         let mut cluster = Self { nodes: Vec::new(), dir };
@@ -89,8 +94,8 @@ impl ProcessCluster {
             let dir = cluster.dir.path();
             let data = data.unwrap_or_else(|| dir.join(format!("node-{number}")));
             let log = dir.join(format!("node-{number}.log"));
-            let folders = Folders { data, blobs: blobs.to_owned(), log };
-            let mut node = NodeProcess::new(number, place, seed.clone(), folders)?;
+            let folders = Folders { data, log };
+            let mut node = NodeProcess::new(number, place, seed.clone(), folders, store.clone())?;
             node.start()?;
             if seed.is_none() && size > 1 {
                 seed = Some(node.seed().await?);
@@ -168,4 +173,22 @@ impl ProcessCluster {
         })
         .await
     }
+}
+
+/// Places for `size` nodes, of which the `n`th keeps its data in the `n`th of `elsewhere`, where
+/// that is some.
+fn on_loopback(
+    size: usize,
+    elsewhere: &[Option<PathBuf>],
+) -> Result<Vec<(Place, Option<PathBuf>)>> {
+    let mut places = Vec::new();
+    for position in 0..size {
+        places.push((Place::on_loopback()?, elsewhere.get(position).cloned().flatten()));
+    }
+    Ok(places)
+}
+
+/// Has nodes keep blobs in the folder `blobs`.
+fn on_disk(blobs: &Path) -> Store {
+    vec![("ROADSTEAD_STORAGE_PATH".to_owned(), blobs.display().to_string())]
 }

@@ -24,6 +24,7 @@ pub struct NodeProcess {
     place: Place,
     join: Option<Seed>,
     folders: Folders,
+    store: Store,
     http: Client,
 }
 
@@ -31,8 +32,21 @@ pub struct NodeProcess {
 #[derive(Clone, Debug)]
 pub(super) struct Folders {
     pub(super) data: PathBuf,
-    pub(super) blobs: PathBuf,
     pub(super) log: PathBuf,
+}
+
+/// The variables that tell a node which object store it uses, and how.
+pub(super) type Store = Vec<(String, String)>;
+
+/// What a node's cache of blobs has done since the node was started.
+#[derive(Clone, Copy, Debug)]
+pub struct CacheUse {
+    /// Reads of blobs that it had, or was about to have.
+    pub hits: u64,
+    /// Reads for which the object store was asked.
+    pub misses: u64,
+    /// Blobs that it has.
+    pub kept: u64,
 }
 
 /// What a node joins.
@@ -48,10 +62,11 @@ impl NodeProcess {
         place: Place,
         join: Option<Seed>,
         folders: Folders,
+        store: Store,
     ) -> Result<Self> {
         node::install_cryptography();
         let http = Client::builder().timeout(ADMIN_PATIENCE).build()?;
-        Ok(Self { number, child: None, is_paused: false, place, join, folders, http })
+        Ok(Self { number, child: None, is_paused: false, place, join, folders, store, http })
     }
 
     /// Starts the process, in its folder and on its ports.
@@ -69,7 +84,7 @@ impl NodeProcess {
         let child = command
             .env("ROADSTEAD_NODE_DATA_DIR", &self.folders.data)
             .env("ROADSTEAD_ACCESS_MODE", "open")
-            .env("ROADSTEAD_STORAGE_PATH", &self.folders.blobs)
+            .envs(self.store.clone())
             .env("ROADSTEAD_API_LISTEN", self.place.api())
             .env("ROADSTEAD_PEER_LISTEN", self.place.peer())
             .env("ROADSTEAD_ADMIN_LISTEN", self.place.admin_listen())
@@ -174,6 +189,25 @@ impl NodeProcess {
         let told: serde_json::Value = told.json().await?;
         let applied = told["applied"].as_u64().context("nothing is applied")?;
         Ok((applied, told["fingerprint"].as_str().context("a fingerprint")?.to_owned()))
+    }
+
+    /// What its cache of blobs has done since it was started.
+    ///
+    /// # Errors
+    /// When it does not say, or has none.
+    pub async fn cache(&self) -> Result<CacheUse> {
+        let hits = self.metric("roadstead_cache_hits_total").await?;
+        let misses = self.metric("roadstead_cache_misses_total").await?;
+        let kept = std::fs::read_dir(self.folders.data.join("cache"))?.count() as u64;
+        Ok(CacheUse { hits, misses, kept })
+    }
+
+    /// Whether there is `words` in a line of its log, since it was first started.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn has_said(&self, words: &str) -> Result<bool> {
+        Ok(std::fs::read_to_string(&self.folders.log)?.contains(words))
     }
 
     /// Whether it runs and says that it leads.

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
+use proto::Digest;
 use tokio::task::JoinSet;
 
 use self::work::Work;
@@ -47,17 +48,20 @@ pub struct Troubles {
     pub unknown: u64,
     /// Reads that were answered.
     pub reads: u64,
+    /// Blobs that were pulled whole.
+    pub pulls: u64,
     /// How long it took.
     pub time: Duration,
 }
 
 impl fmt::Display for Troubles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kills, pauses, faults, acknowledged, unknown, reads, time } = self;
+        let Self { kills, pauses, faults, acknowledged, unknown, reads, pulls, time } = self;
         write!(
             f,
             "{kills} kills, {pauses} pauses and {faults} faults of the network in {} s: \
-             {acknowledged} changes acknowledged, {unknown} of unknown outcome, {reads} reads",
+             {acknowledged} changes acknowledged, {unknown} of unknown outcome, {reads} reads, \
+             {pulls} blobs pulled",
             time.as_secs()
         )
     }
@@ -69,6 +73,7 @@ pub(crate) struct Counts {
     pub(crate) acknowledged: AtomicU64,
     pub(crate) unknown: AtomicU64,
     pub(crate) reads: AtomicU64,
+    pub(crate) pulls: AtomicU64,
 }
 
 /// A cluster, and how far it has come with its troubles.
@@ -81,13 +86,15 @@ struct Ordeal<'a> {
     crowd: usize,
     /// How long it may take until all nodes are ready when all troubles of a round are over.
     healing: Duration,
+    /// Blobs that clients pull beside those of images.
+    layers: Arc<[Digest]>,
     troubles: Troubles,
 }
 
 impl<'a> Ordeal<'a> {
     fn new(cluster: &'a mut ProcessCluster, dice: Dice, crowd: usize, healing: Duration) -> Self {
         let (counts, clients, troubles) = (Arc::default(), JoinSet::new(), Troubles::default());
-        Self { cluster, dice, counts, clients, crowd, healing, troubles }
+        Self { cluster, dice, counts, clients, crowd, healing, layers: Arc::default(), troubles }
     }
 
     /// Has clients work in round `round` while `trouble` lasts, and then looks whether all is as it
@@ -99,8 +106,8 @@ impl<'a> Ordeal<'a> {
     ) -> Result<()> {
         let chronicle = Chronicle::default();
         let history = History::new(chronicle.clone());
-        let nodes = self.cluster.clients()?;
-        let work = Work::new(round, nodes, history.clone(), Arc::clone(&self.counts));
+        let (nodes, layers) = (self.cluster.clients()?, Arc::clone(&self.layers));
+        let work = Work::new(round, nodes, layers, history.clone(), Arc::clone(&self.counts));
         let stop = Arc::new(AtomicBool::new(false));
         for number in 0..self.crowd {
             self.clients.spawn(work.clone().go_on(number, self.dice.fork(), Arc::clone(&stop)));
@@ -144,6 +151,7 @@ impl<'a> Ordeal<'a> {
             acknowledged: self.counts.acknowledged.load(Ordering::Relaxed),
             unknown: self.counts.unknown.load(Ordering::Relaxed),
             reads: self.counts.reads.load(Ordering::Relaxed),
+            pulls: self.counts.pulls.load(Ordering::Relaxed),
             time: started.elapsed(),
             ..self.troubles
         }

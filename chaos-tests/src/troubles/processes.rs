@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use proto::Digest;
 use tokio::time::sleep;
 
 use super::{Ordeal, PATIENCE, ROUND, Troubles};
@@ -13,17 +14,20 @@ use crate::sim::Dice;
 const CLIENTS: usize = 6;
 
 /// Troubles processes of `cluster` until `kills` of them were killed, and some paused beside that:
-/// which, when and for how long by chance of `seed`.
+/// which, when and for how long by chance of `seed`. Its repository `team/app` has `layers`, which
+/// clients pull beside the blobs of images.
 ///
 /// # Errors
 /// When anything does not hold that must, or the cluster does not go on.
 pub async fn trouble_processes(
     cluster: &mut ProcessCluster,
+    layers: &[Digest],
     kills: usize,
     seed: u64,
 ) -> Result<Troubles> {
     let started = Instant::now();
     let mut ordeal = Ordeal::new(cluster, Dice::new(seed, "kills"), CLIENTS, PATIENCE);
+    ordeal.layers = layers.into();
     for round in 0.. {
         let until = kills.min(ordeal.troubles.kills + ROUND);
         if ordeal.troubles.kills >= until {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+use proto::Digest;
 use reqwest::StatusCode;
 
 use super::Counts;
@@ -30,6 +31,7 @@ struct Known {
 pub(crate) struct Work {
     round: usize,
     nodes: Vec<RegistryClient>,
+    layers: Arc<[Digest]>,
     history: History,
     counts: Arc<Counts>,
     next: Arc<AtomicU64>,
@@ -46,11 +48,12 @@ impl Work {
     pub(crate) fn new(
         round: usize,
         nodes: Vec<RegistryClient>,
+        layers: Arc<[Digest]>,
         history: History,
         counts: Arc<Counts>,
     ) -> Self {
         let next = Arc::new(AtomicU64::new(round as u64 * 1_000_000));
-        Self { round, nodes, history, counts, next, images: Arc::default() }
+        Self { round, nodes, layers, history, counts, next, images: Arc::default() }
     }
 
     /// Works as client `number` until it is to stop.
@@ -73,7 +76,7 @@ impl Work {
                 4..=5 => self.move_to_known(node, &by, &tag, &mut dice).await?,
                 6 => self.delete_tag(node, &by, &tag).await?,
                 7 if dice.one_in(3) => self.delete_image(node, &by, &mut dice).await?,
-                _ => self.look(node, &by, &tag).await,
+                _ => self.look(node, &by, &tag, &mut dice).await?,
             }
         }
         Ok(())
@@ -167,12 +170,29 @@ impl Work {
         Ok(())
     }
 
-    async fn look(&self, node: &RegistryClient, by: &str, tag: &str) {
+    /// Looks at what `tag` names, and pulls a blob of that or one of the layers.
+    async fn look(
+        &self,
+        node: &RegistryClient,
+        by: &str,
+        tag: &str,
+        dice: &mut Dice,
+    ) -> Result<()> {
         let called = self.history.call();
-        if let Ok(seen) = node.image_at(REPOSITORY, tag).await {
-            self.history.answered(tag, by, called, Action::Saw(seen));
-            self.counts.reads.fetch_add(1, Ordering::Relaxed);
+        let Ok(seen) = node.image_at(REPOSITORY, tag).await else { return Ok(()) };
+        self.history.answered(tag, by, called, Action::Saw(seen));
+        self.counts.reads.fetch_add(1, Ordering::Relaxed);
+        let image = seen.map(Image::numbered);
+        let blobs = image.iter().flat_map(Image::blobs).map(|(digest, _)| digest);
+        // Nobody deletes blobs: they stay when images go.
+        let blobs: Vec<&Digest> = blobs.chain(&*self.layers).collect();
+        if !blobs.is_empty() {
+            let blob = dice.pick(&blobs);
+            let pulled = node.try_pull_blob(REPOSITORY, blob).await;
+            let pulls = u64::from(pulled.with_context(|| by.to_owned())?);
+            self.counts.pulls.fetch_add(pulls, Ordering::Relaxed);
         }
+        Ok(())
     }
 
     /// Counts a change; whether it was acknowledged.
@@ -199,7 +219,7 @@ impl Work {
         (!put.is_empty()).then(|| *dice.pick(&put))
     }
 
-    /// Looks at every tag and every image through every node, when nobody changes anything.
+    /// Looks at every tag, layer and image through every node, when nobody changes anything.
     ///
     /// # Errors
     /// When something that was acknowledged is not there, or not whole.
@@ -214,6 +234,9 @@ impl Work {
                 let called = self.history.call();
                 let seen = node.image_at(REPOSITORY, &tag).await?;
                 self.history.answered(&tag, &by, called, Action::Saw(seen));
+            }
+            for layer in &*self.layers {
+                node.pull_blob(REPOSITORY, layer).await.with_context(|| by.clone())?;
             }
             for (number, known) in &images {
                 if known.put && !known.deleted {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use storage::blob::{Encryption as S3Encryption, S3Settings};
 
-use super::{CacheSize, ConfigError, Encryption, Endpoint, Redirect, Source, StorageKind};
+use super::{CacheSize, ConfigError, Encryption, Endpoint, Redirect, Seconds, Source, StorageKind};
 
 /// The bytes of blobs, which all nodes of a cluster share.
 #[derive(Clone, Debug)]
@@ -36,6 +36,8 @@ pub struct Storage {
     pub cache_bytes: CacheSize,
     /// The folder for that.
     pub cache_path: PathBuf,
+    /// How long the leader rests between two looks for what uploads have left.
+    pub sweep_every: Seconds,
 }
 
 impl Storage {
@@ -60,6 +62,8 @@ impl Storage {
             redirect: source.take("storage.redirect", || Redirect::Never)?,
             cache_bytes: source.take("storage.cache_bytes", || CacheSize::NONE)?,
             cache_path: source.take("storage.cache_path", || data_dir.join("cache"))?,
+            // What it finds was idle for a day: an hour more is nothing.
+            sweep_every: source.take("storage.sweep_every_s", || Seconds::new(60 * 60))?,
         };
         storage.check(joins, has_path)?;
         Ok(storage)
