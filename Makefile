@@ -28,7 +28,7 @@ build: prerequisites ## Builds the roadstead program.
 
 .PHONY: test
 test: prerequisites ## Runs all tests; the first time it builds two S3 servers to test against.
-	@tools/prerequisites s3 network
+	@tools/prerequisites s3 network volumes
 	@cargo test --workspace --no-fail-fast
 
 .PHONY: check
@@ -48,8 +48,8 @@ chaos: prerequisites ## Plays all scenarios, and simulates 50 clusters that fail
 	@"$(chaos)" sweep --count 50 --jobs 2 $(ARGS)
 
 .PHONY: chaos-long
-chaos-long: prerequisites ## The same for hours: 10,000 seeds, 100 of them twice, 500 kills on disk and on S3, 500 bad networks.
-	@tools/prerequisites s3 network
+chaos-long: prerequisites ## The same for hours: 10,000 seeds, 100 of them twice, 500 of each trouble of real nodes.
+	@tools/prerequisites s3 network volumes
 	@cargo build --workspace --bins
 	@CHAOS_KILLS=500 cargo test --workspace --test processes -- --nocapture --test-threads 1 \
 		nothing_acknowledged_is_lost
@@ -57,8 +57,13 @@ chaos-long: prerequisites ## The same for hours: 10,000 seeds, 100 of them twice
 	@"$(chaos)" sweep --count 10000 --jobs 2 $(ARGS)
 
 .PHONY: mutants
-mutants: prerequisites ## Puts faults into the program, one after the other: the simulation must find each.
-	@cargo build --workspace --bin chaos-tests --features chaos-tests/mutants
+mutants: prerequisites ## Puts faults into the program, one after the other: each must be found.
+	@tools/prerequisites volumes
+	@cargo build --workspace --bins --features chaos-tests/mutants
+	@for mutant in AckBeforeFsync PartNotSynced FolderNotSynced; do \
+		CHAOS_MUTANT="$$mutant" cargo test --workspace --features chaos-tests/mutants --test processes -- --nocapture \
+			what_was_acknowledged_last; \
+	done
 	@"$(chaos)" mutants --jobs 2 $(ARGS)
 
 .PHONY: interop

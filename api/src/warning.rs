@@ -1,8 +1,8 @@
 //! `Warning` headers: what a person should know of an answer that is otherwise as asked for
 //! (distribution-spec, "Warnings").
 //!
-//! Three answers have one: a sparse push, which names what the repository lacks, a manifest of a type
-//! that the request's `Accept` does not list, and content that a node serves without a quorum.
+//! Three answers have one: a sparse push, which names what the repository lacks, a manifest of a
+//! type that the request's `Accept` does not list, and content that a node serves without a quorum.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 

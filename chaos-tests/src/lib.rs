@@ -2,9 +2,10 @@
 //!
 //! In [`sim`] they are simulated: a world on one thread, repeatable from a seed. The program
 //! `chaos-tests` runs it. What simulation cannot reach is tested with real `roadstead` processes
-//! that are killed, paused, cut off, starved and filled up: [`ProcessCluster`] starts, pauses and
-//! kills nodes, [`Network`] is what they are in, [`RegistryClient`] pushes and pulls as docker does
-//! and checks every byte, and [`eventually`] waits for what must become true.
+//! that are killed, paused, cut off, starved, filled up and left without power: [`ProcessCluster`]
+//! starts, pauses and kills nodes, [`Network`] is what they are in and [`Volumes`] what they rest
+//! on, [`RegistryClient`] pushes and pulls as docker does and checks every byte, and [`eventually`]
+//! waits for what must become true.
 
 mod client;
 mod image;
@@ -13,11 +14,15 @@ mod processes;
 pub mod scenarios;
 pub mod sim;
 mod troubles;
+mod volume;
 mod wait;
 
 pub use client::{Outcome, RegistryClient};
 pub use image::Image;
 pub use network::{Network, NetworkError, Traffic};
 pub use processes::{CacheUse, NodeProcess, Place, ProcessCluster};
-pub use troubles::{Thaws, Troubles, thaw_leaders, trouble_network, trouble_processes};
+pub use troubles::{
+    Thaws, Troubles, thaw_leaders, trouble_network, trouble_power, trouble_processes,
+};
+pub use volume::{Loss, Volumes};
 pub use wait::eventually;

@@ -1,5 +1,5 @@
-//! Three real processes through what happens to processes, disks and networks: nothing acknowledged
-//! is lost, and every node tells the same.
+//! Three real processes through what happens to processes, disks, networks and power: nothing
+//! acknowledged is lost, and every node tells the same.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test panics")]
 #![allow(clippy::print_stdout, reason = "what was measured is worth reading")]
 #![allow(clippy::large_futures, reason = "a test has room on its stack")]
@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use chaos_tests::{
-    Image, Network, NetworkError, ProcessCluster, RegistryClient, Traffic, Troubles, eventually,
-    thaw_leaders, trouble_network, trouble_processes,
+    Image, Loss, Network, NetworkError, ProcessCluster, RegistryClient, Traffic, Troubles, Volumes,
+    eventually, thaw_leaders, trouble_network, trouble_power, trouble_processes,
 };
 use proto::{Algorithm, Digest};
 use tempfile::TempDir;
@@ -274,6 +274,74 @@ async fn nothing_acknowledged_is_lost_in_a_network_that_is_bad_and_cut() -> Resu
     let Traffic { sent: _, lost, late, doubled, damaged } = traffic;
     let is_bad = [lost, late, doubled, damaged].iter().all(|packets| *packets > 0);
     ensure!(is_bad && troubles.acknowledged >= 50, "too little has happened: {troubles}");
+    Ok(())
+}
+
+/// File systems whose power can fail, where this machine allows them.
+fn volumes() -> Option<Volumes> {
+    let volumes = Volumes::make(3);
+    if let Err(reason) = &volumes {
+        println!("SKIPPED: no file systems whose power can fail: {reason:#}");
+    }
+    volumes.ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_however_often_the_power_fails() -> Result<()> {
+    let (count, seed) = troubles(6, 1)?;
+    let Some(volumes) = volumes() else { return Ok(()) };
+    let mut cluster = ProcessCluster::start_on(&volumes).await?;
+    let troubles = trouble_power(&mut cluster, &volumes, count, seed).await?;
+    println!("{troubles}");
+    let enough = troubles.cuts >= count && troubles.acknowledged >= 50;
+    ensure!(enough, "too little has happened: {troubles}");
+    Ok(())
+}
+
+/// Has the power of all machines fail each time right after something was acknowledged: an image,
+/// and every other time a chunk of an upload after it.
+async fn fail_after_each(cluster: &mut ProcessCluster, volumes: &Volumes) -> Result<()> {
+    let clients = cluster.clients()?;
+    let chunk = Bytes::from(vec![7; 1024 * 1024]);
+    let whole = Digest::of(Algorithm::Sha256, &chunk.repeat(2));
+    for number in 0..4 {
+        let client = &clients[usize::try_from(number)? % clients.len()];
+        push(client, &number.to_string(), &Image::numbered(number)).await?;
+        let repository = format!("team/upload-{number}");
+        let mut upload = None;
+        if number % 2 == 1 {
+            let begun = client.begin_upload(&repository).await?;
+            upload = Some(client.append(&begun, chunk.clone()).await?);
+        }
+        volumes.cut(Loss::Everything)?;
+        for node in cluster.nodes() {
+            node.kill()?;
+        }
+        volumes.recover().await?;
+        for node in cluster.nodes() {
+            node.start()?;
+        }
+        cluster.until_ready().await?;
+        pull_all(&clients, &(0..=number).collect::<Vec<_>>()).await?;
+        if let Some(upload) = upload {
+            let (extent, upload) = clients[0].upload_status(&upload).await?;
+            ensure!(extent == chunk.len(), "{extent} bytes of the upload are left");
+            let upload = clients[1].append(&upload, chunk.clone()).await?;
+            clients[2].finish_upload(&upload, &whole).await?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_last_is_there_when_the_power_comes_back() -> Result<()> {
+    let Some(volumes) = volumes() else { return Ok(()) };
+    let mut cluster = ProcessCluster::start_on(&volumes).await?;
+    let outcome = fail_after_each(&mut cluster, &volumes).await;
+    // `make mutants` puts a fault into the nodes: then something must be missing.
+    let Ok(mutant) = std::env::var("CHAOS_MUTANT") else { return outcome };
+    let missing = outcome.err().with_context(|| format!("{mutant} was not found"))?;
+    println!("{mutant} was found: {missing:#}");
     Ok(())
 }
 

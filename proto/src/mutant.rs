@@ -1,8 +1,8 @@
 //! Faults that the program can be built with, so that its tests can be tested: whoever looks for
 //! bugs should find these.
 //!
-//! Without the feature `mutants`, which only the simulation has, none of them is part of the
-//! program: [`Mutant::is_active`] is a constant then.
+//! Without the feature `mutants`, which only tests have, none of them is part of the program:
+//! [`Mutant::is_active`] is a constant then.
 
 /// A fault, as its site in the program says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,11 +64,15 @@ pub enum Mutant {
     ChildrenUnchecked,
     /// An image can be deleted that an index lists.
     ChildrenUnneeded,
+    /// A part of an object gets its name before its bytes are synced.
+    PartNotSynced,
+    /// A part of an object is acknowledged before its name is synced.
+    FolderNotSynced,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::VoteNotPersisted,
         Self::AckBeforeFsync,
         Self::ReadWithoutBarrier,
@@ -97,7 +101,14 @@ impl Mutant {
         Self::ViewKept,
         Self::ChildrenUnchecked,
         Self::ChildrenUnneeded,
+        Self::PartNotSynced,
+        Self::FolderNotSynced,
     ];
+
+    /// Whether its site is part of what is simulated. Others are for real processes to find.
+    pub const fn is_simulated(self) -> bool {
+        !matches!(self, Self::PartNotSynced | Self::FolderNotSynced)
+    }
 
     /// Whether the program has this fault.
     #[cfg(not(feature = "mutants"))]
@@ -121,12 +132,18 @@ impl Mutant {
 
 #[cfg(feature = "mutants")]
 mod active {
+    use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU8, Ordering};
 
     use super::Mutant;
 
-    /// The mutant that is active, as a number; 0 for none.
-    static ACTIVE: AtomicU8 = AtomicU8::new(0);
+    /// The mutant that is active, as a number; 0 for none. First that which the environment names:
+    /// a node that is a process of its own is told in no other way.
+    static ACTIVE: LazyLock<AtomicU8> = LazyLock::new(|| {
+        let name = std::env::var("CHAOS_MUTANT").unwrap_or_default();
+        let named = Mutant::ALL.into_iter().find(|mutant| format!("{mutant:?}") == name);
+        AtomicU8::new(named.map_or(0, |mutant| mutant as u8))
+    });
 
     pub(super) fn is(mutant: Mutant) -> bool {
         ACTIVE.load(Ordering::Relaxed) == mutant as u8

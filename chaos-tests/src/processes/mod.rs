@@ -10,7 +10,7 @@ use anyhow::{Result, bail, ensure};
 use tempfile::TempDir;
 
 use self::node::{Folders, Store};
-use crate::{RegistryClient, eventually};
+use crate::{RegistryClient, Volumes, eventually};
 
 pub use self::node::{CacheUse, NodeProcess};
 pub use self::place::Place;
@@ -80,6 +80,17 @@ impl ProcessCluster {
         let store = on_disk(&dir.path().join("blobs"));
         let places = places.into_iter().map(|place| (place, None)).collect();
         Self::start_in(places, dir, store).await
+    }
+
+    /// Starts a node on each file system that `volumes` has for one, with their blobs on that for
+    /// blobs, and waits until all are ready.
+    ///
+    /// # Errors
+    /// When a node does not become ready.
+    pub async fn start_on(volumes: &Volumes) -> Result<Self> {
+        let folders: Vec<_> = volumes.nodes.iter().map(|volume| Some(volume.path())).collect();
+        let blobs = volumes.store.path();
+        Self::start_with(folders.len(), tempfile::tempdir()?, &blobs, &folders).await
     }
 
     async fn start_in(

@@ -2,10 +2,12 @@
 //! that was acknowledged is lost, what all clients saw of each tag fits one order, and in the end
 //! all nodes have the same catalog.
 //!
-//! Processes are killed or stand still ([`trouble_processes`]), or the network between them is bad
-//! ([`trouble_network`]). [`thaw_leaders`] does on purpose what is worst of it.
+//! Processes are killed or stand still ([`trouble_processes`]), the network between them is bad
+//! ([`trouble_network`]), or machines lose their power ([`trouble_power`]). [`thaw_leaders`] does
+//! on purpose what is worst of it.
 
 mod network;
+mod power;
 mod processes;
 mod thaw;
 mod work;
@@ -24,6 +26,7 @@ use crate::sim::{Chronicle, Dice, History, check_tags};
 use crate::{ProcessCluster, eventually};
 
 pub use self::network::trouble_network;
+pub use self::power::trouble_power;
 pub use self::processes::trouble_processes;
 pub use self::thaw::{Thaws, thaw_leaders};
 
@@ -42,6 +45,8 @@ pub struct Troubles {
     pub pauses: usize,
     /// Things that were wrong with the network.
     pub faults: usize,
+    /// Times that the power failed.
+    pub cuts: usize,
     /// Changes that were acknowledged.
     pub acknowledged: u64,
     /// Changes of which nobody knows what became.
@@ -56,12 +61,12 @@ pub struct Troubles {
 
 impl fmt::Display for Troubles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kills, pauses, faults, acknowledged, unknown, reads, pulls, time } = self;
+        let Self { kills, pauses, faults, cuts, acknowledged, unknown, reads, pulls, time } = self;
         write!(
             f,
-            "{kills} kills, {pauses} pauses and {faults} faults of the network in {} s: \
-             {acknowledged} changes acknowledged, {unknown} of unknown outcome, {reads} reads, \
-             {pulls} blobs pulled",
+            "{kills} kills, {pauses} pauses, {faults} faults of the network and {cuts} failures of \
+             power in {} s: {acknowledged} changes acknowledged, {unknown} of unknown outcome, \
+             {reads} reads, {pulls} blobs pulled",
             time.as_secs()
         )
     }

@@ -188,26 +188,12 @@ pub(crate) const fn allowed(ask: Ask, situation: Situation) -> &'static [u16] {
         (Ask::PutManifestIf, Unsure | Lapsed) => &[201, 404, 412],
         (Ask::PutManifestIf, Absent) => &[404, 412],
 
-        (
-            Ask::HeadBlob
-            | Ask::GetBlob
-            | Ask::GetManifest
-            | Ask::GetRange
-            | Ask::Show
-            | Ask::Cancel
-            | Ask::Finish
-            | Ask::FinishWrongly
-            | Ask::DeleteBlob
-            | Ask::DeleteManifest
-            | Ask::DeleteTag
-            | Ask::PutManifest,
-            Absent,
-        ) => &[404],
-
         // Until somebody has pushed to it, there is no repository.
         (Ask::ListTags, There) => &[200],
         (Ask::ListTags, Unsure | Absent | Lapsed) => &[200, 404],
         (Ask::ListReferrers | Ask::ListRepositories, _) => &[200],
+
+        (_, Absent) => &[404],
     }
 }
 

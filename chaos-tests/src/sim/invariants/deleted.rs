@@ -4,8 +4,8 @@
 use crate::sim::ledger::{Change, Deed, Look, Outcome};
 
 /// The acknowledged delete that makes it a violation that `look` found the item, if there is one:
-/// no request can have put it there after that. That somebody has `seen` that it is gone is worth as
-/// much.
+/// no request can have put it there after that. That somebody has `seen` that it is gone is worth
+/// as much.
 pub(crate) fn is_undead<'a>(
     changes: &'a [Change],
     seen: &'a [Change],
