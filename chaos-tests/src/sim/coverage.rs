@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use super::docker::Ask;
 
 /// What must have happened in a sweep, beside answers to each kind of request.
-const MUST_HAPPEN: [&str; 69] = [
+const MUST_HAPPEN: [&str; 74] = [
     "faults: node killed",
     "faults: long outage",
     "faults: all nodes killed",
+    "faults: node stopped in order",
+    "faults: rolling restart",
     "faults: network cut",
     "faults: network cut in one direction",
     "faults: slow network",
@@ -29,6 +31,7 @@ const MUST_HAPPEN: [&str; 69] = [
     "faults: messages held back",
     "faults: two sides with a bridge",
     "faults: node removed",
+    "faults: two nodes removed at once",
     "removed nodes that came back as new ones",
     "flipped bits that were found",
     "reads that failed",
@@ -46,7 +49,9 @@ const MUST_HAPPEN: [&str; 69] = [
     "S3: answers lost",
     "S3: bodies broken off",
     "S3: bodies with another byte",
+    "S3: ranges with another byte",
     "S3: connections cut",
+    "S3: errors in a 200",
     "S3: late lists",
     "S3: requests that came late",
     "S3: uploads in parts completed",

@@ -1,7 +1,7 @@
 //! A machine of the simulated cluster: its disk, and the node that runs on it.
 
 use std::convert::Infallible;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use node::{Config, Node, NodeError};
 use proto::{NodeId, ObjectKey};
 use raft::{Cluster, StartError, Status};
 use storage::blob::S3OpenError;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::chronicle::Chronicle;
@@ -41,6 +42,10 @@ pub(crate) struct Machine {
     chronicle: Chronicle,
     /// The node that runs, to look at from outside.
     running: Arc<Mutex<Option<Cluster>>>,
+    /// Whether its node is told to stop, and no other may start.
+    is_to_stop: watch::Sender<bool>,
+    /// Whether the process has ended of that, and it is not known yet.
+    has_ended: Arc<AtomicBool>,
 }
 
 impl Machine {
@@ -53,19 +58,44 @@ impl Machine {
         chronicle: Chronicle,
     ) -> Self {
         let (config, world) = (Arc::new(config), SimWorld::default());
-        Self { name, config, disk, world, store, sweeping, chronicle, running: Arc::default() }
+        let (running, has_ended) = (Arc::default(), Arc::default());
+        let is_to_stop = watch::Sender::new(false);
+        Self {
+            name,
+            config,
+            disk,
+            world,
+            store,
+            sweeping,
+            chronicle,
+            running,
+            is_to_stop,
+            has_ended,
+        }
     }
 
-    /// Runs nodes on this machine, one after the other: when one ends, the next one is started.
+    /// Runs nodes on this machine, one after the other: when one ends, the next one is started, if
+    /// it was not told to stop.
     pub(crate) async fn run(self) -> turmoil::Result {
+        self.told(false).await;
         loop {
-            match self.start().await {
+            let started = tokio::select! {
+                biased;
+                // As the program: nothing was served yet.
+                () = self.told(true) => match self.end().await {},
+                started = self.start() => started,
+            };
+            match started {
                 Ok(node) => {
                     self.chronicle.note(format_args!("{} runs", self.name));
                     self.set_running(Some(node.cluster().clone()));
                     let ended = tokio::select! {
                         biased;
                         ended = node.failed() => ended,
+                        () = self.told(true) => {
+                            self.stop(node).await;
+                            match self.end().await {}
+                        }
                         never = self.sweep(&node) => match never {},
                     };
                     self.chronicle.note(format_args!("{} ends: {ended:?}", self.name));
@@ -96,6 +126,27 @@ impl Machine {
         Ok(Node::start(&self.config, world, kv, blobs).await?)
     }
 
+    /// Waits until its node is told to stop, or that one may run.
+    async fn told(&self, to_stop: bool) {
+        // The sender is its own.
+        let _ = self.is_to_stop.subscribe().wait_for(|told| *told == to_stop).await;
+    }
+
+    /// Stops `node` in order.
+    async fn stop(&self, node: Node) {
+        self.chronicle.note(format_args!("{} is told to stop", self.name));
+        node.stop().await;
+        self.set_running(None);
+        self.chronicle.note(format_args!("{} has stopped", self.name));
+        self.chronicle.count("faults: node stopped in order");
+    }
+
+    /// Ends the process: whoever simulates it takes what is left of it.
+    async fn end(&self) -> Infallible {
+        self.has_ended.store(true, Ordering::Relaxed);
+        std::future::pending().await
+    }
+
     /// Has `node` sweep for as long as it runs: all machines do, so that sweeps meet.
     async fn sweep(&self, node: &Node) -> Infallible {
         loop {
@@ -117,6 +168,21 @@ impl Machine {
     /// Forgets the node that runs, which is about to be killed.
     pub(crate) fn forget(&self) {
         self.set_running(None);
+    }
+
+    /// Tells the node that runs to stop in order, and that none is to start; or that one may run.
+    pub(crate) fn tell(&self, to_stop: bool) {
+        self.is_to_stop.send_replace(to_stop);
+    }
+
+    /// Whether its node is told to stop.
+    pub(crate) fn is_told_to_stop(&self) -> bool {
+        *self.is_to_stop.borrow()
+    }
+
+    /// Whether the process has ended, told to stop, since this was last asked.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.swap(false, Ordering::Relaxed)
     }
 
     /// What the node that runs says of itself.

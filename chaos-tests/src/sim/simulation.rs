@@ -184,7 +184,9 @@ impl Simulation<'_> {
             let status = machine.status();
             self.one_leader.observe(&machine.name, status.as_ref());
             let has_failed = machine.disk.has_failed();
-            self.stopped.observe(&machine.name, self.sim.elapsed(), status.is_some(), has_failed);
+            // One that is told to stop ends anyway.
+            let goes_on = status.is_some() && !machine.is_told_to_stop();
+            self.stopped.observe(&machine.name, self.sim.elapsed(), goes_on, has_failed);
         }
         Ok(())
     }
