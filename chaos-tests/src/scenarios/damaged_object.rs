@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::sim::{Hand, Plan, Scenario, Stage, Unmet};
+use crate::sim::{Hand, Plan, Scenario, Stage, StoreKind, Unmet};
 
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "damaged-object",
@@ -12,6 +12,14 @@ pub(super) const SCENARIO: Scenario = Scenario {
     plan: Plan::STILL,
     story: |stage| Box::pin(story(stage)),
     must_happen: &[],
+};
+
+pub(super) const ON_S3: Scenario = Scenario {
+    name: "damaged-object-on-s3",
+    about: "the same with a store that is an S3",
+    plan: Plan { store: StoreKind::S3, ..Plan::STILL },
+    story: |stage| Box::pin(story(stage)),
+    must_happen: &["S3: requests answered"],
 };
 
 async fn story(stage: Stage) -> Result<(), Unmet> {

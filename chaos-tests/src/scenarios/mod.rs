@@ -22,12 +22,13 @@ mod upload_through_many;
 use crate::sim::Scenario;
 
 /// All of them, in the order of their names.
-pub const ALL: [Scenario; 16] = [
+pub const ALL: [Scenario; 18] = [
     broken_disk_during_a_snapshot::SCENARIO,
     commit_without_quorum::SCENARIO,
     concurrent_tag_pushes::SCENARIO,
     crash_in_joint_configuration::SCENARIO,
     damaged_object::SCENARIO,
+    damaged_object::ON_S3,
     disjoint_quorums::SCENARIO,
     half_open_connections::SCENARIO,
     head_after_delete::SCENARIO,
@@ -37,6 +38,7 @@ pub const ALL: [Scenario; 16] = [
     purge_to_the_tip::SCENARIO,
     rights_through_a_node_that_is_behind::SCENARIO,
     slow_down::SCENARIO,
+    slow_down::ON_S3,
     stale_read_index::SCENARIO,
     upload_through_many::SCENARIO,
 ];

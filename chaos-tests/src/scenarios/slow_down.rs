@@ -4,22 +4,32 @@
 
 use std::time::Duration;
 
-use crate::sim::{Plan, Scenario, Stage, Unmet};
+use crate::sim::{Plan, Scenario, Stage, StoreKind, Unmet};
 
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "slow-down",
     about: "a store that says SlowDown makes clients wait and nothing else (distribution #3456)",
     plan: Plan::STILL,
-    story: |stage| Box::pin(story(stage)),
+    story: |stage| Box::pin(story(stage, 2)),
     must_happen: &["answers: 503", "calls to the object store that failed"],
 };
 
-async fn story(stage: Stage) -> Result<(), Unmet> {
+/// The client of S3 repeats what fails, so that its users see less of it and wait longer.
+pub(super) const ON_S3: Scenario = Scenario {
+    name: "slow-down-on-s3",
+    about: "the same with a store that is an S3",
+    plan: Plan { store: StoreKind::S3, ..Plan::STILL },
+    story: |stage| Box::pin(story(stage, 3)),
+    must_happen: &["S3: answered 503", "S3: connections cut"],
+};
+
+/// While one in `one_in` calls to the store fails, and while it is away.
+async fn story(stage: Stage, one_in: u64) -> Result<(), Unmet> {
     stage.formed().await?;
     let mut client = stage.client(stage.nodes()[0]);
     let first = client.push("tag-1").await?;
     // That no answer is a 500, and each 503 says when to come again, is checked with each answer.
-    let failing = stage.fail_store(2);
+    let failing = stage.fail_store(one_in);
     for node in stage.nodes() {
         client.through(node);
         let image = client.push("tag-2").await?;

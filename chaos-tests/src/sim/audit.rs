@@ -70,28 +70,45 @@ pub(crate) async fn push_through_each(
 
 /// Pulls what is known to be there, by digest, `times` times, each through whichever of `nodes`
 /// serves it; answers how often none did.
-pub(crate) async fn pull_anywhere(nodes: Vec<String>, times: usize, records: Records) -> usize {
+pub(crate) async fn pull_anywhere(
+    nodes: Vec<String>,
+    times: usize,
+    mut dice: Dice,
+    records: Records,
+) -> usize {
     let called = records.history.call();
     let is_there = |item: &Item| {
         let may = records.ledger.may(item, called, Source::Confirmed);
         Situation::from(may) == Situation::There
     };
-    let items: Vec<Item> = records.ledger.items().into_iter().filter(is_there).collect();
+    let mut items: Vec<Item> = records.ledger.items().into_iter().filter(is_there).collect();
     let mut failures = 0;
-    for item in items.iter().rev().take(times) {
+    for _ in 0..times.min(items.len()) {
+        let item = items.swap_remove(dice.index(items.len()));
         let mut is_served = false;
         for node in &nodes {
             let get = request(Method::GET, &item.path());
-            let answer = records.send(node, get).await;
-            is_served |= answer.is_ok_and(|answer| answer.status() == StatusCode::OK);
-            if is_served {
-                break;
+            match records.send(node, get).await {
+                Ok(answer) if answer.status() == StatusCode::OK => {
+                    check_bytes(&records, node, &item, answer.body());
+                    is_served = true;
+                    break;
+                }
+                Ok(_) | Err(_) => {}
             }
         }
         // Whoever still works may have deleted it meanwhile.
-        failures += usize::from(!is_served && is_there(item));
+        failures += usize::from(!is_served && is_there(&item));
     }
     failures
+}
+
+/// Checks that `item` was served, by `by`, with the bytes that were pushed.
+fn check_bytes(records: &Records, by: &str, item: &Item, bytes: &Bytes) {
+    if records.ledger.content(&item.digest).as_ref() != Some(bytes) {
+        let evidence = format!("{by}: {item}: {} bytes that nobody pushed", bytes.len());
+        records.chronicle.violated("I5 no wrong byte", evidence);
+    }
 }
 
 /// Whoever looks at everything through one node.
@@ -243,11 +260,8 @@ impl Auditor {
         let (called, response) = self.ask(ask, Situation::Unsure, &get).await?;
         let is_there = response.status() == StatusCode::OK;
         self.records.ledger.look(item, &self.by, called, is_there, Source::Audit);
-        let expected = self.records.ledger.content(&item.digest);
-        if is_there && expected.as_ref() != Some(response.body()) {
-            let length = response.body().len();
-            let evidence = format!("{}: {item}: {length} bytes that nobody pushed", self.by);
-            self.records.chronicle.violated("I5 no wrong byte", evidence);
+        if is_there {
+            check_bytes(&self.records, &self.by, item, response.body());
         }
         Some(is_there)
     }

@@ -65,6 +65,11 @@ impl Chronicle {
         *self.pages().coverage.entry(what).or_default() += 1;
     }
 
+    /// How often `what` happened.
+    pub(crate) fn times(&self, what: &str) -> u64 {
+        self.pages().coverage.get(what).copied().unwrap_or(0)
+    }
+
     /// How often each thing happened.
     pub fn coverage(&self) -> BTreeMap<&'static str, u64> {
         self.pages().coverage.clone()

@@ -1,7 +1,7 @@
 //! A machine of the simulated cluster: its disk, and the node that runs on it.
 
 use std::convert::Infallible;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use raft::{Cluster, StartError, Status};
 use storage::Kv;
 use storage::blob::S3OpenError;
 use tokio::runtime::{Handle, RuntimeMetrics};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::chronicle::Chronicle;
@@ -53,6 +54,10 @@ pub(crate) struct Machine {
     sweeping: Sweeping,
     chronicle: Chronicle,
     running: Arc<Mutex<Option<Running>>>,
+    /// Whether its node is told to stop, and no other may start.
+    is_to_stop: watch::Sender<bool>,
+    /// Whether the process has ended of that, and it is not known yet.
+    has_ended: Arc<AtomicBool>,
 }
 
 impl Machine {
@@ -65,19 +70,44 @@ impl Machine {
         chronicle: Chronicle,
     ) -> Self {
         let (config, world) = (Arc::new(config), SimWorld::default());
-        Self { name, config, disk, world, store, sweeping, chronicle, running: Arc::default() }
+        let (running, has_ended) = (Arc::default(), Arc::default());
+        let is_to_stop = watch::Sender::new(false);
+        Self {
+            name,
+            config,
+            disk,
+            world,
+            store,
+            sweeping,
+            chronicle,
+            running,
+            is_to_stop,
+            has_ended,
+        }
     }
 
-    /// Runs nodes on this machine, one after the other: when one ends, the next one is started.
+    /// Runs nodes on this machine, one after the other: when one ends, the next one is started, if
+    /// it was not told to stop.
     pub(crate) async fn run(self) -> turmoil::Result {
+        self.told(false).await;
         loop {
-            match self.start().await {
+            let started = tokio::select! {
+                biased;
+                // As the program: nothing was served yet.
+                () = self.told(true) => match self.end().await {},
+                started = self.start() => started,
+            };
+            match started {
                 Ok((node, running)) => {
                     self.chronicle.note(format_args!("{} runs", self.name));
                     *self.running() = Some(running);
                     let ended = tokio::select! {
                         biased;
                         ended = node.failed() => ended,
+                        () = self.told(true) => {
+                            self.stop(node).await;
+                            match self.end().await {}
+                        }
                         never = self.sweep(&node) => match never {},
                     };
                     self.chronicle.note(format_args!("{} ends: {ended:?}", self.name));
@@ -113,6 +143,27 @@ impl Machine {
         Ok((node, Running { cluster, disk, tasks, tasks_before }))
     }
 
+    /// Waits until its node is told to stop, or that one may run.
+    async fn told(&self, to_stop: bool) {
+        // The sender is its own.
+        let _ = self.is_to_stop.subscribe().wait_for(|told| *told == to_stop).await;
+    }
+
+    /// Stops `node` in order.
+    async fn stop(&self, node: Node) {
+        self.chronicle.note(format_args!("{} is told to stop", self.name));
+        node.stop().await;
+        self.forget();
+        self.chronicle.note(format_args!("{} has stopped", self.name));
+        self.chronicle.count("faults: node stopped in order");
+    }
+
+    /// Ends the process: whoever simulates it takes what is left of it.
+    async fn end(&self) -> Infallible {
+        self.has_ended.store(true, Ordering::Relaxed);
+        std::future::pending().await
+    }
+
     /// Has `node` sweep for as long as it runs: all machines do, so that sweeps meet.
     async fn sweep(&self, node: &Node) -> Infallible {
         loop {
@@ -134,6 +185,21 @@ impl Machine {
     /// Forgets the node that runs, which has ended or is about to be killed.
     pub(crate) fn forget(&self) {
         *self.running() = None;
+    }
+
+    /// Tells the node that runs to stop in order, and that none is to start; or that one may run.
+    pub(crate) fn tell(&self, to_stop: bool) {
+        self.is_to_stop.send_replace(to_stop);
+    }
+
+    /// Whether its node is told to stop.
+    pub(crate) fn is_told_to_stop(&self) -> bool {
+        *self.is_to_stop.borrow()
+    }
+
+    /// Whether the process has ended, told to stop, since this was last asked.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.swap(false, Ordering::Relaxed)
     }
 
     /// What the node that runs says of itself.

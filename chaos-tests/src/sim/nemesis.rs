@@ -1,6 +1,6 @@
 //! What goes wrong, and when.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::chronicle::Chronicle;
@@ -18,6 +18,10 @@ pub(crate) struct Nemesis {
     dice: Dice,
     chronicle: Chronicle,
     next: Duration,
+    /// Machines whose nodes are to be stopped in order, one after the other.
+    to_stop: VecDeque<usize>,
+    /// When the next of them is.
+    next_stop: Duration,
     faults: Faults,
 }
 
@@ -27,11 +31,19 @@ impl Nemesis {
         let mut dice = Dice::new(plan.seed, "nemesis");
         // The cluster gets a moment to form, not always enough.
         let next = dice.millis(500..=5000);
-        Self { plan: plan.clone(), dice, chronicle, next, faults }
+        let (to_stop, next_stop) = (VecDeque::new(), Duration::ZERO);
+        Self { plan: plan.clone(), dice, chronicle, next, to_stop, next_stop, faults }
     }
 
     /// Strikes, if it is time to.
     pub(crate) fn act(&mut self, now: Duration, machines: &[Machine]) {
+        if now >= self.next_stop
+            && let Some(number) = self.to_stop.pop_front()
+        {
+            let until = now + self.dice.millis(1_000..=5_000);
+            self.faults.begin(until, Fault::Stopped(number));
+            self.next_stop = until + self.dice.millis(500..=2_000);
+        }
         if now >= self.next {
             let calm = u64::try_from(self.plan.calm.as_millis()).unwrap_or(u64::MAX);
             self.next = now + self.dice.millis(calm / 2..=calm * 3 / 2);
@@ -55,6 +67,10 @@ impl Nemesis {
                 self.kill_for_long(now, number, &machines[number]);
                 None
             }
+            15..=19 => {
+                self.stop(number, machines.len());
+                None
+            }
             0..=24 => Some(Fault::Down(number)),
             25..=29 => {
                 self.kill_all(now, machines.len());
@@ -72,6 +88,18 @@ impl Nemesis {
         };
         if let Some(fault) = fault {
             self.faults.begin(until, fault);
+        }
+    }
+
+    /// Has the node of a machine stopped in order and started again; now and then all of them, one
+    /// after the other, as for a new version.
+    fn stop(&mut self, number: usize, machines: usize) {
+        if self.dice.one_in(4) {
+            self.chronicle.note("all nodes will be stopped, one after the other");
+            self.chronicle.count("faults: rolling restart");
+            self.to_stop.extend(0..machines);
+        } else {
+            self.to_stop.push_back(number);
         }
     }
 

@@ -1,8 +1,10 @@
-//! An operator, who removes nodes for good while clients work and things go wrong. A machine of
-//! which the node was removed gets an empty disk, and becomes a new node of the cluster.
+//! Operators, who remove nodes for good while clients work and things go wrong: one of them, or two
+//! at once, who know nothing of each other. A machine of which the node was removed gets an empty
+//! disk, and becomes a new node of the cluster.
 
 use std::time::Duration;
 
+use futures::future::join;
 use http::{Method, StatusCode};
 use tokio::time::{Instant, sleep};
 
@@ -16,6 +18,7 @@ use super::records::Records;
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Whoever removes nodes.
+#[derive(Clone)]
 pub(crate) struct Operator {
     machines: Vec<Machine>,
     dice: Dice,
@@ -37,18 +40,37 @@ impl Operator {
             if Instant::now() + PATIENCE > end {
                 return;
             }
-            // The first would found another cluster on an empty disk.
-            let number = 1 + self.dice.index(self.machines.len() - 1);
             self.records.is_removing.set(true);
-            self.remove(number).await;
+            let (number, other) = (self.some_machine(), self.some_machine());
+            if self.dice.one_in(3) {
+                self.remove_both(number, other).await;
+            } else {
+                self.remove(number).await;
+            }
             self.records.is_removing.set(false);
         }
     }
 
-    /// Removes the node on machine `number`, through any node, if that may be. One that was removed
-    /// without an answer, and does not know it yet, is removed again in vain.
-    async fn remove(&mut self, number: usize) {
-        let Some(status) = self.machines[number].status() else { return };
+    /// Any machine but the first, which would found another cluster on an empty disk.
+    fn some_machine(&mut self) -> usize {
+        1 + self.dice.index(self.machines.len() - 1)
+    }
+
+    /// Has two operators remove a node each at the same time, perhaps the same. What would cost the
+    /// cluster its quorum it has to refuse, or to put off.
+    async fn remove_both(&mut self, one: usize, other: usize) {
+        let mut second = Self { dice: self.dice.fork(), ..self.clone() };
+        let removed = join(self.remove(one), second.remove(other)).await;
+        if removed == (true, true) && one != other {
+            self.records.chronicle.count("faults: two nodes removed at once");
+        }
+    }
+
+    /// Removes the node on machine `number`, through any node, if that may be; answers whether it
+    /// is. One that was removed without an answer, and does not know it yet, is removed again in
+    /// vain.
+    async fn remove(&mut self, number: usize) -> bool {
+        let Some(status) = self.machines[number].status() else { return false };
         let path = format!("/roadstead/v1/cluster/nodes/{}", status.node);
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
@@ -62,19 +84,21 @@ impl Operator {
                         .chronicle
                         .note(format_args!("node {} on {machine} is removed", status.node));
                     self.records.chronicle.count("faults: node removed");
-                    return;
+                    return true;
                 }
                 Ok(StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) | Err(_) => {}
                 // It has no account yet, where it needs one.
                 Ok(StatusCode::UNAUTHORIZED) if !is_let_in => {}
                 // Too few would stay; or it was removed before.
-                Ok(StatusCode::CONFLICT | StatusCode::NOT_FOUND) => return,
+                Ok(StatusCode::CONFLICT | StatusCode::NOT_FOUND) => return false,
                 Ok(status) => {
                     let evidence = format!("{through}: removal of a node: {status}");
-                    return self.records.chronicle.violated("I16 every answer fits", evidence);
+                    self.records.chronicle.violated("I16 every answer fits", evidence);
+                    return false;
                 }
             }
             sleep(self.dice.millis(50..=500)).await;
         }
+        false
     }
 }

@@ -18,6 +18,9 @@ pub(crate) const PEER_PORT: u16 = 5001;
 /// Where every node listens for operators.
 pub(crate) const ADMIN_PORT: u16 = 5002;
 
+/// After how long a node gives up a connection that a cut has killed without a word, as
+/// `node::dial` says.
+const CONNECTION_LOST: Duration = Duration::from_secs(4);
 /// Between two sweeps of a machine, each of which takes many requests to S3.
 const SWEEP_PAUSE_OF_S3: Duration = Duration::from_millis(4500);
 /// The same where nothing becomes old enough to be swept before the end.
@@ -140,6 +143,18 @@ impl Plan {
         plan
     }
 
+    /// How long the cluster may take to heal once nothing is wrong any more. The nodes give up what
+    /// connections are dead; then they elect a leader, with votes that may be split once. To start
+    /// again, and to catch up with a catalog that a minute has made, takes less than that.
+    pub(crate) fn healing_max(&self) -> Duration {
+        CONNECTION_LOST + 2 * Duration::from_millis(self.election_max())
+    }
+
+    /// Raft's longest election timeout, in milliseconds.
+    const fn election_max(&self) -> u64 {
+        self.heartbeat * 7
+    }
+
     /// The names of the nodes.
     pub(crate) fn node_names(&self) -> Vec<String> {
         (1..=self.nodes).map(node_name).collect()
@@ -172,7 +187,7 @@ impl Plan {
             self.voters,
             self.heartbeat,
             self.heartbeat * 4,
-            self.heartbeat * 7,
+            self.election_max(),
             self.snapshot_every,
         );
         let mut source = Source::default().with_text(Path::new("simulated.toml"), &text)?;

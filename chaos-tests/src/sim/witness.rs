@@ -8,8 +8,11 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
-/// Events of the catalog by their messages, and as what they are counted.
-const EVENTS: [(&str, &str); 2] = [
+/// The parts of the product that say it.
+const SPEAKERS: [&str; 2] = ["api::damage", "raft::catalog"];
+/// Their events by their messages, and as what they are counted.
+const EVENTS: [(&str, &str); 3] = [
+    ("a blob came damaged once, and is whole", "blobs that came damaged once"),
     ("a snapshot has taken the place of the catalog", "snapshots installed"),
     ("a repeated request gets its first answer", "repeated requests answered from memory"),
 ];
@@ -30,7 +33,8 @@ pub(crate) fn seen() -> BTreeMap<&'static str, u64> {
 impl Witness {
     /// Looks at an event.
     pub fn see(event: &Event<'_>) {
-        if !event.metadata().target().starts_with("raft::catalog") {
+        let target = event.metadata().target();
+        if !SPEAKERS.iter().any(|speaker| target.starts_with(speaker)) {
             return;
         }
         let mut message = Message(String::new());

@@ -32,7 +32,7 @@ pub(crate) async fn finish(
     let Some(whole) = arriving.await? else {
         return ended(registry, &session, &digest).await;
     };
-    let (object, hasher) = match whole.seal(registry, session.upload, algorithm).await {
+    let (object, hasher) = match whole.seal(registry, session.upload, &digest).await {
         Err(Error::Blobs(BlobsError::Offset { .. })) => {
             return Err(out_of_step(registry, session).await?);
         }
@@ -106,22 +106,29 @@ impl Whole {
         Ok(Some(Self { held: Held::Upload(now), size: now.extent, hasher, is_repeated }))
     }
 
-    /// The object that the upload `id` is, and a hasher that has taken all of it.
+    /// The object that the upload `id` is, and a hasher that has taken all of it. What is read back
+    /// for that and is not `expected` is read once more: only the way from the store may have
+    /// changed it, and the client's bytes are about to be thrown away.
     async fn seal(
         &self,
         registry: &Registry,
         id: ObjectKey,
-        algorithm: Algorithm,
+        expected: &Digest,
     ) -> Result<(ObjectKey, Hasher), Error> {
         let object = match self.held {
             Held::Object(object) => object,
             Held::Upload(at) => registry.seal(id, at).await?,
         };
-        let hasher = match &self.hasher {
-            Some(hasher) => hasher.clone(),
-            None => registry.hash(object, self.size, algorithm).await?,
-        };
-        Ok((object, hasher))
+        if let Some(hasher) = &self.hasher {
+            return Ok((object, hasher.clone()));
+        }
+        let hash = || registry.hash(object, self.size, expected.algorithm());
+        let hasher = hash().await?;
+        if hasher.clone().finish() == *expected {
+            return Ok((object, hasher));
+        }
+        registry.blobs.forget(object).await;
+        Ok((object, hash().await?))
     }
 }
 

@@ -9,6 +9,9 @@ use std::time::Duration;
 pub(crate) enum Fault {
     /// A machine is down.
     Down(usize),
+    /// The node of a machine is told to stop, in order. Where it has not stopped when that ends, it
+    /// is killed; then it is started again.
+    Stopped(usize),
     /// Nothing gets from the first to the second machine of each pair.
     Cut(BTreeSet<(usize, usize)>),
     /// Messages take up to so many milliseconds.
@@ -110,6 +113,8 @@ impl Faults {
 pub(crate) struct Conditions {
     /// Machines that are down.
     pub(crate) down: BTreeSet<usize>,
+    /// Machines whose nodes are to stop in order.
+    pub(crate) stopped: BTreeSet<usize>,
     /// The ways that are cut.
     pub(crate) cuts: BTreeSet<(usize, usize)>,
     /// The longest that messages travel, in milliseconds, where that is not as planned.
@@ -142,6 +147,9 @@ impl Conditions {
         match *fault {
             Fault::Down(machine) => {
                 self.down.insert(machine);
+            }
+            Fault::Stopped(machine) => {
+                self.stopped.insert(machine);
             }
             Fault::Cut(ref ways) => self.cuts.extend(ways),
             Fault::SlowNetwork(millis) => self.latency = self.latency.max(Some(millis)),

@@ -41,6 +41,11 @@ impl Havoc {
             self.kill(sim, machine);
             self.start(sim, machine);
         }
+        for machine in machines.iter().filter(|machine| machine.has_ended()) {
+            // What a process has left behind ends with it.
+            sim.crash(machine.name.as_str());
+            sim.bounce(machine.name.as_str());
+        }
         self.faults.end_until(sim.elapsed());
         if let Some(wanted) = self.faults.changed() {
             self.apply(wanted, sim, machines, store);
@@ -65,6 +70,12 @@ impl Havoc {
     ) {
         let before = std::mem::replace(&mut self.wrong, wanted.clone());
         for (number, machine) in machines.iter().enumerate() {
+            let is_to_stop = wanted.stopped.contains(&number);
+            if before.stopped.contains(&number) && !is_to_stop && machine.status().is_some() {
+                self.chronicle.note(format_args!("{} has not stopped in time", machine.name));
+                self.kill(sim, machine);
+            }
+            machine.tell(is_to_stop);
             if wanted.down.contains(&number) {
                 self.kill(sim, machine);
             } else {

@@ -1,15 +1,20 @@
 //! What the simulated store does wrong, and with which requests.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use http::{Method, Request, StatusCode};
 
+use super::RANGE_CHANGED;
 use crate::sim::dice::Dice;
 
 /// How long an answer takes while nothing is wrong, in milliseconds.
 const TAKES_MAX: u64 = 15;
 /// The longest that a request is on its way that comes late: longer than clients wait for it.
 const LATE_MAX: u64 = 15_000;
+/// One in how many uploads in parts fails after its 200 while nothing is wrong: S3 begins to answer
+/// before it knows.
+const ERRORS_IN_200: u64 = 3;
 /// Refusals for which S3 wants a request repeated.
 const REFUSALS: [(StatusCode, &str, &str); 3] = [
     (StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "S3: answered 500"),
@@ -85,6 +90,8 @@ pub(super) struct Mood {
     pub(super) lists_late: u64,
     /// Whether all is well from now on.
     pub(super) is_over: bool,
+    /// Of what a byte was another in a part that was read.
+    changed: BTreeSet<String>,
 }
 
 impl Mood {
@@ -97,6 +104,7 @@ impl Mood {
             slow: None,
             lists_late: 0,
             is_over: false,
+            changed: BTreeSet::new(),
         }
     }
 
@@ -127,10 +135,23 @@ impl Mood {
         self.dice.index(end.max(1))
     }
 
+    /// Whether a byte may be another in a part of what has one of these `names`: once. What comes
+    /// changed each time that it is read has rotted.
+    pub(super) fn may_change(&mut self, names: Vec<String>) -> bool {
+        let is_first = names.iter().all(|name| !self.changed.contains(name));
+        if is_first {
+            self.changed.extend(names);
+        }
+        is_first
+    }
+
     /// What becomes of a request, and the name under which that is counted.
     pub(super) fn fate(&mut self, asked: Asked) -> (Fate, &'static str) {
         if self.is_away {
             return (Fate::Cut, "S3: connections cut");
+        }
+        if asked == Asked::Completion && !self.is_over && self.dice.one_in(ERRORS_IN_200) {
+            return self.error_in_200();
         }
         let of = match (self.fails_one_in, asked) {
             (0, _) => return (Fate::Done, "S3: requests answered"),
@@ -153,14 +174,16 @@ impl Mood {
                 let late = self.dice.millis(500..=LATE_MAX);
                 (Fate::Late(late), "S3: requests that came late")
             }
-            (_, Asked::Completion) => {
-                let name = "S3: errors in a 200";
-                (Fate::ErrorIn200(self.dice.one_in(2)), name)
-            }
+            (_, Asked::Completion) => self.error_in_200(),
             (4..=6, Asked::Whole) => (Fate::Changed, "S3: bodies with another byte"),
+            (4..=6, Asked::Range) => (Fate::Changed, RANGE_CHANGED),
             (_, Asked::Whole | Asked::Range) => (Fate::BrokenOff, "S3: bodies broken off"),
             _ => (Fate::DoneUnheard, "S3: answers lost"),
         }
+    }
+
+    fn error_in_200(&mut self) -> (Fate, &'static str) {
+        (Fate::ErrorIn200(self.dice.one_in(2)), "S3: errors in a 200")
     }
 }
 
@@ -194,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_reads_has_no_effect_that_could_be_lost_and_only_whole_bodies_change() {
+    fn what_reads_has_no_effect_that_could_be_lost_and_only_what_is_read_changes() {
         let mut mood = Mood { fails_one_in: 1, ..Mood::new(Dice::new(1, "test")) };
         let mut kinds = |asked| {
             let fates = (0..1000).map(|_| mood.fate(asked).1);
@@ -204,7 +227,10 @@ mod tests {
             [Asked::Whole, Asked::Range, Asked::Change, Asked::Completion, Asked::Question]
                 .map(&mut kinds);
         assert!(whole.contains("S3: bodies with another byte"));
-        assert!(!range.contains("S3: bodies with another byte"));
+        assert!(range.contains(RANGE_CHANGED));
+        assert!(
+            !change.contains("S3: bodies with another byte") && !change.contains(RANGE_CHANGED)
+        );
         assert!(range.contains("S3: bodies broken off"));
         assert!(change.contains("S3: requests that came late"));
         assert!(change.contains("S3: answers lost"));
@@ -220,5 +246,27 @@ mod tests {
         assert_eq!(mood.fate(Asked::Change).0, Fate::Cut);
         mood.set_away(false);
         assert_eq!(mood.fate(Asked::Change).0, Fate::Done);
+        mood.is_over = true;
+        assert!((0..100).all(|_| mood.fate(Asked::Completion).0 == Fate::Done));
+    }
+
+    #[test]
+    fn uploads_in_parts_fail_after_their_200_in_good_times_too() {
+        let mut mood = Mood::new(Dice::new(1, "test"));
+        let fates: Vec<Fate> = (0..100).map(|_| mood.fate(Asked::Completion).0).collect();
+        for fate in [Fate::Done, Fate::ErrorIn200(true), Fate::ErrorIn200(false)] {
+            assert!(fates.contains(&fate), "{fate:?}");
+        }
+    }
+
+    #[test]
+    fn of_what_has_a_name_a_byte_is_another_once() {
+        let mut mood = Mood::new(Dice::new(1, "test"));
+        let mut may_change =
+            |names: &[&str]| mood.may_change(names.iter().map(|name| (*name).to_owned()).collect());
+        assert!(may_change(&["piece-1", "whole"]));
+        assert!(!may_change(&["piece-1", "whole"]));
+        assert!(!may_change(&["piece-2", "whole"]), "of a whole only one piece");
+        assert!(may_change(&["other"]));
     }
 }

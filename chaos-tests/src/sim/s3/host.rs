@@ -19,7 +19,8 @@ use tokio::time::{Instant, sleep};
 use turmoil::net::TcpListener;
 
 use super::faults::{Asked, Fate};
-use super::{ACCESS_KEY, PORT, SECRET_KEY, SimS3};
+use super::left::wholes;
+use super::{ACCESS_KEY, BUCKET, PORT, SECRET_KEY, SimS3};
 
 /// Between two looks whether the store is itself again.
 const GLANCE: Duration = Duration::from_millis(20);
@@ -54,11 +55,7 @@ async fn answer(
     // What does not arrive whole has no effect.
     let body = body.collect().await.map_err(|error| HttpError::new(error.into()))?.to_bytes();
     let request = Request::from_parts(head, Body::from(body));
-    let asked = Asked::by(&request);
-    let (takes, (fate, name)) = {
-        let mut mood = store.mood();
-        (mood.takes(), mood.fate(asked))
-    };
+    let (takes, fate, name) = store.fate(&request);
     sleep(takes).await;
     store.count(name);
     if fate != Fate::Done {
@@ -114,6 +111,29 @@ async fn answer(
 }
 
 impl SimS3 {
+    /// How long a request takes, what becomes of it, and the name under which that is counted.
+    fn fate(&self, request: &Request<Body>) -> (Duration, Fate, &'static str) {
+        let asked = Asked::by(request);
+        let (takes, (fate, name)) = {
+            let mut mood = self.mood();
+            (mood.takes(), mood.fate(asked))
+        };
+        let is_changed_part = fate == Fate::Changed && asked == Asked::Range;
+        if is_changed_part && !self.may_change(request.uri().path()) {
+            return (takes, Fate::Done, "S3: requests answered");
+        }
+        (takes, fate, name)
+    }
+
+    /// Whether a byte may be another in a part of what is at `path`: of each blob once, so that the
+    /// node which reads it again must find that it is whole.
+    fn may_change(&self, path: &str) -> bool {
+        let name = path.strip_prefix('/').and_then(|path| path.strip_prefix(BUCKET));
+        let Some(name) = name.and_then(|name| name.strip_prefix('/')) else { return false };
+        let bucket = self.bucket();
+        bucket.get(name).is_ok() && self.mood().may_change(wholes(&bucket, name))
+    }
+
     /// Waits while the store is away and silent.
     async fn end_of_silence(&self) {
         while {

@@ -49,6 +49,16 @@ pub(super) fn blobs(
     names.filter(move |name| name.starts_with("objects/") && key(name).is_some_and(&is_named))
 }
 
+/// The names of all that has the bytes under `name`: its own, and those of the indexes with it.
+pub(super) fn wholes(bucket: &Bucket, name: &str) -> Vec<String> {
+    let piece = key(name);
+    let indexes = bucket.objects().filter(|(index, object)| {
+        index.starts_with("indexes/") && segments(&object.bytes).any(|key| Some(key) == piece)
+    });
+    let indexes = indexes.map(|(index, _)| index.to_owned());
+    indexes.chain([name.to_owned()]).collect()
+}
+
 /// The key at the end of a name.
 fn key(name: &str) -> Option<ObjectKey> {
     name.rsplit('/').next()?.parse().ok()
@@ -102,5 +112,16 @@ mod tests {
         let left = left_of(&bucket, &named, now);
         assert!(left.contains(&"uploads/1".to_owned()));
         assert!(left.contains(&"parts of objects/00/1".to_owned()));
+    }
+
+    #[test]
+    fn a_piece_is_a_part_of_what_has_an_index_with_it() {
+        let [whole, piece, other] = [1, 2, 3].map(ObjectKey::from_random);
+        let mut bucket = Bucket::default();
+        let index = format!("indexes/00/{whole}");
+        put(&mut bucket, &index, &format!("roadstead object 1\n{piece} 5\n"));
+        let [piece, other] = [piece, other].map(|key| format!("objects/00/{key}"));
+        assert_eq!(wholes(&bucket, &piece), [index, piece.clone()]);
+        assert_eq!(wholes(&bucket, &other), std::slice::from_ref(&other));
     }
 }

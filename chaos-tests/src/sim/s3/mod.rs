@@ -39,6 +39,8 @@ const PORT: u16 = 9000;
 const BUCKET: &str = "images";
 /// The longest that a message travels between a node and the store.
 const LATENCY: Duration = Duration::from_millis(3);
+/// As what it is counted that a byte was another in a part of an object that was read.
+pub(crate) const RANGE_CHANGED: &str = "S3: ranges with another byte";
 const ACCESS_KEY: &str = "roadstead";
 const SECRET_KEY: &str = "simulated-secret";
 
@@ -269,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_as_it_was_whatever_goes_wrong() {
+    fn what_was_written_is_read_as_it_was_but_for_a_byte_whatever_goes_wrong() {
         let wrong = Conditions { store_fails: Some(4), ..Conditions::default() };
         let chronicle = with_store(wrong, |store| async move {
             let blobs = open(&store).await;
@@ -284,15 +286,25 @@ mod tests {
             }
             assert!(written.len() > 30, "{} of 60", written.len());
             for (object, content) in written {
-                let Ok(bytes) = blobs.read(object, 0..3000).await else { continue };
-                let read: Result<Vec<_>, _> = bytes.try_collect().await;
-                assert!(read.is_ok_and(|read| read.concat() == content));
+                let mut changed = 0;
+                for _ in 0..3 {
+                    let Ok(bytes) = blobs.read(object, 0..3000).await else { continue };
+                    let read = bytes.try_collect::<Vec<_>>().await?.concat();
+                    assert_eq!(read.len(), content.len());
+                    changed += usize::from(read != content);
+                }
+                // That a part of it came with another byte, whoever reads all of it finds out.
+                assert!(changed <= 1, "{object} has changed");
             }
             Ok(())
         });
-        let coverage = chronicle.coverage();
-        for what in ["S3: answers lost", "S3: bodies broken off", "S3: requests that came late"] {
-            assert!(coverage.contains_key(what), "{what}: {coverage:?}");
+        for what in [
+            "S3: answers lost",
+            "S3: bodies broken off",
+            "S3: requests that came late",
+            RANGE_CHANGED,
+        ] {
+            assert!(chronicle.times(what) > 0, "{what}: {:?}", chronicle.coverage());
         }
     }
 }

@@ -218,8 +218,8 @@ impl Stage {
 
     /// How often something happened so far, by the name under which the summary of a run counts it.
     pub fn count(&self, what: &str) -> u64 {
-        let coverage = self.records.chronicle.coverage();
-        coverage.get(what).or(witness::seen().get(what)).copied().unwrap_or(0)
+        let seen = witness::seen().get(what).copied().unwrap_or(0);
+        self.records.chronicle.times(what) + seen
     }
 
     /// Kills a node, as a power cut would; when that ends, it is started again.
