@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::docker::Ask;
 
 /// What must have happened in a sweep, beside answers to each kind of request.
-const MUST_HAPPEN: [&str; 69] = [
+const MUST_HAPPEN: [&str; 71] = [
     "faults: node killed",
     "faults: long outage",
     "faults: all nodes killed",
@@ -68,6 +68,8 @@ const MUST_HAPPEN: [&str; 69] = [
     "manifests deleted",
     "blobs deleted",
     "blobs mounted",
+    "blobs mounted from where they were found",
+    "blobs to mount that were found nowhere",
     "nodes audited",
     "rights: changed",
     "rights: seen",
