@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::docker::Ask;
 
 /// What must have happened in a sweep, beside answers to each kind of request.
-const MUST_HAPPEN: [&str; 71] = [
+const MUST_HAPPEN: [&str; 76] = [
     "faults: node killed",
     "faults: long outage",
     "faults: all nodes killed",
@@ -75,6 +75,11 @@ const MUST_HAPPEN: [&str; 71] = [
     "rights: seen",
     "rights: refused",
     "rights: tokens shown",
+    "rights: pushed",
+    "rights: pushes refused",
+    "rights: deleted",
+    "rights: deletions refused",
+    "rights: uploads of others tried",
     "strangers refused",
     "strangers that nothing was mounted for",
     "strangers that nothing was listed for",

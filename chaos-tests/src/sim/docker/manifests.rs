@@ -321,7 +321,7 @@ impl Docker {
     }
 }
 
-pub(super) fn put_manifest(path: &str, image: &Image) -> Request<Bytes> {
+pub(crate) fn put_manifest(path: &str, image: &Image) -> Request<Bytes> {
     let mut put = with_body(request(Method::PUT, path), image.manifest().clone());
     let media_type = HeaderValue::from_static(MediaType::OCI_MANIFEST);
     put.headers_mut().insert(header::CONTENT_TYPE, media_type);

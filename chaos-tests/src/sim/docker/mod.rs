@@ -16,8 +16,9 @@ use http::{Method, Request, Response, StatusCode, header};
 use proto::{Algorithm, Digest};
 
 pub(crate) use self::lists::{page_path, read_page};
+pub(crate) use self::manifests::put_manifest;
 pub(crate) use self::statuses::{Ask, Situation, allowed};
-pub(crate) use self::upload::Upload;
+pub(crate) use self::upload::{Upload, with_body};
 use super::chronicle::Chronicle;
 use super::dice::Dice;
 use super::history::{Action, Value};
@@ -33,8 +34,10 @@ pub(crate) const APP: &str = "team/app";
 pub(crate) const SCRATCH: &str = "team/scratch";
 /// The repository into which blobs of the first are mounted.
 pub(crate) const MIRROR: &str = "team/mirror";
+/// The repository in which guests may or may not push and delete.
+pub(crate) const GUESTS: &str = "team/guests";
 /// All repositories.
-pub(crate) const REPOSITORIES: [&str; 3] = [APP, MIRROR, SCRATCH];
+pub(crate) const REPOSITORIES: [&str; 4] = [APP, GUESTS, MIRROR, SCRATCH];
 /// How often a step of a push is tried, each time through another node.
 const TRIES: usize = 4;
 /// How many large blobs a client pushes that pushes such: each takes long to simulate.
@@ -321,7 +324,8 @@ pub(crate) fn request(method: Method, path: &str) -> Request<Bytes> {
     request
 }
 
-fn location(response: &Response<Bytes>) -> String {
+/// Where an upload goes on, as an answer says.
+pub(crate) fn location(response: &Response<Bytes>) -> String {
     let location = response.headers().get(header::LOCATION);
     location.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
