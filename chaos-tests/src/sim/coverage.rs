@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::docker::Ask;
 
 /// What must have happened in a sweep, beside answers to each kind of request.
-const MUST_HAPPEN: [&str; 76] = [
+const MUST_HAPPEN: [&str; 80] = [
     "faults: node killed",
     "faults: long outage",
     "faults: all nodes killed",
@@ -82,7 +82,11 @@ const MUST_HAPPEN: [&str; 76] = [
     "rights: uploads of others tried",
     "strangers refused",
     "strangers that nothing was mounted for",
+    "strangers that no source was found for",
+    "strangers that nothing was found for",
+    "strangers that got hold of an upload",
     "strangers that nothing was listed for",
+    "strangers told nothing of what was there",
 ];
 
 /// What did not happen in a run that shows nothing without it.
