@@ -1,6 +1,6 @@
 //! What all clients share: where they write down what they see, and what they show to be let in.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -27,6 +27,8 @@ pub(crate) struct Records {
     pub(crate) pass: Pass,
     /// Those who show something else, whose rights come and go.
     pub(crate) subjects: Subjects,
+    /// Where the upload goes on that a client has begun last: others get hold of that.
+    pub(crate) upload: Rc<RefCell<Option<String>>>,
     /// Whether a node is being removed: what was asked for may still happen.
     pub(crate) is_removing: Rc<Cell<bool>>,
 }
@@ -43,6 +45,7 @@ impl Records {
             sweeping,
             pass: Pass::default(),
             subjects: Subjects::default(),
+            upload: Rc::default(),
             is_removing: Rc::default(),
         }
     }

@@ -17,6 +17,8 @@ use crate::sim::history::Action;
 use crate::sim::http::{Pass, send};
 use crate::sim::records::Records;
 
+/// The account of who may do everything.
+pub(super) const CLERK: &str = "clerk";
 /// The account of all who push and pull.
 const WORKERS: &str = "team";
 /// What they work in, as grants say it.
@@ -71,15 +73,15 @@ impl Administrator {
         let end = Instant::now() + time;
         self.found().await;
         while Instant::now() < end {
-            match self.dice.number(0..=2) {
-                0 => {
+            match *self.dice.pick(&Varying::ALL) {
+                Varying::Account => self.change_account().await,
+                Varying::Key => self.change_key().await,
+                grant => {
                     let is_given = self.dice.one_in(2);
-                    if self.change_grant(is_given).await {
-                        self.guest.is_let_in(Varying::Grant).await;
+                    if self.change_grant(grant, is_given).await {
+                        self.guest.is_let_in(grant).await;
                     }
                 }
-                1 => self.change_account().await,
-                _ => self.change_key().await,
             }
             sleep(self.dice.millis(100..=1500)).await;
         }
@@ -87,18 +89,18 @@ impl Administrator {
 
     async fn found(&mut self) {
         // Every node that gets to see a password takes long to check it.
-        let clerk = self.make("clerk", "administrator", "**").await;
-        self.others.clerk.give("clerk", &clerk);
+        let clerk = self.make(CLERK, &["administrator"], "**").await;
+        self.others.clerk.give(CLERK, &clerk);
         self.pass = self.others.clerk.clone();
-        let workers = self.make(WORKERS, "maintainer", WORKPLACE).await;
+        let workers = self.make(WORKERS, &["maintainer"], WORKPLACE).await;
         self.records.pass.give(WORKERS, &workers);
         self.records.chronicle.note("those who work have an account");
-        let stranger = self.make("stranger", "developer", "other/**").await;
+        let stranger = self.make("stranger", &["developer"], "other/**").await;
         self.others.stranger.give("stranger", &stranger);
         for varying in Varying::ALL {
             let account = varying.account();
             let register = varying.register();
-            let key = self.make(account, "read-only", WORKPLACE).await;
+            let key = self.make(account, varying.roles(), WORKPLACE).await;
             if varying == Varying::Key {
                 continue;
             }
@@ -109,35 +111,36 @@ impl Administrator {
         }
     }
 
-    /// Makes a robot that has `role` on `pattern`, and answers its key.
-    async fn make(&mut self, account: &str, role: &str, pattern: &str) -> String {
+    /// Makes a robot that has `roles` on `pattern`, and answers its key.
+    async fn make(&mut self, account: &str, roles: &[&str], pattern: &str) -> String {
         let robot = json!({ "name": account, "kind": "robot" });
         let accounts = "/roadstead/v1/accounts";
         self.insist(Method::POST, accounts, &robot, &[StatusCode::CREATED, StatusCode::CONFLICT])
             .await;
-        let grant = json!({
-            "grantee": format!("user:{account}"), "pattern": pattern, "role": role,
-        });
-        self.insist(Method::POST, "/roadstead/v1/grants", &grant, &[StatusCode::NO_CONTENT]).await;
+        for role in roles {
+            let grant = json!({
+                "grantee": format!("user:{account}"), "pattern": pattern, "role": role,
+            });
+            let grants = "/roadstead/v1/grants";
+            self.insist(Method::POST, grants, &grant, &[StatusCode::NO_CONTENT]).await;
+        }
         let keys = format!("{accounts}/{account}/keys");
         let made = self.insist(Method::POST, &keys, &json!({}), &[StatusCode::CREATED]).await;
         text(&made, "key")
     }
 
-    /// Gives the grant, or takes it back; answers whether that is done.
-    pub(crate) async fn change_grant(&mut self, is_given: bool) -> bool {
-        let account = Varying::Grant.account();
-        let grantee = format!("user:{account}");
+    /// Gives the grant that `varying` is, or takes it back; answers whether that is done.
+    pub(crate) async fn change_grant(&mut self, varying: Varying, is_given: bool) -> bool {
+        let (grantee, role) = (format!("user:{}", varying.account()), varying.roles()[0]);
         let (asked, action) = if is_given {
-            let grant = json!({ "grantee": grantee, "pattern": WORKPLACE, "role": "read-only" });
+            let grant = json!({ "grantee": grantee, "pattern": WORKPLACE, "role": role });
             (with_json(Method::POST, "/roadstead/v1/grants", &grant), Action::Set(THERE))
         } else {
-            let path = format!(
-                "/roadstead/v1/grants?grantee={grantee}&pattern={WORKPLACE}&role=read-only"
-            );
+            let path =
+                format!("/roadstead/v1/grants?grantee={grantee}&pattern={WORKPLACE}&role={role}");
             (request(Method::DELETE, &path), Action::Set(None))
         };
-        self.change(asked, &Varying::Grant.register(), action).await
+        self.change(asked, &varying.register(), action).await
     }
 
     /// Enables the account, or disables it.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
 
+use crate::sim::docker::{APP, GUESTS};
 use crate::sim::http::Pass;
 
 /// How many keys of an account are tried that were made last, those among them that were revoked.
@@ -13,8 +14,12 @@ const KEYS_KEPT: usize = 3;
 /// What comes and goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Varying {
-    /// A grant.
-    Grant,
+    /// A grant to pull.
+    Pull,
+    /// A grant to push, of who may pull all the time.
+    Push,
+    /// A grant to delete, of who may pull and push all the time.
+    Delete,
     /// Whether the account is enabled.
     Account,
     /// The key with which it logs in.
@@ -30,15 +35,41 @@ pub(super) enum By {
 
 impl Varying {
     /// All of them.
-    pub(super) const ALL: [Self; 3] = [Self::Grant, Self::Account, Self::Key];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Pull, Self::Push, Self::Delete, Self::Account, Self::Key];
 
     /// The account that this is of.
     pub(super) const fn account(self) -> &'static str {
         match self {
-            Self::Grant => "visitor",
+            Self::Pull => "visitor",
+            Self::Push => "builder",
+            Self::Delete => "janitor",
             Self::Account => "temp",
             Self::Key => "ci",
         }
+    }
+
+    /// The roles that the account has. If this is a grant, it is that of the first.
+    pub(super) const fn roles(self) -> &'static [&'static str] {
+        match self {
+            Self::Pull | Self::Account | Self::Key => &["read-only"],
+            Self::Push => &["developer", "read-only"],
+            Self::Delete => &["maintainer", "developer"],
+        }
+    }
+
+    /// What a token must be for, to show whether this is there.
+    pub(super) fn scope(self) -> String {
+        match self {
+            Self::Pull | Self::Account | Self::Key => format!("repository:{APP}:pull"),
+            Self::Push => format!("repository:{GUESTS}:pull,push"),
+            Self::Delete => format!("repository:{GUESTS}:pull,push,delete"),
+        }
+    }
+
+    /// Whether this is a grant.
+    pub(super) const fn is_grant(self) -> bool {
+        matches!(self, Self::Pull | Self::Push | Self::Delete)
     }
 
     /// The name under which it is written down whether this is there; keys have one each.
@@ -53,8 +84,11 @@ impl Varying {
     pub(super) fn told(self, by: By, status: StatusCode) -> Result<Option<bool>, ()> {
         match (status, self, by) {
             (StatusCode::OK | StatusCode::NOT_FOUND, _, _) => Ok(Some(true)),
+            (StatusCode::CREATED | StatusCode::ACCEPTED, Self::Push, _) => Ok(Some(true)),
+            // What a manifest needs stays.
+            (StatusCode::ACCEPTED | StatusCode::CONFLICT, Self::Delete, _) => Ok(Some(true)),
             (StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS, _, _) => Ok(None),
-            (StatusCode::FORBIDDEN, Self::Grant, _) => Ok(Some(false)),
+            (StatusCode::FORBIDDEN, _, _) if self.is_grant() => Ok(Some(false)),
             (StatusCode::UNAUTHORIZED, Self::Account | Self::Key, By::Key) => Ok(Some(false)),
             // It has ended, by the clock of a node; or it was given when less was granted.
             (StatusCode::UNAUTHORIZED, _, By::Token) => Ok(None),
@@ -88,7 +122,7 @@ impl Subjects {
     pub(crate) fn are_all_there(&self) -> bool {
         let subjects = self.held();
         let is_there = |varying| subjects.iter().any(|subject| subject.varying == varying);
-        [Varying::Grant, Varying::Account].into_iter().all(is_there)
+        Varying::ALL.into_iter().filter(|varying| *varying != Varying::Key).all(is_there)
     }
 
     /// Adds a way to log in to the account of which `varying` is.
@@ -117,11 +151,21 @@ mod tests {
     #[test]
     fn answers_say_of_what_varies_whether_it_is_there() {
         for (varying, by, status, told) in [
-            (Varying::Grant, By::Key, 200, Ok(Some(true))),
-            (Varying::Grant, By::Key, 404, Ok(Some(true))),
-            (Varying::Grant, By::Key, 403, Ok(Some(false))),
-            (Varying::Grant, By::Key, 401, Err(())),
-            (Varying::Grant, By::Token, 401, Ok(None)),
+            (Varying::Pull, By::Key, 200, Ok(Some(true))),
+            (Varying::Pull, By::Key, 404, Ok(Some(true))),
+            (Varying::Pull, By::Key, 403, Ok(Some(false))),
+            (Varying::Pull, By::Key, 401, Err(())),
+            (Varying::Pull, By::Key, 201, Err(())),
+            (Varying::Pull, By::Token, 401, Ok(None)),
+            (Varying::Push, By::Key, 201, Ok(Some(true))),
+            (Varying::Push, By::Token, 202, Ok(Some(true))),
+            (Varying::Push, By::Token, 403, Ok(Some(false))),
+            // An upload of somebody else was shown, or given up.
+            (Varying::Push, By::Key, 204, Err(())),
+            (Varying::Delete, By::Key, 202, Ok(Some(true))),
+            (Varying::Delete, By::Key, 409, Ok(Some(true))),
+            (Varying::Delete, By::Key, 403, Ok(Some(false))),
+            (Varying::Delete, By::Key, 201, Err(())),
             (Varying::Key, By::Key, 401, Ok(Some(false))),
             (Varying::Key, By::Key, 403, Err(())),
             (Varying::Account, By::Token, 403, Err(())),
@@ -136,7 +180,7 @@ mod tests {
     #[test]
     fn of_many_keys_the_last_ones_are_tried() {
         let subjects = Subjects::default();
-        subjects.add(Varying::Grant, "grant", "a");
+        subjects.add(Varying::Pull, "grant", "a");
         for number in 0..5 {
             subjects.add(Varying::Key, &format!("key {number}"), "b");
         }

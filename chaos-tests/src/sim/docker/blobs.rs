@@ -3,8 +3,8 @@
 use http::{HeaderValue, Method, StatusCode, header};
 use proto::{Algorithm, Digest};
 
-use super::{APP, Ask, Docker, MIRROR, SCRATCH, Situation, request};
-use crate::sim::ledger::{Deed, Item, Source};
+use super::{APP, Ask, Docker, MIRROR, REPOSITORIES, SCRATCH, Situation, request};
+use crate::sim::ledger::{Deed, Item, Ledger, May, Source, Ticket};
 use crate::sim::s3::RANGE_CHANGED;
 
 /// How long a large blob is at least, in bytes: longer than a part of an upload to S3.
@@ -89,30 +89,44 @@ impl Docker {
         }
     }
 
-    /// Mounts a blob from one repository into another, which has it then, if the first has it.
+    /// Mounts a blob into a repository, which has it then: from one that it names, if that one has
+    /// it, or else from whichever has it.
     pub(super) async fn mount(&mut self) {
         let Some(number) = self.some_image() else { return };
+        // Now and then one that nobody has pushed.
+        let number = if self.dice.one_in(6) { self.fresh_number() } else { number };
         let image = self.image(number);
         let image = self.dice.pick(image.images());
         let (digest, _) = self.dice.pick(image.blobs()).clone();
         // Also from one that has only what was put there for a while, or not at all.
-        let from = *self.dice.pick(&[APP, APP, SCRATCH]);
-        let path = format!("/v2/{MIRROR}/blobs/uploads/?mount={digest}&from={from}");
-        let (source, target) = (Item::blob(from, &digest), Item::blob(MIRROR, &digest));
+        let from = *self.dice.pick(&[Some(APP), Some(APP), Some(SCRATCH), None, None]);
+        let named = from.map(|from| format!("&from={from}")).unwrap_or_default();
+        let path = format!("/v2/{MIRROR}/blobs/uploads/?mount={digest}{named}");
+        let target = Item::blob(MIRROR, &digest);
         let ticket = self.records.ledger.begin(target, Deed::Put, &self.name);
         let post = request(Method::POST, &path);
-        let answer = self
-            .ask(Ask::Mount, post, move |ledger, called| {
-                Situation::of(ledger, &source, called, Source::Confirmed)
-            })
-            .await;
+        let situation = |ledger: &Ledger, called| match from {
+            Some(from) => {
+                Situation::of(ledger, &Item::blob(from, &digest), called, Source::Confirmed)
+            }
+            None => anywhere(ledger, &ticket, called),
+        };
+        let answer = self.ask(Ask::Mount, post, situation).await;
         match answer.map(|answer| answer.status()) {
             Some(StatusCode::CREATED) => {
                 self.records.ledger.done(&ticket);
-                self.records.chronicle.count("blobs mounted");
+                self.records.chronicle.count(match from {
+                    Some(_) => "blobs mounted",
+                    None => "blobs mounted from where they were found",
+                });
                 self.pull_blob(MIRROR, &digest).await;
             }
-            Some(_) => self.records.ledger.refused(&ticket),
+            Some(_) => {
+                self.records.ledger.refused(&ticket);
+                if from.is_none() {
+                    self.records.chronicle.count("blobs to mount that were found nowhere");
+                }
+            }
             None => {}
         }
     }
@@ -130,5 +144,21 @@ impl Docker {
     /// An image or index that this client has pushed.
     pub(super) fn some_image(&mut self) -> Option<u64> {
         (!self.own.is_empty()).then(|| *self.dice.pick(&self.own))
+    }
+}
+
+/// What is known of whether any repository has the blob that the request of `ticket` mounts. The
+/// registry may find it where somebody deletes it before it is mounted, and looks no further then.
+fn anywhere(ledger: &Ledger, ticket: &Ticket, called: u64) -> Situation {
+    let digest = &ticket.item.digest;
+    let others = REPOSITORIES.into_iter().filter(|name| *name != ticket.item.repository);
+    let others =
+        others.map(|name| ledger.may(&Item::blob(name, digest), called, Source::Confirmed));
+    let all: Vec<May> = others.chain([ledger.may_before(ticket)]).collect();
+    match all.iter().all(|may| *may == May::Absent) {
+        true => Situation::Absent,
+        false if ledger.may_be_damaged(&ticket.item, called) => Situation::Damaged,
+        false if all.contains(&May::Either) => Situation::Unsure,
+        false => Situation::There,
     }
 }

@@ -234,7 +234,7 @@ impl Docker {
         let subject = self.image(subject);
         let number = self.fresh_number();
         let signature = Image::signature(number, &subject);
-        self.know(&signature);
+        self.records.ledger.know(&signature);
         self.records.ledger.refer(APP, &subject.digest(), &signature.digest());
         if self.push_blobs(APP, &signature).await {
             self.put_by_digest(APP, &signature, &[]).await;
@@ -352,7 +352,7 @@ impl Docker {
     }
 }
 
-pub(super) fn put_manifest(path: &str, image: &Image) -> Request<Bytes> {
+pub(crate) fn put_manifest(path: &str, image: &Image) -> Request<Bytes> {
     let mut put = with_body(request(Method::PUT, path), image.manifest().clone());
     let media_type = HeaderValue::from_static(image.media_type());
     put.headers_mut().insert(header::CONTENT_TYPE, media_type);

@@ -17,8 +17,9 @@ use http::{Method, Request, Response, StatusCode, header};
 use proto::{Algorithm, Digest};
 
 pub(crate) use self::lists::{page_path, read_page};
+pub(crate) use self::manifests::put_manifest;
 pub(crate) use self::statuses::{Ask, Situation, allowed};
-pub(crate) use self::upload::Upload;
+pub(crate) use self::upload::{Upload, with_body};
 use super::chronicle::Chronicle;
 use super::dice::Dice;
 use super::history::{Action, Value};
@@ -34,8 +35,10 @@ pub(crate) const APP: &str = "team/app";
 pub(crate) const SCRATCH: &str = "team/scratch";
 /// The repository into which blobs of the first are mounted.
 pub(crate) const MIRROR: &str = "team/mirror";
+/// The repository in which guests may or may not push and delete.
+pub(crate) const GUESTS: &str = "team/guests";
 /// All repositories.
-pub(crate) const REPOSITORIES: [&str; 3] = [APP, MIRROR, SCRATCH];
+pub(crate) const REPOSITORIES: [&str; 4] = [APP, GUESTS, MIRROR, SCRATCH];
 /// How often a step of a push is tried, each time through another node.
 const TRIES: usize = 4;
 /// How many large blobs a client pushes that pushes such: each takes long to simulate.
@@ -53,14 +56,6 @@ struct Answer {
 impl Answer {
     fn status(&self) -> StatusCode {
         self.response.status()
-    }
-
-    /// Who says it. A node that answers without a quorum says so.
-    fn source(&self) -> Source {
-        match self.response.headers().contains_key(header::WARNING) {
-            true => Source::Alone,
-            false => Source::Confirmed,
-        }
     }
 }
 
@@ -233,7 +228,7 @@ impl Docker {
     async fn ask_for(&mut self, ask: Ask, item: &Item, request: Request<Bytes>) -> Option<Answer> {
         let answer = self.send(request).await?;
         let Records { ledger, chronicle, .. } = &self.records;
-        let source = answer.source();
+        let source = Source::of(&answer.response);
         let situation = Situation::of(ledger, item, answer.called, source);
         if !answer.status().is_server_error() {
             if source == Source::Alone {
@@ -279,18 +274,8 @@ impl Docker {
     /// The image of that number, whose contents the ledger gets to know.
     pub(crate) fn image(&self, number: u64) -> Image {
         let image = Image::numbered(number);
-        self.know(&image);
+        self.records.ledger.know(&image);
         image
-    }
-
-    fn know(&self, image: &Image) {
-        let (ledger, manifest) = (&self.records.ledger, image.digest());
-        ledger.keep(&manifest, image.manifest());
-        for (digest, content) in image.blobs() {
-            ledger.keep(digest, content);
-        }
-        image.children().iter().for_each(|child| self.know(child));
-        parts(APP, image).iter().for_each(|part| ledger.need(&manifest, &part.digest));
     }
 
     /// Bytes that nobody has pushed, which the ledger gets to know.
@@ -345,7 +330,8 @@ pub(crate) fn request(method: Method, path: &str) -> Request<Bytes> {
     request
 }
 
-fn location(response: &Response<Bytes>) -> String {
+/// Where an upload goes on, as an answer says.
+pub(crate) fn location(response: &Response<Bytes>) -> String {
     let location = response.headers().get(header::LOCATION);
     location.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }

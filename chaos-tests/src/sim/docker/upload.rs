@@ -137,6 +137,7 @@ impl Docker {
         let begin = request(Method::POST, &path);
         let begun = self.ask(Ask::Begin, begin, |_, _| Situation::There).await?;
         let location = location(&begun.response);
+        self.records.upload.replace(Some(location.clone()));
         let (written, sweeping) = (Instant::now(), self.records.sweeping.clone());
         Some(Upload {
             repository,
@@ -305,7 +306,7 @@ fn extent(response: &Response<Bytes>) -> u64 {
     last.filter(|last| *last > 0).map_or(0, |last| last + 1)
 }
 
-pub(super) fn with_body(mut request: Request<Bytes>, body: Bytes) -> Request<Bytes> {
+pub(crate) fn with_body(mut request: Request<Bytes>, body: Bytes) -> Request<Bytes> {
     *request.body_mut() = body;
     request
 }

@@ -100,14 +100,14 @@ impl Stage {
         let (nodes, dice) = (vec![node.to_string()], Dice::new(self.plan.seed, "grants"));
         let records = self.records.clone();
         let mut administrator = Administrator::new(nodes, dice, records, Others::default());
-        administrator.change_grant(is_given).await
+        administrator.change_grant(Varying::Pull, is_given).await
     }
 
     /// Whether `node` lets the guest pull; `None` when it does not say.
     pub async fn lets_in(&self, node: Node) -> Option<bool> {
         let (nodes, dice) = (vec![node.to_string()], Dice::new(self.plan.seed, "guests"));
         let mut guest = Guest::new(nodes, dice, self.records.clone());
-        guest.is_let_in(Varying::Grant).await
+        guest.is_let_in(Varying::Pull).await
     }
 
     /// What `node` says of itself; `None` when it is down.

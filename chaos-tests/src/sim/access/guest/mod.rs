@@ -1,17 +1,20 @@
-//! Guests: they log in to accounts whose rights come and go, with keys and with tokens, and write
-//! down what they are told.
+//! Guests: they log in to accounts whose rights come and go, with keys and with tokens, try what
+//! these are good for, and write down what they are told.
+
+mod trial;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
+use http::{Method, StatusCode, header};
 use tokio::time::{Instant, sleep};
 
+use self::trial::{Trial, fresh_image};
 use super::INVARIANT;
 use super::administrator::THERE;
 use super::subject::{By, Subject, Varying};
 use crate::sim::dice::Dice;
-use crate::sim::docker::{APP, request, tag_name};
+use crate::sim::docker::{location, request};
 use crate::sim::history::Action;
 use crate::sim::http::{bearer, send};
 use crate::sim::records::Records;
@@ -23,6 +26,10 @@ pub(crate) struct Guest {
     records: Records,
     /// A token, and whose it is: it is shown again later, when it may be worth less.
     token: Option<(Subject, String)>,
+    /// The number of the image that is pushed, part by part.
+    image: u64,
+    /// Where an upload goes on that was begun while there was the right to push.
+    upload: Option<String>,
 }
 
 /// What came of a request.
@@ -36,7 +43,8 @@ struct Tried {
 
 impl Guest {
     pub(crate) fn new(nodes: Vec<String>, dice: Dice, records: Records) -> Self {
-        Self { nodes, dice, records, token: None }
+        let image = fresh_image(&records);
+        Self { nodes, dice, records, token: None, image, upload: None }
     }
 
     /// Tries rights for `time`.
@@ -85,15 +93,17 @@ impl Guest {
     }
 
     async fn try_key(&mut self, subject: &Subject) -> Option<bool> {
-        let asked = subject.pass.shown(self.something());
-        self.try_with(subject, By::Key, asked).await.told
+        let mut trial = self.trial(subject.varying);
+        trial.asked = subject.pass.shown(trial.asked);
+        self.try_with(subject, By::Key, trial).await.told
     }
 
     /// Gets a token and shows that.
     async fn try_new_token(&mut self, subject: Subject) {
-        let path = format!("/roadstead/v1/token?scope=repository:{APP}:pull");
+        let path = format!("/roadstead/v1/token?scope={}", subject.varying.scope());
         let asked = subject.pass.shown(request(Method::GET, &path));
-        let Some(body) = self.try_with(&subject, By::Key, asked).await.body else { return };
+        let trial = Trial { asked, change: None };
+        let Some(body) = self.try_with(&subject, By::Key, trial).await.body else { return };
         let body: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
         let Some(token) = body["token"].as_str() else { return };
         self.token = Some((subject, token.to_owned()));
@@ -102,49 +112,50 @@ impl Guest {
 
     async fn try_token(&mut self) {
         let Some((subject, token)) = self.token.clone() else { return };
-        let mut asked = self.something();
+        let mut trial = self.trial(subject.varying);
         if let Some(token) = bearer(&token) {
-            asked.headers_mut().insert(header::AUTHORIZATION, token);
+            trial.asked.headers_mut().insert(header::AUTHORIZATION, token);
         }
         self.records.chronicle.count("rights: tokens shown");
-        self.try_with(&subject, By::Token, asked).await;
-    }
-
-    /// Something that whoever may pull is shown.
-    fn something(&mut self) -> Request<Bytes> {
-        let tag = tag_name(1);
-        match self.dice.number(0..=2) {
-            0 => request(Method::GET, &format!("/v2/{APP}/manifests/{tag}")),
-            1 => request(Method::HEAD, &format!("/v2/{APP}/manifests/{tag}")),
-            _ => request(Method::GET, &format!("/v2/{APP}/tags/list?n=1")),
-        }
+        self.try_with(&subject, By::Token, trial).await;
     }
 
     /// Asks once, through any node, and writes down what the answer says.
-    async fn try_with(&mut self, subject: &Subject, by: By, asked: Request<Bytes>) -> Tried {
+    async fn try_with(&mut self, subject: &Subject, by: By, trial: Trial) -> Tried {
         let node = self.dice.pick(&self.nodes).clone();
-        let rights = &self.records.rights;
+        let who = format!("guest through {node}");
+        let Trial { asked, change } = trial;
         let is_for_token = asked.uri().path() == "/roadstead/v1/token";
-        let (called, path) = (rights.call(), asked.uri().to_string());
+        let what = format!("{} {}", asked.method(), asked.uri());
+        let called = self.records.rights.call();
+        let change = change.map(|(item, deed)| (self.records.ledger.begin(item, deed, &who), deed));
         let Ok(response) = send(&node, asked).await else { return Tried::default() };
         let status = response.status();
         let told = subject.varying.told(by, status);
         match told {
             // Whoever can log in gets a token, for what they may do, if that is anything.
-            Ok(Some(_)) if is_for_token && subject.varying == Varying::Grant => {}
+            Ok(Some(_)) if is_for_token && subject.varying.is_grant() => {}
             Ok(Some(is_there)) => {
-                let what = if is_there { "rights: seen" } else { "rights: refused" };
-                self.records.chronicle.count(what);
+                let seen = if is_there { "rights: seen" } else { "rights: refused" };
+                self.records.chronicle.count(seen);
                 let seen = Action::Saw(if is_there { THERE } else { None });
-                rights.answered(&subject.register, &format!("guest through {node}"), called, seen);
+                self.records.rights.answered(&subject.register, &who, called, seen);
             }
             Ok(None) => {}
             Err(()) => {
                 let account = subject.varying.account();
                 let text = String::from_utf8_lossy(response.body());
-                let evidence = format!("{account} through {node}: {path}: {status}: {text}");
+                let evidence = format!("{account} through {node}: {what}: {status}: {text}");
                 self.records.chronicle.violated(INVARIANT, evidence);
             }
+        }
+        match change {
+            Some((ticket, deed)) => {
+                self.settle(&ticket, deed, status, &who);
+                self.look_for(subject, &ticket.item).await;
+            }
+            None if status == StatusCode::ACCEPTED => self.upload = Some(location(&response)),
+            None => {}
         }
         let body = (status == StatusCode::OK).then(|| response.into_body());
         Tried { told: told.ok().flatten(), body }

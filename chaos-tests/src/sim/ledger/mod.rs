@@ -1,118 +1,18 @@
 //! What clients put into repositories and took out again, by digest: every request with when it was
 //! sent and what became of it, and what must be there or must not be because of them.
 
+mod facts;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use proto::Digest;
 
+pub(crate) use self::facts::{Change, Deed, Item, Kind, Look, May, Outcome, Source};
 use super::chronicle::Chronicle;
 use super::invariants::{is_lost, is_unasked, is_undead};
-
-/// What a digest names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    Blob,
-    Manifest,
-}
-
-/// Content of a repository.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Item {
-    pub(crate) repository: &'static str,
-    pub(crate) kind: Kind,
-    pub(crate) digest: Digest,
-}
-
-impl Item {
-    pub(crate) fn blob(repository: &'static str, digest: &Digest) -> Self {
-        Self { repository, kind: Kind::Blob, digest: digest.clone() }
-    }
-
-    pub(crate) fn manifest(repository: &'static str, digest: &Digest) -> Self {
-        Self { repository, kind: Kind::Manifest, digest: digest.clone() }
-    }
-
-    /// The path at which it is.
-    pub(crate) fn path(&self) -> String {
-        let kind = match self.kind {
-            Kind::Blob => "blobs",
-            Kind::Manifest => "manifests",
-        };
-        format!("/v2/{}/{kind}/{}", self.repository, self.digest)
-    }
-}
-
-impl fmt::Display for Item {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.path())
-    }
-}
-
-/// What a request is to do with an item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Deed {
-    Put,
-    Delete,
-}
-
-/// What became of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// There is no answer, or one that does not say it: it may still happen.
-    Unknown,
-    /// It was answered at this time that it is done.
-    Done(u64),
-    /// It was refused, and had no effect.
-    Refused,
-}
-
-/// A request that is to change an item.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Change {
-    pub(crate) by: String,
-    pub(crate) deed: Deed,
-    /// When it was sent, in the order of everything that happened.
-    pub(crate) called: u64,
-    pub(crate) outcome: Outcome,
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { by, deed, called, outcome } = self;
-        write!(f, "[{called}] {by}: {deed:?} {outcome:?}")
-    }
-}
-
-/// Somebody looked whether an item is there.
-#[derive(Clone, Debug)]
-pub(crate) struct Look {
-    pub(crate) called: u64,
-    pub(crate) returned: u64,
-    pub(crate) is_there: bool,
-}
-
-/// How much an answer that something is there is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// A node that has lost its cluster, which serves content by digest from what it has: it may
-    /// be deleted elsewhere.
-    Alone,
-    /// The cluster has confirmed it, or nothing is wrong: so it is everywhere.
-    Confirmed,
-    /// The end, when nothing is wrong and nobody works.
-    Audit,
-}
-
-/// What can be the case with an item, from what is known: the more it can be there, the greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum May {
-    Absent,
-    Either,
-    There,
-}
+use crate::Image;
 
 /// A request that is under way.
 pub(crate) struct Ticket {
@@ -172,8 +72,22 @@ impl Ledger {
         self.pages().contents.get(digest).cloned()
     }
 
+    /// Gets to know `image`: what its digests stand for, and what its manifest names.
+    pub(crate) fn know(&self, image: &Image) {
+        let manifest = image.digest();
+        self.keep(&manifest, image.manifest());
+        for (digest, content) in image.blobs() {
+            self.keep(digest, content);
+            self.need(&manifest, digest);
+        }
+        for child in image.children() {
+            self.know(child);
+            self.need(&manifest, &child.digest());
+        }
+    }
+
     /// Remembers that `manifest` needs `part`, which it names.
-    pub(crate) fn need(&self, manifest: &Digest, part: &Digest) {
+    fn need(&self, manifest: &Digest, part: &Digest) {
         let mut pages = self.pages();
         pages.needed_by.entry(part.clone()).or_default().insert(manifest.clone());
     }
@@ -401,7 +315,6 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Image;
     use crate::sim::docker::APP;
 
     #[test]
