@@ -160,7 +160,7 @@ fn readiness(status: &Status, is_stopping: bool) -> Result<(), &'static str> {
     } else if !status.ready {
         Err("the node has not caught up with its cluster yet")
     } else if status.leader.is_none() {
-        Err("the cluster has no leader that this node knows of")
+        Err("the cluster has no leader with a majority that this node hears of")
     } else {
         Ok(())
     }

@@ -307,6 +307,7 @@ impl Inner {
 
     pub(crate) fn status(&self) -> Status {
         let role = self.role();
+        let hears = self.hears_a_majority();
         let metrics = self.raft.metrics();
         // Held for no longer than it takes to copy what is asked for: it blocks consensus.
         let metrics = metrics.borrow_watched();
@@ -317,7 +318,7 @@ impl Inner {
             node: self.identity.node,
             role,
             term: metrics.current_term,
-            leader: metrics.current_leader,
+            leader: metrics.current_leader.filter(|_| hears),
             last_log: metrics.last_log_index,
             applied: metrics.last_applied.map(|id| id.index),
             ready: self.has_recovered.load(Ordering::Acquire),

@@ -269,6 +269,20 @@ impl Inner {
             .collect()
     }
 
+    /// Whether there was a majority lately, as far as this node hears: of enough voters when it
+    /// leads, else of a leader. Openraft goes on to name the last leader that it knew, and one that
+    /// is cut off goes on to lead.
+    pub(crate) fn hears_a_majority(&self) -> bool {
+        if !self.leads() {
+            return self.presence.hears_a_leader(self.silence_max());
+        }
+        let mut alive = self.heard_from();
+        alive.insert(self.identity.node);
+        let membership = self.membership();
+        let mut configs = membership.get_joint_config().iter();
+        configs.all(|voters| voters.intersection(&alive).count() > voters.len() / 2)
+    }
+
     async fn change(&self, change: ChangeMembers<NodeId, PeerNode>) {
         let change = self.raft.change_membership(change, true);
         match tokio::time::timeout(DEADLINE, change).await {

@@ -10,7 +10,7 @@ use raft::{Ended, ReadError, Role};
 use storage::kv::{MemoryKv, Synced, Visitor};
 use storage::{Batch, Kv, KvError, KvRead, Space};
 
-use super::{Node, PATIENCE, link_config, memory, move_tag, repository, tag, three_nodes};
+use super::{Node, PATIENCE, leader, link_config, memory, move_tag, repository, tag, three_nodes};
 
 /// A store that has consensus panic, once it is told to, at the next write to the log.
 #[derive(Clone, Default)]
@@ -120,4 +120,18 @@ async fn a_node_with_a_row_that_does_not_decode_says_so_and_cannot_go_on() {
     let says = |ended: &Ended| ended.to_string().contains("make a new node of this one");
     assert!(ended.as_ref().is_some_and(says), "{ended:?}");
     assert_eq!(node.cluster.status().role, Role::Stopped);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_left_without_a_majority_knows_no_leader() {
+    for leads in [true, false] {
+        let mut nodes = three_nodes().await;
+        let leading = leader(&nodes);
+        let left = nodes.remove(if leads { leading } else { (leading + 1) % 3 });
+        left.until("it knows a leader", |status| status.leader.is_some()).await;
+        for node in nodes {
+            node.kill().await;
+        }
+        left.until("it knows none", |status| status.leader.is_none()).await;
+    }
 }
