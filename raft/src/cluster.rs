@@ -1,6 +1,5 @@
 //! The handle through which a node uses its cluster.
 
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -86,16 +85,16 @@ impl Cluster {
         let Identified { identity, credentials } = identified;
         tracing::info!(cluster = %identity.cluster, node = identity.node, "this node");
 
-        let mut machine = StateMachine::open(Arc::clone(&kv)).map_err(unreadable)?;
+        let mut machine = StateMachine::open(Arc::clone(&kv))?;
         let staging = machine.staging();
-        let mut log = LogStore::open(Arc::clone(&kv)).map_err(unusable)?;
-        recovery::recover(&mut log, &mut machine).await.map_err(unusable)?;
+        let mut log = LogStore::open(Arc::clone(&kv)).map_err(StartError::unusable)?;
+        recovery::recover(&mut log, &mut machine).await.map_err(StartError::unusable)?;
         let addresses = Addresses::default();
         let network = Network::new(lanes, identity, addresses.clone());
         let settings = Arc::new(settings(config.tuning)?);
         let raft = Raft::new(identity.node, settings, network, log, machine)
             .await
-            .map_err(|error| StartError::Raft(error.to_string()))?;
+            .map_err(|error| StartError::inconsistent(&failure, &error))?;
         let metrics = raft.metrics();
         addresses.follow(move |node| {
             let metrics = metrics.borrow_watched();
@@ -363,16 +362,4 @@ fn settings(tuning: Tuning) -> Result<openraft::Config, StartError> {
         ..openraft::Config::default()
     };
     settings.validate().map_err(|error| StartError::Raft(error.to_string()))
-}
-
-fn unusable(error: io::Error) -> StartError {
-    StartError::Raft(error.to_string())
-}
-
-fn unreadable(error: ReadError) -> StartError {
-    match error {
-        ReadError::Store(error) => StartError::Store(error),
-        ReadError::Damaged(error) => StartError::Damaged(error),
-        ReadError::Unavailable { .. } => StartError::Raft(error.to_string()),
-    }
 }
