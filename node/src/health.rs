@@ -136,9 +136,10 @@ async fn healthz(State(health): State<Health>) -> Response {
 /// Whether to send requests here.
 async fn readyz(State(health): State<Health>) -> Response {
     let ended = health.cluster.failed().now_or_never();
-    let part = match ended {
-        Some(ended) => Err(cannot_go_on(&ended)),
-        None => readiness(&health.cluster.status(), health.stopping.is_cancelled())
+    let part = match (ended, health.cluster.hindrance()) {
+        (Some(ended), _) => Err(cannot_go_on(&ended)),
+        (None, Some(hindrance)) => Err(hindrance.to_string()),
+        (None, None) => readiness(&health.cluster.status(), health.stopping.is_cancelled())
             .map_err(str::to_owned),
     };
     match part.and_then(|()| health.store.serves()) {

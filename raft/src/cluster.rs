@@ -31,8 +31,8 @@ use crate::silences::Silences;
 use crate::store::{Failure, Watched};
 use crate::types::{Membership, Raft, TypeConfig};
 use crate::{
-    Clock, Config, Dial, Ended, Handover, Member, PeerStatus, ProposeError, ReadError, RemoveError,
-    Role, StartError, Status, Tuning, View, barrier, membership, recovery, renewal,
+    Clock, Config, Dial, Ended, Handover, Hindrance, Member, PeerStatus, ProposeError, ReadError,
+    RemoveError, Role, StartError, Status, Tuning, View, barrier, membership, recovery, renewal,
 };
 
 /// A node's part in its cluster. Clones share it.
@@ -195,6 +195,11 @@ impl Cluster {
     /// What this node knows of the cluster, without asking another.
     pub fn status(&self) -> Status {
         self.inner.status()
+    }
+
+    /// What keeps this node from taking part until its operator does something.
+    pub fn hindrance(&self) -> Option<Hindrance> {
+        self.inner.presence.hindrance()
     }
 
     /// The nodes that have not answered this one lately, when it leads.
