@@ -1,5 +1,7 @@
 //! What keeps a node from taking part in its cluster until its operator does something.
 
+use proto::DecodeError;
+
 /// What is in the way, as a sentence for the operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Hindrance {
@@ -10,4 +12,10 @@ pub enum Hindrance {
          this one is: start it with the address of one (--join, cluster.join)"
     )]
     Alone,
+    /// Its cluster has nodes of a newer version, which one of them has made use of.
+    #[error(
+        "this node's program is older than its cluster's, and cannot read what that sends: {0}; \
+         upgrade this node's program"
+    )]
+    Outdated(DecodeError),
 }
