@@ -20,7 +20,7 @@ use tonic::service::Routes;
 use crate::catalog::StateMachine;
 use crate::founding::FOUNDER;
 use crate::identify::{Identified, identify};
-use crate::identity::Identity;
+use crate::identity::{Identity, has_store, remember_store};
 use crate::lanes::Lanes;
 use crate::log::LogStore;
 use crate::neighbours::Neighbours;
@@ -184,12 +184,29 @@ impl Cluster {
         View::current(self.inner.kv.freeze())
     }
 
-    /// Whether this node has founded its cluster and nothing was pushed to it yet, as far as it
-    /// knows: only then an object store may be new.
-    pub fn is_unused(&self) -> bool {
-        let pushed = self.local().and_then(|view| view.repositories(None, 1));
-        self.inner.identity.node == FOUNDER
-            && pushed.is_ok_and(|repositories| repositories.is_empty())
+    /// Whether the object store may be new: this node has founded its cluster, and never had a
+    /// store. That nothing was pushed yet would not do: it may not have heard of that, and where
+    /// all was deleted, others still have the store that there was.
+    ///
+    /// # Errors
+    /// When this node's own store cannot be read.
+    pub fn may_found_store(&self) -> Result<bool, StartError> {
+        let pushed = self.local()?.repositories(None, 1)?;
+        let founds = self.inner.identity.node == FOUNDER && pushed.is_empty();
+        Ok(founds && !has_store(&*self.inner.kv)?)
+    }
+
+    /// Notes that this node has its cluster's object store: it takes no new one from now on.
+    /// Durable when it returns.
+    ///
+    /// # Errors
+    /// When this node's own store fails.
+    pub async fn remember_store(&self) -> Result<(), StartError> {
+        let kv = &self.inner.kv;
+        if self.inner.identity.node == FOUNDER && !has_store(&**kv)? {
+            remember_store(kv).await?;
+        }
+        Ok(())
     }
 
     /// What this node knows of the cluster, without asking another.
