@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry as Metrics;
 use raft::{Cluster, Ended, Role, Status};
 use storage::{Blobs, BlobsError};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -26,41 +26,61 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 const PROBE_INTERVAL_FAILING: Duration = Duration::from_secs(2);
 /// How long a probe may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// For how long probes fail until a node that was ready is not any more. All nodes share the store:
+/// what it does not answer for a moment would have a load balancer take all of them out at once,
+/// and answer 503 to what needs no store too. It is twice what one probe may take, so that no slow
+/// one suffices.
+const FAILING_MIN: Duration = Duration::from_secs(10);
 
 /// What [`encode`] writes.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Whether the object store serves, as far as its last probe tells. However often it is asked, it
+/// Whether the object store serves, as far as its last probes tell. However often it is asked, it
 /// is probed at its own pace. Clones share it; it is watched until the last is dropped.
 #[derive(Clone)]
 pub(crate) struct StoreHealth {
-    last: watch::Receiver<Result<(), String>>,
+    told: watch::Receiver<Result<(), String>>,
     _task: Arc<AbortOnDropHandle<()>>,
 }
 
 impl StoreHealth {
     /// Watches `blobs` from now on. Until the first probe has ended, it does not serve.
     pub(crate) fn watch(blobs: Arc<dyn Blobs>) -> Self {
-        let (tell, last) = watch::channel(Err("the object store was not probed yet".to_owned()));
+        let (tell, told) = watch::channel(Err("the object store was not probed yet".to_owned()));
         let task = tokio::spawn(async move {
+            let mut failing_since = None;
             loop {
+                let begun = Instant::now();
                 let outcome = probe(&*blobs).await;
                 let pause = match &outcome {
-                    Ok(()) => PROBE_INTERVAL,
+                    Ok(()) => {
+                        failing_since = None;
+                        PROBE_INTERVAL
+                    }
                     Err(reason) => {
                         tracing::warn!(reason, "the object store does not serve");
+                        failing_since.get_or_insert(begun);
                         PROBE_INTERVAL_FAILING
                     }
                 };
-                let _before = tell.send_replace(outcome);
+                let failing = failing_since.map_or(Duration::ZERO, |since| since.elapsed());
+                tell.send_modify(|told| settle(told, outcome, failing));
                 sleep(pause).await;
             }
         });
-        Self { last, _task: Arc::new(AbortOnDropHandle::new(task)) }
+        Self { told, _task: Arc::new(AbortOnDropHandle::new(task)) }
     }
 
     fn serves(&self) -> Result<(), String> {
-        self.last.borrow().clone()
+        self.told.borrow().clone()
+    }
+}
+
+/// Makes of what is `told` what the last probe came to, when probes fail for as long as `failing`.
+/// That the store serves is told at once, and so is that one does not which never did.
+fn settle(told: &mut Result<(), String>, outcome: Result<(), String>, failing: Duration) {
+    if outcome.is_ok() || told.is_err() || failing >= FAILING_MIN {
+        *told = outcome;
     }
 }
 
@@ -116,9 +136,10 @@ async fn healthz(State(health): State<Health>) -> Response {
 /// Whether to send requests here.
 async fn readyz(State(health): State<Health>) -> Response {
     let ended = health.cluster.failed().now_or_never();
-    let part = match ended {
-        Some(ended) => Err(cannot_go_on(&ended)),
-        None => readiness(&health.cluster.status(), health.stopping.is_cancelled())
+    let part = match (ended, health.cluster.hindrance()) {
+        (Some(ended), _) => Err(cannot_go_on(&ended)),
+        (None, Some(hindrance)) => Err(hindrance.to_string()),
+        (None, None) => readiness(&health.cluster.status(), health.stopping.is_cancelled())
             .map_err(str::to_owned),
     };
     match part.and_then(|()| health.store.serves()) {
@@ -140,7 +161,7 @@ fn readiness(status: &Status, is_stopping: bool) -> Result<(), &'static str> {
     } else if !status.ready {
         Err("the node has not caught up with its cluster yet")
     } else if status.leader.is_none() {
-        Err("the cluster has no leader that this node knows of")
+        Err("the cluster has no leader with a majority that this node hears of")
     } else {
         Ok(())
     }
@@ -206,12 +227,30 @@ mod tests {
         assert_eq!(probe(&*blobs).await, Ok(()));
         std::fs::rename(&here, &away).unwrap();
         let store = StoreHealth::watch(Arc::clone(&blobs));
-        let mut last = store.last.clone();
-        let told = last.wait_for(|last| last.as_ref().is_err_and(|said| !said.contains("yet")));
-        let reason = told.await.unwrap().clone().unwrap_err();
+        let mut told = store.told.clone();
+        let said = told.wait_for(|told| told.as_ref().is_err_and(|said| !said.contains("yet")));
+        let reason = said.await.unwrap().clone().unwrap_err();
         assert!(reason.contains("not available"), "{reason}");
         std::fs::rename(&away, &here).unwrap();
-        last.wait_for(Result::is_ok).await.unwrap();
+        told.wait_for(Result::is_ok).await.unwrap();
         assert_eq!(store.serves(), Ok(()));
+    }
+
+    #[test]
+    fn one_slow_probe_takes_no_node_out_and_a_good_one_brings_it_back_at_once() {
+        let away = || Err("away".to_owned());
+        let mut told = Err("not probed yet".to_owned());
+        for (outcome, failing, expected) in [
+            (away(), Duration::ZERO, away()),
+            (Ok(()), Duration::ZERO, Ok(())),
+            (away(), PROBE_TIMEOUT, Ok(())),
+            (Ok(()), Duration::ZERO, Ok(())),
+            (away(), PROBE_TIMEOUT, Ok(())),
+            (away(), FAILING_MIN, away()),
+            (Ok(()), Duration::ZERO, Ok(())),
+        ] {
+            settle(&mut told, outcome, failing);
+            assert_eq!(told, expected, "after {failing:?}");
+        }
     }
 }

@@ -143,7 +143,8 @@ impl Node {
         let door = dial.door();
         let part = part_in_cluster(config, addresses.peer, authority)?;
         let cluster = Cluster::start(part, kv, dial, clock.clone()).await?;
-        blobs.claim(cluster.status().cluster, cluster.is_unused()).await?;
+        blobs.claim(cluster.status().cluster, cluster.may_found_store()?).await?;
+        cluster.remember_store().await?;
 
         let access = access::open(&config.access)?;
         let mut metrics = Metrics::default();

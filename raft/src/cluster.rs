@@ -1,6 +1,5 @@
 //! The handle through which a node uses its cluster.
 
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,7 +20,7 @@ use tonic::service::Routes;
 use crate::catalog::StateMachine;
 use crate::founding::FOUNDER;
 use crate::identify::{Identified, identify};
-use crate::identity::Identity;
+use crate::identity::{Identity, has_store, remember_store};
 use crate::lanes::Lanes;
 use crate::log::LogStore;
 use crate::neighbours::Neighbours;
@@ -32,8 +31,8 @@ use crate::silences::Silences;
 use crate::store::{Failure, Watched};
 use crate::types::{Membership, Raft, TypeConfig};
 use crate::{
-    Clock, Config, Dial, Ended, Handover, Member, PeerStatus, ProposeError, ReadError, RemoveError,
-    Role, StartError, Status, Tuning, View, barrier, membership, recovery, renewal,
+    Clock, Config, Dial, Ended, Handover, Hindrance, Member, PeerStatus, ProposeError, ReadError,
+    RemoveError, Role, StartError, Status, Tuning, View, barrier, membership, recovery, renewal,
 };
 
 /// A node's part in its cluster. Clones share it.
@@ -86,16 +85,16 @@ impl Cluster {
         let Identified { identity, credentials } = identified;
         tracing::info!(cluster = %identity.cluster, node = identity.node, "this node");
 
-        let mut machine = StateMachine::open(Arc::clone(&kv)).map_err(unreadable)?;
+        let mut machine = StateMachine::open(Arc::clone(&kv))?;
         let staging = machine.staging();
-        let mut log = LogStore::open(Arc::clone(&kv)).map_err(unusable)?;
-        recovery::recover(&mut log, &mut machine).await.map_err(unusable)?;
+        let mut log = LogStore::open(Arc::clone(&kv)).map_err(StartError::unusable)?;
+        recovery::recover(&mut log, &mut machine).await.map_err(StartError::unusable)?;
         let addresses = Addresses::default();
         let network = Network::new(lanes, identity, addresses.clone());
         let settings = Arc::new(settings(config.tuning)?);
         let raft = Raft::new(identity.node, settings, network, log, machine)
             .await
-            .map_err(|error| StartError::Raft(error.to_string()))?;
+            .map_err(|error| StartError::inconsistent(&failure, &error))?;
         let metrics = raft.metrics();
         addresses.follow(move |node| {
             let metrics = metrics.borrow_watched();
@@ -185,17 +184,39 @@ impl Cluster {
         View::current(self.inner.kv.freeze())
     }
 
-    /// Whether this node has founded its cluster and nothing was pushed to it yet, as far as it
-    /// knows: only then an object store may be new.
-    pub fn is_unused(&self) -> bool {
-        let pushed = self.local().and_then(|view| view.repositories(None, 1));
-        self.inner.identity.node == FOUNDER
-            && pushed.is_ok_and(|repositories| repositories.is_empty())
+    /// Whether the object store may be new: this node has founded its cluster, and never had a
+    /// store. That nothing was pushed yet would not do: it may not have heard of that, and where
+    /// all was deleted, others still have the store that there was.
+    ///
+    /// # Errors
+    /// When this node's own store cannot be read.
+    pub fn may_found_store(&self) -> Result<bool, StartError> {
+        let pushed = self.local()?.repositories(None, 1)?;
+        let founds = self.inner.identity.node == FOUNDER && pushed.is_empty();
+        Ok(founds && !has_store(&*self.inner.kv)?)
+    }
+
+    /// Notes that this node has its cluster's object store: it takes no new one from now on.
+    /// Durable when it returns.
+    ///
+    /// # Errors
+    /// When this node's own store fails.
+    pub async fn remember_store(&self) -> Result<(), StartError> {
+        let kv = &self.inner.kv;
+        if self.inner.identity.node == FOUNDER && !has_store(&**kv)? {
+            remember_store(kv).await?;
+        }
+        Ok(())
     }
 
     /// What this node knows of the cluster, without asking another.
     pub fn status(&self) -> Status {
         self.inner.status()
+    }
+
+    /// What keeps this node from taking part until its operator does something.
+    pub fn hindrance(&self) -> Option<Hindrance> {
+        self.inner.presence.hindrance()
     }
 
     /// The nodes that have not answered this one lately, when it leads.
@@ -317,6 +338,7 @@ impl Inner {
 
     pub(crate) fn status(&self) -> Status {
         let role = self.role();
+        let hears = self.hears_a_majority();
         let metrics = self.raft.metrics();
         // Held for no longer than it takes to copy what is asked for: it blocks consensus.
         let metrics = metrics.borrow_watched();
@@ -327,7 +349,7 @@ impl Inner {
             node: self.identity.node,
             role,
             term: metrics.current_term,
-            leader: metrics.current_leader,
+            leader: metrics.current_leader.filter(|_| hears),
             last_log: metrics.last_log_index,
             applied: metrics.last_applied.map(|id| id.index),
             ready: self.has_recovered.load(Ordering::Acquire),
@@ -372,16 +394,4 @@ fn settings(tuning: Tuning) -> Result<openraft::Config, StartError> {
         ..openraft::Config::default()
     };
     settings.validate().map_err(|error| StartError::Raft(error.to_string()))
-}
-
-fn unusable(error: io::Error) -> StartError {
-    StartError::Raft(error.to_string())
-}
-
-fn unreadable(error: ReadError) -> StartError {
-    match error {
-        ReadError::Store(error) => StartError::Store(error),
-        ReadError::Damaged(error) => StartError::Damaged(error),
-        ReadError::Unavailable { .. } => StartError::Raft(error.to_string()),
-    }
 }

@@ -1,10 +1,14 @@
 //! Errors of the cluster, each saying what the caller can do.
 
+use std::fmt;
+use std::io;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use proto::{DecodeError, NodeId, Refusal};
 use storage::KvError;
 
+use crate::store::Failure;
 use crate::{CertificateError, PapersError};
 
 /// Why a proposal has no answer.
@@ -68,8 +72,11 @@ pub enum StartError {
     #[error(transparent)]
     Store(#[from] KvError),
     /// The node's folder holds what this version cannot read.
-    #[error("the data folder is damaged or of another version: {0}")]
+    #[error("the data folder is damaged or of another version: {0}; {remedy}", remedy = remedy(.0))]
     Damaged(#[from] DecodeError),
+    /// The log and the catalog in the node's folder are not what consensus left there.
+    #[error("consensus cannot start from the data folder: {0}; {remedy}", remedy = MAKE_ANEW)]
+    Inconsistent(String),
     /// None of the addresses to join answered in time.
     #[error("no cluster answered at {addresses}: {reason}")]
     Join {
@@ -113,6 +120,52 @@ pub enum StartError {
     /// Raft refused the configuration, or could not recover.
     #[error("consensus cannot start: {0}")]
     Raft(String),
+}
+
+impl StartError {
+    /// What came of reading the log, or of applying what it holds.
+    pub(crate) fn unusable(error: io::Error) -> Self {
+        let error = match error.downcast::<KvError>() {
+            Ok(failed) => return Self::Store(failed),
+            Err(error) => error,
+        };
+        match error.downcast::<ReadError>() {
+            Ok(error) => error.into(),
+            Err(error) => Self::Inconsistent(error.to_string()),
+        }
+    }
+
+    /// What openraft found wrong when it started, unless the store could not be read.
+    pub(crate) fn inconsistent(store: &Failure, error: &dyn fmt::Display) -> Self {
+        match store.happened().now_or_never() {
+            Some(failed) => Self::Store(failed),
+            None => Self::Inconsistent(error.to_string()),
+        }
+    }
+}
+
+impl From<ReadError> for StartError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Store(error) => Self::Store(error),
+            ReadError::Damaged(error) => Self::Damaged(error),
+            ReadError::Unavailable { .. } => Self::Raft(error.to_string()),
+        }
+    }
+}
+
+/// What the operator does about a node that has lost what it had made durable, or finds something
+/// else in its place: it may have lost votes, too.
+const MAKE_ANEW: &str = "take the disk for broken, or an older copy, and make a new node of this \
+    one: remove it from its cluster (roadstead cluster remove), and start it with an empty folder \
+    (node.data_dir) and the address of that cluster (cluster.join)";
+
+/// What the operator does about `error` in what this node has in its folder.
+pub(crate) fn remedy(error: &DecodeError) -> String {
+    match error.is_newer() {
+        true => format!("start the version of the program that has written it, or {MAKE_ANEW}"),
+        false => MAKE_ANEW.to_owned(),
+    }
 }
 
 /// When it is worth asking again while there is no leader: about half an election.

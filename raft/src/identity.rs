@@ -64,6 +64,18 @@ pub(crate) async fn remember_removal(kv: &Arc<dyn Kv>) -> Result<(), KvError> {
     write(kv, batch).await
 }
 
+/// Whether `kv` is that of a founder which has its cluster's object store.
+pub(crate) fn has_store(kv: &dyn Kv) -> Result<bool, KvError> {
+    Ok(kv.get(Space::Log, keys::STORE)?.is_some())
+}
+
+/// Notes that this founder has its cluster's object store. Durable when it returns.
+pub(crate) async fn remember_store(kv: &Arc<dyn Kv>) -> Result<(), KvError> {
+    let mut batch = Batch::new();
+    batch.put(keys::STORE, []);
+    write(kv, batch).await
+}
+
 /// Writes `batch`, and waits until that is durable.
 pub(crate) async fn write(kv: &Arc<dyn Kv>, batch: Batch) -> Result<(), KvError> {
     kv.write(Space::Log, batch)?;

@@ -17,6 +17,7 @@ mod ended;
 mod error;
 mod founding;
 mod handover;
+mod hindrance;
 mod identify;
 mod identity;
 mod join;
@@ -50,6 +51,7 @@ pub use config::{Clock, Config, Dial, DialError, PapersError, Tuning};
 pub use credentials::{Credentials, Papers};
 pub use ended::Ended;
 pub use error::{ProposeError, ReadError, RemoveError, StartError};
+pub use hindrance::Hindrance;
 pub use identity::is_settled;
 #[doc(hidden)]
 pub use log::BareLog;

@@ -13,12 +13,12 @@ use proto::pb::cluster::cluster_client::ClusterClient;
 use proto::{NodeId, PeerAddress, RequestId, Thumbprint};
 use tokio::time::Instant;
 
-use crate::View;
 use crate::cluster::Inner;
 use crate::neighbours::{follow, named_leader, not_leader};
 use crate::silences::Silences;
 use crate::types::{PeerNode, TypeConfig};
 use crate::voters::{Change, Outlook};
+use crate::{Hindrance, View};
 
 /// How often the leader looks whether the membership is as it should be, and a node whether it
 /// belongs to it.
@@ -26,6 +26,9 @@ const INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long one change may take.
 const DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long a node that is no member and knows no other one waits for a leader that knows it.
+const ALONE_MIN: Duration = Duration::from_secs(10);
 
 /// How many entries a learner may be behind the leader to be promoted.
 const PROMOTION_LAG_MAX: u64 = 100;
@@ -46,6 +49,7 @@ pub(crate) enum Activation {
 pub(crate) async fn run(inner: Arc<Inner>) {
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let begun = Instant::now();
     loop {
         interval.tick().await;
         if inner.has_left(inner.identity.node) {
@@ -53,6 +57,7 @@ pub(crate) async fn run(inner: Arc<Inner>) {
         }
         inner.neighbours.lanes().keep(&inner.known_addresses());
         if inner.leads() {
+            inner.presence.proceed();
             inner.settle().await;
             if !inner.is_member() {
                 let address = inner.config.peer_address.clone();
@@ -64,6 +69,9 @@ pub(crate) async fn run(inner: Arc<Inner>) {
         // A member asks too when it hears nothing: it may have been removed without having heard.
         if inner.is_member() && inner.presence.hears_a_leader(inner.silence_max()) {
             continue;
+        }
+        if !inner.is_member() && inner.others().is_empty() && begun.elapsed() >= ALONE_MIN {
+            inner.presence.hinder(Hindrance::Alone);
         }
         let asked = tokio::time::timeout(DEADLINE, inner.ask_for_membership()).await;
         if asked.is_ok_and(|standing| standing == Standing::Removed) {
@@ -95,6 +103,13 @@ impl Inner {
         self.config.join.iter().cloned().chain(members).collect()
     }
 
+    /// The addresses at which other nodes may be.
+    fn others(&self) -> BTreeSet<PeerAddress> {
+        let mut addresses = self.known_addresses();
+        addresses.remove(&self.config.peer_address);
+        addresses
+    }
+
     /// Whether `token` is none of the cluster's, which is proposed to nobody: a stranger may send
     /// as many as they like. A request that was decided before is told what it was told.
     pub(crate) async fn is_guess(&self, request: &RequestId, token: &Thumbprint) -> bool {
@@ -116,8 +131,7 @@ impl Inner {
     /// once, so that one that hangs holds up nobody.
     async fn ask_for_membership(&self) -> Standing {
         use pb::activate_response::Result as Pb;
-        let mut addresses = self.known_addresses();
-        addresses.remove(&self.config.peer_address);
+        let addresses = self.others();
         let mut answers: FuturesUnordered<_> =
             addresses.iter().map(|address| self.ask_through(address)).collect();
         while let Some(answer) = answers.next().await {
@@ -269,6 +283,20 @@ impl Inner {
             .collect()
     }
 
+    /// Whether there was a majority lately, as far as this node hears: of enough voters when it
+    /// leads, else of a leader. Openraft goes on to name the last leader that it knew, and one that
+    /// is cut off goes on to lead.
+    pub(crate) fn hears_a_majority(&self) -> bool {
+        if !self.leads() {
+            return self.presence.hears_a_leader(self.silence_max());
+        }
+        let mut alive = self.heard_from();
+        alive.insert(self.identity.node);
+        let membership = self.membership();
+        let mut configs = membership.get_joint_config().iter();
+        configs.all(|voters| voters.intersection(&alive).count() > voters.len() / 2)
+    }
+
     async fn change(&self, change: ChangeMembers<NodeId, PeerNode>) {
         let change = self.raft.change_membership(change, true);
         match tokio::time::timeout(DEADLINE, change).await {
@@ -294,4 +322,51 @@ pub(crate) fn response(activation: Activation) -> pb::ActivateResponse {
         Activation::Removed => Pb::Removed(pb::Removed {}),
     };
     pb::ActivateResponse { result: Some(result) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use proto::{ClusterId, Timestamp};
+    use storage::kv::MemoryKv;
+    use storage::{Batch, Kv};
+    use tonic::transport::Channel;
+
+    use super::*;
+    use crate::identity::{Identity, write};
+    use crate::{Clock, Cluster, Config, Dial, DialError, Tuning};
+
+    struct Nowhere;
+
+    impl Dial for Nowhere {
+        fn dial(&self, address: &PeerAddress) -> Result<Channel, DialError> {
+            Err(DialError(address.clone()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_admitted_node_that_knows_no_other_says_what_it_waits_for() {
+        let kv: Arc<dyn Kv> = Arc::new(MemoryKv::new());
+        let mut batch = Batch::new();
+        Identity { cluster: ClusterId::from_bytes([1; 16]), node: 7 }.add_to(&mut batch);
+        write(&kv, batch).await.unwrap();
+        let config = Config {
+            peer_address: "node-7:5001".parse().unwrap(),
+            join: vec![],
+            authority: None,
+            token: None,
+            voters: 3,
+            tuning: Tuning::default(),
+        };
+        let clock = Clock::new(Timestamp::default);
+        let cluster = Cluster::start(config, kv, Arc::new(Nowhere), clock).await.unwrap();
+        assert_eq!(cluster.hindrance(), None, "it may be known to others");
+        let said = async {
+            while cluster.hindrance() != Some(Hindrance::Alone) {
+                tokio::time::sleep(INTERVAL).await;
+            }
+        };
+        tokio::time::timeout(ALONE_MIN * 2, said).await.unwrap();
+    }
 }

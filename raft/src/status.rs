@@ -69,7 +69,8 @@ pub struct Status {
     pub role: Role,
     /// Its term.
     pub term: u64,
-    /// The leader it knows.
+    /// The leader it knows; none when it has not heard of it lately or, where it leads itself, of
+    /// a majority.
     pub leader: Option<NodeId>,
     /// The index of the last entry in its log.
     pub last_log: Option<u64>,

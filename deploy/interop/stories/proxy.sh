@@ -7,6 +7,7 @@ story_proxy() {
     step 'images that share layers are pushed at once' push_concurrently
     step 'each of them reads from every node, byte by byte' concurrent_images_read
     step 'docker pushes and pulls in round robin' docker_through_proxy
+    step 'all nodes die and one returns: the image still pulls by its digest' pull_without_majority
 }
 
 # Five images of the same three layers, of which each has one more of its own.
@@ -45,4 +46,22 @@ docker_through_proxy() {
     docker pull "$remote" | tee "$WORK/pull.log"
     digest="$(sed -n 's/^Digest: //p' "$WORK/pull.log")"
     expect_equal "$(crane digest --insecure "$(api 2)/proxied/app:1")" "$digest" 'digest in the registry'
+    echo "$digest" >"$WORK/proxied.digest"
+}
+
+pull_without_majority() {
+    local node returning
+    for node in "${NODES[@]}"; do kill_node "$node"; done
+    # It ends when the node is ready, which that is only with another one.
+    "$ROADSTEAD" playground restart 1 --dir "$PLAYGROUND" >"$WORK/restart.log" 2>&1 &
+    returning=$!
+    eventually 30 0.2 pulls_by_digest
+    refused is_ready 1
+    restart_node 2
+    restart_node 3
+    wait "$returning"
+}
+
+pulls_by_digest() {
+    crane validate --insecure --remote "localhost:$(proxy_port)/proxied/app@$(cat "$WORK/proxied.digest")"
 }

@@ -24,8 +24,8 @@ use crate::{Config, DataFolder, Listeners, Node, TcpWorld, descriptors, telemetr
 pub(super) struct ServeArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// A peer address of the cluster to join, as host:port; can be repeated. Only read while the
-    /// data folder is new.
+    /// A peer address of the cluster to join, as host:port; can be repeated. Needed until this node
+    /// is a member, and asked again when it hears of no leader.
     #[arg(long, value_name = "ADDR")]
     join: Vec<String>,
     /// The token to join with, as `roadstead cluster token` prints it. Others on this machine can

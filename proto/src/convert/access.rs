@@ -64,7 +64,7 @@ impl TryFrom<pb::Command> for AccessCommand {
 
     fn try_from(command: pb::Command) -> Result<Self, DecodeError> {
         use pb::command::Command as Pb;
-        Ok(match command.command.ok_or_else(|| DecodeError::missing("access command"))? {
+        Ok(match command.command.ok_or_else(|| DecodeError::unknown("access command"))? {
             Pb::Appoint(c) => Self::Appoint {
                 name: parse("account", &c.name)?,
                 password: parse("password", &c.password)?,
@@ -130,7 +130,7 @@ impl TryFrom<pb::Change> for AccessChange {
 
     fn try_from(change: pb::Change) -> Result<Self, DecodeError> {
         use pb::change::Change as Pb;
-        Ok(match change.change.ok_or_else(|| DecodeError::missing("access change"))? {
+        Ok(match change.change.ok_or_else(|| DecodeError::unknown("access change"))? {
             Pb::AccountPut(account) => Self::AccountPut(account.try_into()?),
             Pb::AccountRemoved(c) => Self::AccountRemoved(parse("account", &c.name)?),
             Pb::KeyCreated(key) => Self::KeyCreated(key.try_into()?),

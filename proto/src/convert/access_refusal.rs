@@ -36,7 +36,7 @@ impl TryFrom<pb::Refusal> for AccessRefusal {
 
     fn try_from(refusal: pb::Refusal) -> Result<Self, DecodeError> {
         use pb::refusal::Refusal as Pb;
-        Ok(match refusal.refusal.ok_or_else(|| DecodeError::missing("access refusal"))? {
+        Ok(match refusal.refusal.ok_or_else(|| DecodeError::unknown("access refusal"))? {
             Pb::TagExists(tag) => Self::TagExists(parse("tag", &tag)?),
             Pb::TagAbsent(tag) => Self::TagAbsent(parse("tag", &tag)?),
             Pb::AlreadyAppointed(_) => Self::AlreadyAppointed,

@@ -107,7 +107,7 @@ impl TryFrom<pb::Command> for Command {
 
     fn try_from(command: pb::Command) -> Result<Self, DecodeError> {
         use pb::command::Command as Pb;
-        Ok(match command.command.ok_or_else(|| DecodeError::missing("command"))? {
+        Ok(match command.command.ok_or_else(|| DecodeError::unknown("command"))? {
             Pb::FoundCluster(c) => Self::FoundCluster {
                 cluster: id("cluster id", &c.cluster_id)?,
                 upload_key: upload_key(&c.upload_key)?,

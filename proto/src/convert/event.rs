@@ -104,7 +104,7 @@ impl TryFrom<pb::Event> for Event {
 
     fn try_from(event: pb::Event) -> Result<Self, DecodeError> {
         use pb::event::Event as Pb;
-        Ok(match event.event.ok_or_else(|| DecodeError::missing("event"))? {
+        Ok(match event.event.ok_or_else(|| DecodeError::unknown("event"))? {
             Pb::ClusterFounded(e) => Self::ClusterFounded {
                 cluster: id("cluster id", &e.cluster_id)?,
                 upload_key: upload_key(&e.upload_key)?,

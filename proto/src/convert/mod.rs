@@ -21,17 +21,30 @@ use crate::{Authority, Event, Manifest, Stamped, UploadKey};
 pub struct DecodeError {
     field: &'static str,
     reason: String,
+    is_newer: bool,
 }
 
 impl DecodeError {
     /// The error that `field` is not valid, for `reason`.
     pub fn new(field: &'static str, reason: impl ToString) -> Self {
-        Self { field, reason: reason.to_string() }
+        Self { field, reason: reason.to_string(), is_newer: false }
     }
 
     /// The error that `field` is absent.
     pub fn missing(field: &'static str) -> Self {
         Self::new(field, "it is missing")
+    }
+
+    /// The error that `field` is of none of the kinds that this version knows. So it looks too when
+    /// it was not written at all, but every version writes it.
+    pub fn unknown(field: &'static str) -> Self {
+        let reason = "it is of a kind that this version of the program does not know";
+        Self { is_newer: true, ..Self::new(field, reason) }
+    }
+
+    /// Whether a newer version would have read it, as it seems.
+    pub const fn is_newer(&self) -> bool {
+        self.is_newer
     }
 }
 

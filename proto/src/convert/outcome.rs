@@ -20,7 +20,7 @@ impl TryFrom<pb::Outcome> for Outcome {
 
     fn try_from(outcome: pb::Outcome) -> Result<Self, DecodeError> {
         use pb::outcome::Outcome as Pb;
-        Ok(match outcome.outcome.ok_or_else(|| DecodeError::missing("outcome"))? {
+        Ok(match outcome.outcome.ok_or_else(|| DecodeError::unknown("outcome"))? {
             Pb::Answer(answer) => Ok(answer.try_into()?),
             Pb::Refusal(refusal) => Err(refusal.try_into()?),
         })
@@ -49,7 +49,7 @@ impl TryFrom<pb::Answer> for Answer {
 
     fn try_from(answer: pb::Answer) -> Result<Self, DecodeError> {
         use pb::answer::Answer as Pb;
-        Ok(match answer.answer.ok_or_else(|| DecodeError::missing("answer"))? {
+        Ok(match answer.answer.ok_or_else(|| DecodeError::unknown("answer"))? {
             Pb::Done(_) => Self::Done,
             Pb::Linked(a) => Self::Linked { object: parse("object", &a.object)? },
             Pb::Sparse(a) => {
@@ -125,7 +125,7 @@ impl TryFrom<pb::Refusal> for Refusal {
 
     fn try_from(refusal: pb::Refusal) -> Result<Self, DecodeError> {
         use pb::refusal::Refusal as Pb;
-        Ok(match refusal.refusal.ok_or_else(|| DecodeError::missing("refusal"))? {
+        Ok(match refusal.refusal.ok_or_else(|| DecodeError::unknown("refusal"))? {
             Pb::NameUnknown(r) => Self::NameUnknown(parse("repository", &r.repository)?),
             Pb::BlobUnknown(r) => Self::BlobUnknown(parse("digest", &r.digest)?),
             Pb::ManifestUnknown(r) => Self::ManifestUnknown(parse("reference", &r.reference)?),

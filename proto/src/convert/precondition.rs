@@ -28,7 +28,7 @@ impl TryFrom<pb::Precondition> for Precondition {
     fn try_from(precondition: pb::Precondition) -> Result<Self, DecodeError> {
         use pb::precondition::Condition as Pb;
         let condition = precondition.condition;
-        Ok(match condition.ok_or_else(|| DecodeError::missing("precondition"))? {
+        Ok(match condition.ok_or_else(|| DecodeError::unknown("precondition"))? {
             Pb::Exists(_) => Self::Exists,
             Pb::Absent(_) => Self::Absent,
             Pb::AnyOf(list) => Self::AnyOf(parse_all("digest", &list.digests)?),

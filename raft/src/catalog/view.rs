@@ -15,6 +15,7 @@ use storage::{KvError, KvRead, Space};
 
 use super::keys::{self, Generation, Keys, Table};
 use crate::ReadError;
+use crate::error::remedy;
 
 /// Where a blob's bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -349,11 +350,9 @@ pub(crate) fn current_generation(rows: &dyn KvRead) -> Result<Generation, ReadEr
 /// store is as good as one that does not read it, and the node must end likewise. Where rows were
 /// replaced, votes may have been.
 fn damaged(rows: &dyn KvRead, error: DecodeError) -> ReadError {
+    let remedy = remedy(&error);
     let error = ReadError::Damaged(error);
-    rows.fail(format!(
-        "{error}; take the disk for broken, and make a new node of this one, with an empty folder \
-         (node.data_dir) and the address of its cluster (cluster.join)"
-    ));
+    rows.fail(format!("{error}; {remedy}"));
     error
 }
 

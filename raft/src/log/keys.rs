@@ -7,6 +7,7 @@
 //! | `credentials` | what it shows other nodes, with its key |
 //! | `founding` | the authority that the founder has made, until the catalog has it |
 //! | `removed` | nothing: the node was removed from its cluster, and must not start again |
+//! | `store` | nothing: the founder has its cluster's object store, and takes no new one |
 //! | `vote` | the vote |
 //! | `purged` | the position of the last purged entry |
 //! | `committed` | the last position known to be committed, a hint |
@@ -22,6 +23,9 @@ pub(crate) const FOUNDING: &[u8] = b"founding";
 
 /// Whether the node was removed from its cluster.
 pub(crate) const REMOVED: &[u8] = b"removed";
+
+/// Whether the founder has its cluster's object store.
+pub(crate) const STORE: &[u8] = b"store";
 
 /// The vote.
 pub(super) const VOTE: &[u8] = b"vote";
@@ -50,7 +54,7 @@ mod tests {
     fn entries_are_ordered_by_index_and_apart_from_all_else() {
         assert!(entry(0xff) < entry(0x100));
         assert!(entry(u64::MAX).as_slice() < ENTRIES_END);
-        for key in [IDENTITY, CREDENTIALS, FOUNDING, REMOVED, VOTE, PURGED, COMMITTED] {
+        for key in [IDENTITY, CREDENTIALS, FOUNDING, REMOVED, STORE, VOTE, PURGED, COMMITTED] {
             assert!(key < entry(0).as_slice() || key >= ENTRIES_END);
         }
     }

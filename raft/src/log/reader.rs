@@ -16,6 +16,7 @@ use storage::{Kv, Space};
 
 use super::{io_error, keys};
 use crate::convert::Wire;
+use crate::error::remedy;
 use crate::types::{Entry, LogId, TypeConfig, Vote};
 
 /// A reader of the log. Clones share it, and see what the store writes at once.
@@ -57,7 +58,7 @@ impl LogReader {
         let last = self.kv.last(Space::Log, &from, keys::ENTRIES_END).map_err(io_error)?;
         last.map(|(_, value)| Entry::decode(value).map(|entry| entry.log_id))
             .transpose()
-            .map_err(damaged)
+            .map_err(|error| self.damaged(&error))
     }
 
     /// The position that `key` holds.
@@ -67,7 +68,7 @@ impl LogReader {
 
     fn value<T: Wire>(&self, key: &[u8]) -> io::Result<Option<T>> {
         let value = self.kv.get(Space::Log, key).map_err(io_error)?;
-        value.map(T::decode).transpose().map_err(damaged)
+        value.map(T::decode).transpose().map_err(|error| self.damaged(&error))
     }
 
     /// The entries from `from` to before `to` that are there, until they have `bytes_max` bytes
@@ -94,7 +95,16 @@ impl LogReader {
         };
         let (from, to) = (keys::entry(from), keys::entry(to));
         self.kv.scan(Space::Log, &from, &to, &mut visit).map_err(io_error)?;
-        failure.map_or(Ok(entries), |error| Err(damaged(error)))
+        failure.map_or(Ok(entries), |error| Err(self.damaged(&error)))
+    }
+
+    /// What reads and does not decode is not what was written, and a vote may not be either: the
+    /// store has failed, and the node ends.
+    fn damaged(&self, error: &DecodeError) -> io::Error {
+        let failed = self
+            .kv
+            .fail(format!("the log is damaged, or of another version: {error}; {}", remedy(error)));
+        io::Error::new(io::ErrorKind::InvalidData, failed)
     }
 
     /// The entries from `from` to before `to`, read in bounded chunks as they are asked for.
@@ -173,8 +183,4 @@ fn bounds(range: impl RangeBounds<u64>) -> (u64, u64) {
         Bound::Unbounded => u64::MAX,
     };
     (from, to)
-}
-
-fn damaged(error: DecodeError) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
 }

@@ -146,6 +146,7 @@ async fn a_missing_or_damaged_entry_is_an_error() {
         let mut reader = log.get_log_reader().await;
         let error = reader.try_get_log_entries(0..3).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        assert!(error.to_string().contains("make a new node of this one"), "{error}");
     }
 }
 

@@ -23,6 +23,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
 use super::addresses::Addresses;
+use super::confirmed::Confirmed;
 use super::outgoing::send_snapshot;
 use super::rows::SnapshotSource;
 use crate::convert::Wire;
@@ -37,13 +38,15 @@ pub(crate) struct PeerNetwork<S> {
     identity: Identity,
     lanes: Lanes,
     addresses: Addresses,
+    confirmed: Confirmed,
     snapshot: PhantomData<fn(S)>,
 }
 
 impl<S> PeerNetwork<S> {
     /// The network of the node that `identity` names, in which nodes are where `addresses` says.
     pub(crate) fn new(lanes: Lanes, identity: Identity, addresses: Addresses) -> Self {
-        Self { identity, lanes, addresses, snapshot: PhantomData }
+        let confirmed = Confirmed::default();
+        Self { identity, lanes, addresses, confirmed, snapshot: PhantomData }
     }
 
     fn client(&self, target: NodeId, peer: &PeerNode, appends: Lane) -> Peer<S> {
@@ -52,6 +55,7 @@ impl<S> PeerNetwork<S> {
             target,
             first_address: peer.peer_address.clone(),
             addresses: self.addresses.clone(),
+            confirmed: self.confirmed.clone(),
             appends,
             lanes: self.lanes.clone(),
             snapshot: PhantomData,
@@ -83,6 +87,7 @@ pub(crate) struct Peer<S> {
     /// Where the other node was when this client was made.
     first_address: PeerAddress,
     addresses: Addresses,
+    confirmed: Confirmed,
     /// The lane of what this client appends: entries or heartbeats.
     appends: Lane,
     lanes: Lanes,
@@ -158,6 +163,9 @@ impl<S: SnapshotSource> RaftNetworkV2<TypeConfig> for Peer<S> {
         let call = rpc.append_entries(message);
         let answer = self.answer(RPCTypes::AppendEntries, deadline, call).await?;
         check_answer(&request, &answer)?;
+        let noted = self.confirmed.note(self.target, &request, &answer);
+        // Openraft waits a while after that, and takes the node for one that does not answer.
+        noted.map_err(|lost| Unreachable::new(&lost))?;
         Ok(answer)
     }
 

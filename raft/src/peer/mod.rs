@@ -7,6 +7,7 @@
 mod addresses;
 mod claims;
 mod client;
+mod confirmed;
 mod consensus;
 mod incoming;
 mod outgoing;

@@ -23,7 +23,7 @@ use crate::convert::{SnapshotHeader, Wire};
 use crate::identity::Identity;
 use crate::presence::Presence;
 use crate::types::{LogId, Raft, SnapshotMeta, SnapshotOf, TypeConfig, Vote};
-use crate::{PeerName, View};
+use crate::{Hindrance, PeerName, View};
 
 /// The gRPC service that hands what peers send to Raft, after it was checked.
 #[derive(Clone)]
@@ -126,6 +126,18 @@ impl<C: Consensus> PeerService<C> {
         }
     }
 
+    /// Refuses entries that do not read. Where that is because their leader is of a newer version,
+    /// this node cannot go on until it is, too; the leader tries again, but not at once.
+    fn unreadable(&self, error: DecodeError) -> Status {
+        if !error.is_newer() {
+            return invalid(error);
+        }
+        let outdated = Hindrance::Outdated(error);
+        let refused = Status::failed_precondition(outdated.to_string());
+        self.presence.hinder(outdated);
+        refused
+    }
+
     fn vote_request(
         &self,
         request: Request<pb::VoteRequest>,
@@ -148,13 +160,18 @@ impl<C: Consensus> Peer for PeerService<C> {
         let proved = proved(&request);
         let message = request.into_inner();
         self.check_envelope(message.envelope.as_ref())?;
-        let request = AppendEntriesRequest::from_message(message).map_err(invalid)?;
+        let request =
+            AppendEntriesRequest::from_message(message).map_err(|error| self.unreadable(error))?;
         self.check_vote(&request.vote, proved)?;
         let entries = request.entries.iter().map(|entry| entry.log_id);
         self.check_committed(entries.chain(request.prev_log_id).chain(request.leader_commit))?;
+        let has_entries = !request.entries.is_empty();
         let appended = self.consensus.append_entries(request).await;
         if appended.as_ref().is_ok_and(|answer| !is_higher_vote(answer)) {
             self.presence.hear();
+            if has_entries {
+                self.presence.proceed();
+            }
         }
         answer(appended)
     }
@@ -216,7 +233,11 @@ impl<C: Consensus> Peer for PeerService<C> {
         let Some(_installing) = turn.install() else {
             return Err(Status::aborted("a newer snapshot took its place"));
         };
-        answer(self.consensus.install_snapshot(vote, snapshot).await)
+        let installed = self.consensus.install_snapshot(vote, snapshot).await;
+        if installed.is_ok() {
+            self.presence.proceed();
+        }
+        answer(installed)
     }
 }
 

@@ -43,7 +43,7 @@ use crate::types::{
     Entry, LogId, Membership, PeerNode, SnapshotMeta, SnapshotOf, StoredMembership, TypeConfig,
     Vote, log_id,
 };
-use crate::{Dial, DialError};
+use crate::{Dial, DialError, Hindrance};
 
 const CLUSTER: ClusterId = ClusterId::from_bytes([1; 16]);
 const SENDER: Identity = Identity { cluster: CLUSTER, node: 1 };
@@ -405,6 +405,29 @@ async fn requests_that_openraft_would_panic_over_are_refused() {
     let empty = pb::TransferLeaderRequest { envelope: envelope(), ..Default::default() };
     assert_eq!(rpc.transfer_leader(empty).await.unwrap_err().code(), Code::InvalidArgument);
     assert!(raft.appended.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_node_that_is_older_than_its_leader_says_so_until_it_can_go_on() {
+    let presence = Arc::<Presence>::default();
+    let served = serve_while(FakeRaft::default(), Arc::clone(&presence)).await;
+    let mut rpc = raw(&served).await;
+    let blank = Entry { log_id: log_id(3, 10), payload: EntryPayload::Blank };
+    let known = append(vec![blank]).to_message();
+    let known = pb::AppendEntriesRequest { envelope: envelope(), ..known };
+    let mut newer = known.clone();
+    // As a payload reads of which only later versions know.
+    newer.entries[0].payload = None;
+    let refused = rpc.append_entries(newer).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "the leader pauses: {refused}");
+    assert!(refused.message().contains("upgrade this node"), "{refused}");
+    assert!(matches!(presence.hindrance(), Some(Hindrance::Outdated(_))));
+
+    let heartbeat = pb::AppendEntriesRequest { entries: vec![], ..known.clone() };
+    rpc.append_entries(heartbeat).await.unwrap();
+    assert!(presence.hindrance().is_some(), "a heartbeat brings nothing to read");
+    rpc.append_entries(known).await.unwrap();
+    assert_eq!(presence.hindrance(), None);
 }
 
 #[tokio::test]

@@ -10,7 +10,10 @@ use raft::{Ended, ReadError, Role};
 use storage::kv::{MemoryKv, Synced, Visitor};
 use storage::{Batch, Kv, KvError, KvRead, Space};
 
-use super::{Node, PATIENCE, link_config, memory, move_tag, repository, tag, three_nodes};
+use super::membership::{ended, remove};
+use super::{
+    Node, PATIENCE, eventually, leader, link_config, memory, move_tag, repository, tag, three_nodes,
+};
 
 /// A store that has consensus panic, once it is told to, at the next write to the log.
 #[derive(Clone, Default)]
@@ -84,6 +87,21 @@ async fn a_node_whose_consensus_panicked_says_that_it_cannot_go_on() {
     assert_eq!(node.cluster.status().role, Role::Stopped);
 }
 
+/// Whatever it has heard of what others pushed meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_founder_takes_a_new_object_store_only_once() {
+    let founder = Node::start("127.0.0.1:0", &[], memory()).await;
+    assert!(founder.cluster.may_found_store().unwrap());
+    let joined = Node::start("127.0.0.1:0", &[&founder.address], memory()).await;
+    assert!(!joined.cluster.may_found_store().unwrap(), "it must find the cluster's");
+    assert!(founder.cluster.may_found_store().unwrap());
+    founder.cluster.remember_store().await.unwrap();
+    assert!(!founder.cluster.may_found_store().unwrap());
+    let (address, kv) = founder.kill().await;
+    let founder = Node::start(&address, &[], kv).await;
+    assert!(!founder.cluster.may_found_store().unwrap(), "nor when it starts again");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_was_stopped_has_not_failed() {
     let nodes = three_nodes().await;
@@ -120,4 +138,67 @@ async fn a_node_with_a_row_that_does_not_decode_says_so_and_cannot_go_on() {
     let says = |ended: &Ended| ended.to_string().contains("make a new node of this one");
     assert!(ended.as_ref().is_some_and(says), "{ended:?}");
     assert_eq!(node.cluster.status().role, Role::Stopped);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_left_without_a_majority_knows_no_leader() {
+    for leads in [true, false] {
+        let mut nodes = three_nodes().await;
+        let leading = leader(&nodes);
+        let left = nodes.remove(if leads { leading } else { (leading + 1) % 3 });
+        left.until("it knows a leader", |status| status.leader.is_some()).await;
+        for node in nodes {
+            node.kill().await;
+        }
+        left.until("it knows none", |status| status.leader.is_none()).await;
+    }
+}
+
+/// What `kv` holds now, in a store of its own.
+fn copy_of(kv: &dyn Kv) -> Arc<dyn Kv> {
+    let copy = MemoryKv::new();
+    for space in [Space::Log, Space::Catalog] {
+        let mut batch = Batch::new();
+        let mut put = |key: &[u8], value: &[u8]| {
+            batch.put(key, value);
+            ControlFlow::Continue(())
+        };
+        kv.scan(space, &[], &[u8::MAX], &mut put).unwrap();
+        copy.write(space, batch).unwrap();
+    }
+    Arc::new(copy)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_disk_is_an_older_copy_is_found_out_and_stops_nobody() {
+    let mut nodes = three_nodes().await;
+    nodes[0].propose(link_config()).await;
+    let follower = nodes.remove((leader(&nodes) + 1) % 3);
+    let id = follower.cluster.status().node;
+    let (address, kv) = follower.kill().await;
+    let older = copy_of(&*kv);
+    let follower = Node::start(&address, &[], kv).await;
+    for number in 0..3 {
+        let (command, digest) = move_tag(number);
+        nodes[0].propose(command).await;
+        assert_eq!(follower.tag(&repository(), &tag()).await, Some(digest));
+    }
+    let leading = &nodes[leader(&nodes)];
+    let term = leading.cluster.status().term;
+    follower.kill().await;
+
+    let reverted = Node::start(&address, &[], older).await;
+    reverted.until("it hears of the leader", |status| status.leader.is_some()).await;
+    eventually("the leader takes it for silent", async || {
+        let silent = leading.cluster.silent();
+        if silent.contains(&id) { Ok(()) } else { Err(format!("{silent:?}")) }
+    })
+    .await;
+    let (command, _) = move_tag(3);
+    nodes[0].propose(command).await;
+    assert_eq!(leading.cluster.failed().now_or_never(), None);
+    assert_eq!(leading.cluster.status().term, term, "no election");
+    assert!(!reverted.cluster.status().ready);
+    remove(&nodes[0], id).await.unwrap();
+    assert_eq!(ended(&reverted).await, Ended::Removed(id));
 }

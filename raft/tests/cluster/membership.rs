@@ -23,7 +23,7 @@ async fn four_nodes() -> Vec<Node> {
 }
 
 /// Asks `through` to remove `node`, until there is an answer.
-async fn remove(through: &Node, node: NodeId) -> Result<(), RemoveError> {
+pub(super) async fn remove(through: &Node, node: NodeId) -> Result<(), RemoveError> {
     let request = RequestId::from_bytes(random());
     eventually("there is an answer", async || {
         match through.cluster.remove(request, &actor(), node).await {
@@ -46,7 +46,7 @@ async fn until_only(nodes: &[Node], members: &[NodeId]) {
     }
 }
 
-async fn ended(node: &Node) -> Ended {
+pub(super) async fn ended(node: &Node) -> Ended {
     tokio::time::timeout(PATIENCE, node.cluster.failed()).await.expect("the node ends")
 }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
-use tokio::sync::watch::{self, error::RecvError};
+use proto::ObjectKey;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::object::{CachedObject, Progress};
@@ -22,12 +23,19 @@ const STEP_MAX: Duration = Duration::from_secs(1);
 
 /// Whoever reads a range of an object. What cannot be read here is read from the far store.
 pub(super) struct Reader {
-    object: Arc<CachedObject>,
-    progress: watch::Receiver<Progress>,
+    key: ObjectKey,
+    /// What is here, until the far store is asked instead: then its room is for others.
+    here: Option<Here>,
     /// What is left to read.
     range: Range<u64>,
     far: Arc<dyn Blobs>,
     source: Source,
+}
+
+/// An object of the cache, and how far it is.
+struct Here {
+    object: Arc<CachedObject>,
+    progress: watch::Receiver<Progress>,
 }
 
 /// Where the next bytes come from.
@@ -42,8 +50,9 @@ enum Source {
 impl Reader {
     /// Reads `range`, which `object` [will serve](CachedObject::will_serve).
     pub(super) fn of(object: Arc<CachedObject>, range: Range<u64>, far: Arc<dyn Blobs>) -> Self {
-        let progress = object.progress();
-        Self { object, progress, range, far, source: Source::Nowhere }
+        let (key, progress) = (object.key(), object.progress());
+        let here = Some(Here { object, progress });
+        Self { key, here, range, far, source: Source::Nowhere }
     }
 
     /// The bytes, once there are some.
@@ -51,11 +60,12 @@ impl Reader {
     /// # Errors
     /// As [`Blobs::read`] of the far store.
     pub(super) async fn begin(mut self) -> Result<ByteStream, BlobsError> {
-        let has_begun = |progress: &Progress| *progress != Progress::Asked;
-        let progress = self.progress.wait_for(has_begun).await.map(|progress| *progress);
-        // It can still be said that the object is gone: no byte was sent.
-        if progress.is_ok_and(|progress| progress == Progress::GivenUp) {
-            return self.far.read(self.object.key(), self.range).await;
+        if let Some(here) = &mut self.here
+            && here.progress(|progress| progress != Progress::Asked).await == Progress::GivenUp
+        {
+            self.here = None;
+            // It can still be said that the object is gone: no byte was sent.
+            return self.far.read(self.key, self.range).await;
         }
         Ok(stream::try_unfold(self, Self::next).boxed())
     }
@@ -90,15 +100,16 @@ impl Reader {
 
     /// Where to go on, once there is something.
     async fn open(&mut self) -> io::Result<Source> {
+        let Some(here) = &mut self.here else { return self.far().await };
         // As much at once as is worth to open the file for, or all that is left.
         let enough = (self.range.start + STEP_BYTES).min(self.range.end);
         // A store that is slow keeps nobody waiting for all of that.
-        let progress = match timeout(STEP_MAX, self.filled_to(enough)).await {
+        let progress = match timeout(STEP_MAX, here.filled_to(enough)).await {
             Ok(progress) => progress,
-            Err(_) => self.filled_to(self.range.start + 1).await,
+            Err(_) => here.filled_to(self.range.start + 1).await,
         };
-        let Ok(Progress::Filled(end)) = progress else { return self.far().await };
-        match self.object.open(self.range.start..end.min(self.range.end)).await {
+        let Progress::Filled(end) = progress else { return self.far().await };
+        match here.object.open(self.range.start..end.min(self.range.end)).await {
             Ok(bytes) => Ok(Source::File(bytes)),
             Err(error) => {
                 self.complain(&error);
@@ -107,24 +118,33 @@ impl Reader {
         }
     }
 
-    /// How far the object is once it has `enough` bytes, or is given up.
-    async fn filled_to(&mut self, enough: u64) -> Result<Progress, RecvError> {
-        let has_enough = |progress: &Progress| match progress {
-            Progress::Filled(end) => *end >= enough,
-            Progress::Asked => false,
-            Progress::GivenUp => true,
-        };
-        self.progress.wait_for(has_enough).await.map(|progress| *progress)
-    }
-
     /// Says that what is here cannot be read, so that the far store is asked.
     fn complain(&self, error: &dyn fmt::Display) {
-        tracing::warn!(object = %self.object.key(), %error, "the cache cannot be read");
+        tracing::warn!(object = %self.key, %error, "the cache cannot be read");
     }
 
     /// The rest, from the far store.
-    fn far(&self) -> impl Future<Output = io::Result<Source>> + Send + use<> {
-        let (far, key, range) = (Arc::clone(&self.far), self.object.key(), self.range.clone());
+    fn far(&mut self) -> impl Future<Output = io::Result<Source>> + Send + use<> {
+        self.here = None;
+        let (far, key, range) = (Arc::clone(&self.far), self.key, self.range.clone());
         async move { far.read(key, range).await.map(Source::Far).map_err(io::Error::other) }
+    }
+}
+
+impl Here {
+    /// How far the object is once that is `enough`. It says so for as long as it is held here.
+    async fn progress(&mut self, enough: impl Fn(Progress) -> bool) -> Progress {
+        let progress = self.progress.wait_for(|progress| enough(*progress)).await;
+        progress.map_or(Progress::GivenUp, |progress| *progress)
+    }
+
+    /// How far the object is once it has `enough` bytes, or is given up.
+    async fn filled_to(&mut self, enough: u64) -> Progress {
+        let has_enough = |progress| match progress {
+            Progress::Filled(end) => end >= enough,
+            Progress::Asked => false,
+            Progress::GivenUp => true,
+        };
+        self.progress(has_enough).await
     }
 }

@@ -347,6 +347,24 @@ async fn files_that_somebody_takes_away_or_cuts_fail_nobody() {
     assert_eq!(world.reads(), 3);
 }
 
+/// It may take long over the rest.
+#[tokio::test]
+async fn whoever_goes_on_at_the_far_store_takes_no_room_here() {
+    let world = World::new(1 << 20);
+    let (object, content) = world.object(1, 5 * FRAME).await;
+    assert_eq!(world.read(object, 0..5000).await, content);
+    for file in fs::read_dir(world.folder.path()).unwrap() {
+        fs::OpenOptions::new().write(true).open(file.unwrap().path()).unwrap().set_len(0).unwrap();
+    }
+    let mut reader = world.cache.read(object, 0..5000).await.unwrap();
+    let first = reader.next().await.unwrap().unwrap();
+    assert_eq!((first, world.reads()), (content.slice(..FRAME), 2));
+    world.cache.forget(object).await;
+    eventually(|| world.counts().bytes == 0).await;
+    let rest = reader.try_collect::<Vec<_>>().await.unwrap().concat();
+    assert_eq!(Bytes::from(rest), content.slice(FRAME..));
+}
+
 #[tokio::test]
 async fn what_is_forgotten_or_deleted_is_read_from_the_far_store() {
     let world = World::new(1 << 20);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rocksdb::{ColumnFamily, DB, Error, WriteBatch, WriteOptions};
+use rocksdb::{ColumnFamily, DB, Error, ErrorKind, WriteBatch, WriteOptions};
 
 use super::super::{Batch, KvError, Space, Write};
 use super::opening::{EVERY, accompany};
@@ -107,7 +107,7 @@ impl Engine {
 
     /// What `error` means to the caller; unless the disk is full, the store is failed from now on.
     pub(super) fn judge(&self, error: Error) -> KvError {
-        let text = error.into_string();
+        let text = advised(error);
         if tells_full(&text) { KvError::Full(text) } else { self.fail(text) }
     }
 
@@ -134,7 +134,7 @@ impl Engine {
 }
 
 fn open_error(dir: &Path, error: Error) -> KvError {
-    let text = error.into_string();
+    let text = advised(error);
     let dir = dir.display();
     let is_locked = text.contains("While lock file") && text.contains("temporarily unavailable");
     if is_locked || text.contains("lock hold by current process") {
@@ -142,6 +142,19 @@ fn open_error(dir: &Path, error: Error) -> KvError {
     }
     let sentence = format!("the folder {dir} cannot be opened: {text}");
     if tells_full(&text) { KvError::Full(sentence) } else { KvError::Failed(sentence) }
+}
+
+/// What RocksDB says, and what to do where that is that its files are damaged.
+fn advised(error: Error) -> String {
+    let is_damaged = error.kind() == ErrorKind::Corruption;
+    let text = error.into_string();
+    if !is_damaged {
+        return text;
+    }
+    format!(
+        "{text}; take the disk for broken: stop this node, remove the folder, and make a new node \
+         of this one"
+    )
 }
 
 fn is_full(error: &io::Error) -> bool {

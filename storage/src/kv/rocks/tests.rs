@@ -202,6 +202,16 @@ fn writes_until_killed() {
     }
 }
 
+#[test]
+fn a_folder_with_a_damaged_file_is_refused_with_what_to_do() {
+    let dir = tempdir().unwrap();
+    drop(RocksKv::open(dir.path()).unwrap());
+    fs::write(dir.path().join("CURRENT"), "damaged").unwrap();
+    let refused = RocksKv::open(dir.path()).err().map(|error| error.to_string());
+    let is_told = |error: &str| error.contains("make a new node of this one");
+    assert!(refused.as_deref().is_some_and(is_told), "{refused:?}");
+}
+
 /// Runs in a file system of its own, for which it needs a user namespace; where there is none it
 /// says so and passes.
 #[test]
