@@ -126,7 +126,12 @@ fn write_marker(path: &Path) -> io::Result<()> {
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&draft, path.join(MARKER))?;
-    File::open(path)?.sync_all()
+    File::open(path)?.sync_all()?;
+    // The folder itself may be new; who may not open the one that it is in has not made it.
+    match path.parent().map(File::open) {
+        Some(Ok(parent)) => parent.sync_all(),
+        _ => Ok(()),
+    }
 }
 
 /// Why a folder cannot be used, as a sentence for the operator.
