@@ -15,9 +15,8 @@ use super::{Hand, Unmet};
 use crate::Image;
 use crate::sim::access::{Administrator, Guest, Others, Varying};
 use crate::sim::dice::Dice;
-use crate::sim::docker::{APP, Docker, request};
+use crate::sim::docker::{Docker, request};
 use crate::sim::havoc::{Fault, Faults, Token};
-use crate::sim::ledger::{Deed, Item};
 use crate::sim::machine::Machine;
 use crate::sim::plan::Plan;
 use crate::sim::records::Records;
@@ -317,9 +316,7 @@ impl Stage {
     /// When the store has none.
     pub async fn shorten_objects_of(&self, image: u64, left: usize) -> Result<(), Unmet> {
         for digest in self.damage(image, left, Rot::Shorter(left)).await? {
-            let lost = Item::blob(APP, &digest);
-            let ticket = self.records.ledger.begin(lost, Deed::Delete, "the object store");
-            self.records.ledger.done(&ticket);
+            self.records.ledger.damaged(&digest, true);
         }
         Ok(())
     }

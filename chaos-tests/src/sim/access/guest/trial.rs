@@ -14,8 +14,8 @@ use crate::sim::http::send;
 use crate::sim::ledger::{Deed, Item, May, Source, Ticket};
 use crate::sim::records::Records;
 
-/// The images of guests have higher numbers than those of all clients.
-const IMAGES: u64 = 1 << 40;
+/// The images of guests have higher numbers than those of all clients, and lower ones than indexes.
+const IMAGES: u64 = Image::INDEXES / 10;
 
 /// Something to ask for.
 pub(super) struct Trial {
