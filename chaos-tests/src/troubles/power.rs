@@ -15,7 +15,7 @@ use crate::{Image, Outcome, ProcessCluster};
 const CROWDS: [usize; 2] = [1, 6];
 /// Where is pushed, in vain, when the power has failed, and what.
 const REPOSITORY: &str = "team/late";
-const IMAGE: u64 = u64::MAX - 1;
+const IMAGE: u64 = Image::INDEXES - 1;
 
 /// Has the power of `volumes`, which `cluster` rests on, fail `cuts` times, of one machine and of
 /// all in turn: when, and what is lost, by chance of `seed`.
