@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use raft::{ReadError, View};
 
-use crate::error::Error;
+use crate::error::{Error, RETRY_AFTER};
 use crate::registry::Registry;
 use crate::warning::warn;
 
@@ -25,6 +25,17 @@ impl Standing {
                 "this node has lost touch with its cluster: the bytes are those of the digest, but \
                  may have been deleted meanwhile",
             );
+        }
+    }
+
+    /// What came of looking after the bytes of content. That they are gone may only be so where
+    /// this node looks, if another object has taken the place of theirs meanwhile.
+    pub(crate) fn judge(self, error: Error) -> Error {
+        match error {
+            Error::BlobUnknown(_) if self == Self::Alone => {
+                Error::Unavailable { retry_after: RETRY_AFTER }
+            }
+            error => error,
         }
     }
 }

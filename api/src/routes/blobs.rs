@@ -27,7 +27,8 @@ pub(super) async fn show(
     parts: &Parts,
 ) -> Result<Response, Error> {
     let (blob, standing) = blob(registry, repository, &digest).await?;
-    let mut response = serve(registry, blob, digest, parts).await?;
+    let response = serve(registry, blob, digest, parts).await;
+    let mut response = response.map_err(|error| standing.judge(error))?;
     standing.mark(response.headers_mut());
     Ok(response)
 }
@@ -85,7 +86,7 @@ pub(super) async fn describe(
 ) -> Result<Response, Error> {
     let (blob, standing) = blob(registry, repository, &digest).await?;
     if !registry.is_whole(&digest, blob).await? {
-        return Err(gone(digest, blob.object));
+        return Err(standing.judge(gone(digest, blob.object)));
     }
     let mut response = if is_unchanged(&parts.headers, || digest.clone().into(), &digest)? {
         (StatusCode::NOT_MODIFIED, about(&digest)).into_response()

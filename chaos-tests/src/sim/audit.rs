@@ -136,6 +136,7 @@ impl Auditor {
         loop {
             let called = self.records.history.call();
             let reason = match self.talk.ask(self.records.pass.shown(what.clone())).await {
+                Ok(answer) if Source::of(&answer) == Source::Alone => "no quorum".to_owned(),
                 Ok(answer) if self.records.check(&self.by, ask, situation, &answer) => {
                     return Some((called, answer));
                 }

@@ -58,6 +58,8 @@ pub(crate) struct Machine {
     is_to_stop: watch::Sender<bool>,
     /// Whether the process has ended of that, and it is not known yet.
     has_ended: Arc<AtomicBool>,
+    /// Whether its node was removed, and it has no other yet.
+    is_vacant: Arc<AtomicBool>,
 }
 
 impl Machine {
@@ -70,7 +72,7 @@ impl Machine {
         chronicle: Chronicle,
     ) -> Self {
         let (config, world) = (Arc::new(config), SimWorld::default());
-        let (running, has_ended) = (Arc::default(), Arc::default());
+        let (running, has_ended, is_vacant) = <(Arc<_>, Arc<_>, Arc<_>)>::default();
         let is_to_stop = watch::Sender::new(false);
         Self {
             name,
@@ -83,6 +85,7 @@ impl Machine {
             running,
             is_to_stop,
             has_ended,
+            is_vacant,
         }
     }
 
@@ -101,6 +104,7 @@ impl Machine {
                 Ok((node, running)) => {
                     self.chronicle.note(format_args!("{} runs", self.name));
                     *self.running() = Some(running);
+                    self.is_vacant.store(false, Ordering::Relaxed);
                     let ended = tokio::select! {
                         biased;
                         ended = node.failed() => ended,
@@ -121,6 +125,7 @@ impl Machine {
                     ));
                     self.chronicle.count("removed nodes that came back as new ones");
                     self.disk.empty();
+                    self.is_vacant.store(true, Ordering::Relaxed);
                 }
                 Err(error) => {
                     self.chronicle.note(format_args!("{} does not start: {error}", self.name));
@@ -200,6 +205,11 @@ impl Machine {
     /// Whether the process has ended, told to stop, since this was last asked.
     pub(crate) fn has_ended(&self) -> bool {
         self.has_ended.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether its node was removed, and it has no other yet.
+    pub(crate) fn is_vacant(&self) -> bool {
+        self.is_vacant.load(Ordering::Relaxed)
     }
 
     /// What the node that runs says of itself.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::join;
 use http::{Method, StatusCode};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::dice::Dice;
 use super::docker::request;
@@ -16,6 +16,8 @@ use super::records::Records;
 
 /// How long a removal is tried.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// For how long a node tries what it was asked for once, whether anybody still waits or not.
+const REMOVE_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Whoever removes nodes.
 #[derive(Clone)]
@@ -67,15 +69,26 @@ impl Operator {
     }
 
     /// Removes the node on machine `number`, through any node, if that may be; answers whether it
-    /// is. One that was removed without an answer, and does not know it yet, is removed again in
-    /// vain.
+    /// is, once nothing more can come of what was asked for. One that was removed without an
+    /// answer, and does not know it yet, is removed again in vain.
     async fn remove(&mut self, number: usize) -> bool {
+        let mut unanswered = None;
+        let is_removed = self.try_to_remove(number, &mut unanswered).await;
+        if let Some(asked) = unanswered {
+            sleep_until(asked + REMOVE_PATIENCE).await;
+        }
+        is_removed
+    }
+
+    /// Does so. Takes note of when that was asked for last without an answer.
+    async fn try_to_remove(&mut self, number: usize, unanswered: &mut Option<Instant>) -> bool {
         let Some(status) = self.machines[number].status() else { return false };
         let path = format!("/roadstead/v1/cluster/nodes/{}", status.node);
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
             let through = self.dice.pick(&self.machines).name.clone();
             let is_let_in = self.pass.is_given();
+            let asked = Instant::now();
             let answer = send(&through, self.pass.shown(request(Method::DELETE, &path))).await;
             match answer.map(|answer| answer.status()) {
                 Ok(StatusCode::NO_CONTENT) => {
@@ -86,7 +99,8 @@ impl Operator {
                     self.records.chronicle.count("faults: node removed");
                     return true;
                 }
-                Ok(StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) | Err(_) => {}
+                Ok(StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) => {}
+                Err(_) => *unanswered = Some(asked),
                 // It has no account yet, where it needs one.
                 Ok(StatusCode::UNAUTHORIZED) if !is_let_in => {}
                 // Too few would stay; or it was removed before.

@@ -21,6 +21,8 @@ pub(crate) const ADMIN_PORT: u16 = 5002;
 /// After how long a node gives up a connection that a cut has killed without a word, as
 /// `node::dial` says.
 const CONNECTION_LOST: Duration = Duration::from_secs(4);
+/// How often a leader looks whether the membership is as it should be, as `raft::membership` says.
+const MEMBERSHIP_INTERVAL: Duration = Duration::from_millis(500);
 /// Between two sweeps of a machine, each of which takes many requests to S3.
 const SWEEP_PAUSE_OF_S3: Duration = Duration::from_millis(4500);
 /// The same where nothing becomes old enough to be swept before the end.
@@ -144,10 +146,13 @@ impl Plan {
     }
 
     /// How long the cluster may take to heal once nothing is wrong any more. The nodes give up what
-    /// connections are dead; then they elect a leader, with votes that may be split once. To start
-    /// again, and to catch up with a catalog that a minute has made, takes less than that.
+    /// connections are dead; then they elect a leader, with votes that may be split once; which
+    /// looks whether the right ones vote, and promotes one. To start again, and to catch up with a
+    /// catalog that a minute has made, takes less than that.
     pub(crate) fn healing_max(&self) -> Duration {
-        CONNECTION_LOST + 2 * Duration::from_millis(self.election_max())
+        let elections = 2 * Duration::from_millis(self.election_max());
+        let messages = 8 * Duration::from_millis(self.latency);
+        CONNECTION_LOST + elections + 2 * MEMBERSHIP_INTERVAL + messages
     }
 
     /// Raft's longest election timeout, in milliseconds.

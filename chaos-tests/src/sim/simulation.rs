@@ -1,5 +1,6 @@
 //! A simulated world with the cluster in it, step by step: work, healing, audit.
 
+mod healing;
 mod rest;
 
 use std::cell::RefCell;
@@ -15,7 +16,7 @@ use super::chronicle::Chronicle;
 use super::dice::Dice;
 use super::disk::{SimDisk, Watch};
 use super::havoc::{Fault, Havoc};
-use super::invariants::{OneLeader, Stopped, check_resumed, check_rights, check_tags, has_healed};
+use super::invariants::{OneLeader, Stopped, check_resumed, check_rights, check_tags};
 use super::machine::Machine;
 use super::nemesis::{Nemesis, victim};
 use super::people;
@@ -34,8 +35,6 @@ use super::world::EPOCH_MILLIS;
 /// requests that may have to be repeated; a sweep of a store that takes its time; the first answer
 /// to an audit. The same holds for healing with all that an operator had begun.
 const RESUMING_MAX: Duration = Duration::from_secs(15);
-/// How long a node is away that is started again.
-const RESTART: Duration = Duration::from_millis(100);
 /// How long an audit may take.
 const AUDIT_MAX: Duration = Duration::from_secs(600);
 /// How long the pushes may be tried with which it is tried whether writes go on.
@@ -140,8 +139,11 @@ impl Simulation<'_> {
             self.records.clone(),
         );
         let told = self.accompany("story", STORY_MAX, story(stage), on_tick)?;
-        if let Some(Err(unmet)) = told {
-            self.chronicle.violated("the story goes as it is told", unmet);
+        match told {
+            Some(Err(unmet)) => self.chronicle.violated("the story goes as it is told", unmet),
+            // What it has damaged it has also seen healed.
+            Some(Ok(())) => self.records.ledger.mended(),
+            None => {}
         }
         Ok(())
     }
@@ -192,70 +194,6 @@ impl Simulation<'_> {
             self.stopped.observe(&machine.name, self.sim.elapsed(), goes_on, has_failed);
         }
         Ok(())
-    }
-
-    /// Gives everything back as it was written. Whoever mends a store starts the nodes again, which
-    /// remember for minutes what was damaged.
-    fn mend(&mut self, on_tick: &impl Fn(Duration)) -> Result<()> {
-        if !self.rotting.is_begun() {
-            return Ok(());
-        }
-        for number in 0..self.machines.len() {
-            let soon = self.sim.elapsed() + RESTART;
-            self.havoc.faults().begin(soon, Fault::Down(number));
-        }
-        self.step(on_tick)?;
-        self.store.mend();
-        self.records.ledger.mended();
-        Ok(())
-    }
-
-    /// Waits until the cluster has healed. Answers how long that took. Its time begins when nobody
-    /// is about to leave it: who was removed comes back as another.
-    fn heal(&mut self, on_tick: &impl Fn(Duration)) -> Result<Option<Duration>> {
-        let start = self.sim.elapsed();
-        let mut since = start;
-        loop {
-            self.step(on_tick)?;
-            if !self.goes_on() {
-                return Ok(None);
-            }
-            let stays = self.nobody_leaves();
-            if stays.is_err() {
-                since = self.sim.elapsed();
-            }
-            let took = self.sim.elapsed() - start;
-            let is_late =
-                took > RESUMING_MAX || self.sim.elapsed() - since > self.plan.healing_max();
-            let statuses: Vec<_> = self
-                .machines
-                .iter()
-                .map(|machine| (machine.name.clone(), machine.status()))
-                .collect();
-            match stays.and_then(|()| has_healed(&statuses, self.plan.voters)) {
-                Ok(()) => {
-                    self.chronicle.note(format_args!("healed after {took:?}"));
-                    return Ok(Some(took));
-                }
-                Err(missing) if is_late => {
-                    let evidence = format!("{took:?} after the last fault: {missing}");
-                    self.chronicle.violated("I19 healed", evidence);
-                    return Ok(None);
-                }
-                Err(_) => {}
-            }
-        }
-    }
-
-    /// Whether all nodes that are members stay so, as far as any of them knows.
-    fn nobody_leaves(&self) -> Result<(), String> {
-        if self.records.is_removing.get() {
-            return Err("a node is being removed".to_owned());
-        }
-        self.machines
-            .iter()
-            .find_map(Machine::leaver)
-            .map_or(Ok(()), |node| Err(format!("node {node} was removed, and is still a member")))
     }
 
     /// What follows when the cluster has healed: writes go on through every node, and also while

@@ -74,6 +74,7 @@ pub(super) mod tests {
         assert!(is_lost(&[change(Put, 1, Unknown)], &[], &look(3, 4, false)).is_none());
         assert!(is_lost(&[change(Put, 1, Done(4))], &[], &look(3, 5, false)).is_none());
     }
+
     #[test]
     fn what_was_seen_once_stays_there_whoever_put_it() {
         let seen = [change(Put, 3, Done(4))];

@@ -76,9 +76,14 @@ impl AtRest {
         least.views = least.views.min(held.views);
     }
 
-    /// Checks that no node has kept more than it needs.
+    /// Checks that all nodes run, and none has kept more than it can need.
     pub(crate) fn check(&self, chronicle: &Chronicle) {
         let most = tasks_max(self.peers);
+        let (seen, nodes) = (self.least.len(), self.peers + 1);
+        if seen < nodes {
+            let evidence = format!("{seen} of {nodes} nodes run");
+            chronicle.violated("I18 nodes come to rest", evidence);
+        }
         for (node, Held { tasks, views }) in &self.least {
             chronicle.count("nodes at rest");
             let kept = format!("{node} has {tasks} tasks, of at most {most}, and {views} views");
@@ -95,11 +100,15 @@ impl AtRest {
 mod tests {
     use super::*;
 
-    /// What is wrong when one of three nodes held so many tasks and views after these seconds.
+    /// What is wrong when one of three nodes held so many tasks and views after these seconds, and
+    /// the others nothing.
     fn seen(observed: &[(u64, usize, usize)]) -> Option<String> {
         let chronicle = Chronicle::default();
         let begun = Duration::from_secs(100);
         let mut at_rest = AtRest::begin(begun, 3);
+        for node in ["node-2", "node-3"] {
+            at_rest.observe(node, begun + QUIET, Held { tasks: 0, views: 0 });
+        }
         for (seconds, tasks, views) in observed {
             let now = begun + Duration::from_secs(*seconds);
             at_rest.observe("node-1", now, Held { tasks: *tasks, views: *views });
@@ -115,6 +124,11 @@ mod tests {
         let evidence = format!("node-1 has {} tasks, of at most {most}, and 0 views", most + 1);
         assert_eq!(task, Some(evidence));
         assert!(seen(&[(70, 20, 1), (71, 20, 1)]).is_some_and(|kept| kept.contains("1 views")));
+    }
+
+    #[test]
+    fn a_node_that_does_not_run_is_found() {
+        assert_eq!(seen(&[]).as_deref(), Some("2 of 3 nodes run"));
     }
 
     #[test]

@@ -61,6 +61,7 @@ mod tests {
         let during_the_look = [change(Put, 1, Done(2)), change(Delete, 4, Done(6))];
         assert!(is_undead(&during_the_look, &[], &look(5, 7, true)).is_none());
     }
+
     #[test]
     fn what_was_seen_to_be_gone_stays_gone_whoever_deleted_it() {
         let seen = [change(Delete, 4, Done(5))];

@@ -269,12 +269,14 @@ impl Ledger {
 
     /// Checks that what `by` was told about `item`, having asked at `called`, can be so.
     pub(crate) fn look(&self, item: &Item, by: &str, called: u64, is_there: bool, source: Source) {
-        if !is_there && self.may_be_damaged(item, called) {
-            self.chronicle.count("damaged blobs that were absent");
-            return;
-        }
         let (changes, seen) = (self.changes(item), self.seen(item));
         let look = Look { called, returned: self.chronicle.next(), is_there };
+        if !is_there && self.may_be_damaged(item, called) {
+            if is_lost(&changes, &seen, &look).is_some() {
+                self.chronicle.count("damaged blobs that were absent");
+            }
+            return;
+        }
         let violated = |invariant, cause: &Change| {
             let seen = if is_there { "there" } else { "not there" };
             let lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
