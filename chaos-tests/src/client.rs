@@ -282,10 +282,16 @@ impl Outcome {
     }
 }
 
+/// Why something did not come: it is not there, or is something else. Whoever is slow, does not
+/// answer or has to be asked again has lost nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Lost(pub String);
+
 /// Checks that `content` is what `digest` names.
 fn check(digest: &Digest, content: &[u8]) -> Result<()> {
     let found = Digest::of(digest.algorithm(), content);
-    ensure!(found == *digest, "blob {digest} came as {found}");
+    ensure!(found == *digest, Lost(format!("blob {digest} came as {found}")));
     Ok(())
 }
 
@@ -295,7 +301,10 @@ async fn expect(response: Response, wanted: StatusCode) -> Result<Response> {
         return Ok(response);
     }
     let url = response.url().clone();
-    bail!("{url}: {status} instead of {wanted}: {}", response.text().await.unwrap_or_default());
+    let text = response.text().await.unwrap_or_default();
+    let said = format!("{url}: {status} instead of {wanted}: {text}");
+    ensure!(status != StatusCode::NOT_FOUND, Lost(said));
+    bail!(said)
 }
 
 fn header(response: &Response, name: &str) -> Result<String> {

@@ -17,12 +17,12 @@ mod troubles;
 mod volume;
 mod wait;
 
-pub use client::{Outcome, RegistryClient};
+pub use client::{Lost, Outcome, RegistryClient};
 pub use image::Image;
 pub use network::{Network, NetworkError, Traffic};
 pub use processes::{CacheUse, NodeProcess, Place, ProcessCluster};
 pub use troubles::{
     Thaws, Troubles, thaw_leaders, trouble_network, trouble_power, trouble_processes,
 };
-pub use volume::{Loss, Volumes};
+pub use volume::{Loss, VolumeError, Volumes};
 pub use wait::eventually;

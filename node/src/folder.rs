@@ -4,12 +4,12 @@
 //! `lock` is locked for as long as a process uses the folder. A folder that holds anything else and
 //! no such marker is somebody else's.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use storage::make_folder;
 
 /// The format of everything in the folder. It goes up when an older version could no longer read
 /// it.
@@ -46,14 +46,13 @@ impl DataFolder {
     /// owner alone, since the catalog in it has the keys that sign tokens.
     ///
     /// # Durability
-    /// The marker is durable when this returns.
+    /// The folder, where it was made, and its marker are durable when this returns.
     ///
     /// # Errors
     /// See [`FolderError`].
     pub fn open(path: &Path) -> Result<Self, FolderError> {
         let unusable = |reason| FolderError::Unusable { path: path.to_owned(), reason };
-        let mut folder = DirBuilder::new();
-        folder.recursive(true).mode(0o700).create(path).map_err(unusable)?;
+        make_folder(path, 0o700).map_err(unusable)?;
         match fs::read_to_string(path.join(MARKER)) {
             Ok(marker) => check(path, &marker)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -126,12 +125,7 @@ fn write_marker(path: &Path) -> io::Result<()> {
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&draft, path.join(MARKER))?;
-    File::open(path)?.sync_all()?;
-    // The folder itself may be new; who may not open the one that it is in has not made it.
-    match path.parent().map(File::open) {
-        Some(Ok(parent)) => parent.sync_all(),
-        _ => Ok(()),
-    }
+    File::open(path)?.sync_all()
 }
 
 /// Why a folder cannot be used, as a sentence for the operator.

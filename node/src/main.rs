@@ -14,12 +14,25 @@ const GIVE_BACK_EVERY: Duration = Duration::from_secs(1);
 fn main() -> ExitCode {
     // Without it the program only takes more memory, which is no reason to not run.
     let _ = thread::Builder::new().name("memory".to_owned()).spawn(give_back);
+    #[cfg(feature = "mutants")]
+    take_fault();
     match node::cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             node::cli::complain(&failure);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Gives the program the fault that the environment names: a node that is a process of its own is
+/// told in no other way. Where that is the name of none, nothing is wrong, which whoever looks for
+/// the fault finds out.
+#[cfg(feature = "mutants")]
+fn take_fault() {
+    let name = std::env::var("CHAOS_MUTANT").unwrap_or_default();
+    if let Some(mutant) = proto::Mutant::named(&name) {
+        mutant.activate();
     }
 }
 

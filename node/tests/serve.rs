@@ -9,6 +9,7 @@ use std::process::Stdio;
 
 use rustix::fs::{CWD, Mode, OFlags, mkfifoat, open};
 use rustix::process::Signal;
+use storage::blob::ClaimError;
 use tokio::process::Command;
 
 use support::{alone, code, complaint, get, output, roadstead, send, serve, serve_with, until};
@@ -50,6 +51,27 @@ async fn a_node_founds_a_cluster_and_stops_in_order() {
     let (_, body) = get(&url).await.unwrap();
     let now: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!((&now["cluster"], &now["node"]), (&report["cluster"], &report["node"]));
+}
+
+#[tokio::test]
+async fn a_founder_refuses_an_empty_store_in_place_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let [blobs, aside] = ["data/blobs", "aside"].map(|name| folder.path().join(name));
+    let mut node = serve(folder.path(), &[], Stdio::null()).await;
+    send(&node.child, Signal::TERM);
+    assert_eq!(code(&mut node.child).await, Some(0));
+
+    // As if the file system that the store is on were not mounted. Nothing was pushed yet.
+    std::fs::rename(&blobs, &aside).unwrap();
+    std::fs::create_dir(&blobs).unwrap();
+    let mut command = roadstead(&["serve"]);
+    alone(&mut command, folder.path());
+    let said = complaint(command).await;
+    assert!(said.contains(&ClaimError::Empty.to_string()), "{said}");
+
+    std::fs::remove_dir_all(&blobs).unwrap();
+    std::fs::rename(&aside, &blobs).unwrap();
+    serve(folder.path(), &[], Stdio::null()).await;
 }
 
 #[tokio::test]

@@ -105,6 +105,12 @@ impl Mutant {
         Self::FolderNotSynced,
     ];
 
+    /// The one of this name.
+    #[cfg(feature = "mutants")]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mutant| format!("{mutant:?}") == name)
+    }
+
     /// Whether its site is part of what is simulated. Others are for real processes to find.
     pub const fn is_simulated(self) -> bool {
         !matches!(self, Self::PartNotSynced | Self::FolderNotSynced)
@@ -132,18 +138,12 @@ impl Mutant {
 
 #[cfg(feature = "mutants")]
 mod active {
-    use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU8, Ordering};
 
     use super::Mutant;
 
-    /// The mutant that is active, as a number; 0 for none. First that which the environment names:
-    /// a node that is a process of its own is told in no other way.
-    static ACTIVE: LazyLock<AtomicU8> = LazyLock::new(|| {
-        let name = std::env::var("CHAOS_MUTANT").unwrap_or_default();
-        let named = Mutant::ALL.into_iter().find(|mutant| format!("{mutant:?}") == name);
-        AtomicU8::new(named.map_or(0, |mutant| mutant as u8))
-    });
+    /// The mutant that is active, as a number; 0 for none.
+    static ACTIVE: AtomicU8 = AtomicU8::new(0);
 
     pub(super) fn is(mutant: Mutant) -> bool {
         ACTIVE.load(Ordering::Relaxed) == mutant as u8

@@ -7,7 +7,9 @@
 
 pub mod blob;
 pub mod conformance;
+mod folder;
 pub mod kv;
 
 pub use blob::{Blobs, BlobsError, ByteStream};
+pub use folder::make_folder;
 pub use kv::{Batch, Kv, KvError, KvRead, Space};

@@ -30,8 +30,7 @@ pub(super) fn activate(name: Option<&str>) -> Result<()> {
 }
 
 fn named(name: &str) -> Result<Mutant> {
-    let mut mutants = Mutant::ALL.into_iter();
-    mutants.find(|mutant| format!("{mutant:?}") == name).with_context(|| {
+    Mutant::named(name).with_context(|| {
         let names: Vec<String> = Mutant::ALL.iter().map(|mutant| format!("{mutant:?}")).collect();
         format!("there is no mutant {name}; these are: {}", names.join(", "))
     })

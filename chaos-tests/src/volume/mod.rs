@@ -9,11 +9,12 @@
 mod shutdown;
 
 use std::fs::{self, File};
+use std::io;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
 use tempfile::TempDir;
 
 use self::shutdown::shut_down;
@@ -23,6 +24,9 @@ use crate::eventually;
 const BYTES: u64 = 1024 * 1024 * 1024;
 /// Bytes for each file that there can be: parts of blobs are small here.
 const BYTES_PER_FILE: &str = "8192";
+/// What `mount` says where it may not, and where it finds no loop device.
+const REFUSALS: [&str; 4] =
+    ["must be superuser", "permission denied", "not permitted", "loop device"];
 /// How long those who have files open may take to be told that these are lost.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -33,6 +37,28 @@ pub enum Loss {
     Everything,
     /// What files hold, where that was not synced: their names were just written out.
     Contents,
+}
+
+/// Why there are no such file systems.
+#[derive(Debug, thiserror::Error)]
+pub enum VolumeError {
+    /// This machine lacks what they need, or does not allow it, or not this user.
+    #[error("{0}")]
+    Denied(String),
+    /// It should, and something else is wrong.
+    #[error(transparent)]
+    Failed(#[from] io::Error),
+}
+
+impl VolumeError {
+    /// What `error` means when it came of `what`.
+    fn of(what: &str, error: &io::Error) -> Self {
+        let reason = format!("{what}: {error}");
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Self::Denied(reason),
+            kind => Self::Failed(io::Error::new(kind, reason)),
+        }
+    }
 }
 
 /// What a cluster rests on: a file system for each node, and one for the blobs.
@@ -49,9 +75,9 @@ impl Volumes {
     /// Makes them, for so many nodes.
     ///
     /// # Errors
-    /// When this machine lacks something for it, or does not allow it, or not this user.
-    pub fn make(nodes: usize) -> Result<Self> {
-        let nodes = (0..nodes).map(|_| Volume::make()).collect::<Result<_>>()?;
+    /// See [`VolumeError`].
+    pub fn make(nodes: usize) -> Result<Self, VolumeError> {
+        let nodes = (0..nodes).map(|_| Volume::make()).collect::<Result<_, _>>()?;
         Ok(Self { nodes, store: Volume::make()? })
     }
 
@@ -59,7 +85,7 @@ impl Volumes {
     ///
     /// # Errors
     /// When a file system is not shut down.
-    pub fn cut(&self, loss: Loss) -> Result<()> {
+    pub fn cut(&self, loss: Loss) -> Result<(), VolumeError> {
         self.all().try_for_each(|volume| volume.cut(loss))
     }
 
@@ -86,7 +112,7 @@ pub(crate) struct Volume {
 }
 
 impl Volume {
-    fn make() -> Result<Self> {
+    fn make() -> Result<Self, VolumeError> {
         let volume = Self { dir: tempfile::tempdir()? };
         fs::create_dir(volume.path())?;
         File::create(volume.image())?.set_len(BYTES)?;
@@ -109,27 +135,28 @@ impl Volume {
     }
 
     /// Shuts it down.
-    pub(crate) fn cut(&self, loss: Loss) -> Result<()> {
+    pub(crate) fn cut(&self, loss: Loss) -> Result<(), VolumeError> {
         let top = File::open(self.path())?;
-        shut_down(&top, loss).context("the file system is not shut down")
+        let refused = |error| VolumeError::of("the file system is not shut down", &error);
+        shut_down(&top, loss).map_err(refused)
     }
 
     /// Mounts it again, once nobody has a file open.
     pub(crate) async fn recover(&self) -> Result<()> {
-        eventually("the file system is left", PATIENCE, async || self.unmount()).await?;
-        self.mount()
+        eventually("the file system is left", PATIENCE, async || Ok(self.unmount()?)).await?;
+        Ok(self.mount()?)
     }
 
     fn image(&self) -> PathBuf {
         self.dir.path().join("image")
     }
 
-    fn mount(&self) -> Result<()> {
+    fn mount(&self) -> Result<(), VolumeError> {
         let (image, path) = (self.image(), self.path());
         run(Command::new("mount").args(["-t", "ext4", "-o", "loop"]).args([image, path]))
     }
 
-    fn unmount(&self) -> Result<()> {
+    fn unmount(&self) -> Result<(), VolumeError> {
         run(Command::new("umount").arg(self.path()))
     }
 }
@@ -142,17 +169,24 @@ impl Drop for Volume {
 }
 
 /// Runs a command of the system, which says what is wrong.
-fn run(command: &mut Command) -> Result<()> {
-    let output = command.stdin(Stdio::null()).output();
-    let output = output.with_context(|| format!("{command:?}"))?;
+fn run(command: &mut Command) -> Result<(), VolumeError> {
+    let output = command.env("LC_ALL", "C").stdin(Stdio::null()).output();
+    let output = output.map_err(|error| VolumeError::of(&format!("{command:?}"), &error))?;
+    if output.status.success() {
+        return Ok(());
+    }
     let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{command:?}: {}", complaint.trim());
-    Ok(())
+    let reason = format!("{command:?}: {}", complaint.trim());
+    let complaint = complaint.to_lowercase();
+    if REFUSALS.iter().any(|refusal| complaint.contains(refusal)) {
+        return Err(VolumeError::Denied(reason));
+    }
+    Err(io::Error::other(reason).into())
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
     #![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 
     use super::*;
@@ -161,10 +195,11 @@ mod tests {
     async fn what_was_synced_outlives_the_power_and_nothing_else_does() {
         let volume = match Volume::make() {
             Ok(volume) => volume,
-            Err(reason) => {
-                println!("SKIPPED: no file system whose power can fail: {reason:#}");
+            Err(VolumeError::Denied(reason)) => {
+                println!("SKIPPED: no file system whose power can fail: {reason}");
                 return;
             }
+            Err(error) => panic!("{error}"),
         };
         for (loss, length) in [(Loss::Everything, None), (Loss::Contents, Some(0))] {
             let [synced, unsynced] = ["synced", "unsynced"].map(|name| volume.path().join(name));

@@ -87,21 +87,6 @@ async fn a_node_whose_consensus_panicked_says_that_it_cannot_go_on() {
     assert_eq!(node.cluster.status().role, Role::Stopped);
 }
 
-/// Whatever it has heard of what others pushed meanwhile.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_founder_takes_a_new_object_store_only_once() {
-    let founder = Node::start("127.0.0.1:0", &[], memory()).await;
-    assert!(founder.cluster.may_found_store().unwrap());
-    let joined = Node::start("127.0.0.1:0", &[&founder.address], memory()).await;
-    assert!(!joined.cluster.may_found_store().unwrap(), "it must find the cluster's");
-    assert!(founder.cluster.may_found_store().unwrap());
-    founder.cluster.remember_store().await.unwrap();
-    assert!(!founder.cluster.may_found_store().unwrap());
-    let (address, kv) = founder.kill().await;
-    let founder = Node::start(&address, &[], kv).await;
-    assert!(!founder.cluster.may_found_store().unwrap(), "nor when it starts again");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_was_stopped_has_not_failed() {
     let nodes = three_nodes().await;

@@ -1,4 +1,4 @@
-//! Nodes that are replaced because they died, and nodes that are removed for good.
+//! Nodes that found and join, that are replaced because they died, and that are removed for good.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -221,4 +221,19 @@ async fn a_node_joins_at_once_although_one_of_the_addresses_never_answers() {
     let joining = Node::start("127.0.0.1:0", &join, memory());
     let second = tokio::time::timeout(Duration::from_secs(4), joining).await.expect("it joins");
     second.until("it is ready", |status| status.ready).await;
+}
+
+/// Whatever it has heard of what others pushed meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_founder_takes_a_new_object_store_only_once() {
+    let founder = Node::start("127.0.0.1:0", &[], memory()).await;
+    assert!(founder.cluster.may_found_store().unwrap());
+    let joined = Node::start("127.0.0.1:0", &[&founder.address], memory()).await;
+    assert!(!joined.cluster.may_found_store().unwrap(), "it must find the cluster's");
+    assert!(founder.cluster.may_found_store().unwrap());
+    founder.cluster.remember_store().await.unwrap();
+    assert!(!founder.cluster.may_found_store().unwrap());
+    let (address, kv) = founder.kill().await;
+    let founder = Node::start(&address, &[], kv).await;
+    assert!(!founder.cluster.may_found_store().unwrap(), "nor when it starts again");
 }

@@ -15,6 +15,7 @@ use super::error::OpenError;
 use super::stale;
 use super::threads::Threads;
 use crate::blob::BlobsError;
+use crate::make_folder;
 
 /// The file that marks a folder as an object store.
 const MARKER: &str = "roadstead-blobs";
@@ -37,7 +38,8 @@ impl Folder {
     /// Opens the folder, and makes what is missing in it.
     pub(super) fn open(root: &Path) -> Result<Self, OpenError> {
         let cannot = |error| OpenError::Io { folder: root.into(), error };
-        fs::create_dir_all(root).map_err(cannot)?;
+        // Durably: a cluster that has a store takes no empty one in its place.
+        make_folder(root, 0o777).map_err(cannot)?;
         let folder = Self { root: root.into(), threads: Threads::new(Threads::MOST) };
         let found = match folder.marker().map_err(cannot)? {
             Some(found) => found,

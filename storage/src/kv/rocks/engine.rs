@@ -1,6 +1,5 @@
 //! The database, and the verdict on every error it gives.
 
-use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -11,6 +10,7 @@ use rocksdb::{ColumnFamily, DB, Error, ErrorKind, WriteBatch, WriteOptions};
 use super::super::{Batch, KvError, Space, Write};
 use super::opening::{EVERY, accompany};
 use super::options::{Setup, family_name};
+use crate::make_folder;
 
 /// Bytes that a write must find free on the disk, or it is refused: room for RocksDB to write out
 /// what is in memory, and to be opened again.
@@ -27,7 +27,8 @@ pub(super) struct Engine {
 impl Engine {
     /// Opens the database in `dir`, and makes it if there is none.
     pub(super) fn open(dir: &Path) -> Result<Self, KvError> {
-        make(dir).map_err(|error| {
+        // Durably: whoever finds none takes the node for a new one, which has given no vote yet.
+        make_folder(dir, 0o777).map_err(|error| {
             let text = format!("the folder {} cannot be made: {error}", dir.display());
             if is_full(&error) { KvError::Full(text) } else { KvError::Failed(text) }
         })?;
@@ -130,17 +131,6 @@ impl Engine {
             return Err(KvError::Full(format!("{free} bytes are free in {dir}")));
         }
         Ok(())
-    }
-}
-
-/// Makes the folder, so that it outlives a failure of power: whoever finds none takes the node for
-/// a new one, which has given no vote yet.
-fn make(dir: &Path) -> io::Result<()> {
-    fs::create_dir_all(dir)?;
-    match dir.parent().map(File::open) {
-        Some(Ok(parent)) => parent.sync_all(),
-        // Who may not open it has not made anything there.
-        _ => Ok(()),
     }
 }
 
