@@ -12,7 +12,7 @@ use crate::warning::warn;
 pub(crate) enum Standing {
     /// The cluster.
     Confirmed,
-    /// This node, which had no quorum to ask.
+    /// This node, which could not ask it: there is no quorum, or too many ask at once.
     Alone,
 }
 
@@ -22,8 +22,8 @@ impl Standing {
         if self == Self::Alone {
             warn(
                 headers,
-                "this node has lost touch with its cluster: the bytes are those of the digest, but \
-                 may have been deleted meanwhile",
+                "this node could not ask its cluster: the bytes are those of the digest, but may \
+                 have been deleted meanwhile",
             );
         }
     }
@@ -42,7 +42,7 @@ impl Standing {
 
 impl Registry {
     /// What `find` finds, for content by its digest: since that cannot change, this node's own
-    /// replica may answer while there is no quorum. That it is *absent* only the cluster can say.
+    /// replica may answer while the cluster cannot be asked. That it is *absent* only that can say.
     pub(crate) async fn content<T>(
         &self,
         find: impl Fn(&View) -> Result<Option<T>, ReadError>,

@@ -364,6 +364,12 @@ async fn a_node_without_a_certificate_of_the_cluster_is_served_nothing() {
     assert!(plain.1.contains("this port speaks TLS"), "{plain:?}");
 }
 
+/// Of a request for the node with id 1.
+fn envelope(cluster_id: &bytes::Bytes) -> Option<pb_peer::Envelope> {
+    let cluster_id = cluster_id.clone();
+    Some(pb_peer::Envelope { cluster_id, target: 1, no_majority: false })
+}
+
 #[tokio::test]
 async fn a_node_speaks_in_its_own_name_only() {
     let place = Place::new();
@@ -374,7 +380,7 @@ async fn a_node_speaks_in_its_own_name_only() {
     let channel = member.dial(&first).await;
     let mut peer = PeerClient::new(channel.clone());
     let vote = |node_id| pb_peer::VoteRequest {
-        envelope: Some(pb_peer::Envelope { cluster_id: cluster_id.clone(), target: 1 }),
+        envelope: envelope(&cluster_id),
         vote: Some(pb_raft::Vote { term: 1, node_id, committed: false }),
         ..pb_peer::VoteRequest::default()
     };
@@ -408,7 +414,7 @@ async fn a_node_that_was_removed_takes_no_part_any_more() {
         assert_eq!(refused.message(), format!("node {} was removed from the cluster", name.node));
     };
     let vote = pb_peer::VoteRequest {
-        envelope: Some(pb_peer::Envelope { cluster_id: cluster_id.clone(), target: 1 }),
+        envelope: envelope(&cluster_id),
         vote: Some(pb_raft::Vote { term: 1, node_id: name.node, committed: false }),
         ..pb_peer::VoteRequest::default()
     };

@@ -24,7 +24,7 @@ use crate::identity::{Identity, has_store, remember_store};
 use crate::lanes::Lanes;
 use crate::log::LogStore;
 use crate::neighbours::Neighbours;
-use crate::peer::{Addresses, Network, PeerService};
+use crate::peer::{Addresses, Majority, Network, PeerService};
 use crate::presence::Presence;
 use crate::service::ClusterService;
 use crate::silences::Silences;
@@ -32,7 +32,8 @@ use crate::store::{Failure, Watched};
 use crate::types::{Membership, Raft, TypeConfig};
 use crate::{
     Clock, Config, Dial, Ended, Handover, Hindrance, Member, PeerStatus, ProposeError, ReadError,
-    RemoveError, Role, StartError, Status, Tuning, View, barrier, membership, recovery, renewal,
+    RemoveError, Role, StartError, Status, Tuning, View, barrier, hearing, membership, recovery,
+    renewal,
 };
 
 /// A node's part in its cluster. Clones share it.
@@ -89,18 +90,13 @@ impl Cluster {
         let staging = machine.staging();
         let mut log = LogStore::open(Arc::clone(&kv)).map_err(StartError::unusable)?;
         recovery::recover(&mut log, &mut machine).await.map_err(StartError::unusable)?;
-        let addresses = Addresses::default();
-        let network = Network::new(lanes, identity, addresses.clone());
+        let (addresses, majority) = (Addresses::default(), Majority::default());
+        let network = Network::new(lanes, identity, addresses.clone(), majority.clone());
         let settings = Arc::new(settings(config.tuning)?);
         let raft = Raft::new(identity.node, settings, network, log, machine)
             .await
             .map_err(|error| StartError::inconsistent(&failure, &error))?;
-        let metrics = raft.metrics();
-        addresses.follow(move |node| {
-            let metrics = metrics.borrow_watched();
-            let node = metrics.membership_config.membership().get_node(&node);
-            node.map(|node| node.peer_address.clone())
-        });
+        hearing::follow(&raft, config.tuning, &addresses, &majority);
 
         let (readers, waiting) = mpsc::channel(barrier::READERS_MAX);
         let presence = Arc::<Presence>::default();
@@ -303,13 +299,6 @@ impl Inner {
         let membership = metrics.membership_config.membership();
         let leader = membership.get_node(&metrics.current_leader?)?;
         Some(leader.peer_address.clone())
-    }
-
-    /// Where the leader is reached that this node follows. `None` when it leads itself, or knows of
-    /// no leader.
-    pub(crate) fn followed(&self) -> Option<PeerAddress> {
-        let is_led = matches!(self.role(), Role::Follower | Role::Learner);
-        is_led.then(|| self.leader_address())?
     }
 
     /// Whether the cluster has admitted `node`, as far as this one knows.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use proto::{DecodeError, NodeId, Refusal};
 use storage::KvError;
+use storage::kv::MAKE_ANEW;
 
 use crate::store::Failure;
 use crate::{CertificateError, PapersError};
@@ -135,9 +136,9 @@ impl StartError {
         }
     }
 
-    /// What openraft found wrong when it started, unless the store could not be read.
+    /// What openraft found wrong when it started, unless the store could not be read or written.
     pub(crate) fn inconsistent(store: &Failure, error: &dyn fmt::Display) -> Self {
-        match store.happened().now_or_never() {
+        match store.happened().now_or_never().or_else(|| store.was_full()) {
             Some(failed) => Self::Store(failed),
             None => Self::Inconsistent(error.to_string()),
         }
@@ -153,12 +154,6 @@ impl From<ReadError> for StartError {
         }
     }
 }
-
-/// What the operator does about a node that has lost what it had made durable, or finds something
-/// else in its place: it may have lost votes, too.
-const MAKE_ANEW: &str = "take the disk for broken, or an older copy, and make a new node of this \
-    one: remove it from its cluster (roadstead cluster remove), and start it with an empty folder \
-    (node.data_dir) and the address of that cluster (cluster.join)";
 
 /// What the operator does about `error` in what this node has in its folder.
 pub(crate) fn remedy(error: &DecodeError) -> String {

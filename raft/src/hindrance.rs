@@ -8,8 +8,8 @@ pub enum Hindrance {
     /// It was started again before it had become a member, and without the addresses at which it
     /// had joined.
     #[error(
-        "this node was admitted to its cluster, but knows no node of it, nor does any know where \
-         this one is: start it with the address of one (--join, cluster.join)"
+        "this node was admitted to its cluster, but is no member of it yet as far as it knows, and \
+         knows no node that it could ask: start it with the address of one (--join, cluster.join)"
     )]
     Alone,
     /// Its cluster has nodes of a newer version, which one of them has made use of.

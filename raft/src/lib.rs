@@ -17,6 +17,7 @@ mod ended;
 mod error;
 mod founding;
 mod handover;
+mod hearing;
 mod hindrance;
 mod identify;
 mod identity;

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use openraft::ChangeMembers;
 use openraft::errors::{ClientWriteError, RaftError};
-use openraft::{ChangeMembers, Instant as _};
 use proto::pb::cluster as pb;
 use proto::pb::cluster::cluster_client::ClusterClient;
 use proto::{NodeId, PeerAddress, RequestId, Thumbprint};
 use tokio::time::Instant;
 
 use crate::cluster::Inner;
+use crate::founding::FOUNDER;
 use crate::neighbours::{follow, named_leader, not_leader};
 use crate::silences::Silences;
 use crate::types::{PeerNode, TypeConfig};
@@ -70,7 +71,7 @@ pub(crate) async fn run(inner: Arc<Inner>) {
         if inner.is_member() && inner.presence.hears_a_leader(inner.silence_max()) {
             continue;
         }
-        if !inner.is_member() && inner.others().is_empty() && begun.elapsed() >= ALONE_MIN {
+        if inner.is_alone() && begun.elapsed() >= ALONE_MIN {
             inner.presence.hinder(Hindrance::Alone);
         }
         let asked = tokio::time::timeout(DEADLINE, inner.ask_for_membership()).await;
@@ -94,6 +95,12 @@ impl Inner {
     fn is_member(&self) -> bool {
         let node = self.membership().get_node(&self.identity.node).cloned();
         node.is_some_and(|node| node.peer_address == self.config.peer_address)
+    }
+
+    /// Whether this node waits for others to find it: it is no member, and has nobody to ask. The
+    /// founder needs nobody.
+    fn is_alone(&self) -> bool {
+        self.identity.node != FOUNDER && !self.is_member() && self.others().is_empty()
     }
 
     /// The addresses of all members, and those that this node was told to join at.
@@ -120,11 +127,6 @@ impl Inner {
         let is_known = view
             .and_then(|view| Ok(view.token(token)?.is_some() || view.answer(request)?.is_some()));
         matches!(is_known, Ok(false))
-    }
-
-    /// After how long without a word a node is taken for silent.
-    pub(crate) fn silence_max(&self) -> Duration {
-        self.config.tuning.election_max * 2
     }
 
     /// Asks the leader, wherever it is, to make this node a member at its address: all nodes at
@@ -268,33 +270,6 @@ impl Inner {
             matched.is_some_and(|id| last.saturating_sub(id.index()) <= PROMOTION_LAG_MAX)
         });
         alive
-    }
-
-    /// The other nodes that have answered this leader lately. How far a node's log had come says
-    /// nothing of that: a dead one keeps its place.
-    pub(crate) fn heard_from(&self) -> BTreeSet<NodeId> {
-        let silence_max = self.silence_max();
-        let answered = self.metrics().heartbeat.unwrap_or_default();
-        answered
-            .into_iter()
-            .filter(|(_, when)| when.is_some_and(|when| when.elapsed() <= silence_max))
-            .map(|(node, _)| node)
-            .filter(|node| *node != self.identity.node)
-            .collect()
-    }
-
-    /// Whether there was a majority lately, as far as this node hears: of enough voters when it
-    /// leads, else of a leader. Openraft goes on to name the last leader that it knew, and one that
-    /// is cut off goes on to lead.
-    pub(crate) fn hears_a_majority(&self) -> bool {
-        if !self.leads() {
-            return self.presence.hears_a_leader(self.silence_max());
-        }
-        let mut alive = self.heard_from();
-        alive.insert(self.identity.node);
-        let membership = self.membership();
-        let mut configs = membership.get_joint_config().iter();
-        configs.all(|voters| voters.intersection(&alive).count() > voters.len() / 2)
     }
 
     async fn change(&self, change: ChangeMembers<NodeId, PeerNode>) {

@@ -9,16 +9,24 @@ use tokio::time::Instant;
 
 use crate::Hindrance;
 
-/// Between two words in the log on what keeps this node from taking part.
-const REMINDER_INTERVAL: Duration = Duration::from_secs(60);
+/// Between two words in the log on the same thing that an operator must see to.
+pub(crate) const REMINDER_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A node's presence among its peers.
 #[derive(Debug, Default)]
 pub(crate) struct Presence {
     leaving: AtomicBool,
-    heard: Mutex<Option<Instant>>,
+    heard: Mutex<Heard>,
     /// With the time when the log has said so.
     hindrance: Mutex<Option<(Hindrance, Instant)>>,
+}
+
+/// When a leader that this node follows has sent something last.
+#[derive(Clone, Copy, Debug, Default)]
+struct Heard {
+    /// Whether or not it heard a majority.
+    any: Option<Instant>,
+    with_majority: Option<Instant>,
 }
 
 impl Presence {
@@ -32,15 +40,29 @@ impl Presence {
         self.leaving.load(Ordering::Acquire)
     }
 
-    /// Notes that a leader which this node follows has sent something.
-    pub(crate) fn hear(&self) {
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    /// Notes that a leader which this node follows has sent something, and whether it said that it
+    /// hears a majority.
+    pub(crate) fn hear(&self, has_majority: bool) {
+        let now = Some(Instant::now());
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.any = now;
+        if has_majority {
+            heard.with_majority = now;
+        }
     }
 
-    /// Whether a leader was heard of within `patience`.
+    /// Whether a leader was heard of within `patience`: it lives, and can be asked.
     pub(crate) fn hears_a_leader(&self, patience: Duration) -> bool {
-        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.is_some_and(|when| when.elapsed() <= patience)
+        self.heard().any.is_some_and(|when| when.elapsed() <= patience)
+    }
+
+    /// Whether a leader was heard of within `patience` that hears a majority: it can decide.
+    pub(crate) fn hears_a_majority(&self, patience: Duration) -> bool {
+        self.heard().with_majority.is_some_and(|when| when.elapsed() <= patience)
+    }
+
+    fn heard(&self) -> Heard {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes what keeps this node from taking part, and has the log say so: at once, and rarely

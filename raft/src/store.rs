@@ -1,7 +1,7 @@
 //! The node's store as all of this crate uses it: when it has failed for good, whoever noticed, the
 //! node comes to know that it must end.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use proto::Mutant;
@@ -11,12 +11,16 @@ use tokio::sync::watch;
 
 /// Whether the store has failed, and of what. Clones tell of the same store.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Failure(Arc<watch::Sender<Option<KvError>>>);
+pub(crate) struct Failure {
+    failed: Arc<watch::Sender<Option<KvError>>>,
+    /// What it said when its disk was full for the first time.
+    full: Arc<OnceLock<KvError>>,
+}
 
 impl Failure {
     /// Resolves with what the store failed of; pending for as long as it works.
     pub(crate) async fn happened(&self) -> KvError {
-        let mut failure = self.0.subscribe();
+        let mut failure = self.failed.subscribe();
         // The sender lives as long as this.
         let failed = failure.wait_for(Option::is_some).await.map(|failure| failure.clone());
         match failed {
@@ -27,16 +31,25 @@ impl Failure {
 
     /// Whether the store has failed.
     pub(crate) fn has_happened(&self) -> bool {
-        self.0.borrow().is_some()
+        self.failed.borrow().is_some()
+    }
+
+    /// What the store said when its disk was full, if ever it was. It has not failed then: there
+    /// may be space again.
+    pub(crate) fn was_full(&self) -> Option<KvError> {
+        self.full.get().cloned()
     }
 
     /// Takes note of `outcome`. Consensus stops over what fails in its own hands; but rows are
     /// staged and read by others too, who answer whoever asked and go on.
     fn note<T>(&self, outcome: Result<T, KvError>) -> Result<T, KvError> {
+        if let Err(error @ KvError::Full(_)) = &outcome {
+            self.full.get_or_init(|| error.clone());
+        }
         if let Err(error @ KvError::Failed(_)) = &outcome
             && !Mutant::FailedStoreIgnored.is_active()
         {
-            self.0.send_if_modified(|first| {
+            self.failed.send_if_modified(|first| {
                 let is_first = first.is_none();
                 first.get_or_insert_with(|| error.clone());
                 is_first
@@ -115,6 +128,7 @@ mod tests {
     use storage::kv::MemoryKv;
 
     use super::*;
+    use crate::StartError;
 
     /// A store of which every use comes to the same.
     struct Broken(KvError);
@@ -184,6 +198,20 @@ mod tests {
         let reason = || "a row is damaged".to_owned();
         assert_eq!(known(MemoryKv::new(), |kv| drop(kv.fail(reason()))), failed);
         assert_eq!(known(MemoryKv::new(), |kv| drop(kv.freeze().fail(reason()))), failed);
+    }
+
+    #[test]
+    fn a_node_that_does_not_start_on_a_full_disk_is_not_taken_for_damaged() {
+        let why = "the log ends too early";
+        for use_it in uses() {
+            let (full, failure) = (KvError::Full("no space left".to_owned()), Failure::default());
+            let kv: Arc<dyn Kv> = Arc::new(Broken(full.clone()));
+            use_it(&Watched::new(kv, failure.clone()));
+            let error = StartError::inconsistent(&failure, &why);
+            assert!(matches!(&error, StartError::Store(said) if *said == full), "{error}");
+        }
+        let error = StartError::inconsistent(&Failure::default(), &why);
+        assert!(matches!(error, StartError::Inconsistent(_)), "{error}");
     }
 
     #[test]

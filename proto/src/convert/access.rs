@@ -72,7 +72,7 @@ impl TryFrom<pb::Command> for AccessCommand {
             },
             Pb::CreateAccount(c) => Self::CreateAccount {
                 name: parse("account", &c.name)?,
-                kind: c.kind().try_into()?,
+                kind: kind(c.kind)?,
                 password: password(c.password)?,
                 groups: groups(&c.groups)?,
             },
@@ -160,15 +160,13 @@ impl From<AccountKind> for pb::Kind {
     }
 }
 
-impl TryFrom<pb::Kind> for AccountKind {
-    type Error = DecodeError;
-
-    fn try_from(kind: pb::Kind) -> Result<Self, DecodeError> {
-        match kind {
-            pb::Kind::User => Ok(Self::User),
-            pb::Kind::Robot => Ok(Self::Robot),
-            pb::Kind::Unspecified => Err(DecodeError::missing("kind of account")),
-        }
+/// The kind with this number; what is generated for that takes an unknown one for none.
+fn kind(number: i32) -> Result<AccountKind, DecodeError> {
+    const FIELD: &str = "kind of account";
+    match pb::Kind::try_from(number).map_err(|_| DecodeError::unknown(FIELD))? {
+        pb::Kind::User => Ok(AccountKind::User),
+        pb::Kind::Robot => Ok(AccountKind::Robot),
+        pb::Kind::Unspecified => Err(DecodeError::missing(FIELD)),
     }
 }
 
@@ -191,7 +189,7 @@ impl TryFrom<pb::Account> for Account {
     fn try_from(account: pb::Account) -> Result<Self, DecodeError> {
         Ok(Self {
             name: parse("account", &account.name)?,
-            kind: account.kind().try_into()?,
+            kind: kind(account.kind)?,
             groups: groups(&account.groups)?,
             enabled: account.enabled,
             generation: account.generation,
@@ -334,4 +332,23 @@ fn key_id(id: &KeyId) -> bytes::Bytes {
 
 fn secret(what: &'static str, bytes: &[u8]) -> Result<[u8; 32], DecodeError> {
     bytes.try_into().map_err(|_| DecodeError::new(what, "it has not 32 bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use super::*;
+
+    #[test]
+    fn a_kind_of_account_that_this_version_does_not_know_is_of_a_newer_one() {
+        let read = |kind| {
+            let name = "ann".to_owned();
+            let account = pb::Account { name, kind, enabled: true, ..pb::Account::default() };
+            Account::try_from(account)
+        };
+        assert_eq!(read(2).unwrap().kind, AccountKind::Robot);
+        assert!(read(3).unwrap_err().is_newer());
+        assert!(!read(0).unwrap_err().is_newer(), "it was not written");
+    }
 }

@@ -24,6 +24,7 @@ use tonic::{Code, Response, Status};
 
 use super::addresses::Addresses;
 use super::confirmed::Confirmed;
+use super::majority::Majority;
 use super::outgoing::send_snapshot;
 use super::rows::SnapshotSource;
 use crate::convert::Wire;
@@ -38,15 +39,22 @@ pub(crate) struct PeerNetwork<S> {
     identity: Identity,
     lanes: Lanes,
     addresses: Addresses,
+    majority: Majority,
     confirmed: Confirmed,
     snapshot: PhantomData<fn(S)>,
 }
 
 impl<S> PeerNetwork<S> {
-    /// The network of the node that `identity` names, in which nodes are where `addresses` says.
-    pub(crate) fn new(lanes: Lanes, identity: Identity, addresses: Addresses) -> Self {
+    /// The network of the node that `identity` names, in which nodes are where `addresses` says,
+    /// and which has the `majority` when it leads.
+    pub(crate) fn new(
+        lanes: Lanes,
+        identity: Identity,
+        addresses: Addresses,
+        majority: Majority,
+    ) -> Self {
         let confirmed = Confirmed::default();
-        Self { identity, lanes, addresses, confirmed, snapshot: PhantomData }
+        Self { identity, lanes, addresses, majority, confirmed, snapshot: PhantomData }
     }
 
     fn client(&self, target: NodeId, peer: &PeerNode, appends: Lane) -> Peer<S> {
@@ -55,6 +63,7 @@ impl<S> PeerNetwork<S> {
             target,
             first_address: peer.peer_address.clone(),
             addresses: self.addresses.clone(),
+            majority: self.majority.clone(),
             confirmed: self.confirmed.clone(),
             appends,
             lanes: self.lanes.clone(),
@@ -87,6 +96,7 @@ pub(crate) struct Peer<S> {
     /// Where the other node was when this client was made.
     first_address: PeerAddress,
     addresses: Addresses,
+    majority: Majority,
     confirmed: Confirmed,
     /// The lane of what this client appends: entries or heartbeats.
     appends: Lane,
@@ -107,7 +117,7 @@ impl<S> Peer<S> {
 
     fn envelope(&self) -> Option<pb::Envelope> {
         let cluster_id = Bytes::copy_from_slice(self.identity.cluster.as_bytes());
-        Some(pb::Envelope { cluster_id, target: self.target })
+        Some(pb::Envelope { cluster_id, target: self.target, no_majority: false })
     }
 
     /// Waits for an answer until the deadline, and checks it.
@@ -152,8 +162,9 @@ impl<S: SnapshotSource> RaftNetworkV2<TypeConfig> for Peer<S> {
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RpcError> {
         let mut rpc = self.rpc(self.appends)?;
-        let message =
-            pb::AppendEntriesRequest { envelope: self.envelope(), ..request.to_message() };
+        let no_majority = self.majority.is_missing();
+        let envelope = self.envelope().map(|envelope| pb::Envelope { no_majority, ..envelope });
+        let message = pb::AppendEntriesRequest { envelope, ..request.to_message() };
         let deadline = match self.appends {
             Lane::Heartbeats => option.soft_ttl(),
             Lane::Entries | Lane::Votes | Lane::Snapshots | Lane::Requests => {

@@ -2,19 +2,20 @@
 //!
 //! Openraft relies on it. In a node whose disk was put back to an older copy it finds, where the
 //! node has confirmed entries, that they conflict, and asks again, and so on without pause.
+//!
+//! Only the leader ignores such a node: it may vote until it is removed. And what is known here is
+//! of one term, and of this process: nobody notices when another node leads by the time the older
+//! copy comes back, or the leader was started again.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use proto::NodeId;
 use tokio::time::Instant;
 
+use crate::presence::REMINDER_INTERVAL;
 use crate::types::{LogId, TypeConfig};
-
-/// Between two words in the log on what the same node has lost.
-const REMINDER_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A node has lost entries that it had confirmed. Nothing that it says can be built upon: it may
 /// have lost votes, too, and give them again.
@@ -62,10 +63,11 @@ impl Confirmed {
             AppendEntriesResponse::Conflict => {
                 if known.said.is_none_or(|said| said.elapsed() >= REMINDER_INTERVAL) {
                     tracing::error!(
-                        "node {node} has lost entries of the log that it had confirmed: its disk \
-                         seems to be an older copy, and it takes part no longer; remove it \
-                         (roadstead cluster remove {node}), empty its folder, and have it join as \
-                         a new node"
+                        "node {node} has lost entries of the log that it had confirmed in this \
+                         term: its disk seems to be an older copy; this leader ignores it, but it \
+                         may vote until it is removed; make a new node of it: remove it from its \
+                         cluster (roadstead cluster remove {node}), and start it with an empty \
+                         folder (node.data_dir) and the address of that cluster (cluster.join)"
                     );
                     known.said = Some(Instant::now());
                 }

@@ -42,6 +42,10 @@ pub(crate) trait Consensus: Clone + Send + Sync + 'static {
         request: TransferLeaderRequest<TypeConfig>,
     ) -> Result<TransferLeaderResponse<TypeConfig>, Fatal<TypeConfig>>;
 
+    /// The last vote that this node is known to have made durable: for whom it follows, or would
+    /// have lead.
+    fn known_vote(&self) -> Vote;
+
     /// The last entry that this node knows to be committed.
     fn local_committed(&self) -> Option<LogId>;
 
@@ -99,6 +103,10 @@ impl Consensus for RaftConsensus {
         request: TransferLeaderRequest<TypeConfig>,
     ) -> Result<TransferLeaderResponse<TypeConfig>, Fatal<TypeConfig>> {
         self.raft.handle_transfer_leader(request).await
+    }
+
+    fn known_vote(&self) -> Vote {
+        self.raft.metrics().borrow_watched().vote
     }
 
     fn local_committed(&self) -> Option<LogId> {

@@ -10,6 +10,7 @@ mod client;
 mod confirmed;
 mod consensus;
 mod incoming;
+mod majority;
 mod outgoing;
 mod rows;
 mod server;
@@ -19,6 +20,7 @@ mod turns;
 
 pub(crate) use addresses::Addresses;
 pub(crate) use claims::{check_claim, proved, removed};
+pub(crate) use majority::Majority;
 pub(crate) use server::PeerService;
 
 /// The network of a node's Raft.

@@ -160,18 +160,21 @@ impl<C: Consensus> Peer for PeerService<C> {
         let proved = proved(&request);
         let message = request.into_inner();
         self.check_envelope(message.envelope.as_ref())?;
+        let has_majority = message.envelope.as_ref().is_none_or(|from| !from.no_majority);
         let request =
             AppendEntriesRequest::from_message(message).map_err(|error| self.unreadable(error))?;
         self.check_vote(&request.vote, proved)?;
         let entries = request.entries.iter().map(|entry| entry.log_id);
         self.check_committed(entries.chain(request.prev_log_id).chain(request.leader_commit))?;
+        // Before the answer, which takes as long as the disk does: a leader that waits for it no
+        // longer has this call dropped.
+        if request.vote >= self.consensus.known_vote() {
+            self.presence.hear(has_majority);
+        }
         let has_entries = !request.entries.is_empty();
         let appended = self.consensus.append_entries(request).await;
-        if appended.as_ref().is_ok_and(|answer| !is_higher_vote(answer)) {
-            self.presence.hear();
-            if has_entries {
-                self.presence.proceed();
-            }
+        if has_entries && appended.as_ref().is_ok_and(has_taken) {
+            self.presence.proceed();
         }
         answer(appended)
     }
@@ -263,9 +266,10 @@ fn answer<T: Wire>(result: Result<T, Fatal<TypeConfig>>) -> Result<Response<T::M
     }
 }
 
-/// Whether this node follows another leader than the one that it answers.
-const fn is_higher_vote(answer: &AppendEntriesResponse<TypeConfig>) -> bool {
-    matches!(answer, AppendEntriesResponse::HigherVote(_))
+/// Whether this node has taken what it answers.
+const fn has_taken(answer: &AppendEntriesResponse<TypeConfig>) -> bool {
+    use AppendEntriesResponse::{PartialSuccess, Success};
+    matches!(answer, Success | PartialSuccess(_))
 }
 
 fn invalid(error: DecodeError) -> Status {

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use proto::pb::peer::snapshot_chunk::Chunk;
 use proto::{ClusterId, NodeId, PeerAddress};
 use storage::kv::MemoryKv;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::TcpIncoming;
@@ -33,7 +34,7 @@ use tonic::{Code, Response, Status};
 use super::client::{Peer, PeerNetwork};
 use super::consensus::Consensus;
 use super::rows::{RowSum, SnapshotSink, SnapshotSource};
-use super::{Addresses, PeerService};
+use super::{Addresses, Majority, PeerService};
 use crate::catalog::Row;
 use crate::convert::{SnapshotHeader, Wire as _, samples};
 use crate::identity::Identity;
@@ -60,6 +61,9 @@ struct FakeRaft {
     installed: Arc<Mutex<Vec<Installed>>>,
     has_stopped: bool,
     conflicts: bool,
+    /// Whether it never answers what is appended, but tells that it was asked.
+    stalls: Option<Arc<Notify>>,
+    voted: Option<Vote>,
     committed: Option<LogId>,
 }
 
@@ -88,6 +92,10 @@ impl Consensus for FakeRaft {
         if self.has_stopped {
             return Err(Fatal::Stopped);
         }
+        if let Some(asked) = &self.stalls {
+            asked.notify_one();
+            return std::future::pending().await;
+        }
         if self.conflicts {
             return Ok(AppendEntriesResponse::Conflict);
         }
@@ -115,6 +123,10 @@ impl Consensus for FakeRaft {
     ) -> Result<TransferLeaderResponse<TypeConfig>, Fatal<TypeConfig>> {
         let expected = request.last_log_id().copied();
         Ok(Err(TransferLeaderError::LogNotFlushed { expected, actual: None }))
+    }
+
+    fn known_vote(&self) -> Vote {
+        self.voted.unwrap_or_else(|| Vote::new(0, 0))
     }
 
     fn local_committed(&self) -> Option<LogId> {
@@ -195,7 +207,9 @@ fn peer_address(address: SocketAddr) -> PeerAddress {
 
 async fn client(address: SocketAddr, from: Identity, to: NodeId) -> Peer<FakeSource> {
     let node = PeerNode { peer_address: peer_address(address) };
-    PeerNetwork::new(lanes(), from, Addresses::default()).new_client(to, &node).await
+    PeerNetwork::new(lanes(), from, Addresses::default(), Majority::default())
+        .new_client(to, &node)
+        .await
 }
 
 fn option() -> RPCOption {
@@ -243,7 +257,7 @@ async fn entries_of_every_kind_arrive_as_they_were_sent() {
 #[tokio::test]
 async fn a_peer_is_called_where_it_is_now() {
     let addresses = Addresses::default();
-    let mut network = PeerNetwork::new(lanes(), SENDER, addresses.clone());
+    let mut network = PeerNetwork::new(lanes(), SENDER, addresses.clone(), Majority::default());
     let node = PeerNode { peer_address: "127.0.0.1:1".parse().unwrap() };
     let mut peer: Peer<FakeSource> = network.new_client(2, &node).await;
     assert!(peer.append_entries(append(vec![]), option()).await.is_err());
@@ -371,7 +385,7 @@ async fn an_answer_that_openraft_would_panic_over_is_an_error() {
 
 fn envelope() -> Option<pb::Envelope> {
     let cluster_id = Bytes::copy_from_slice(CLUSTER.as_bytes());
-    Some(pb::Envelope { cluster_id, target: 2 })
+    Some(pb::Envelope { cluster_id, target: 2, no_majority: false })
 }
 
 async fn raw(served: &Served) -> PeerClient<Channel> {
@@ -428,6 +442,56 @@ async fn a_node_that_is_older_than_its_leader_says_so_until_it_can_go_on() {
     assert!(presence.hindrance().is_some(), "a heartbeat brings nothing to read");
     rpc.append_entries(known).await.unwrap();
     assert_eq!(presence.hindrance(), None);
+}
+
+#[tokio::test]
+async fn entries_that_are_not_taken_do_not_bring_a_node_on() {
+    let presence = Arc::<Presence>::default();
+    presence.hinder(Hindrance::Alone);
+    let raft = FakeRaft { conflicts: true, ..FakeRaft::default() };
+    let served = serve_while(raft, Arc::clone(&presence)).await;
+    let mut peer = client(served.address, SENDER, 2).await;
+    let entry = Entry { log_id: log_id(3, 10), payload: EntryPayload::Blank };
+    let answer = peer.append_entries(append(vec![entry]), option()).await.unwrap();
+    assert_eq!(answer, AppendEntriesResponse::Conflict);
+    assert_eq!(presence.hindrance(), Some(Hindrance::Alone));
+}
+
+#[tokio::test]
+async fn a_leader_is_heard_that_gives_up_on_the_answer_unless_another_one_leads() {
+    // The request is of term 3.
+    for (voted, is_heard) in [(Vote::new_committed(3, 1), true), (Vote::new(4, 2), false)] {
+        let presence = Arc::<Presence>::default();
+        let asked = Arc::<Notify>::default();
+        let stalls = Some(Arc::clone(&asked));
+        let raft = FakeRaft { stalls, voted: Some(voted), ..FakeRaft::default() };
+        let served = serve_while(raft, Arc::clone(&presence)).await;
+        let mut peer = client(served.address, SENDER, 2).await;
+        tokio::select! {
+            answer = peer.append_entries(append(vec![]), option()) => panic!("{answer:?}"),
+            () = asked.notified() => {}
+        }
+        assert_eq!(presence.hears_a_leader(DEADLINE), is_heard, "after {voted}");
+        assert_eq!(presence.hears_a_majority(DEADLINE), is_heard, "after {voted}");
+    }
+}
+
+#[tokio::test]
+async fn a_leader_that_hears_no_majority_says_so_to_those_that_follow_it() {
+    let presence = Arc::<Presence>::default();
+    let served = serve_while(FakeRaft::default(), Arc::clone(&presence)).await;
+    let has_majority = Arc::<AtomicBool>::default();
+    let (majority, looked) = (Majority::default(), Arc::clone(&has_majority));
+    majority.follow(move || looked.load(Ordering::Acquire));
+    let mut network = PeerNetwork::new(lanes(), SENDER, Addresses::default(), majority);
+    let node = PeerNode { peer_address: peer_address(served.address) };
+    let mut peer: Peer<FakeSource> = network.new_heartbeat_client(2, &node).await;
+    for has in [false, true] {
+        has_majority.store(has, Ordering::Release);
+        peer.append_entries(append(vec![]), option()).await.unwrap();
+        assert!(presence.hears_a_leader(DEADLINE));
+        assert_eq!(presence.hears_a_majority(DEADLINE), has);
+    }
 }
 
 #[tokio::test]

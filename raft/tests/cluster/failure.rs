@@ -139,6 +139,19 @@ async fn a_node_that_is_left_without_a_majority_knows_no_leader() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_cut_off_together_with_its_leader_knows_no_leader() {
+    let mut nodes = three_nodes().await;
+    let leading = nodes.remove(leader(&nodes));
+    let learner = Node::start("127.0.0.1:0", &[&leading.address], memory()).await;
+    learner.until("it knows a leader", |status| status.ready && status.leader.is_some()).await;
+    for node in nodes {
+        node.kill().await;
+    }
+    learner.until("it knows none", |status| status.leader.is_none()).await;
+    assert_eq!(leading.cluster.status().role, Role::Leader, "openraft's leader goes on to lead");
+}
+
 /// What `kv` holds now, in a store of its own.
 fn copy_of(kv: &dyn Kv) -> Arc<dyn Kv> {
     let copy = MemoryKv::new();

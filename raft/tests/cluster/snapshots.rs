@@ -40,6 +40,7 @@ async fn send(node: &Node, last: pb_raft::LogId, rows: Vec<pb::Row>) -> Status {
         envelope: Some(pb::Envelope {
             cluster_id: own.cluster.as_bytes().to_vec().into(),
             target: own.node,
+            no_majority: false,
         }),
         vote: Some(pb_raft::Vote { term: 1_000, node_id: 77, committed: true }),
         last_log_id: Some(last),

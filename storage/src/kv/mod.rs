@@ -102,6 +102,12 @@ pub trait Kv: KvRead {
     fn freeze(&self) -> Arc<dyn KvRead>;
 }
 
+/// What the operator does about a node that has lost what it had made durable, or finds something
+/// else in its place: it may have lost votes, too.
+pub const MAKE_ANEW: &str = "take the disk for broken, or an older copy, and make a new node of \
+    this one: remove it from its cluster (roadstead cluster remove), and start it with an empty \
+    folder (node.data_dir) and the address of that cluster (cluster.join)";
+
 /// Why the engine could not do what was asked. After [`KvError::Failed`] the store refuses all
 /// further writes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rocksdb::{ColumnFamily, DB, Error, ErrorKind, WriteBatch, WriteOptions};
 
-use super::super::{Batch, KvError, Space, Write};
+use super::super::{Batch, KvError, MAKE_ANEW, Space, Write};
 use super::opening::{EVERY, accompany};
 use super::options::{Setup, family_name};
 use crate::make_folder;
@@ -37,7 +37,7 @@ impl Engine {
             tracing::warn!(
                 folder = %dir.display(),
                 "the store is still being opened: its log is replayed; if this never ends, the log \
-                 is damaged: stop this node, remove the folder, and make a new node of this one"
+                 is damaged: stop this node, {MAKE_ANEW}"
             );
         };
         let open = || DB::open_cf_descriptors(&database, dir, families);
@@ -149,13 +149,7 @@ fn open_error(dir: &Path, error: Error) -> KvError {
 fn advised(error: Error) -> String {
     let is_damaged = error.kind() == ErrorKind::Corruption;
     let text = error.into_string();
-    if !is_damaged {
-        return text;
-    }
-    format!(
-        "{text}; take the disk for broken: stop this node, remove the folder, and make a new node \
-         of this one"
-    )
+    if is_damaged { format!("{text}; {MAKE_ANEW}") } else { text }
 }
 
 fn is_full(error: &io::Error) -> bool {
