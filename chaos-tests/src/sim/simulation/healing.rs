@@ -29,8 +29,8 @@ impl Simulation<'_> {
         Ok(())
     }
 
-    /// Waits until the cluster has healed. Answers how long that took. Its time begins when all
-    /// nodes are members and stay so: who was removed comes back as another.
+    /// Waits until the cluster has healed. Answers how long that took since all nodes were members
+    /// and stayed so: who was removed comes back as another.
     pub(super) fn heal(&mut self, on_tick: &impl Fn(Duration)) -> Result<Option<Duration>> {
         let begun = self.sim.elapsed();
         let (mut start, mut since) = (begun, begun);
@@ -57,7 +57,7 @@ impl Simulation<'_> {
             match stays.and_then(|()| has_healed(&statuses, self.plan.voters)) {
                 Ok(()) => {
                     self.chronicle.note(format_args!("healed after {took:?}"));
-                    return Ok(Some(took));
+                    return Ok(Some(now - since));
                 }
                 Err(missing) if is_late => {
                     let evidence = format!("{took:?} after the last fault: {missing}");
