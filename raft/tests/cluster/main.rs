@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test has no other door to the network")]
 
 mod agreement;
+mod disk;
 mod failure;
 mod handover;
 mod membership;
@@ -24,6 +25,8 @@ use storage::kv::MemoryKv;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
+
+use crate::disk::Disk;
 
 /// How long anything here may take that should take seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -70,7 +73,7 @@ impl Dial for Loopback {
 struct Node {
     cluster: Cluster,
     address: String,
-    kv: Arc<dyn Kv>,
+    disk: Arc<Disk>,
     server: JoinHandle<()>,
 }
 
@@ -98,10 +101,12 @@ impl Node {
         let ticks = AtomicU64::new(1);
         let clock =
             Clock::new(move || Timestamp::from_millis(ticks.fetch_add(1, Ordering::Relaxed)));
-        let cluster = Cluster::start(config, Arc::clone(&kv), Arc::new(Loopback), clock).await?;
+        let disk = Arc::new(Disk::new(kv));
+        let kv: Arc<dyn Kv> = Arc::<Disk>::clone(&disk);
+        let cluster = Cluster::start(config, kv, Arc::new(Loopback), clock).await?;
         let router = cluster.peer_services().into_axum_router();
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Ok(Self { cluster, address, kv, server })
+        Ok(Self { cluster, address, disk, server })
     }
 
     /// Ends the node as a crash would: nobody is told. What is left of it is its store and its
@@ -110,7 +115,7 @@ impl Node {
         self.server.abort();
         let _ = self.server.await;
         drop(self.cluster);
-        (self.address, self.kv)
+        (self.address, self.disk.take())
     }
 
     async fn until(&self, what: &str, is_so: impl Fn(&raft::Status) -> bool) {

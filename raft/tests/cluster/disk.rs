@@ -1,0 +1,81 @@
+//! A disk that outlives the node that uses it. What still runs of a node that was killed reaches it
+//! no more: otherwise it could confirm what the next node on the same disk has not read.
+
+use std::sync::{Arc, RwLock};
+
+use bytes::Bytes;
+use storage::kv::{Synced, Visitor};
+use storage::{Batch, Kv, KvError, KvRead, Space};
+
+/// A store, until it is taken away.
+pub(crate) struct Disk {
+    kv: Arc<dyn Kv>,
+    is_taken: RwLock<bool>,
+}
+
+impl Disk {
+    pub(crate) fn new(kv: Arc<dyn Kv>) -> Self {
+        Self { kv, is_taken: RwLock::new(false) }
+    }
+
+    /// Takes the store away. What is being written is in it when this returns.
+    pub(crate) fn take(&self) -> Arc<dyn Kv> {
+        *self.is_taken.write().unwrap() = true;
+        Arc::clone(&self.kv)
+    }
+
+    fn if_there<T>(&self, work: impl FnOnce() -> Result<T, KvError>) -> Result<T, KvError> {
+        let is_taken = self.is_taken.read().unwrap();
+        if *is_taken { Err(KvError::Failed("the node was killed".to_owned())) } else { work() }
+    }
+}
+
+impl KvRead for Disk {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, KvError> {
+        self.kv.get(space, key)
+    }
+
+    fn scan(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut Visitor<'_>,
+    ) -> Result<(), KvError> {
+        self.kv.scan(space, from, to, visit)
+    }
+
+    fn last(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+    ) -> Result<Option<(Bytes, Bytes)>, KvError> {
+        self.kv.last(space, from, to)
+    }
+
+    fn fail(&self, reason: String) -> KvError {
+        self.kv.fail(reason)
+    }
+}
+
+impl Kv for Disk {
+    fn write(&self, space: Space, batch: Batch) -> Result<(), KvError> {
+        self.if_there(|| self.kv.write(space, batch))
+    }
+
+    fn sync(&self, synced: Synced) {
+        match self.if_there(|| Ok(())) {
+            Ok(()) => self.kv.sync(synced),
+            Err(error) => synced(Err(error)),
+        }
+    }
+
+    fn flush(&self) -> Result<(), KvError> {
+        self.if_there(|| self.kv.flush())
+    }
+
+    fn freeze(&self) -> Arc<dyn KvRead> {
+        self.kv.freeze()
+    }
+}
