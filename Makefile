@@ -40,13 +40,13 @@ check: prerequisites ## Checks format, lints, layout, documentation, and the dep
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
 	@tools/check-dependencies
 
-# Of the seeds that run twice, 33 has seven nodes, closed ones, and large blobs on S3; 6 three on the store in memory, which is
-# swept after 0.3 s, in steps of 1 ms; 45 three, and an S3 that is swept after 2 s. All have an operator and blobs that rot.
+# Of the seeds that run twice, 33 has seven nodes, closed ones, and large blobs on S3; 15 three on the store in memory, which
+# come to rest in the end; 45 three, and an S3 that is swept after 2 s. All have an operator and blobs that rot.
 .PHONY: chaos
 chaos: prerequisites ## Plays all scenarios, and simulates 50 clusters that fail, three of them twice, two on S3.
 	@cargo build --workspace --bin chaos-tests
 	@"$(chaos)" scenario --all
-	@for seed in 33 6 45; do "$(chaos)" meta --seed "$$seed"; done
+	@for seed in 33 15 45; do "$(chaos)" meta --seed "$$seed"; done
 	@"$(chaos)" sweep --count 50 --jobs 2 $(ARGS)
 
 .PHONY: chaos-long
