@@ -1,6 +1,8 @@
 //! A disk that outlives the node that uses it. What still runs of a node that was killed reaches it
-//! no more: otherwise it could confirm what the next node on the same disk has not read.
+//! no more: otherwise it could confirm what the next node on the same disk has not read. It can also
+//! have consensus panic, which writes to the log.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 
 use bytes::Bytes;
@@ -11,17 +13,23 @@ use storage::{Batch, Kv, KvError, KvRead, Space};
 pub(crate) struct Disk {
     kv: Arc<dyn Kv>,
     is_taken: RwLock<bool>,
+    panics: AtomicBool,
 }
 
 impl Disk {
     pub(crate) fn new(kv: Arc<dyn Kv>) -> Self {
-        Self { kv, is_taken: RwLock::new(false) }
+        Self { kv, is_taken: RwLock::default(), panics: AtomicBool::default() }
     }
 
     /// Takes the store away. What is being written is in it when this returns.
     pub(crate) fn take(&self) -> Arc<dyn Kv> {
         *self.is_taken.write().unwrap() = true;
         Arc::clone(&self.kv)
+    }
+
+    /// Has whoever writes to the log next panic.
+    pub(crate) fn panic_when_written_to(&self) {
+        self.panics.store(true, Ordering::Release);
     }
 
     fn if_there<T>(&self, work: impl FnOnce() -> Result<T, KvError>) -> Result<T, KvError> {
@@ -61,6 +69,8 @@ impl KvRead for Disk {
 
 impl Kv for Disk {
     fn write(&self, space: Space, batch: Batch) -> Result<(), KvError> {
+        let panics = space == Space::Log && self.panics.load(Ordering::Acquire);
+        assert!(!panics, "this disk was told to have them panic");
         self.if_there(|| self.kv.write(space, batch))
     }
 

@@ -2,79 +2,24 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
 use futures::FutureExt as _;
 use raft::{Ended, ReadError, Role};
-use storage::kv::{MemoryKv, Synced, Visitor};
-use storage::{Batch, Kv, KvError, KvRead, Space};
+use storage::kv::MemoryKv;
+use storage::{Batch, Kv, Space};
 
 use super::membership::{ended, remove};
 use super::{
     Node, PATIENCE, eventually, leader, link_config, memory, move_tag, repository, tag, three_nodes,
 };
 
-/// A store that has consensus panic, once it is told to, at the next write to the log.
-#[derive(Clone, Default)]
-struct PanickingKv {
-    inner: MemoryKv,
-    panics: Arc<AtomicBool>,
-}
-
-impl KvRead for PanickingKv {
-    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, KvError> {
-        self.inner.get(space, key)
-    }
-
-    fn scan(
-        &self,
-        space: Space,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut Visitor<'_>,
-    ) -> Result<(), KvError> {
-        self.inner.scan(space, from, to, visit)
-    }
-
-    fn last(
-        &self,
-        space: Space,
-        from: &[u8],
-        to: &[u8],
-    ) -> Result<Option<(Bytes, Bytes)>, KvError> {
-        self.inner.last(space, from, to)
-    }
-}
-
-impl Kv for PanickingKv {
-    fn write(&self, space: Space, batch: Batch) -> Result<(), KvError> {
-        let panics = space == Space::Log && self.panics.load(Ordering::Acquire);
-        assert!(!panics, "this store was told to panic");
-        self.inner.write(space, batch)
-    }
-
-    fn sync(&self, synced: Synced) {
-        self.inner.sync(synced);
-    }
-
-    fn flush(&self) -> Result<(), KvError> {
-        self.inner.flush()
-    }
-
-    fn freeze(&self) -> Arc<dyn KvRead> {
-        self.inner.freeze()
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_whose_consensus_panicked_says_that_it_cannot_go_on() {
-    let kv = PanickingKv::default();
-    let node = Node::start("127.0.0.1:0", &[], Arc::new(kv.clone())).await;
+    let node = Node::start("127.0.0.1:0", &[], memory()).await;
     node.until("the node is ready", |status| status.ready).await;
     assert_eq!(node.cluster.failed().now_or_never(), None);
 
-    kv.panics.store(true, Ordering::Release);
+    node.disk.panic_when_written_to();
     // A node that joins has the leader write to its log.
     let seed = [node.address.as_str()];
     let joining = Node::start("127.0.0.1:0", &seed, memory());
