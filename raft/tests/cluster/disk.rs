@@ -1,6 +1,6 @@
-//! A disk that outlives the node that uses it. What still runs of a node that was killed reaches it
-//! no more: otherwise it could confirm what the next node on the same disk has not read. It can also
-//! have consensus panic, which writes to the log.
+//! A disk that outlives the node that uses it. What still runs of a node that was killed reaches
+//! it no more: otherwise it could confirm what the next node on the same disk has not read. It can
+//! also have consensus panic, which writes to the log.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
