@@ -1,10 +1,11 @@
 //! A machine of the simulated cluster: its disk, and the node that runs on it.
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use node::{Config, Node, NodeError};
 use proto::{NodeId, ObjectKey};
 use raft::{Cluster, StartError, Status};
@@ -35,12 +36,11 @@ enum Unstarted {
 
 /// A node that runs, to look at from outside.
 struct Running {
+    /// How many ran on the machine before.
+    life: u64,
     cluster: Cluster,
     disk: Arc<OpenDisk>,
     tasks: RuntimeMetrics,
-    /// How many tasks there were before it started. Those that a node before it has left behind are
-    /// none of its own: they would have ended with its process.
-    tasks_before: usize,
 }
 
 /// A machine. Clones are the same one.
@@ -56,8 +56,12 @@ pub(crate) struct Machine {
     running: Arc<Mutex<Option<Running>>>,
     /// Whether its node is told to stop, and no other may start.
     is_to_stop: watch::Sender<bool>,
-    /// Whether the process has ended of that, and it is not known yet.
+    /// Whether the process has ended, and it is not known yet.
     has_ended: Arc<AtomicBool>,
+    /// Whether the next one is to wait before it starts.
+    is_to_pause: Arc<AtomicBool>,
+    /// How many nodes have run on it.
+    lives: Arc<AtomicU64>,
     /// Whether its node was removed, and it has no other yet.
     is_vacant: Arc<AtomicBool>,
 }
@@ -72,7 +76,7 @@ impl Machine {
         chronicle: Chronicle,
     ) -> Self {
         let (config, world) = (Arc::new(config), SimWorld::default());
-        let (running, has_ended, is_vacant) = <(Arc<_>, Arc<_>, Arc<_>)>::default();
+        let (running, has_ended, is_to_pause) = <(Arc<_>, Arc<_>, Arc<_>)>::default();
         let is_to_stop = watch::Sender::new(false);
         Self {
             name,
@@ -85,59 +89,62 @@ impl Machine {
             running,
             is_to_stop,
             has_ended,
-            is_vacant,
+            is_to_pause,
+            lives: Arc::default(),
+            is_vacant: Arc::default(),
         }
     }
 
-    /// Runs nodes on this machine, one after the other: when one ends, the next one is started, if
-    /// it was not told to stop.
+    /// Runs a process on this machine, until it ends or is killed.
     pub(crate) async fn run(self) -> turmoil::Result {
-        self.told(false).await;
-        loop {
-            let started = tokio::select! {
-                biased;
-                // As the program: nothing was served yet.
-                () = self.told(true) => match self.end().await {},
-                started = self.start() => started,
-            };
-            match started {
-                Ok((node, running)) => {
-                    self.chronicle.note(format_args!("{} runs", self.name));
-                    *self.running() = Some(running);
-                    self.is_vacant.store(false, Ordering::Relaxed);
-                    let ended = tokio::select! {
-                        biased;
-                        ended = node.failed() => ended,
-                        () = self.told(true) => {
-                            self.stop(node).await;
-                            match self.end().await {}
-                        }
-                        never = self.sweep(&node) => match never {},
-                    };
-                    self.chronicle.note(format_args!("{} ends: {ended:?}", self.name));
-                    self.chronicle.count("nodes that ended by themselves");
-                    self.forget();
-                }
-                Err(Unstarted::Node(NodeError::Cluster(StartError::Removed(node)))) => {
-                    self.chronicle.note(format_args!(
-                        "{} gets an empty disk, since its node {node} was removed",
-                        self.name
-                    ));
-                    self.chronicle.count("removed nodes that came back as new ones");
-                    self.disk.empty();
-                    self.is_vacant.store(true, Ordering::Relaxed);
-                }
-                Err(error) => {
-                    self.chronicle.note(format_args!("{} does not start: {error}", self.name));
-                }
-            }
+        if self.is_to_pause.swap(false, Ordering::Relaxed) {
             tokio::time::sleep(RESTART_PAUSE).await;
         }
+        self.told(false).await;
+        let started = tokio::select! {
+            biased;
+            // As the program: nothing was served yet.
+            () = self.told(true) => match self.end().await {},
+            started = self.start() => started,
+        };
+        match started {
+            Ok((node, running)) => self.serve(node, running).await,
+            Err(Unstarted::Node(NodeError::Cluster(StartError::Removed(node)))) => {
+                self.chronicle.note(format_args!(
+                    "{} gets an empty disk, since its node {node} was removed",
+                    self.name
+                ));
+                self.chronicle.count("removed nodes that came back as new ones");
+                self.disk.empty();
+                self.is_vacant.store(true, Ordering::Relaxed);
+            }
+            Err(error) => {
+                self.chronicle.note(format_args!("{} does not start: {error}", self.name));
+            }
+        }
+        match self.fail().await {}
+    }
+
+    /// Has `node` serve until it cannot go on; when it is told to stop, that is the end.
+    async fn serve(&self, node: Node, running: Running) {
+        self.chronicle.note(format_args!("{} runs", self.name));
+        *self.running() = Some(running);
+        self.is_vacant.store(false, Ordering::Relaxed);
+        let ended = tokio::select! {
+            biased;
+            ended = node.failed() => ended,
+            () = self.told(true) => {
+                self.stop(node).await;
+                match self.end().await {}
+            }
+            never = self.sweep(&node) => match never {},
+        };
+        self.chronicle.note(format_args!("{} ends: {ended:?}", self.name));
+        self.chronicle.count("nodes that ended by themselves");
+        self.forget();
     }
 
     async fn start(&self) -> Result<(Node, Running), Unstarted> {
-        let tasks = Handle::current().metrics();
-        let tasks_before = tasks.num_alive_tasks();
         // As the program does it: the store first, which may refuse to be used.
         let blobs = self.store.open().await?;
         let disk = Arc::new(self.disk.open());
@@ -145,7 +152,8 @@ impl Machine {
         let world = Arc::new(self.world.clone());
         let node = Node::start(&self.config, world, kv, blobs).await?;
         let cluster = node.cluster().clone();
-        Ok((node, Running { cluster, disk, tasks, tasks_before }))
+        let life = self.lives.fetch_add(1, Ordering::Relaxed);
+        Ok((node, Running { life, cluster, disk, tasks: Handle::current().metrics() }))
     }
 
     /// Waits until its node is told to stop, or that one may run.
@@ -163,7 +171,13 @@ impl Machine {
         self.chronicle.count("faults: node stopped in order");
     }
 
-    /// Ends the process: whoever simulates it takes what is left of it.
+    /// Ends the process, which could not go on, so that the next one waits.
+    async fn fail(&self) -> Infallible {
+        self.is_to_pause.store(true, Ordering::Relaxed);
+        self.end().await
+    }
+
+    /// Ends the process: whoever simulates it takes what is left of it, and starts the next one.
     async fn end(&self) -> Infallible {
         self.has_ended.store(true, Ordering::Relaxed);
         std::future::pending().await
@@ -202,7 +216,7 @@ impl Machine {
         *self.is_to_stop.borrow()
     }
 
-    /// Whether the process has ended, told to stop, since this was last asked.
+    /// Whether the process has ended by itself since this was last asked.
     pub(crate) fn has_ended(&self) -> bool {
         self.has_ended.swap(false, Ordering::Relaxed)
     }
@@ -217,10 +231,19 @@ impl Machine {
         self.running().as_ref().map(|running| running.cluster.status())
     }
 
+    /// The same, and how many nodes have run on the machine before; `None` also when the node that
+    /// runs cannot go on. It is about to end then, and says what it could not make durable.
+    pub(crate) fn word(&self) -> Option<(u64, Status)> {
+        let running = self.running();
+        let Running { life, cluster, .. } = running.as_ref()?;
+        let is_well = cluster.failed().now_or_never().is_none();
+        is_well.then(|| (*life, cluster.status()))
+    }
+
     /// What the node that runs holds.
     pub(crate) fn held(&self) -> Option<Held> {
         self.running().as_ref().map(|running| Held {
-            tasks: running.tasks.num_alive_tasks().saturating_sub(running.tasks_before),
+            tasks: running.tasks.num_alive_tasks(),
             views: running.disk.frozen(),
         })
     }

@@ -186,11 +186,12 @@ impl Simulation<'_> {
         self.havoc.act(&mut self.sim, &self.machines, &self.store);
         self.sim.step().map_err(|error| anyhow!("the simulation failed: {error}"))?;
         for machine in &self.machines {
-            let status = machine.status();
-            self.one_leader.observe(&machine.name, status.as_ref());
+            if let Some((life, status)) = machine.word() {
+                self.one_leader.observe(&machine.name, life, &status);
+            }
             let has_failed = machine.disk.has_failed();
             // One that is told to stop ends anyway.
-            let goes_on = status.is_some() && !machine.is_told_to_stop();
+            let goes_on = machine.status().is_some() && !machine.is_told_to_stop();
             self.stopped.observe(&machine.name, self.sim.elapsed(), goes_on, has_failed);
         }
         Ok(())

@@ -17,8 +17,8 @@ pub(crate) struct OneLeader {
     /// Of each machine: its node and the term that it said last. A node tells its term only once it
     /// is durable; on an empty disk a machine becomes another node.
     terms: BTreeMap<String, (NodeId, u64)>,
-    /// Of each node that runs: how far it has applied the log.
-    applied: BTreeMap<String, u64>,
+    /// Of each machine: how many nodes ran on it before, and how far this one has applied the log.
+    applied: BTreeMap<String, (u64, u64)>,
     /// The furthest that any node ever had applied the log, and which machine it was.
     furthest: (u64, String),
     chronicle: Chronicle,
@@ -35,12 +35,8 @@ impl OneLeader {
         }
     }
 
-    /// Looks at what the node on `machine` says of itself; `None` when none runs.
-    pub(crate) fn observe(&mut self, machine: &str, status: Option<&Status>) {
-        let Some(status) = status else {
-            self.applied.remove(machine);
-            return;
-        };
+    /// Looks at what the node on `machine` says of itself, before which so many ran there.
+    pub(crate) fn observe(&mut self, machine: &str, life: u64, status: &Status) {
         let before = self.terms.insert(machine.to_owned(), (status.node, status.term));
         let term = before.filter(|(node, _)| *node == status.node).map_or(0, |(_, term)| term);
         if status.term < term {
@@ -48,7 +44,8 @@ impl OneLeader {
             self.chronicle.violated(NAME, evidence);
         }
         let applied = status.applied.unwrap_or(0);
-        let was_applied = self.applied.insert(machine.to_owned(), applied).unwrap_or(0);
+        let before = self.applied.insert(machine.to_owned(), (life, applied));
+        let was_applied = before.filter(|(same, _)| *same == life).map_or(0, |(_, was)| was);
         if applied < was_applied {
             let evidence = format!("{machine} went from entry {was_applied} back to {applied}");
             self.chronicle.violated(NAME, evidence);
@@ -112,13 +109,13 @@ mod tests {
         }
     }
 
-    /// What is wrong after these were seen, one after the other, on the machine named like the
-    /// node; `None` for a machine that is down.
-    fn seen(observed: &[(&str, Option<Status>)]) -> Option<String> {
+    /// What is wrong after these were seen, one after the other, on machines of these names, before
+    /// which so many nodes ran there.
+    fn seen(observed: &[(&str, u64, Status)]) -> Option<String> {
         let chronicle = Chronicle::default();
         let mut watch = OneLeader::new(chronicle.clone());
-        for (machine, status) in observed {
-            watch.observe(machine, status.as_ref());
+        for (machine, life, status) in observed {
+            watch.observe(machine, *life, status);
         }
         chronicle.violation().map(|violation| violation.evidence)
     }
@@ -126,51 +123,41 @@ mod tests {
     #[test]
     fn a_life_with_crashes_and_elections_is_well() {
         let history = [
-            ("a", Some(status(1, Role::Leader, 1, 5))),
-            ("b", Some(status(2, Role::Follower, 1, 4))),
-            ("a", None),
-            ("b", Some(status(2, Role::Leader, 2, 5))),
+            ("a", 0, status(1, Role::Leader, 1, 5)),
+            ("b", 0, status(2, Role::Follower, 1, 4)),
+            ("b", 0, status(2, Role::Leader, 2, 5)),
             // What was applied was not synced, and is applied again.
-            ("a", Some(status(1, Role::Follower, 1, 3))),
-            ("a", Some(status(1, Role::Follower, 2, 6))),
+            ("a", 1, status(1, Role::Follower, 1, 3)),
+            ("a", 1, status(1, Role::Follower, 2, 6)),
         ];
         assert_eq!(seen(&history), None);
     }
 
     #[test]
     fn a_vote_that_a_crash_has_lost_is_found() {
-        let history = [
-            ("a", Some(status(1, Role::Follower, 3, 5))),
-            ("a", None),
-            ("a", Some(status(1, Role::Follower, 2, 5))),
-        ];
+        let history =
+            [("a", 0, status(1, Role::Follower, 3, 5)), ("a", 1, status(1, Role::Follower, 2, 5))];
         assert!(seen(&history).is_some_and(|found| found.contains("back to 2")));
     }
 
     #[test]
     fn two_leaders_in_a_term_are_found() {
-        let history = [
-            ("a", Some(status(1, Role::Leader, 3, 5))),
-            ("b", Some(status(2, Role::Leader, 3, 5))),
-        ];
+        let history =
+            [("a", 0, status(1, Role::Leader, 3, 5)), ("b", 0, status(2, Role::Leader, 3, 5))];
         assert!(seen(&history).is_some_and(|found| found.contains("both led")));
     }
 
     #[test]
     fn a_leader_that_lacks_what_was_applied_is_found() {
-        let history = [
-            ("a", Some(status(1, Role::Leader, 3, 5))),
-            ("b", Some(status(2, Role::Leader, 4, 4))),
-        ];
+        let history =
+            [("a", 0, status(1, Role::Leader, 3, 5)), ("b", 0, status(2, Role::Leader, 4, 4))];
         assert!(seen(&history).is_some_and(|found| found.contains("has applied entry 5")));
     }
 
     #[test]
     fn what_is_applied_does_not_go_back_while_a_node_runs() {
-        let history = [
-            ("a", Some(status(1, Role::Follower, 3, 5))),
-            ("a", Some(status(1, Role::Follower, 3, 4))),
-        ];
+        let history =
+            [("a", 0, status(1, Role::Follower, 3, 5)), ("a", 0, status(1, Role::Follower, 3, 4))];
         assert!(seen(&history).is_some_and(|found| found.contains("entry 5 back to 4")));
     }
 }
