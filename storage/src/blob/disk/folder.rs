@@ -100,13 +100,22 @@ impl Folder {
         }
     }
 
-    /// Fails when the folder is no longer the store that was opened: what is not found in it then
-    /// is not gone.
-    pub(super) fn check_present(&self) -> io::Result<()> {
-        if self.root.join(MARKER).try_exists()? {
-            return Ok(());
+    /// What `look` finds in the folder. That it finds nothing counts only where the folder was the
+    /// store that was opened before it looked and after: what is not found in a folder that is not
+    /// mounted, or just was or will be, is not gone.
+    pub(super) fn surely<T>(
+        &self,
+        mut look: impl FnMut() -> io::Result<Option<T>>,
+    ) -> io::Result<Option<T>> {
+        for _ in 0..2 {
+            if let Some(found) = look()? {
+                return Ok(Some(found));
+            }
+            if !self.root.join(MARKER).try_exists()? {
+                return Err(io::Error::other("its folder is not there: is it still mounted?"));
+            }
         }
-        Err(io::Error::other("its folder is not there: is it still mounted?"))
+        Ok(None)
     }
 
     /// What the clock of the file system says, which all nodes share.

@@ -31,7 +31,7 @@ pub(super) fn parts(
     let mut next = Some(start);
     std::iter::from_fn(move || {
         let start = next.take()?;
-        let part = part(folder, object, start).transpose()?;
+        let part = folder.surely(|| part(folder, object, start)).transpose()?;
         next = part.as_ref().ok().map(|part| part.end);
         Some(part)
     })
@@ -140,19 +140,14 @@ fn delete_strays(folder: &Folder, object: ObjectKey) -> io::Result<()> {
     if is_changed { sync_folder(&shard) } else { Ok(()) }
 }
 
-/// The part of `object` that starts at `start`, if there is one.
+/// The part of `object` that starts at `start`, if one is seen there: see [`Folder::surely`].
 pub(super) fn part(folder: &Folder, object: ObjectKey, start: u64) -> io::Result<Option<Part>> {
     let path = folder.part(object, start);
     match fs::metadata(&path) {
         // An empty file is what a broken file system leaves of a part.
         Ok(metadata) if metadata.len() == 0 => Ok(None),
         Ok(metadata) => Ok(Some(Part { path, start, end: start + metadata.len() })),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if start == 0 {
-                folder.check_present()?;
-            }
-            Ok(None)
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -133,24 +133,29 @@ struct Source {
 impl Source {
     /// Finds the parts that hold `range`, and opens the first.
     fn find(folder: &Folder, object: ObjectKey, range: Range<u64>) -> Result<Self, BlobsError> {
+        let found = folder.surely(|| Self::look(folder, object, &range)).map_err(failure)?;
+        found.ok_or(BlobsError::Missing(object))
+    }
+
+    fn look(folder: &Folder, object: ObjectKey, range: &Range<u64>) -> io::Result<Option<Self>> {
         let mut within = Vec::new();
         for part in parts(folder, object, 0) {
-            let part = part.map_err(failure)?;
+            let part = part?;
             let is_last = part.end >= range.end;
             if part.end > range.start {
                 within.push(part);
             }
             if is_last {
-                let parts = within.into_iter();
+                let (range, parts) = (range.clone(), within.into_iter());
                 let mut source = Self { range, parts, open: None, pool: Pool::new() };
-                source.open = Some(source.next_part().map_err(|error| match error.kind() {
-                    io::ErrorKind::NotFound => BlobsError::Missing(object),
-                    _ => failure(error),
-                })?);
-                return Ok(source);
+                return match source.next_part() {
+                    Ok(open) => Ok(Some(Self { open: Some(open), ..source })),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                    Err(error) => Err(error),
+                };
             }
         }
-        Err(BlobsError::Missing(object))
+        Ok(None)
     }
 
     fn next_part(&mut self) -> io::Result<(Part, File)> {

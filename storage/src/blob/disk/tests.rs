@@ -40,6 +40,46 @@ async fn an_object_outlives_the_store_that_wrote_it() {
 }
 
 #[tokio::test]
+async fn nothing_is_missing_where_the_folder_is_not_mounted() {
+    let dir = tempdir().unwrap();
+    let (path, elsewhere) = (dir.path().join("store"), dir.path().join("elsewhere"));
+    let blobs = DiskBlobs::open(&path).unwrap();
+    blobs.append(OBJECT, Position::START, body("abc")).await.unwrap();
+    let unmount = || fs::rename(&path, &elsewhere).unwrap();
+    let mount = || fs::rename(&elsewhere, &path).unwrap();
+
+    unmount();
+    let refused = [blobs.read(OBJECT, 0..3).await.err(), blobs.extent(OBJECT).await.err()];
+    for error in refused.map(Option::unwrap) {
+        assert!(error.to_string().contains("is it still mounted?"), "{error}");
+    }
+
+    // The first look comes too early, or the second too late.
+    let mut looks = 0;
+    let found = blobs.folder.surely(|| {
+        looks += 1;
+        let is_there = fs::exists(path.join("objects"))?;
+        if looks == 1 {
+            mount();
+        }
+        Ok(is_there.then_some(looks))
+    });
+    assert_eq!(found.unwrap(), Some(2));
+    let mut looks = 0;
+    let found = blobs.folder.surely::<()>(|| {
+        looks += 1;
+        if looks == 2 {
+            unmount();
+        }
+        Ok(None)
+    });
+    assert!(found.is_err());
+    mount();
+    assert_eq!(blobs.folder.surely::<()>(|| Ok(None)).unwrap(), None);
+    assert_eq!(blobs.extent(OBJECT).await.unwrap(), 3);
+}
+
+#[tokio::test]
 async fn a_part_lies_where_the_format_says() {
     let dir = tempdir().unwrap();
     let blobs = DiskBlobs::open(dir.path()).unwrap();
