@@ -288,6 +288,11 @@ impl Outcome {
 #[error("{0}")]
 pub struct Lost(pub String);
 
+/// A node has said that it cannot answer now, in an election for example, and is to be asked again.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unavailable(String);
+
 /// Checks that `content` is what `digest` names.
 fn check(digest: &Digest, content: &[u8]) -> Result<()> {
     let found = Digest::of(digest.algorithm(), content);
@@ -303,8 +308,11 @@ async fn expect(response: Response, wanted: StatusCode) -> Result<Response> {
     let url = response.url().clone();
     let text = response.text().await.unwrap_or_default();
     let said = format!("{url}: {status} instead of {wanted}: {text}");
-    ensure!(status != StatusCode::NOT_FOUND, Lost(said));
-    bail!(said)
+    match status {
+        StatusCode::NOT_FOUND => bail!(Lost(said)),
+        StatusCode::SERVICE_UNAVAILABLE => bail!(Unavailable(said)),
+        _ => bail!(said),
+    }
 }
 
 fn header(response: &Response, name: &str) -> Result<String> {

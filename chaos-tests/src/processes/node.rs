@@ -21,6 +21,8 @@ pub struct NodeProcess {
     number: usize,
     child: Option<Child>,
     is_paused: bool,
+    /// Bytes of its log that processes before this one have written.
+    told_before: usize,
     place: Place,
     join: Option<Seed>,
     folders: Folders,
@@ -66,7 +68,8 @@ impl NodeProcess {
     ) -> Result<Self> {
         node::install_cryptography();
         let http = Client::builder().timeout(ADMIN_PATIENCE).build()?;
-        Ok(Self { number, child: None, is_paused: false, place, join, folders, store, http })
+        let (child, is_paused, told_before) = (None, false, 0);
+        Ok(Self { number, child, is_paused, told_before, place, join, folders, store, http })
     }
 
     /// Starts the process, in its folder and on its ports.
@@ -76,8 +79,10 @@ impl NodeProcess {
     pub fn start(&mut self) -> Result<()> {
         ensure!(self.child.is_none(), "node {} runs already", self.number);
         let log = File::options().create(true).append(true).open(&self.folders.log)?;
+        self.told_before = usize::try_from(log.metadata()?.len())?;
         let mut command = self.place.command(&program()?);
-        command.arg("serve");
+        // It ends with the test, however that does.
+        command.args(["serve", "--with-parent"]);
         if let Some(seed) = &self.join {
             command.args(["--join", &seed.peer]).env("ROADSTEAD_CLUSTER_TOKEN", &seed.token);
         }
@@ -88,7 +93,7 @@ impl NodeProcess {
             .env("ROADSTEAD_API_LISTEN", self.place.api())
             .env("ROADSTEAD_PEER_LISTEN", self.place.peer())
             .env("ROADSTEAD_ADMIN_LISTEN", self.place.admin_listen())
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()?;
@@ -156,10 +161,10 @@ impl NodeProcess {
         Ok(unread.count())
     }
 
-    /// Waits until the process has ended by itself, and answers the last line that it wrote.
+    /// Waits until the process has ended by itself, and answers why, as it says.
     ///
     /// # Errors
-    /// When it goes on for a minute, or its log cannot be read.
+    /// When it goes on for a minute, or does not say why.
     pub async fn until_ended(&mut self) -> Result<String> {
         eventually("the node ends", READY, async || {
             let child = self.child.as_mut().context("it was killed")?;
@@ -169,7 +174,11 @@ impl NodeProcess {
         .await?;
         self.child = None;
         let log = std::fs::read_to_string(&self.folders.log)?;
-        Ok(log.lines().last().unwrap_or_default().to_owned())
+        let told = log.get(self.told_before..).unwrap_or_default();
+        // A thread that is still at work may have written more.
+        let mut lines = told.lines().rev();
+        let why = lines.find_map(|line| line.strip_prefix("roadstead: "));
+        Ok(why.with_context(|| format!("it does not say why it ended: {told}"))?.to_owned())
     }
 
     /// A client of this node.

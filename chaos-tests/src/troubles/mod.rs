@@ -134,10 +134,18 @@ impl<'a> Ordeal<'a> {
         Ok(())
     }
 
-    /// Waits until clients have been answered `count` more changes.
+    /// Waits until clients have been answered `count` more changes, for as long as there is one now
+    /// and then: a slow disk is no trouble.
     async fn something_happens(&mut self, count: u64) -> Result<()> {
+        let before = self.counts.acknowledged.load(Ordering::Relaxed);
+        for more in 1..=count {
+            self.until_acknowledged(before + more).await?;
+        }
+        Ok(())
+    }
+
+    async fn until_acknowledged(&mut self, target: u64) -> Result<()> {
         let (counts, clients) = (&self.counts, &mut self.clients);
-        let target = counts.acknowledged.load(Ordering::Relaxed) + count;
         eventually("clients are acknowledged what they change", PATIENCE, async || {
             // One that has found something wrong is not waited for.
             if let Some(ended) = clients.try_join_next() {

@@ -61,7 +61,7 @@ impl Ordeal<'_> {
         if let Some(node) = node {
             // What it still has in memory is nothing to vote or to serve from.
             let said = self.cluster.nodes()[node].until_ended().await?;
-            let is_in_order = said.starts_with("roadstead: the node has stopped");
+            let is_in_order = said.starts_with("the node has stopped");
             ensure!(is_in_order, "node {} has lost its disk, and said: {said}", node + 1);
         }
         let meanwhile = self.dice.number(1..=10);

@@ -8,9 +8,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use proto::Digest;
 use reqwest::StatusCode;
 
-use super::Counts;
+use super::{Counts, PATIENCE};
 use crate::sim::{Action, Dice, History};
-use crate::{Image, Outcome, RegistryClient};
+use crate::{Image, Outcome, RegistryClient, Unavailable, eventually};
 
 /// Where all of it goes.
 const REPOSITORY: &str = "team/app";
@@ -232,20 +232,31 @@ impl Work {
             let by = format!("audit through node {}", position + 1);
             for tag in (0..TAGS).map(|tag| self.tag(tag)) {
                 let called = self.history.call();
-                let seen = node.image_at(REPOSITORY, &tag).await?;
+                let seen = answered(&by, async || node.image_at(REPOSITORY, &tag).await).await?;
                 self.history.answered(&tag, &by, called, Action::Saw(seen));
             }
             for layer in &*self.layers {
-                node.pull_blob(REPOSITORY, layer).await.with_context(|| by.clone())?;
+                answered(&by, async || node.pull_blob(REPOSITORY, layer).await).await?;
             }
             for (number, known) in &images {
                 if known.put && !known.deleted {
                     let expected = Image::numbered(*number).digest();
-                    let found = node.pull(REPOSITORY, expected.as_str()).await?;
+                    let pull = async || node.pull(REPOSITORY, expected.as_str()).await;
+                    let found = answered(&by, pull).await?;
                     ensure!(found == expected, "{by}: image {number} is another");
                 }
             }
         }
         Ok(())
     }
+}
+
+/// Asks again for as long as the node says that it cannot answer now: one that was ready may have
+/// to elect a leader. Any other answer is the last one.
+async fn answered<T>(by: &str, ask: impl AsyncFn() -> Result<T>) -> Result<T> {
+    let answer = eventually("the node answers", PATIENCE, async || match ask().await {
+        Err(error) if error.is::<Unavailable>() => Err(error),
+        answer => Ok(answer),
+    });
+    answer.await.flatten().with_context(|| by.to_owned())
 }

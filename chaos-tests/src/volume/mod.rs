@@ -76,9 +76,12 @@ impl Volumes {
     ///
     /// # Errors
     /// See [`VolumeError`].
-    pub fn make(nodes: usize) -> Result<Self, VolumeError> {
-        let nodes = (0..nodes).map(|_| Volume::make()).collect::<Result<_, _>>()?;
-        Ok(Self { nodes, store: Volume::make()? })
+    pub async fn make(nodes: usize) -> Result<Self, VolumeError> {
+        let mut volumes = Self { nodes: Vec::new(), store: Volume::make().await? };
+        for _ in 0..nodes {
+            volumes.nodes.push(Volume::make().await?);
+        }
+        Ok(volumes)
     }
 
     /// Has the power of all machines fail.
@@ -112,7 +115,7 @@ pub(crate) struct Volume {
 }
 
 impl Volume {
-    fn make() -> Result<Self, VolumeError> {
+    async fn make() -> Result<Self, VolumeError> {
         let volume = Self { dir: tempfile::tempdir()? };
         fs::create_dir(volume.path())?;
         File::create(volume.image())?.set_len(BYTES)?;
@@ -124,8 +127,7 @@ impl Volume {
         run(Command::new("mount").args(["--bind", "--make-shared"]).args([dir, dir]))?;
         volume.mount()?;
         volume.cut(Loss::Everything)?;
-        volume.unmount()?;
-        volume.mount()?;
+        volume.recover().await.map_err(io::Error::other)?;
         Ok(volume)
     }
 
@@ -141,10 +143,12 @@ impl Volume {
         shut_down(&top, loss).map_err(refused)
     }
 
-    /// Mounts it again, once nobody has a file open.
+    /// Mounts it again, once nobody has a file open. Not even who uses none of them may have let go
+    /// of it yet: a process that is just being started has all that its parent has, and the system
+    /// may still look at the loop device.
     pub(crate) async fn recover(&self) -> Result<()> {
         eventually("the file system is left", PATIENCE, async || Ok(self.unmount()?)).await?;
-        Ok(self.mount()?)
+        eventually("the file system is back", PATIENCE, async || Ok(self.mount()?)).await
     }
 
     fn image(&self) -> PathBuf {
@@ -193,7 +197,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn what_was_synced_outlives_the_power_and_nothing_else_does() {
-        let volume = match Volume::make() {
+        let volume = match Volume::make().await {
             Ok(volume) => volume,
             Err(VolumeError::Denied(reason)) => {
                 println!("SKIPPED: no file system whose power can fail: {reason}");
