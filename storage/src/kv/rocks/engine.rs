@@ -32,7 +32,8 @@ impl Engine {
             let text = format!("the folder {} cannot be made: {error}", dir.display());
             if is_full(&error) { KvError::Full(text) } else { KvError::Failed(text) }
         })?;
-        let Setup { database, families } = Setup::new();
+        let setup = Setup::new().map_err(|error| open_error(dir, error))?;
+        let Setup { database, families } = setup;
         let still = || {
             tracing::warn!(
                 folder = %dir.display(),

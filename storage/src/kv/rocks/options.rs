@@ -2,7 +2,7 @@
 
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType,
-    DBRecoveryMode, Options, WriteBufferManager,
+    DBRecoveryMode, Env, Error, Options, WriteBufferManager,
 };
 
 use super::super::Space;
@@ -45,11 +45,11 @@ pub(super) struct Setup {
 
 impl Setup {
     /// The setup of a new store or of an existing one, with a budget of memory of its own.
-    pub(super) fn new() -> Self {
+    pub(super) fn new() -> Result<Self, Error> {
         let cache = Cache::new_lru_cache(MEMORY_BYTES_MAX);
         let families = [Space::Log, Space::Catalog]
             .map(|space| ColumnFamilyDescriptor::new(family_name(space), family(space, &cache)));
-        Self { database: database(&cache), families: families.into() }
+        Ok(Self { database: database(&cache)?, families: families.into() })
     }
 }
 
@@ -61,7 +61,7 @@ pub(super) const fn family_name(space: Space) -> &'static str {
     }
 }
 
-fn database(cache: &Cache) -> Options {
+fn database(cache: &Cache) -> Result<Options, Error> {
     let mut options = Options::default();
     options.create_if_missing(true);
     options.create_missing_column_families(true);
@@ -81,7 +81,12 @@ fn database(cache: &Cache) -> Options {
     options.set_max_log_file_size(INFO_LOG_BYTES);
     options.set_stats_dump_period_sec(0);
     options.set_stats_persist_period_sec(0);
-    options
+    // Nobody waits for a merge of tables: it takes what those leave of the processors who answer.
+    // Memory is written out by other threads.
+    let mut env = Env::new()?;
+    env.lower_thread_pool_cpu_priority();
+    options.set_env(&env);
+    Ok(options)
 }
 
 fn family(space: Space, cache: &Cache) -> Options {
