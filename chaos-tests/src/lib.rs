@@ -24,5 +24,5 @@ pub use processes::{CacheUse, NodeProcess, Place, ProcessCluster};
 pub use troubles::{
     Thaws, Troubles, thaw_leaders, trouble_network, trouble_power, trouble_processes,
 };
-pub use volume::{Loss, VolumeError, Volumes};
+pub use volume::{Loss, SmallDisk, VolumeError, Volumes};
 pub use wait::eventually;

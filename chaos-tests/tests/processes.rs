@@ -7,7 +7,6 @@
 #[path = "../../storage/tests/support/s3_server.rs"]
 mod s3_server;
 
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -15,12 +14,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use chaos_tests::{
-    Image, Loss, Lost, Network, NetworkError, ProcessCluster, RegistryClient, Traffic, Troubles,
-    VolumeError, Volumes, eventually, thaw_leaders, trouble_network, trouble_power,
+    Image, Loss, Lost, Network, NetworkError, ProcessCluster, RegistryClient, SmallDisk, Traffic,
+    Troubles, VolumeError, Volumes, eventually, thaw_leaders, trouble_network, trouble_power,
     trouble_processes,
 };
 use proto::{Algorithm, Digest};
-use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
 use s3_server::S3Server;
@@ -285,18 +283,25 @@ fn mutant() -> Option<String> {
     std::env::var("CHAOS_MUTANT").ok()
 }
 
+/// A file system of a test's own, where this machine allows it. Where a fault is to be found, no
+/// test is skipped.
+fn allowed<T>(made: Result<T, VolumeError>) -> Result<Option<T>> {
+    match made {
+        Err(VolumeError::Denied(reason)) if mutant().is_none() => {
+            println!("SKIPPED: no file system of its own: {reason}");
+            Ok(None)
+        }
+        made => Ok(Some(made?)),
+    }
+}
+
 /// File systems whose power can fail, where this machine allows them, and for one test at a time:
-/// it may have few loop devices. Where a fault is to be found, no test is skipped.
+/// it may have few loop devices.
 async fn volumes() -> Result<Option<(MutexGuard<'static, ()>, Volumes)>> {
     static TURN: Mutex<()> = Mutex::const_new(());
     let turn = TURN.lock().await;
-    match Volumes::make(3).await {
-        Err(VolumeError::Denied(reason)) if mutant().is_none() => {
-            println!("SKIPPED: no file systems whose power can fail: {reason}");
-            Ok(None)
-        }
-        volumes => Ok(Some((turn, volumes?))),
-    }
+    let volumes = allowed(Volumes::make(3).await)?;
+    Ok(volumes.map(|volumes| (turn, volumes)))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -327,13 +332,7 @@ async fn fail_after_each(cluster: &mut ProcessCluster, volumes: &Volumes) -> Res
             upload = Some(client.append(&begun, chunk.clone()).await?);
         }
         volumes.cut(Loss::Everything)?;
-        for node in cluster.nodes() {
-            node.kill()?;
-        }
-        volumes.recover().await?;
-        for node in cluster.nodes() {
-            node.start()?;
-        }
+        cluster.power_returns(volumes).await?;
         let ready = cluster.until_ready().await;
         match pull_all(&clients, &(0..=number).collect::<Vec<_>>()).await {
             // Nodes that have lost something may never be ready.
@@ -368,44 +367,11 @@ async fn what_was_acknowledged_last_is_there_when_the_power_comes_back() -> Resu
     Ok(())
 }
 
-/// A small file system of its own, where this machine allows one.
-struct SmallDisk(TempDir);
-
-impl SmallDisk {
-    fn mount(size: &str) -> Result<Option<Self>> {
-        let dir = tempfile::tempdir()?;
-        let options = format!("size={size}");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
-            .arg(dir.path())
-            .stderr(Stdio::null())
-            .status();
-        Ok(mounted.is_ok_and(|status| status.success()).then_some(Self(dir)))
-    }
-
-    fn grow(&self, size: &str) -> Result<()> {
-        let options = format!("remount,size={size}");
-        let status = Command::new("mount").args(["-o", &options]).arg(self.0.path()).status()?;
-        ensure!(status.success(), "the file system does not grow");
-        Ok(())
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Nodes that still write to it are killed by now or soon.
-        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_blob_store_is_said_so_and_loses_nothing() -> Result<()> {
-    let Some(disk) = SmallDisk::mount("24m")? else {
-        println!("SKIPPED: this machine lets nobody mount a small file system");
-        return Ok(());
-    };
+    let Some(disk) = allowed(SmallDisk::make("24m"))? else { return Ok(()) };
     let dir = tempfile::tempdir()?;
-    let cluster = ProcessCluster::start_with_blobs(3, dir, &disk.0.path().join("blobs")).await?;
+    let cluster = ProcessCluster::start_with_blobs(3, dir, &disk.path().join("blobs")).await?;
     let clients = cluster.clients()?;
     clients[0].push("team/app", "1", &Image::numbered(1)).await?;
 
@@ -424,37 +390,18 @@ async fn a_full_blob_store_is_said_so_and_loses_nothing() -> Result<()> {
     pull_all(&clients, &[1, 2]).await
 }
 
-/// A file that leaves only `left` bytes of a disk's space free, until it is removed.
-fn fill(disk: &SmallDisk, left: u64) -> Result<std::path::PathBuf> {
-    let path = disk.0.path().join("filler");
-    let free = rustix::fs::statvfs(disk.0.path())?;
-    let size = (free.f_bavail * free.f_frsize).saturating_sub(left);
-    let zeros = vec![0; 1024 * 1024];
-    let mut file = std::fs::File::create(&path)?;
-    let mut rest = usize::try_from(size)?;
-    while rest > 0 {
-        let some = rest.min(zeros.len());
-        std::io::Write::write_all(&mut file, &zeros[..some])?;
-        rest -= some;
-    }
-    Ok(path)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_whose_own_disk_is_full_says_so_and_comes_back_with_all_it_had() -> Result<()> {
-    let Some(disk) = SmallDisk::mount("300m")? else {
-        println!("SKIPPED: this machine lets nobody mount a small file system");
-        return Ok(());
-    };
+    let Some(disk) = allowed(SmallDisk::make("300m"))? else { return Ok(()) };
     let dir = tempfile::tempdir()?;
     let blobs = dir.path().join("blobs");
-    let elsewhere = [None, None, Some(disk.0.path().join("data"))];
+    let elsewhere = [None, None, Some(disk.path().join("data"))];
     let mut cluster = ProcessCluster::start_with(3, dir, &blobs, &elsewhere).await?;
     let clients = cluster.clients()?;
     clients[0].push("team/app", "1", &Image::numbered(1)).await?;
 
     // Less than the store must find free; the others go on, with or without the third's word.
-    let filler = fill(&disk, 8 * 1024 * 1024)?;
+    let filler = disk.fill(8 * 1024 * 1024)?;
     push(&clients[0], "2", &Image::numbered(2)).await?;
     push(&clients[1], "3", &Image::numbered(3)).await?;
     let said = cluster.nodes()[2].until_ended().await?;

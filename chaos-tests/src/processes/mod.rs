@@ -130,6 +130,19 @@ impl ProcessCluster {
         self.nodes.iter().map(NodeProcess::client).collect()
     }
 
+    /// Brings back the machines of all nodes, which rest on `volumes` and whose power has failed:
+    /// the nodes are killed, and started when their file systems are there again.
+    ///
+    /// # Errors
+    /// When a file system or a node does not come back.
+    pub async fn power_returns(&mut self, volumes: &Volumes) -> Result<()> {
+        for node in &mut self.nodes {
+            node.kill()?;
+        }
+        volumes.recover().await?;
+        self.nodes.iter_mut().try_for_each(NodeProcess::start)
+    }
+
     /// Waits until every node that runs says that it is ready, and all of them are voters.
     ///
     /// # Errors

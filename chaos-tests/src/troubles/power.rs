@@ -84,13 +84,7 @@ impl Ordeal<'_> {
             let is_in_vain = outcome == Outcome::Unknown;
             ensure!(is_in_vain, "node {node} has lost its disk, and answered: {outcome:?}");
         }
-        for node in self.cluster.nodes() {
-            node.kill()?;
-        }
-        volumes.recover().await?;
-        for node in self.cluster.nodes() {
-            node.start()?;
-        }
+        self.cluster.power_returns(volumes).await?;
         self.cluster.until_ready().await
     }
 

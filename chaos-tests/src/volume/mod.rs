@@ -1,4 +1,5 @@
-//! File systems whose power can fail: small ones of the tests' own, each an ext4 in a file.
+//! File systems of the tests' own: [`SmallDisk`], which runs full, and [`Volumes`], whose power
+//! can fail, each an ext4 in a file.
 //!
 //! A process that is killed has left to the kernel what it has written, synced or not. A machine
 //! whose power fails loses what was not synced; here that is one file system, which is shut down as
@@ -7,6 +8,7 @@
 
 #[allow(unsafe_code, reason = "the system has no other way to shut a file system down")]
 mod shutdown;
+mod small;
 
 use std::fs::{self, File};
 use std::io;
@@ -19,6 +21,8 @@ use tempfile::TempDir;
 
 use self::shutdown::shut_down;
 use crate::eventually;
+
+pub use self::small::SmallDisk;
 
 /// Bytes of a file system, more than a long run fills. Only those that are written take space.
 const BYTES: u64 = 1024 * 1024 * 1024;
