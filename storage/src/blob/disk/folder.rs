@@ -111,11 +111,17 @@ impl Folder {
             if let Some(found) = look()? {
                 return Ok(Some(found));
             }
-            if !self.root.join(MARKER).try_exists()? {
-                return Err(io::Error::other("its folder is not there: is it still mounted?"));
-            }
+            self.check_present()?;
         }
         Ok(None)
+    }
+
+    /// Fails when the folder is no longer the store that was opened.
+    pub(super) fn check_present(&self) -> io::Result<()> {
+        if self.root.join(MARKER).try_exists()? {
+            return Ok(());
+        }
+        Err(io::Error::other("its folder is not there: is it still mounted?"))
     }
 
     /// What the clock of the file system says, which all nodes share.

@@ -29,12 +29,30 @@ pub(super) fn parts(
     start: u64,
 ) -> impl Iterator<Item = io::Result<Part>> {
     let mut next = Some(start);
+    let mut is_seen = false;
     std::iter::from_fn(move || {
         let start = next.take()?;
-        let part = folder.surely(|| part(folder, object, start)).transpose()?;
+        let part = if is_seen {
+            following(folder, object, start)
+        } else {
+            folder.surely(|| part(folder, object, start))
+        };
+        let part = part.transpose()?;
+        is_seen = true;
         next = part.as_ref().ok().map(|part| part.end);
         Some(part)
     })
+}
+
+/// The part of `object` that starts at `start`, if there is one, when the one before it was just
+/// seen: since then the folder would have to have been unmounted and mounted again, so it is looked
+/// for once. Whoever asks how long an object is pays for this each time.
+fn following(folder: &Folder, object: ObjectKey, start: u64) -> io::Result<Option<Part>> {
+    let found = part(folder, object, start)?;
+    if found.is_none() {
+        folder.check_present()?;
+    }
+    Ok(found)
 }
 
 /// Makes a synced `file` of `length` bytes the part of `object` that follows `end`. Answers the new
