@@ -10,14 +10,12 @@ use http::{Method, Request, Response, StatusCode};
 use proto::Digest;
 use tokio::time::{Instant, sleep};
 
-use super::dice::Dice;
 use super::docker::{
-    APP, Ask, Docker, REPOSITORIES, Situation, image_number, page_path, read_page, request,
-    tag_name,
+    APP, Ask, REPOSITORIES, Situation, image_number, page_path, read_page, request, tag_name,
 };
 use super::history::Action;
 use super::http::Talk;
-use super::invariants::{Attempt, missing_parts};
+use super::invariants::missing_parts;
 use super::ledger::{Item, Kind, Source};
 use super::records::Records;
 use crate::Image;
@@ -42,69 +40,8 @@ pub(crate) async fn audit(nodes: Vec<String>, tags: usize, patience: Duration, r
     join_all(audits).await;
 }
 
-/// Pushes through each of `nodes` at the same time, and answers when each had taken a push, within
-/// `patience`.
-pub(crate) async fn push_through_each(
-    nodes: Vec<String>,
-    first_client: usize,
-    patience: Duration,
-    mut dice: Dice,
-    records: Records,
-) -> Vec<Attempt> {
-    let started = Instant::now();
-    let pushes = nodes.into_iter().enumerate().map(|(position, node)| {
-        let (dice, records) = (dice.fork(), records.clone());
-        let client = first_client + position;
-        let mut docker = Docker::new(client, vec![node.clone()], 1, dice, records);
-        async move {
-            while started.elapsed() < patience {
-                if docker.push_once(&tag_name(1)).await {
-                    return Attempt { node, done_after: Some(started.elapsed()) };
-                }
-            }
-            Attempt { node, done_after: None }
-        }
-    });
-    join_all(pushes).await
-}
-
-/// Pulls what is known to be there, by digest, `times` times, each through whichever of `nodes`
-/// serves it; answers how often none did.
-pub(crate) async fn pull_anywhere(
-    nodes: Vec<String>,
-    times: usize,
-    mut dice: Dice,
-    records: Records,
-) -> usize {
-    let called = records.history.call();
-    let is_there = |item: &Item| {
-        let may = records.ledger.may(item, called, Source::Confirmed);
-        Situation::from(may) == Situation::There
-    };
-    let mut items: Vec<Item> = records.ledger.items().into_iter().filter(is_there).collect();
-    let mut failures = 0;
-    for _ in 0..times.min(items.len()) {
-        let item = items.swap_remove(dice.index(items.len()));
-        let mut is_served = false;
-        for node in &nodes {
-            let get = request(Method::GET, &item.path());
-            match records.send(node, get).await {
-                Ok(answer) if answer.status() == StatusCode::OK => {
-                    check_bytes(&records, node, &item, answer.body());
-                    is_served = true;
-                    break;
-                }
-                Ok(_) | Err(_) => {}
-            }
-        }
-        // Whoever still works may have deleted it meanwhile.
-        failures += usize::from(!is_served && is_there(&item));
-    }
-    failures
-}
-
 /// Checks that `item` was served, by `by`, with the bytes that were pushed.
-fn check_bytes(records: &Records, by: &str, item: &Item, bytes: &Bytes) {
+pub(crate) fn check_bytes(records: &Records, by: &str, item: &Item, bytes: &Bytes) {
     if records.ledger.content(&item.digest).as_ref() != Some(bytes) {
         let evidence = format!("{by}: {item}: {} bytes that nobody pushed", bytes.len());
         records.chronicle.violated("I5 no wrong byte", evidence);
@@ -266,6 +203,16 @@ impl Auditor {
         }
         Some(is_there)
     }
+
+    /// Whether `manifest` is there without `part`, which it names. Whoever has not ended yet may have
+    /// pushed both while others were looked at, so all is asked again, one after the other.
+    async fn lacks(&mut self, manifest: &Item, part: &Item) -> bool {
+        let since = self.records.history.call();
+        self.audit_item(manifest).await == Some(true)
+            && self.audit_item(part).await == Some(false)
+            && self.audit_item(manifest).await == Some(true)
+            && !self.records.ledger.may_be_put_anew(manifest, since)
+    }
 }
 
 /// Looks at all items through `node`, and that all that its manifests name is there.
@@ -285,16 +232,15 @@ async fn audit_items(node: &str, patience: Duration, records: &Records) {
         }
     });
     let found: BTreeSet<&Item> = join_all(shares).await.into_iter().flatten().collect();
+    let mut auditor = Auditor::new(node, patience, records.clone());
     for item in found.iter().filter(|item| item.kind == Kind::Manifest) {
         let Some(manifest) = records.ledger.content(&item.digest) else { continue };
-        let repository = item.repository;
-        let has = |kind, digest: &str| {
-            let digest = digest.parse::<Digest>();
-            digest.is_ok_and(|digest| found.contains(&Item { repository, kind, digest }))
-        };
-        for missing in missing_parts(&manifest, has) {
-            let evidence = format!("{node} serves {item}, and not {missing}, which it names");
-            records.chronicle.violated("I4 manifests are complete", evidence);
+        let missing = missing_parts(item.repository, &manifest, |part| found.contains(part));
+        for part in missing {
+            if auditor.lacks(item, &part).await {
+                let evidence = format!("{node} serves {item}, and not {part}, which it names");
+                records.chronicle.violated("I4 manifests are complete", evidence);
+            }
         }
     }
     records.chronicle.count("nodes audited");

@@ -2,6 +2,7 @@
 
 mod healing;
 mod rest;
+mod resuming;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,14 +12,14 @@ use anyhow::{Result, anyhow};
 use turmoil::Sim;
 
 use super::access::Guest;
-use super::audit::{audit, pull_anywhere, push_through_each};
+use super::audit::audit;
 use super::chronicle::Chronicle;
 use super::dice::Dice;
 use super::disk::{SimDisk, Watch};
-use super::havoc::{Fault, Havoc};
-use super::invariants::{OneLeader, Stopped, check_resumed, check_rights, check_tags};
+use super::havoc::Havoc;
+use super::invariants::{OneLeader, Stopped, check_rights, check_tags};
 use super::machine::Machine;
-use super::nemesis::{Nemesis, victim};
+use super::nemesis::Nemesis;
 use super::people;
 use super::plan::Plan;
 use super::records::Records;
@@ -41,8 +42,6 @@ const AUDIT_MAX: Duration = Duration::from_secs(600);
 const PUSHES_MAX: Duration = Duration::from_secs(120);
 /// How long a story may take.
 const STORY_MAX: Duration = Duration::from_secs(600);
-/// How many items are pulled while a node is down.
-const PULLS: usize = 20;
 /// The longest that a message travels in an audit, which is about what is there and not about how
 /// long it takes.
 const AUDIT_LATENCY: Duration = Duration::from_millis(2);
@@ -262,51 +261,6 @@ impl Simulation<'_> {
         };
         let leader = self.machines.iter().find(leads);
         self.store.left(|object| leader.is_some_and(|leader| leader.names(object)))
-    }
-
-    /// Kills a node, the leader as often as not: the others take pushes and serve pulls.
-    fn lose_one(&mut self, on_tick: &impl Fn(Duration)) -> Result<()> {
-        let mut dice = Dice::new(self.plan.seed, "victim");
-        let victim = victim(&mut dice, &self.machines);
-        let outage = self.havoc.faults().begin(Duration::MAX, Fault::Down(victim));
-        let mut others = self.plan.node_names();
-        others.remove(victim);
-        let pulls = pull_anywhere(others.clone(), PULLS, dice, self.records.clone());
-        let failed = self.accompany("puller", PUSHES_MAX, pulls, on_tick)?;
-        if failed.is_some_and(|failed| failed > 0) {
-            let evidence = format!("{failed:?} pulls by digest failed through each of {others:?}");
-            self.chronicle.violated("I20 one node may be down", evidence);
-        }
-        if self.goes_on() {
-            self.push_through(others, "with one node down", on_tick)?;
-        }
-        self.havoc.faults().end(outage);
-        Ok(())
-    }
-
-    /// Checks that each of `nodes` takes a push soon.
-    fn push_through(
-        &mut self,
-        nodes: Vec<String>,
-        when: &'static str,
-        on_tick: &impl Fn(Duration),
-    ) -> Result<()> {
-        let dice = Dice::new(self.plan.seed, when);
-        let first_client = self.next_client;
-        self.next_client += nodes.len();
-        let records = self.records.clone();
-        let pushes = push_through_each(nodes, first_client, PUSHES_MAX, dice, records);
-        let name = format!("pusher-{first_client}");
-        let Some(attempts) = self.accompany(&name, PUSHES_MAX * 2, pushes, on_tick)? else {
-            return Ok(());
-        };
-        match check_resumed(&attempts, RESUMING_MAX) {
-            Ok(took) => self.chronicle.note(format_args!("pushes go on {when}, after {took:?}")),
-            Err(late) => {
-                self.chronicle.violated("I19 writes resume", format_args!("{when}: {late}"));
-            }
-        }
-        Ok(())
     }
 
     /// Steps until a client has done `work`, and answers what came of it; `None` when something was

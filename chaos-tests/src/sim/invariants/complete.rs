@@ -1,43 +1,53 @@
 //! I4: whoever gets a manifest gets all that it names.
 
-use crate::sim::ledger::Kind;
+use proto::Digest;
 
-/// What `manifest` names of which `is_there` does not hold: the blobs of an image, the images of an
-/// index.
-pub(crate) fn missing_parts(manifest: &[u8], is_there: impl Fn(Kind, &str) -> bool) -> Vec<String> {
+use crate::sim::ledger::{Item, Kind};
+
+/// What `manifest`, of `repository`, names of which `is_there` does not hold: the blobs of an image,
+/// the images of an index.
+pub(crate) fn missing_parts(
+    repository: &'static str,
+    manifest: &[u8],
+    is_there: impl Fn(&Item) -> bool,
+) -> Vec<Item> {
     let manifest: serde_json::Value = serde_json::from_slice(manifest).unwrap_or_default();
     let list = |field: &str| manifest[field].as_array().into_iter().flatten();
     let blobs = list("layers").chain([&manifest["config"]]).map(|part| (Kind::Blob, part));
     let parts = blobs.chain(list("manifests").map(|part| (Kind::Manifest, part)));
     parts
-        .filter_map(|(kind, part)| Some((kind, part["digest"].as_str()?)))
-        .filter(|(kind, digest)| !is_there(*kind, digest))
-        .map(|(_, digest)| digest.to_owned())
+        .filter_map(|(kind, part)| {
+            let digest: Digest = part["digest"].as_str()?.parse().ok()?;
+            Some(Item { repository, kind, digest })
+        })
+        .filter(|part| !is_there(part))
         .collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use super::*;
     use crate::Image;
+    use crate::sim::docker::APP;
 
     #[test]
     fn a_manifest_that_is_served_without_one_of_its_blobs_is_found() {
         let image = Image::numbered(7);
-        let gone = image.blobs()[2].0.as_str();
-        assert_eq!(missing_parts(image.manifest(), |_, _| true), Vec::<String>::new());
-        assert_eq!(missing_parts(image.manifest(), |_, digest| digest != gone), [gone]);
-        assert_eq!(missing_parts(image.manifest(), |_, _| false).len(), 3);
+        let gone = Item::blob(APP, &image.blobs()[2].0);
+        assert_eq!(missing_parts(APP, image.manifest(), |_| true), []);
+        assert_eq!(missing_parts(APP, image.manifest(), |part| *part != gone), from_ref(&gone));
+        assert_eq!(missing_parts(APP, image.manifest(), |_| false).len(), 3);
     }
 
     #[test]
     fn an_index_that_is_served_without_one_of_its_images_is_found() {
         let index = Image::numbered(Image::INDEXES + 7);
-        let gone = index.children()[1].digest();
-        assert_eq!(missing_parts(index.manifest(), |_, _| true), Vec::<String>::new());
-        let without = |_: Kind, digest: &str| digest != gone.as_str();
-        assert_eq!(missing_parts(index.manifest(), without), [gone.as_str()]);
-        let blobs_alone = |kind: Kind, _: &str| kind == Kind::Blob;
-        assert_eq!(missing_parts(index.manifest(), blobs_alone).len(), 2);
+        let gone = Item::manifest(APP, &index.children()[1].digest());
+        assert_eq!(missing_parts(APP, index.manifest(), |_| true), []);
+        assert_eq!(missing_parts(APP, index.manifest(), |part| *part != gone), from_ref(&gone));
+        let blobs_alone = |part: &Item| part.kind == Kind::Blob;
+        assert_eq!(missing_parts(APP, index.manifest(), blobs_alone).len(), 2);
     }
 }

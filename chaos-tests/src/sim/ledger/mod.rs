@@ -241,6 +241,20 @@ impl Ledger {
         manifests.iter().map(may).max().unwrap_or(May::Absent)
     }
 
+    /// Whether `item`, which was there at `since`, can have been deleted and put again after that.
+    pub(crate) fn may_be_put_anew(&self, item: &Item, since: u64) -> bool {
+        let changes = self.changes(item);
+        let may = |deed| {
+            let mut of_deed = changes.iter().filter(|change| change.deed == deed);
+            of_deed.any(|change| match change.outcome {
+                Outcome::Unknown => true,
+                Outcome::Done(returned) => returned > since,
+                Outcome::Refused => false,
+            })
+        };
+        may(Deed::Delete) && may(Deed::Put)
+    }
+
     /// What can have been the case with the item of a request apart from what the request itself
     /// did.
     pub(crate) fn may_before(&self, ticket: &Ticket) -> May {
@@ -347,5 +361,24 @@ mod tests {
         assert_eq!(miss(), None, "what needs it may be deleted before it");
         ledger.refused(&delete);
         assert_eq!(miss(), Some("I4 manifests are complete"));
+    }
+
+    #[test]
+    fn what_was_seen_stays_the_same_unless_it_may_be_deleted_and_put_again() {
+        let chronicle = Chronicle::default();
+        let ledger = Ledger::new(chronicle.clone());
+        let item = Item::manifest(APP, &Image::numbered(7).digest());
+        let [first, delete] =
+            [Deed::Put, Deed::Delete].map(|deed| ledger.begin(item.clone(), deed, "client"));
+        assert!(ledger.may_be_put_anew(&item, 0), "both may still happen");
+        ledger.done(&first);
+        let seen = chronicle.next();
+        assert!(!ledger.may_be_put_anew(&item, seen), "nobody puts it after that");
+        let second = ledger.begin(item.clone(), Deed::Put, "client");
+        assert!(ledger.may_be_put_anew(&item, seen));
+        ledger.refused(&delete);
+        assert!(!ledger.may_be_put_anew(&item, seen), "nobody deletes it before that");
+        ledger.done(&second);
+        assert!(!ledger.may_be_put_anew(&item, seen));
     }
 }

@@ -1,0 +1,130 @@
+//! Writes and reads go on: through every node when the cluster has healed, and through the others
+//! while one is down.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use futures::future::join_all;
+use http::{Method, StatusCode};
+use tokio::time::Instant;
+
+use super::{PUSHES_MAX, RESUMING_MAX, Simulation};
+use crate::sim::audit::check_bytes;
+use crate::sim::dice::Dice;
+use crate::sim::docker::{Docker, Situation, request, tag_name};
+use crate::sim::havoc::Fault;
+use crate::sim::invariants::{Attempt, check_resumed};
+use crate::sim::ledger::{Item, Source};
+use crate::sim::nemesis::victim;
+use crate::sim::records::Records;
+
+/// How many items are pulled while a node is down.
+const PULLS: usize = 20;
+
+impl Simulation<'_> {
+    /// Kills a node, the leader as often as not: the others take pushes and serve pulls.
+    pub(super) fn lose_one(&mut self, on_tick: &impl Fn(Duration)) -> Result<()> {
+        let mut dice = Dice::new(self.plan.seed, "victim");
+        let victim = victim(&mut dice, &self.machines);
+        let outage = self.havoc.faults().begin(Duration::MAX, Fault::Down(victim));
+        let mut others = self.plan.node_names();
+        others.remove(victim);
+        let pulls = pull_anywhere(others.clone(), PULLS, dice, self.records.clone());
+        let failed = self.accompany("puller", PUSHES_MAX, pulls, on_tick)?;
+        if failed.is_some_and(|failed| failed > 0) {
+            let evidence = format!("{failed:?} pulls by digest failed through each of {others:?}");
+            self.chronicle.violated("I20 one node may be down", evidence);
+        }
+        if self.goes_on() {
+            self.push_through(others, "with one node down", on_tick)?;
+        }
+        self.havoc.faults().end(outage);
+        Ok(())
+    }
+
+    /// Checks that each of `nodes` takes a push soon.
+    pub(super) fn push_through(
+        &mut self,
+        nodes: Vec<String>,
+        when: &'static str,
+        on_tick: &impl Fn(Duration),
+    ) -> Result<()> {
+        let dice = Dice::new(self.plan.seed, when);
+        let first_client = self.next_client;
+        self.next_client += nodes.len();
+        let records = self.records.clone();
+        let pushes = push_through_each(nodes, first_client, PUSHES_MAX, dice, records);
+        let name = format!("pusher-{first_client}");
+        let Some(attempts) = self.accompany(&name, PUSHES_MAX * 2, pushes, on_tick)? else {
+            return Ok(());
+        };
+        match check_resumed(&attempts, RESUMING_MAX) {
+            Ok(took) => self.chronicle.note(format_args!("pushes go on {when}, after {took:?}")),
+            Err(late) => {
+                self.chronicle.violated("I19 writes resume", format_args!("{when}: {late}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Pushes through each of `nodes` at the same time, and answers when each had taken a push, within
+/// `patience`.
+async fn push_through_each(
+    nodes: Vec<String>,
+    first_client: usize,
+    patience: Duration,
+    mut dice: Dice,
+    records: Records,
+) -> Vec<Attempt> {
+    let started = Instant::now();
+    let pushes = nodes.into_iter().enumerate().map(|(position, node)| {
+        let (dice, records) = (dice.fork(), records.clone());
+        let client = first_client + position;
+        let mut docker = Docker::new(client, vec![node.clone()], 1, dice, records);
+        async move {
+            while started.elapsed() < patience {
+                if docker.push_once(&tag_name(1)).await {
+                    return Attempt { node, done_after: Some(started.elapsed()) };
+                }
+            }
+            Attempt { node, done_after: None }
+        }
+    });
+    join_all(pushes).await
+}
+
+/// Pulls what is known to be there, by digest, `times` times, each through whichever of `nodes`
+/// serves it; answers how often none did.
+async fn pull_anywhere(
+    nodes: Vec<String>,
+    times: usize,
+    mut dice: Dice,
+    records: Records,
+) -> usize {
+    let called = records.history.call();
+    let is_there = |item: &Item| {
+        let may = records.ledger.may(item, called, Source::Confirmed);
+        Situation::from(may) == Situation::There
+    };
+    let mut items: Vec<Item> = records.ledger.items().into_iter().filter(is_there).collect();
+    let mut failures = 0;
+    for _ in 0..times.min(items.len()) {
+        let item = items.swap_remove(dice.index(items.len()));
+        let mut is_served = false;
+        for node in &nodes {
+            let get = request(Method::GET, &item.path());
+            match records.send(node, get).await {
+                Ok(answer) if answer.status() == StatusCode::OK => {
+                    check_bytes(&records, node, &item, answer.body());
+                    is_served = true;
+                    break;
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        // Whoever still works may have deleted it meanwhile.
+        failures += usize::from(!is_served && is_there(&item));
+    }
+    failures
+}
