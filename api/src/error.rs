@@ -14,6 +14,7 @@ use proto::{
 use raft::{ProposeError, ReadError, RemoveError};
 use serde_json::{Value, json};
 use storage::BlobsError;
+use tokio::task::JoinError;
 
 use self::class::{refused, stored};
 use crate::condition;
@@ -170,6 +171,17 @@ impl From<ProposeError> for Error {
             ProposeError::Refused(refusal) => Self::Refused(refusal),
             ProposeError::Unavailable { retry_after } => Self::Unavailable { retry_after },
             ProposeError::Unknown => Self::Unavailable { retry_after: RETRY_AFTER },
+        }
+    }
+}
+
+/// Work that others were given has no outcome: the node ends, and what goes on is cut off; or it
+/// panicked.
+impl From<JoinError> for Error {
+    fn from(error: JoinError) -> Self {
+        match error.is_cancelled() {
+            true => Self::Unavailable { retry_after: RETRY_AFTER },
+            false => Self::Internal(error.to_string()),
         }
     }
 }
@@ -353,5 +365,31 @@ pub(crate) fn bad_reference(error: ReferenceError, is_push: bool) -> Error {
         ReferenceError::Digest(error) => Error::Digest(error),
         ReferenceError::Tag(error) if is_push => Error::TagInvalid(error),
         ReferenceError::Tag(error) => Error::TagUnknown(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::runtime::Runtime;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    #[test]
+    fn what_is_cut_off_because_the_node_ends_may_be_tried_again() -> std::io::Result<()> {
+        let (node, client) = (Runtime::new()?, Runtime::new()?);
+        let unfinished = node.spawn(std::future::pending::<()>());
+        let broken = node.spawn(async { assert_eq!(1, 2, "a fault of the program") });
+        let answer = |task: JoinHandle<()>| match client.block_on(task) {
+            Ok(()) => StatusCode::OK.into_response(),
+            Err(error) => Error::from(error).into_response(),
+        };
+
+        assert_eq!(answer(broken).status(), StatusCode::INTERNAL_SERVER_ERROR);
+        drop(node);
+        let answer = answer(unfinished);
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.headers()[header::RETRY_AFTER], "1");
+        Ok(())
     }
 }

@@ -15,5 +15,5 @@ where
     if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
         return Ok(work());
     }
-    spawn_blocking(work).await.map_err(|error| Error::Internal(error.to_string()))
+    Ok(spawn_blocking(work).await?)
 }

@@ -350,10 +350,7 @@ async fn decide(
 pub(crate) async fn detached<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
-    match tokio::spawn(work.in_current_span()).await {
-        Ok(outcome) => outcome,
-        Err(error) => Err(Error::Internal(error.to_string())),
-    }
+    tokio::spawn(work.in_current_span()).await?
 }
 
 /// The id of a request that never came before.
