@@ -103,9 +103,10 @@ pub(crate) enum Situation {
     Unsure,
     /// It is a blob, or an upload that became one, of which the store has changed or lost bytes.
     Damaged,
-    /// It is an upload to which nothing was written for so long that it may have been swept; beside
-    /// that, it may have more than its client knows.
-    Lapsed,
+    /// It is an upload that may have ended: nothing was written to it for so long that it may have
+    /// been swept, or a request that ends it was sent and nobody has answered it. Beside that, it
+    /// may have more than its client knows.
+    PerhapsEnded,
 }
 
 impl From<May> for Situation {
@@ -140,7 +141,7 @@ impl Situation {
 
 /// The answers to a request.
 pub(crate) const fn allowed(ask: Ask, situation: Situation) -> &'static [u16] {
-    use Situation::{Absent, Damaged, Lapsed, Needed, PerhapsNeeded, There, Unsure};
+    use Situation::{Absent, Damaged, Needed, PerhapsEnded, PerhapsNeeded, There, Unsure};
     match (ask, situation) {
         (Ask::HeadBlob | Ask::GetBlob, Damaged) => &[200, 404],
         (Ask::GetRange, Damaged) => &[206, 404],
@@ -150,29 +151,29 @@ pub(crate) const fn allowed(ask: Ask, situation: Situation) -> &'static [u16] {
         (_, Damaged) => allowed(ask, Unsure),
 
         (Ask::HeadBlob | Ask::GetBlob | Ask::GetManifest, There) => &[200],
-        (Ask::HeadBlob | Ask::GetBlob | Ask::GetManifest, Unsure | Lapsed) => &[200, 404],
+        (Ask::HeadBlob | Ask::GetBlob | Ask::GetManifest, Unsure | PerhapsEnded) => &[200, 404],
         (Ask::GetRange, There) => &[206],
-        (Ask::GetRange, Unsure | Lapsed) => &[206, 404],
+        (Ask::GetRange, Unsure | PerhapsEnded) => &[206, 404],
 
         (Ask::Begin, _) => &[202],
         (Ask::PostWhole, There) => &[201],
-        (Ask::PostWhole, Absent | Unsure | Lapsed) => &[201, 404],
+        (Ask::PostWhole, Absent | Unsure | PerhapsEnded) => &[201, 404],
         // What cannot be mounted begins an upload.
         (Ask::Mount, There) => &[201],
         (Ask::Mount, Absent) => &[202],
-        (Ask::Mount, Unsure | Lapsed) => &[201, 202],
+        (Ask::Mount, Unsure | PerhapsEnded) => &[201, 202],
 
         (Ask::Append, There) => &[202],
         (Ask::Append, Unsure) => &[202, 416],
         // A node that is behind may take a chunk of an upload that has ended, to no effect.
-        (Ask::Append, Absent | Lapsed) => &[202, 404, 416],
+        (Ask::Append, Absent | PerhapsEnded) => &[202, 404, 416],
         (Ask::Show | Ask::Cancel, There | Unsure) => &[204],
-        (Ask::Show | Ask::Cancel, Lapsed) => &[204, 404],
+        (Ask::Show | Ask::Cancel, PerhapsEnded) => &[204, 404],
         (Ask::Finish, There) => &[201],
         // The same request may have come before, and its blob been deleted since.
-        (Ask::Finish, Unsure | Lapsed) => &[201, 404, 416],
+        (Ask::Finish, Unsure | PerhapsEnded) => &[201, 404, 416],
         (Ask::FinishWrongly, There) => &[400],
-        (Ask::FinishWrongly, Unsure | Lapsed) => &[400, 404, 416],
+        (Ask::FinishWrongly, Unsure | PerhapsEnded) => &[400, 404, 416],
 
         // What a manifest needs stays.
         (Ask::DeleteBlob | Ask::DeleteManifest, Needed) => &[409],
@@ -180,17 +181,19 @@ pub(crate) const fn allowed(ask: Ask, situation: Situation) -> &'static [u16] {
         (_, Needed) => allowed(ask, There),
         (_, PerhapsNeeded) => allowed(ask, Unsure),
         (Ask::DeleteBlob | Ask::DeleteManifest | Ask::DeleteTag, There) => &[202],
-        (Ask::DeleteBlob | Ask::DeleteManifest | Ask::DeleteTag, Unsure | Lapsed) => &[202, 404],
+        (Ask::DeleteBlob | Ask::DeleteManifest | Ask::DeleteTag, Unsure | PerhapsEnded) => {
+            &[202, 404]
+        }
 
         (Ask::PutManifest, There) => &[201],
-        (Ask::PutManifest, Unsure | Lapsed) => &[201, 404],
+        (Ask::PutManifest, Unsure | PerhapsEnded) => &[201, 404],
         (Ask::PutManifestIf, There) => &[201, 412],
-        (Ask::PutManifestIf, Unsure | Lapsed) => &[201, 404, 412],
+        (Ask::PutManifestIf, Unsure | PerhapsEnded) => &[201, 404, 412],
         (Ask::PutManifestIf, Absent) => &[404, 412],
 
         // Until somebody has pushed to it, there is no repository.
         (Ask::ListTags, There) => &[200],
-        (Ask::ListTags, Unsure | Absent | Lapsed) => &[200, 404],
+        (Ask::ListTags, Unsure | Absent | PerhapsEnded) => &[200, 404],
         (Ask::ListReferrers | Ask::ListRepositories, _) => &[200],
 
         (_, Absent) => &[404],
@@ -207,16 +210,18 @@ mod tests {
             let (there, absent) = (Situation::There, Situation::Absent);
             let (unsure, damaged) = (Situation::Unsure, Situation::Damaged);
             let (needed, perhaps) = (Situation::Needed, Situation::PerhapsNeeded);
-            let lapsed = Situation::Lapsed;
-            for situation in [there, absent, needed, perhaps, unsure, damaged, lapsed] {
+            let perhaps_ended = Situation::PerhapsEnded;
+            for situation in [there, absent, needed, perhaps, unsure, damaged, perhaps_ended] {
                 let statuses = allowed(ask, situation);
                 assert!(!statuses.is_empty(), "{ask:?} {situation:?}");
                 assert!(statuses.iter().all(|status| *status < 500), "{ask:?} {situation:?}");
             }
             // An upload of which little is known is there all the same.
             let is_of_upload = matches!(ask, Ask::Append | Ask::Show | Ask::Cancel);
-            let lapsed = allowed(ask, Situation::Lapsed);
-            assert!(allowed(ask, Situation::Unsure).iter().all(|status| lapsed.contains(status)));
+            let perhaps_ended = allowed(ask, Situation::PerhapsEnded);
+            assert!(
+                allowed(ask, Situation::Unsure).iter().all(|status| perhaps_ended.contains(status))
+            );
             for sure in [unsure, needed] {
                 let perhaps = allowed(ask, perhaps);
                 assert!(allowed(ask, sure).iter().all(|status| perhaps.contains(status)));

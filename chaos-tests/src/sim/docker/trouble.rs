@@ -31,7 +31,7 @@ impl Docker {
         for (hand, answer) in answers.into_iter().enumerate() {
             let Ok(response) = answer else { continue };
             let by = format!("{} through {}", self.name, nodes[hand]);
-            let situation = upload.unless_lapsed(Situation::Unsure);
+            let situation = upload.unless_ended(Situation::Unsure);
             let situation = situation(&self.records.ledger, 0);
             if self.records.check(&by, Ask::Append, situation, &response)
                 && response.status() == StatusCode::ACCEPTED
@@ -63,7 +63,7 @@ impl Docker {
         let item = Item::blob(upload.repository, digest);
         let ticket = self.records.ledger.begin(item, Deed::Put, &self.name);
         let finish = request(Method::PUT, &format!("{}&digest={digest}", upload.location));
-        let situation = upload.unless_lapsed(Situation::There);
+        let situation = upload.unless_ended(Situation::There);
         let answer = self.ask(Ask::Finish, finish, situation).await;
         match answer.map(|answer| answer.status()) {
             Some(StatusCode::CREATED) => {
@@ -86,7 +86,7 @@ impl Docker {
         let item = Item::blob(APP, &digest);
         let ticket = self.records.ledger.begin(item, Deed::Put, &self.name);
         let finish = request(Method::PUT, &format!("{}&digest={digest}", upload.location));
-        let situation = upload.unless_lapsed(Situation::There);
+        let situation = upload.unless_ended(Situation::There);
         let answer = self.ask(Ask::FinishWrongly, finish, situation).await;
         // Whatever became of it, these bytes never came.
         self.records.ledger.refused(&ticket);

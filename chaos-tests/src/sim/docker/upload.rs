@@ -25,6 +25,9 @@ pub(crate) struct Upload {
     /// Whether nothing was written to it for long before that: a sweep may have found it then, and
     /// give it up now.
     pub(super) has_lapsed: bool,
+    /// Whether a request was sent that ends it, and nobody has answered that: it may have its
+    /// effect at any time.
+    pub(super) may_end: bool,
     pub(super) sweeping: Sweeping,
 }
 
@@ -32,20 +35,27 @@ impl Upload {
     /// What is known of it when an answer has come.
     pub(super) fn situation(&self) -> impl FnOnce(&Ledger, u64) -> Situation + use<> {
         let is_certain = self.session.is_certain();
-        self.unless_lapsed(if is_certain { Situation::There } else { Situation::Unsure })
+        self.unless_ended(if is_certain { Situation::There } else { Situation::Unsure })
     }
 
-    /// That it is in `situation` when an answer has come, if it has not been swept.
-    pub(super) fn unless_lapsed(
+    /// That it is in `situation` when an answer has come, if it has not been swept, nor ended by an
+    /// earlier request.
+    pub(super) fn unless_ended(
         &self,
         situation: Situation,
     ) -> impl FnOnce(&Ledger, u64) -> Situation + use<> {
         let (written, sweeping) = (self.written, self.sweeping.clone());
-        let has_lapsed = self.has_lapsed;
-        move |_, _| match has_lapsed || sweeping.may_reach(written) {
-            true => Situation::Lapsed,
+        let may_have_ended = self.has_lapsed || self.may_end;
+        move |_, _| match may_have_ended || sweeping.may_reach(written) {
+            true => Situation::PerhapsEnded,
             false => situation,
         }
+    }
+
+    /// A request was sent that ends it with `length` bytes, and what became of it is not known.
+    fn doubt_end(&mut self, length: usize) {
+        self.session.doubt(length as u64);
+        self.may_end = true;
     }
 
     /// Whether it may have been swept by now.
@@ -94,7 +104,7 @@ impl Docker {
         let (sent, sweeping) = (Instant::now(), self.records.sweeping.clone());
         // Even what is sent at once can wait for long to be linked.
         let situation = move |_: &Ledger, _| match sweeping.may_reach(sent) {
-            true => Situation::Lapsed,
+            true => Situation::PerhapsEnded,
             false => Situation::There,
         };
         let answer = self.ask(Ask::PostWhole, post, situation).await;
@@ -145,6 +155,7 @@ impl Docker {
             session: Session::default(),
             written,
             has_lapsed: false,
+            may_end: false,
             sweeping,
         })
     }
@@ -234,14 +245,14 @@ impl Docker {
                 self.records.chronicle.count("requests: broken off before the answer");
                 self.records.ledger.begin(item.clone(), Deed::Put, &self.name);
                 self.records.leave(&node, finish.clone(), usize::MAX).await;
-                upload.session.doubt(content.len() as u64);
+                upload.doubt_end(content.len());
             }
             let ticket = self.records.ledger.begin(item.clone(), Deed::Put, &self.name);
             // A request that ends it may have come before, so that nothing is left of the upload;
             // or somebody deletes the blob as soon as it is there.
             let is_certain = upload.repository != SCRATCH && upload.session.is_certain();
             let situation = if is_certain { Situation::There } else { Situation::Unsure };
-            let situation = upload.unless_lapsed(situation);
+            let situation = upload.unless_ended(situation);
             let situation = |ledger: &Ledger, called| match ledger.may_be_damaged(&item, called) {
                 true => Situation::Damaged,
                 false => situation(ledger, called),
@@ -265,7 +276,7 @@ impl Docker {
                     return None;
                 }
                 // The same request once more, through another node.
-                None => upload.session.doubt(content.len() as u64),
+                None => upload.doubt_end(content.len()),
             }
             self.pause(20..=500).await;
         }
