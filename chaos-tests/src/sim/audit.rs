@@ -204,8 +204,8 @@ impl Auditor {
         Some(is_there)
     }
 
-    /// Whether `manifest` is there without `part`, which it names. Whoever has not ended yet may have
-    /// pushed both while others were looked at, so all is asked again, one after the other.
+    /// Whether `manifest` is there without `part`, which it names. Whoever has not ended yet may
+    /// have pushed both while others were looked at, so all is asked again, one after the other.
     async fn lacks(&mut self, manifest: &Item, part: &Item) -> bool {
         let since = self.records.history.call();
         self.audit_item(manifest).await == Some(true)

@@ -4,8 +4,8 @@ use proto::Digest;
 
 use crate::sim::ledger::{Item, Kind};
 
-/// What `manifest`, of `repository`, names of which `is_there` does not hold: the blobs of an image,
-/// the images of an index.
+/// What `manifest`, of `repository`, names of which `is_there` does not hold: the blobs of an
+/// image, the images of an index.
 pub(crate) fn missing_parts(
     repository: &'static str,
     manifest: &[u8],
