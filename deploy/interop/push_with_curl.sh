@@ -41,8 +41,8 @@ put_blob() {
 }
 
 # A request that a node holds back while there is no leader is given up and sent again, so that the time until a push
-# works is known to a second.
-request() { curl --silent --show-error --fail --max-time 1 "$@"; }
+# works is known to a second. It logs in where `.netrc` says how.
+request() { curl --netrc-optional --silent --show-error --fail --max-time 1 "$@"; }
 
 digest_of() { printf 'sha256:%s' "$(sha256sum <"$1" | cut -d ' ' -f 1)"; }
 

@@ -1,6 +1,7 @@
 //! What a node does for access beside answering: files of users are read again when they change,
 //! and a cluster without accounts gets its first administrator.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use std::{fs, io};
@@ -20,6 +21,8 @@ use crate::config::AccessKind;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often a leader tries to appoint the first administrator.
 const APPOINT_EVERY: Duration = Duration::from_millis(250);
+/// The key that names the file with the administrator's password.
+const ADMINISTRATOR_PASSWORD: &str = "access.administrator_password_file";
 
 /// Why access cannot be as it is configured, as a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +44,17 @@ pub enum AccessError {
         path: PathBuf,
         /// Why.
         error: IssuerError,
+    },
+    /// The administrator cannot have the password in a file.
+    #[error(
+        "{ADMINISTRATOR_PASSWORD} names {}, whose first line cannot be used: {error}",
+        path.display()
+    )]
+    Password {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: AppointError,
     },
     /// A line of the file of users cannot be used.
     #[error("{}, {error}", path.display())]
@@ -78,8 +92,8 @@ pub(crate) fn open(config: &config::Access) -> Result<AccessMode, AccessError> {
 }
 
 /// The password that the file at `path` holds: its first line.
-pub(crate) fn password(path: &Path) -> Result<String, AccessError> {
-    let text = read("access.administrator_password_file", path)?;
+fn password(path: &Path) -> Result<String, AccessError> {
+    let text = read(ADMINISTRATOR_PASSWORD, path)?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
@@ -146,23 +160,35 @@ fn changed(path: &Path) -> Option<(SystemTime, u64)> {
 
 /// Appoints the cluster's first administrator while this node leads, until there is one; with
 /// `anew`, one more in any case. Who that is, `told` learns if this node has done it.
+///
+/// The password is that in `file`, if one is named, which is read when it is needed: it may be gone
+/// once there is an administrator, and mended until then.
 pub(crate) async fn appoint(
     cluster: Cluster,
     registry: Registry,
-    password: Option<String>,
+    file: Option<PathBuf>,
     anew: bool,
     told: oneshot::Sender<Appointed>,
 ) {
+    let mut complaint = Complaint::default();
     let mut ticks = tokio::time::interval(APPOINT_EVERY);
     loop {
         ticks.tick().await;
         if !anew && cluster.status().role != Role::Leader {
-            match cluster.local().and_then(|view| view.accounts(None, 1)) {
-                Ok(accounts) if accounts.is_empty() => continue,
-                _ => return,
+            if has_none(&cluster) {
+                continue;
             }
+            return;
         }
-        match registry.appoint_administrator(password.clone(), !anew).await {
+        let password = match file.as_deref().map(password).transpose() {
+            Ok(password) => password,
+            Err(_) if !anew && !has_none(&cluster) => return,
+            Err(error) => {
+                complaint.make(&error);
+                continue;
+            }
+        };
+        match registry.appoint_administrator(password, !anew).await {
             Ok(Some(appointed)) => {
                 let account = &appointed.name;
                 tracing::info!(target: "audit", %account, "administrator appointed");
@@ -172,10 +198,33 @@ pub(crate) async fn appoint(
             }
             Ok(None) => return,
             Err(AppointError::Unavailable) => {}
-            Err(error) => {
-                tracing::error!(%error, "the first administrator cannot be appointed");
-                return;
-            }
+            Err(error) => match &file {
+                Some(path) => complaint.make(&AccessError::Password { path: path.clone(), error }),
+                None => {
+                    complaint.make(&error);
+                    return;
+                }
+            },
+        }
+    }
+}
+
+/// Whether the cluster has no account yet, as far as this node knows.
+fn has_none(cluster: &Cluster) -> bool {
+    let accounts = cluster.local().and_then(|view| view.accounts(None, 1));
+    accounts.is_ok_and(|accounts| accounts.is_empty())
+}
+
+/// Why there is no administrator: said once, and again when it is another reason.
+#[derive(Default)]
+struct Complaint(String);
+
+impl Complaint {
+    fn make(&mut self, error: &dyn Error) {
+        let reason = error.to_string();
+        if reason != self.0 {
+            tracing::error!(reason, "no administrator can be appointed");
+            self.0 = reason;
         }
     }
 }

@@ -151,7 +151,8 @@ pub enum FolderError {
     },
     /// Its marker says nothing that this version understands.
     #[error(
-        "{} does not say what its folder is; it is damaged, or of another program",
+        "{} does not say what its folder is; it is damaged, or of another program: name another \
+         folder, or empty this one, if it was this node's, and join the cluster again",
         path.display()
     )]
     Marker {
@@ -161,7 +162,7 @@ pub enum FolderError {
     /// It was written by another version.
     #[error(
         "the folder {} has format {format}, of {age} version of Roadstead; this version \
-         uses format {FORMAT}",
+         uses format {FORMAT}; start the version that wrote it, or name another folder",
         path.display()
     )]
     Format {
@@ -173,7 +174,10 @@ pub enum FolderError {
         format: u32,
     },
     /// Another process uses it.
-    #[error("the folder {} is in use by another process", path.display())]
+    #[error(
+        "the folder {} is in use by another process; stop that, or name another folder",
+        path.display()
+    )]
     InUse {
         /// The folder.
         path: PathBuf,

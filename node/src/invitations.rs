@@ -3,7 +3,7 @@
 //! they are given out neither where clients come, nor to other machines, which reach the admin
 //! listener for health and metrics.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Query, State};
@@ -36,20 +36,36 @@ struct Wish {
     alone: bool,
 }
 
-/// The endpoint.
-pub(crate) fn router(cluster: Cluster) -> Router {
-    Router::new().route("/roadstead/v1/cluster/tokens", post(issue)).with_state(cluster)
+/// The endpoint, on a listener at `here`.
+pub(crate) fn router(cluster: Cluster, here: IpAddr) -> Router {
+    let office = Office { cluster, here };
+    Router::new().route("/roadstead/v1/cluster/tokens", post(issue)).with_state(office)
+}
+
+/// Where tokens are given out.
+#[derive(Clone)]
+struct Office {
+    cluster: Cluster,
+    /// The listener's address.
+    here: IpAddr,
+}
+
+/// Whether whoever asks a listener at `here` from `address` is on the same machine: a connection
+/// from another one has none of this one's addresses.
+fn is_here(here: IpAddr, address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    address.is_loopback() || address == here.to_canonical()
 }
 
 async fn issue(
-    State(cluster): State<Cluster>,
+    State(office): State<Office>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Query(wish): Query<Wish>,
     headers: HeaderMap,
 ) -> Response {
-    if !peer.ip().to_canonical().is_loopback() {
-        let reason = "tokens are only for whoever is on the node itself: ask there, at its \
-                      loopback address\n";
+    if !is_here(office.here, peer.ip()) {
+        let reason = "tokens are only for whoever is on the node itself: ask there, at the \
+                      address of admin.listen, or at a loopback address if that is 0.0.0.0\n";
         return (StatusCode::FORBIDDEN, reason).into_response();
     }
     if headers.contains_key(header::ORIGIN) {
@@ -62,7 +78,7 @@ async fn issue(
         let reason = "a token is good for a second at least, and a year at most\n";
         return (StatusCode::BAD_REQUEST, reason).into_response();
     }
-    match timeout(PATIENCE, invite(&cluster, lifetime, wish.alone)).await {
+    match timeout(PATIENCE, invite(&office.cluster, lifetime, wish.alone)).await {
         Ok(Ok(token)) => {
             tracing::info!(target: "audit", client = %peer.ip(), ?lifetime, "join token issued");
             let mut response = Json(json!({ "token": token.to_string() })).into_response();
@@ -100,4 +116,25 @@ fn random() -> Result<[u8; 16], String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| error.to_string())?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_on_the_machine_asks_from_loopback_or_from_where_it_listens() {
+        let at = |text: &str| text.parse::<IpAddr>().unwrap_or(IpAddr::from([0, 0, 0, 0]));
+        for (here, address, expected) in [
+            ("127.0.0.1", "127.0.0.1", true),
+            ("0.0.0.0", "127.0.0.1", true),
+            ("::", "::ffff:127.0.0.1", true),
+            ("10.0.0.5", "10.0.0.5", true),
+            ("::ffff:10.0.0.5", "10.0.0.5", true),
+            ("10.0.0.5", "10.0.0.6", false),
+            ("0.0.0.0", "10.0.0.5", false),
+        ] {
+            assert_eq!(is_here(at(here), at(address)), expected, "{address} at {here}");
+        }
+    }
 }

@@ -156,14 +156,14 @@ impl Node {
             .map_err(NodeError::Randomness)?;
         let pause = config.storage.sweep_every.duration();
         let sweeping = sweeper::run(cluster.clone(), registry.clone(), pause);
-        let (accompanying, appointed) = accompany(config, &access, &cluster, &registry)?;
+        let (accompanying, appointed) = accompany(config, &access, &cluster, &registry);
         let stopping = CancellationToken::new();
         let peers = cluster.peer_services().into_axum_router();
         let peers = if door.is_some() { guarded(peers) } else { peers };
         let door = door.map(|door| door as Arc<dyn Handshake>);
         let health = health::router(Health::new(cluster.clone(), store, stopping.clone(), metrics));
         let operators = health
-            .merge(invitations::router(cluster.clone()))
+            .merge(invitations::router(cluster.clone(), addresses.admin.ip()))
             .merge(fingerprint::router(cluster.clone()));
         let distribution = api::router(registry.clone());
         Ok(Self {
@@ -240,9 +240,9 @@ fn accompany(
     mode: &AccessMode,
     cluster: &Cluster,
     registry: &Registry,
-) -> Result<(JoinSet<()>, Option<oneshot::Receiver<Appointed>>), NodeError> {
+) -> (JoinSet<()>, Option<oneshot::Receiver<Appointed>>) {
     let mut tasks = JoinSet::new();
-    let AccessMode::Closed(options) = mode else { return Ok((tasks, None)) };
+    let AccessMode::Closed(options) = mode else { return (tasks, None) };
     if let (Some(path), Some(users)) = (&config.access.htpasswd, &options.htpasswd) {
         tasks.spawn(access::watch_users(path.clone(), users.clone()));
     }
@@ -251,13 +251,12 @@ fn accompany(
     {
         tasks.spawn(access::watch_keys(name.clone(), path.clone(), issuer.clone()));
     }
-    let password = config.access.administrator_password.as_deref();
-    let password = password.map(access::password).transpose()?;
     let (tell, told) = oneshot::channel();
     let (cluster, registry) = (cluster.clone(), registry.clone());
+    let file = config.access.administrator_password.clone();
     let anew = config.access.appoint_anew;
-    tasks.spawn(access::appoint(cluster, registry, password, anew, tell));
-    Ok((tasks, Some(told)))
+    tasks.spawn(access::appoint(cluster, registry, file, anew, tell));
+    (tasks, Some(told))
 }
 
 /// What secures the API, if that is to be secure.

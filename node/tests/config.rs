@@ -34,7 +34,10 @@ fn the_example_file_says_the_defaults() {
 #[test]
 fn the_effective_configuration_reads_back_as_itself() {
     let mut first = Source::default()
-        .with_text(Path::new("a"), "cluster.join = ['a:1', '[::1]:2']\nstorage.path = '/b \"c\"'\n")
+        .with_text(
+            Path::new("a"),
+            "cluster.join = ['a:1', '[::1]:2']\npeer.advertise = 'b:1'\nstorage.path = '/b \"c\"'\n",
+        )
         .unwrap();
     Config::read(&mut first).unwrap();
     let mut second = Source::default().with_text(Path::new("b"), &first.to_string()).unwrap();
@@ -59,6 +62,7 @@ fn the_environment_goes_before_the_file() {
         ("ROADSTEAD_API_SPARSE", "true"),
         ("ROADSTEAD_CLUSTER_JOIN", "node-1:5001, node-3:5001"),
         ("ROADSTEAD_CLUSTER_VOTERS", "5"),
+        ("ROADSTEAD_PEER_ADVERTISE", "node-2:5001"),
         ("ROADSTEAD_API_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7,2001:db8::/32"),
         ("ROADSTEAD_LIMITS_UPLOADS_PER_CLIENT_PER_MINUTE", "0"),
         ("ROADSTEAD_STORAGE_PATH", "/blobs"),
@@ -90,6 +94,7 @@ fn the_environment_goes_before_the_file() {
 #[test]
 fn a_bucket_needs_no_folder() {
     let variables = [
+        ("ROADSTEAD_PEER_LISTEN", "10.0.0.2:5001"),
         ("ROADSTEAD_STORAGE_KIND", "s3"),
         ("ROADSTEAD_STORAGE_BUCKET", "images"),
         ("ROADSTEAD_STORAGE_ENDPOINT", "https://s3.example:9000/"),
@@ -132,6 +137,10 @@ fn wrong_files_are_refused_with_a_sentence() {
         ("[cluster]\njoin = ['a:1']", "storage.path must be set, because cluster.join is"),
         ("[peer]\nadvertise = 'a:0'", "peer.advertise is \"a:0\", but must be a host and a port"),
         ("[peer]\nlisten = '0.0.0.0:1'", "peer.advertise must be set"),
+        (
+            "[cluster]\njoin = ['localhost:1', 'a:1']\n[storage]\npath = '/b'",
+            "peer.listen must be an address at which a:1, which cluster.join names, reaches",
+        ),
         ("[storage]\nkind = 'tape'", "storage.kind is \"tape\", but must be \"disk\" or \"s3\""),
         ("[storage]\nkind = 's3'", "storage.bucket must be set, because storage.kind is \"s3\""),
         ("[storage]\nbucket = 'b'", "storage.bucket is set, but storage.kind is \"disk\""),

@@ -11,6 +11,7 @@ use rustix::fs::{CWD, Mode, OFlags, mkfifoat, open};
 use rustix::process::Signal;
 use storage::blob::ClaimError;
 use tokio::process::Command;
+use tokio::time::timeout;
 
 use support::{alone, code, complaint, get, output, roadstead, send, serve, serve_with, until};
 
@@ -83,6 +84,9 @@ async fn a_node_on_this_machine_is_asked_without_a_proxy() {
     command.env("HTTP_PROXY", "http://127.0.0.1:1");
     let asked = output(command).await;
     assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    assert_eq!(asked.stdout, b"ready\n");
+    let asked = output(roadstead(&["health", "--alive", "--server", &node.admin])).await;
+    assert_eq!(asked.stdout, b"ok\n");
 }
 
 #[tokio::test]
@@ -149,6 +153,46 @@ async fn an_audit_log_that_cannot_be_written_is_refused() {
     command.env("ROADSTEAD_AUDIT_FOLDER", &open);
     let said = complaint(command).await;
     assert!(said.contains("everybody on this machine can look into it"), "{said}");
+}
+
+#[tokio::test]
+async fn the_password_of_the_first_administrator_is_mended_in_its_file_and_needed_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("administrator-password");
+    let set = |command: &mut Command| {
+        command.env("ROADSTEAD_ACCESS_MODE", "closed");
+        command.env("ROADSTEAD_ACCESS_ADMINISTRATOR_PASSWORD_FILE", &file);
+    };
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let status = async |node: &support::Serving| {
+        let asked = client.get(format!("http://{}/v2/", node.api));
+        asked.basic_auth("admin", Some("a password")).send().await.unwrap().status()
+    };
+    let mut node = serve_with(folder.path(), &[], Stdio::null(), set).await;
+    said(&mut node, "administrator-password, which cannot be read").await;
+    std::fs::write(&file, "short\n").unwrap();
+    said(&mut node, "administrator-password, whose first line cannot be used").await;
+    assert_eq!(status(&node).await, 401);
+    std::fs::write(&file, "a password\n").unwrap();
+    said(&mut node, "administrator appointed").await;
+    assert_eq!(status(&node).await, 200);
+
+    send(&node.child, Signal::TERM);
+    assert_eq!(code(&mut node.child).await, Some(0));
+    std::fs::remove_file(&file).unwrap();
+    let node = serve_with(folder.path(), &[], Stdio::null(), set).await;
+    assert_eq!(status(&node).await, 200);
+}
+
+/// Reads what `node` logs up to a line with `text`.
+async fn said(node: &mut support::Serving, text: &str) {
+    loop {
+        let line = timeout(support::DEADLINE, node.log.next_line()).await;
+        let line = line.unwrap_or_else(|_| panic!("never: {text}")).unwrap();
+        if line.expect("it goes on").contains(text) {
+            return;
+        }
+    }
 }
 
 #[tokio::test]

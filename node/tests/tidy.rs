@@ -79,6 +79,14 @@ fn offence(source: &Source, index: usize, what: &str) -> String {
 }
 
 #[test]
+fn the_image_is_built_from_all_crates() {
+    let admitted = fs::read_to_string(workspace().join(".dockerignore")).unwrap();
+    for name in CRATES {
+        assert!(admitted.lines().any(|line| line == format!("!{name}")), "{name}");
+    }
+}
+
+#[test]
 fn files_are_short() {
     let too_long = sources().into_iter().filter_map(|source| {
         let lines = if source.is_test() { 0 } else { source.tests_begin() };

@@ -1,6 +1,7 @@
 //! Addresses at which nodes reach each other.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use crate::limits::ADDRESS_BYTES_MAX;
@@ -15,6 +16,13 @@ impl PeerAddress {
     pub const fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it says by itself that no other machine is meant.
+    pub fn is_loopback(&self) -> bool {
+        let host = self.0.rsplit_once(':').map_or("", |(host, _)| host);
+        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    }
 }
 
 impl FromStr for PeerAddress {
@@ -24,7 +32,7 @@ impl FromStr for PeerAddress {
         let (host, port) = text.rsplit_once(':').ok_or(PeerAddressError)?;
         let is_ipv6 = |host: &str| {
             let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-            inner.is_some_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok())
+            inner.is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok())
         };
         let port_is_valid = port.bytes().all(|b| b.is_ascii_digit())
             && port.parse::<u16>().is_ok_and(|port| port != 0);
@@ -75,6 +83,21 @@ mod tests {
         let of = |length: usize| format!("{}:5001", "a".repeat(length - ":5001".len()));
         assert!(of(ADDRESS_BYTES_MAX).parse::<PeerAddress>().is_ok());
         assert!(of(ADDRESS_BYTES_MAX + 1).parse::<PeerAddress>().is_err());
+    }
+
+    #[test]
+    fn an_address_says_whether_it_is_of_this_machine_alone() {
+        for (address, is_loopback) in [
+            ("localhost:5001", true),
+            ("127.0.0.2:5001", true),
+            ("[::1]:5001", true),
+            ("10.0.0.1:5001", false),
+            ("[fd00::1]:5001", false),
+            ("localhost.example:5001", false),
+        ] {
+            let parsed = address.parse().map(|address: PeerAddress| address.is_loopback());
+            assert_eq!(parsed, Ok(is_loopback), "{address}");
+        }
     }
 
     #[test]

@@ -8,9 +8,11 @@ story_compose() {
     step 'the base image is there' "$REPOSITORY/deploy/base-images" runtime
     step 'the image is built around this program' build_image_around_program
     step 'three containers become healthy' start_compose
+    step 'the log has the password of the administrator, who logs in everywhere' compose_login
     step 'docker pushes through the first' compose_push
     step 'docker pulls through the third, same digest' compose_pull
     step 'one container dies; docker pushes and pulls through the others' compose_survives
+    step 'it is taken down, and comes up again with all it had' compose_comes_again
     step 'it is taken down with its volumes' stop_compose
 }
 
@@ -33,7 +35,7 @@ build_image_around_program() {
 compose() {
     local command=(docker-compose)
     if docker compose version >/dev/null 2>&1; then command=(docker compose); fi
-    ROADSTEAD_ACCESS_MODE=open ROADSTEAD_IMAGE="$COMPOSE_IMAGE" ROADSTEAD_PORT_1="$(api_port 1)" ROADSTEAD_PORT_2="$(api_port 2)" \
+    ROADSTEAD_IMAGE="$COMPOSE_IMAGE" ROADSTEAD_PORT_1="$(api_port 1)" ROADSTEAD_PORT_2="$(api_port 2)" \
         ROADSTEAD_PORT_3="$(api_port 3)" \
         "${command[@]}" --project-name "$COMPOSE_PROJECT" --file "$REPOSITORY/deploy/compose/compose.yaml" "$@"
 }
@@ -57,6 +59,16 @@ compose_is_healthy() {
     done
 }
 
+compose_login() {
+    local node password
+    password="$(compose logs --no-color | tr -d '\r' | sed -n "s/.*The administrator of this registry is 'admin', and the password: //p")"
+    [ -n "$password" ]
+    (umask 077 && printf 'machine localhost login admin password %s\n' "$password" >"$HOME/.netrc")
+    for node in 1 2 3; do
+        docker login --username admin --password-stdin "$(api "$node")" <<<"$password"
+    done
+}
+
 compose_push() {
     build_image composed 3 1024
     docker_push composed 1 compose/app:1
@@ -75,9 +87,20 @@ compose_survives() {
     docker_pull 3 compose/app:2 "$(ledger_digest compose/app:2)"
 }
 
+# From the volumes alone, with no node that another waits for.
+compose_comes_again() {
+    compose down --timeout 10
+    compose up --detach --no-build
+    eventually 120 1 compose_is_healthy
+    docker_pull 3 compose/app:1 "$(ledger_digest compose/app:1)"
+    build_image composed 2 1024
+    docker_push composed 1 compose/app:3
+    docker rmi composed
+}
+
 stop_compose() {
     [ -e "$WORK/compose.up" ] || return 0
     compose down --volumes --timeout 10
-    rm "$WORK/compose.up"
+    rm -f "$WORK/compose.up" "$HOME/.netrc"
     expect_equal "left: $(docker volume ls --quiet)$(docker ps --all --quiet)" 'left: ' 'containers and volumes'
 }

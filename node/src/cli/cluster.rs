@@ -7,6 +7,7 @@ use proto::NodeId;
 use raft::{PeerStatus, Role};
 use reqwest::{Client, Method, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::login::{self, Login, LoginArgs};
 use super::node::{NodeArgs, Server};
@@ -62,17 +63,7 @@ impl ClusterReport {
         login: Option<&Login>,
     ) -> Result<Self, StatusError> {
         let answer = send(client, Method::GET, server, "/roadstead/v1/cluster", login).await?;
-        if answer.status() == http::StatusCode::UNAUTHORIZED {
-            let server = server.to_string();
-            return Err(match login {
-                None => StatusError::LoginNeeded { server },
-                Some(_) => StatusError::LoginFailed { server },
-            });
-        }
-        if !answer.status().is_success() {
-            let status = answer.status().to_string();
-            return Err(StatusError::Refused { server: server.to_string(), status });
-        }
+        let answer = accepted(server, login, answer).await?;
         answer.json().await.map_err(|_| StatusError::Foreign { server: server.to_string() })
     }
 
@@ -93,6 +84,30 @@ pub(super) async fn send(
 ) -> Result<Response, StatusError> {
     let request = login::with(client.request(method, format!("{server}{path}")), login);
     request.send().await.map_err(|error| unreachable(server, &error))
+}
+
+/// The answer of `server` to whoever asked as `login`, unless it is a refusal: then its own words,
+/// if it is a registry.
+pub(super) async fn accepted(
+    server: &Server,
+    login: Option<&Login>,
+    answer: Response,
+) -> Result<Response, StatusError> {
+    let (server, status) = (server.to_string(), answer.status());
+    if status.is_success() {
+        return Ok(answer);
+    }
+    if status == http::StatusCode::UNAUTHORIZED {
+        return Err(match login {
+            None => StatusError::LoginNeeded { server },
+            Some(_) => StatusError::LoginFailed { server },
+        });
+    }
+    let body: Value = answer.json().await.unwrap_or_default();
+    Err(match body["errors"][0]["message"].as_str() {
+        Some(reason) => StatusError::Said { server, reason: reason.to_owned() },
+        None => StatusError::Refused { server, status: status.to_string() },
+    })
 }
 
 /// The error that nobody answers at `server`.
@@ -190,12 +205,12 @@ pub enum StatusError {
         /// What it said.
         reason: String,
     },
-    /// The node says that it is not ready.
-    #[error("the node at {server} is not ready: {reason}")]
-    NotReady {
+    /// The node says that it is not ready, or that it cannot go on.
+    #[error("the node at {server} does not serve: {reason}")]
+    Unwell {
         /// Who was asked.
         server: String,
-        /// What it waits for.
+        /// What it waits for, or what happened to it.
         reason: String,
     },
     /// What answers is not an admin listener.

@@ -1,5 +1,5 @@
-//! `roadstead health`: whether a node is ready, for containers that have no other client to ask
-//! with.
+//! `roadstead health`: whether a node is ready, or alive, for containers that have no other client
+//! to ask with.
 
 use std::time::Duration;
 
@@ -18,17 +18,22 @@ pub(super) struct HealthArgs {
     /// The node's admin listener.
     #[arg(long, value_name = "URL", default_value = "http://localhost:5002")]
     server: Server,
+    /// Ask only whether the node is worth keeping, as one is too that is not ready.
+    #[arg(long)]
+    alive: bool,
 }
 
 /// Says that the node is ready; fails with what it waits for when it is not.
 pub(super) async fn health(arguments: &HealthArgs) -> Result<(), Failure> {
     let server = &arguments.server;
     let client = client(server, TIMEOUT, None)?;
-    let answer = send(&client, Method::GET, server, "/readyz", None).await?;
-    if answer.status().is_success() {
-        say("ready");
+    let path = if arguments.alive { "/healthz" } else { "/readyz" };
+    let answer = send(&client, Method::GET, server, path, None).await?;
+    let is_well = answer.status().is_success();
+    let said = answer.text().await.unwrap_or_default().trim().to_owned();
+    if is_well {
+        say(said);
         return Ok(());
     }
-    let reason = answer.text().await.unwrap_or_default().trim().to_owned();
-    Err(StatusError::NotReady { server: server.to_string(), reason }.into())
+    Err(StatusError::Unwell { server: server.to_string(), reason: said }.into())
 }

@@ -7,7 +7,7 @@ use reqwest::{Client, Method};
 use serde_json::Value;
 
 use super::Failure;
-use super::cluster::{StatusError, unreachable};
+use super::cluster::{accepted, unreachable};
 use super::login::{self, Login, LoginArgs};
 use super::node::{NodeArgs, Server};
 
@@ -70,20 +70,7 @@ impl Management {
         }
         let request = login::with(request, self.login.as_ref());
         let answer = request.send().await.map_err(|error| unreachable(&self.server, &error))?;
-        let status = answer.status();
-        let body: Value = answer.json().await.unwrap_or_default();
-        if status.is_success() {
-            return Ok(body);
-        }
-        let server = self.server.to_string();
-        Err(match body["errors"][0]["message"].as_str() {
-            _ if status == http::StatusCode::UNAUTHORIZED && self.login.is_none() => {
-                StatusError::LoginNeeded { server }
-            }
-            _ if status == http::StatusCode::UNAUTHORIZED => StatusError::LoginFailed { server },
-            Some(reason) => StatusError::Said { server, reason: reason.to_owned() },
-            None => StatusError::Refused { server, status: status.to_string() },
-        }
-        .into())
+        let answer = accepted(&self.server, self.login.as_ref(), answer).await?;
+        Ok(answer.json().await.unwrap_or_default())
     }
 }

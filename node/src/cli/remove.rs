@@ -5,9 +5,8 @@ use std::time::Duration;
 use clap::Args;
 use proto::NodeId;
 use reqwest::Method;
-use serde_json::Value;
 
-use super::cluster::{StatusError, send};
+use super::cluster::{StatusError, accepted, send};
 use super::login::LoginArgs;
 use super::node::NodeArgs;
 use super::{Failure, say};
@@ -32,18 +31,12 @@ pub(super) async fn remove(arguments: &RemoveArgs) -> Result<(), Failure> {
     let (client, server) = (at.client(TIMEOUT)?, &at.server);
     let path = format!("/roadstead/v1/cluster/nodes/{node}");
     let answer = send(&client, Method::DELETE, server, &path, login.as_ref()).await?;
-    let status = answer.status();
-    if status.is_success() {
-        say(format_args!(
-            "node {node} is removed; if it still runs, it stops, and its folder can be deleted"
-        ));
-        return Ok(());
-    }
-    let body: Value = answer.json().await.unwrap_or_default();
-    let reason = body["errors"][0]["message"].as_str();
-    Err(match reason {
-        Some(reason) => StatusError::NotRemoved { node: *node, reason: reason.to_owned() },
-        None => StatusError::Refused { server: server.to_string(), status: status.to_string() },
-    }
-    .into())
+    accepted(server, login.as_ref(), answer).await.map_err(|error| match error {
+        StatusError::Said { reason, .. } => StatusError::NotRemoved { node: *node, reason },
+        other => other,
+    })?;
+    say(format_args!(
+        "node {node} is removed; if it still runs, it stops, and its folder can be deleted"
+    ));
+    Ok(())
 }

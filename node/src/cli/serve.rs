@@ -29,9 +29,12 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "ADDR")]
     join: Vec<String>,
     /// The token to join with, as `roadstead cluster token` prints it. Others on this machine can
-    /// see it here: cluster.token_file names a file with it.
+    /// see it here.
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
+    /// A file with that token, which nobody else needs to see.
+    #[arg(long, value_name = "FILE", conflicts_with = "token")]
+    token_file: Option<String>,
     /// The folder for what this node alone keeps.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
@@ -62,6 +65,9 @@ fn read_config(arguments: &ServeArgs) -> Result<Config, ConfigError> {
     }
     if let Some(token) = &arguments.token {
         source.set("cluster.token", Value::String(token.clone()));
+    }
+    if let Some(file) = &arguments.token_file {
+        source.set("cluster.token_file", Value::String(file.clone()));
     }
     if let Some(data_dir) = &arguments.data_dir {
         source.set("node.data_dir", Value::String(data_dir.clone()));

@@ -17,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct TokenArgs {
     #[command(subcommand)]
     command: Option<TokenCommand>,
-    /// Any node's admin listener.
+    /// The admin listener of the node on this machine: tokens are given out to nobody else.
     #[arg(long, value_name = "URL", default_value = "http://localhost:5002", global = true)]
     admin: Server,
     /// For how many hours the token is good.

@@ -236,6 +236,16 @@ impl Config {
                 self.peer.listen
             )));
         }
+        let elsewhere = self.cluster.join.iter().find(|address| !address.is_loopback());
+        if let (None, true, Some(other)) =
+            (&self.peer.advertise, self.peer.listen.ip().is_loopback(), elsewhere)
+        {
+            return Err(ConfigError::conflict(format!(
+                "peer.listen must be an address at which {other}, which cluster.join names, \
+                 reaches this node: it is {}, where only this machine does",
+                self.peer.listen
+            )));
+        }
         Ok(())
     }
 }

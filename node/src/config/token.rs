@@ -16,7 +16,7 @@ pub(super) fn read(source: &mut Source) -> Result<Option<JoinToken>, ConfigError
     let file: Option<PathBuf> = source.take_optional("cluster.token_file")?;
     let Some(path) = file else { return Ok(token) };
     if token.is_some() {
-        let sentence = "cluster.token and cluster.token_file are both set: leave one away";
+        let sentence = "cluster.token and cluster.token_file are both set: leave one out";
         return Err(ConfigError::conflict(sentence.to_owned()));
     }
     let refuse = |reason: String| {

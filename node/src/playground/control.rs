@@ -11,10 +11,12 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
 use super::PlaygroundError;
+use super::process::STOP_DEADLINE;
 
-/// How long the other end may take over its line; the answer waits for a node to stop first.
+/// How long the other end may take over its line.
 const LINE_TIMEOUT: Duration = Duration::from_secs(2);
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long over its answer, which waits for a node to stop first.
+const ANSWER_TIMEOUT: Duration = STOP_DEADLINE.saturating_add(LINE_TIMEOUT);
 /// Longest line.
 const LINE_BYTES_MAX: u64 = 1024;
 /// What a wish that came true is answered.

@@ -57,7 +57,7 @@ pub enum PlaygroundError {
     },
     /// The folder's cluster is open to everybody.
     #[error(
-        "the playground in {} is open to everybody; leave --auth away, or name another --dir",
+        "the playground in {} is open to everybody; leave --auth out, or name another --dir",
         .0.display()
     )]
     IsOpen(PathBuf),

@@ -33,13 +33,23 @@ pub(super) fn guide(layout: &Layout, new: Option<&Login>) -> String {
     let (Some(first), Some(last)) = (places.first(), places.last()) else { return text };
     let (first, last) = (first.api().port(), last.api().port());
     let scheme = layout.scheme();
+    let ca = if scheme == "https" { " --ca CA.pem" } else { "" };
+    text.push_str("\nIn another terminal:\n");
+    if layout.is_closed() {
+        let _ = write!(
+            text,
+            "  export ROADSTEAD_USER=admin ROADSTEAD_PASSWORD=...\n\
+             \x20 docker login --username admin localhost:{first}\n\
+             \x20 docker login --username admin localhost:{last}\n"
+        );
+    }
     let _ = write!(
         text,
-        "\nIn another terminal:\n\
+        "\
          \x20 docker tag IMAGE localhost:{first}/team/app:1\n\
          \x20 docker push localhost:{first}/team/app:1\n\
          \x20 docker pull localhost:{last}/team/app:1\n\
-         \x20 roadstead cluster status --server {scheme}://localhost:{first}\n\
+         \x20 roadstead cluster status --server {scheme}://localhost:{first}{ca}\n\
          \x20 kill -9 $(cat {dir}/node-1/pid)\n\
          \x20 roadstead playground restart 1 --dir {dir}\n\
          \nCtrl-C stops all nodes; the same command starts them again with all they had.\n"

@@ -132,6 +132,11 @@ impl Layout {
         self.shape.auth.then(|| administrator::login(&self.dir)).transpose()
     }
 
+    /// Whether nobody may do anything that is not granted.
+    pub(super) const fn is_closed(&self) -> bool {
+        self.shape.auth
+    }
+
     /// The folder.
     pub(super) fn dir(&self) -> &Path {
         &self.dir

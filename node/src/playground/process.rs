@@ -14,7 +14,7 @@ use super::layout::{Layout, Place};
 use crate::config::variable;
 
 /// How long a node may take to stop in order: the sum of what it allows itself, and some.
-const STOP_DEADLINE: Duration = Duration::from_secs(35);
+pub(super) const STOP_DEADLINE: Duration = Duration::from_secs(35);
 
 /// A running node. Dropping it kills it.
 pub(super) struct Process {

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{Managed, text};
 use crate::cli::management::Management;
+use crate::cli::output::complain;
 use crate::cli::table::table;
 use crate::cli::{Failure, say};
 
@@ -115,7 +116,11 @@ pub(in crate::cli) async fn run_robot(arguments: &Managed<RobotCommand>) -> Resu
         RobotCommand::Add { name, groups, key } => {
             let account = json!({ "name": name, "kind": "robot", "groups": groups });
             registry.send(Method::POST, "accounts", Some(&account)).await?;
-            key.create(&registry, name).await?;
+            key.create(&registry, name).await.inspect_err(|_| {
+                complain(format_args!(
+                    "robot {name} is made, but has no key yet: `roadstead key create {name}`"
+                ));
+            })?;
         }
         RobotCommand::Remove { name } => {
             registry.send(Method::DELETE, &format!("accounts/{name}"), None).await?;

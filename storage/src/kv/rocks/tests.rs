@@ -13,6 +13,7 @@ mod torn;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
@@ -34,6 +35,15 @@ fn rocksdb_does_all_that_a_store_must() {
         stores.set(stores.get() + 1);
         RocksKv::open(root.path().join(stores.get().to_string())).unwrap()
     });
+}
+
+#[test]
+fn a_store_is_for_its_owner_alone_wherever_it_is() {
+    let root = tempdir().unwrap();
+    fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    drop(RocksKv::open(root.path().join("kv")).unwrap());
+    let mode = fs::metadata(root.path().join("kv")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
 }
 
 #[test]
