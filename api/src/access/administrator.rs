@@ -67,7 +67,8 @@ impl Registry {
             None => Some(URL_SAFE_NO_PAD.encode(random::<16>()?)),
         };
         let text = password.or_else(|| drawn.clone()).unwrap_or_default();
-        let hash = NewPassword::new(text)?.hash().await?;
+        let access = self.access.as_ref().ok_or(Error::AccessOpen)?;
+        let hash = access.passwords.hash(NewPassword::new(text)?).await?;
         let name: AccountName =
             NAME.parse().map_err(|error| Error::Internal(format!("{NAME}: {error}")))?;
         let appoint = AccessCommand::Appoint { name, password: hash, only_first };

@@ -1,7 +1,7 @@
 //! Passwords: hashed with Argon2id (RFC 9106), and checked where it holds nobody up.
 
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use argon2::Argon2;
@@ -48,21 +48,11 @@ impl NewPassword {
         }
         Err(Error::BadRequest(format!("a password has {BYTES_MIN} to {BYTES_MAX} bytes")))
     }
-
-    /// Its hash, with a fresh salt.
-    pub(crate) async fn hash(self) -> Result<PasswordHash, Error> {
-        let salt = random::<16>()?;
-        let internal = |error: &dyn ToString| Error::Internal(error.to_string());
-        let hash =
-            offload(move || Argon2::default().hash_password_with_salt(self.0.as_bytes(), &salt));
-        let hash: phc::PasswordHash = hash.await?.map_err(|error| internal(&error))?;
-        hash.to_string().parse().map_err(|error| internal(&error))
-    }
 }
 
-/// Checks passwords, and remembers those that were right.
+/// Hashes and checks passwords, and remembers those that were right.
 pub(crate) struct Passwords {
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
     /// Passwords that were right for a hash, by a code of both under a key that only this process
     /// has: another hash is another entry, so nothing here can be out of date.
     right: Mutex<LruCache<[u8; 32], ()>>,
@@ -72,7 +62,20 @@ pub(crate) struct Passwords {
 impl Passwords {
     pub(crate) fn new() -> Result<Self, Error> {
         let right = Mutex::new(LruCache::new(NonZeroUsize::new(KEPT).unwrap_or(NonZeroUsize::MIN)));
-        Ok(Self { turns: Semaphore::new(AT_ONCE), right, key: random()? })
+        Ok(Self { turns: Arc::new(Semaphore::new(AT_ONCE)), right, key: random()? })
+    }
+
+    /// The hash of a new password, with a fresh salt.
+    ///
+    /// # Errors
+    /// As [`Passwords::check`].
+    pub(crate) async fn hash(&self, new: NewPassword) -> Result<PasswordHash, Error> {
+        let salt = random::<16>()?;
+        let internal = |error: &dyn ToString| Error::Internal(error.to_string());
+        let hash = move || Argon2::default().hash_password_with_salt(new.0.as_bytes(), &salt);
+        let hash: phc::PasswordHash =
+            self.in_turn(hash).await?.map_err(|error| internal(&error))?;
+        hash.to_string().parse().map_err(|error| internal(&error))
     }
 
     /// Whether `password` is known to match `hash`, without a new check.
@@ -97,16 +100,31 @@ impl Passwords {
         if password.len() > BYTES_MAX {
             return Ok(false);
         }
-        let turn = timeout(PATIENCE, self.turns.acquire()).await;
-        let turn = turn.map_err(|_| Error::TooManyLogins { retry_after: PATIENCE })?;
-        let _turn = turn.map_err(|error| Error::Internal(error.to_string()))?;
         let (text, wanted) = (password.to_owned(), hash.map(str::to_owned));
-        let is_right = offload(move || matches(&text, wanted.as_deref(), bcrypt_cost)).await?;
+        let check = move || matches(&text, wanted.as_deref(), bcrypt_cost);
+        let is_right = self.in_turn(check).await?;
         if is_right && let Some(hash) = hash {
             let code = self.code(password, hash);
             self.right.lock().unwrap_or_else(PoisonError::into_inner).put(code, ());
         }
         Ok(is_right)
+    }
+
+    /// Does `work` when it is its turn. The turn lasts until the work is done, which goes on when
+    /// nobody waits for it any more: who hangs up and asks again must not have more of it at once.
+    async fn in_turn<T, W>(&self, work: W) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        W: FnOnce() -> T + Send + 'static,
+    {
+        let turn = timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned()).await;
+        let turn = turn.map_err(|_| Error::TooManyLogins { retry_after: PATIENCE })?;
+        let turn = turn.map_err(|error| Error::Internal(error.to_string()))?;
+        offload(move || {
+            let _turn = turn;
+            work()
+        })
+        .await
     }
 
     fn code(&self, password: &str, hash: &str) -> [u8; 32] {
@@ -161,13 +179,13 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_password_itself_matches_its_hash() {
-        let new = |text: &str| NewPassword::new(text.to_owned());
-        let hash = new("correct horse").unwrap().hash().await.unwrap();
-        let again = new("correct horse").unwrap().hash().await.unwrap();
+        let passwords = Passwords::new().unwrap();
+        let new = || NewPassword::new("correct horse".to_owned()).unwrap();
+        let hash = passwords.hash(new()).await.unwrap();
+        let again = passwords.hash(new()).await.unwrap();
         assert_ne!(hash.expose(), again.expose(), "each has its own salt");
         assert!(hash.expose().starts_with("$argon2id$"));
 
-        let passwords = Passwords::new().unwrap();
         let hash = hash.expose();
         assert!(!passwords.is_known("correct horse", hash));
         assert!(!passwords.check("wrong horse", Some(hash), None).await.unwrap());
@@ -190,13 +208,38 @@ mod tests {
     #[tokio::test]
     async fn where_there_are_hashes_of_both_kinds_each_still_counts() {
         let passwords = Passwords::new().unwrap();
-        let argon = NewPassword::new("correct horse".to_owned()).unwrap().hash().await.unwrap();
+        let argon = NewPassword::new("correct horse".to_owned()).unwrap();
+        let argon = passwords.hash(argon).await.unwrap();
         let bcrypt = bcrypt::hash("correct horse", 4).unwrap();
         for hash in [argon.expose(), bcrypt.as_str()] {
             assert!(passwords.check("correct horse", Some(hash), Some(4)).await.unwrap());
             assert!(!passwords.check("wrong horse", Some(hash), Some(4)).await.unwrap());
         }
         assert!(!passwords.check("correct horse", None, Some(4)).await.unwrap());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn work_that_nobody_waits_for_any_more_keeps_its_turn() {
+        let passwords = Arc::new(Passwords::new().unwrap());
+        let (end, ending) = std::sync::mpsc::channel::<()>();
+        let ending = Arc::new(Mutex::new(ending));
+        for _ in 0..AT_ONCE {
+            let (begin, begun) = tokio::sync::oneshot::channel();
+            let (passwords, ending) = (Arc::clone(&passwords), Arc::clone(&ending));
+            let work = move || {
+                begin.send(()).unwrap();
+                ending.lock().unwrap().recv().unwrap();
+            };
+            let waiting = tokio::spawn(async move { passwords.in_turn(work).await });
+            begun.await.unwrap();
+            waiting.abort();
+            assert!(waiting.await.unwrap_err().is_cancelled());
+        }
+        assert_eq!(passwords.turns.available_permits(), 0);
+        for _ in 0..AT_ONCE {
+            end.send(()).unwrap();
+        }
+        assert_eq!(passwords.in_turn(|| 7).await.unwrap(), 7);
     }
 
     #[test]

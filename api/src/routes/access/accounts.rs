@@ -60,7 +60,7 @@ pub(super) async fn create(
         Kind::User => AccountKind::User,
         Kind::Robot => AccountKind::Robot,
     };
-    let (groups, password) = (groups(&new.groups)?, hashed(new.password).await?);
+    let (groups, password) = (groups(&new.groups)?, hashed(registry, new.password).await?);
     let location = format!("/roadstead/v1/accounts/{name}");
     change(registry, AccessCommand::CreateAccount { name, kind, password, groups }).await?;
     Ok((StatusCode::CREATED, [(header::LOCATION, location)]).into_response())
@@ -103,7 +103,7 @@ pub(super) async fn update(
         return Err(Error::Denied("manage on **".to_owned()));
     }
     let groups = changes.groups.as_deref().map(groups).transpose()?;
-    let (password, enabled) = (hashed(changes.password).await?, changes.enabled);
+    let (password, enabled) = (hashed(registry, changes.password).await?, changes.enabled);
     change(registry, AccessCommand::UpdateAccount { name, password, groups, enabled }).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -114,9 +114,13 @@ pub(super) async fn remove(registry: &Registry, name: AccountName) -> Result<Res
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn hashed(password: Option<String>) -> Result<Option<PasswordHash>, Error> {
+async fn hashed(
+    registry: &Registry,
+    password: Option<String>,
+) -> Result<Option<PasswordHash>, Error> {
+    let access = registry.access.as_ref().ok_or(Error::AccessOpen)?;
     match password {
-        Some(password) => Ok(Some(NewPassword::new(password)?.hash().await?)),
+        Some(password) => Ok(Some(access.passwords.hash(NewPassword::new(password)?).await?)),
         None => Ok(None),
     }
 }
