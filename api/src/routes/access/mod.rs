@@ -9,6 +9,7 @@ mod token;
 
 use axum::body::Body;
 use axum::response::Response;
+use http::header;
 use http::request::Parts;
 use proto::Command;
 use proto::access::AccessCommand;
@@ -18,7 +19,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::endpoint::AccessEndpoint;
 use crate::error::Error;
-use crate::extract::content_length;
+use crate::extract::{content_length, text};
 use crate::intake::{self, Terms};
 use crate::registry::Registry;
 
@@ -77,8 +78,15 @@ async fn bytes(parts: &Parts, body: Body) -> Result<bytes::Bytes, Error> {
     intake::collect(body, Terms { length, most: BODY_BYTES_MAX }, too_large()).await
 }
 
-/// What a body says as JSON.
+/// What a body says as JSON. It must be called that: a browser sends no such thing for a page of
+/// another site without asking first, and it may have a client's certificate, or its password.
 async fn json<T: DeserializeOwned>(parts: &Parts, body: Body) -> Result<T, Error> {
+    let called = text(&parts.headers, header::CONTENT_TYPE).unwrap_or_default();
+    let (media_type, _parameters) = called.split_once(';').unwrap_or((called, ""));
+    if !media_type.trim().eq_ignore_ascii_case("application/json") {
+        let what = "send JSON, and say so: Content-Type: application/json";
+        return Err(Error::BadRequest(what.to_owned()));
+    }
     let bytes = bytes(parts, body).await?;
     serde_json::from_slice(&bytes).map_err(|error| Error::BadRequest(error.to_string()))
 }

@@ -1,6 +1,6 @@
 //! Managing accounts, keys, roles and grants.
 
-use http::StatusCode;
+use http::{StatusCode, header};
 use proto::limits::KEY_USE_INTERVAL;
 use serde_json::{Value, json};
 
@@ -150,6 +150,31 @@ async fn what_cannot_be_read_is_refused_with_its_reason() {
     }
     let unknown = json!({ "grantee": "anonymous", "role": "x", "pattern": "**" });
     world.ask(&As::admin(), "POST", "/roadstead/v1/grants", unknown).await.fails(404, "UNKNOWN");
+}
+
+#[tokio::test]
+async fn what_a_page_of_another_site_can_send_changes_nothing() {
+    let world = closed().await;
+    let grant = json!({ "grantee": "anonymous", "role": "administrator", "pattern": "**" });
+    let send = async |content_type: Option<&str>| {
+        let mut call = world.request("POST", "/roadstead/v1/grants").by(&As::admin());
+        if let Some(content_type) = content_type {
+            call = call.header(header::CONTENT_TYPE, content_type);
+        }
+        call.body(grant.to_string().as_bytes()).send().await
+    };
+    // All that a browser sends to another site without asking it first (Fetch, section 2.2.2).
+    for content_type in [
+        None,
+        Some("text/plain"),
+        Some("application/x-www-form-urlencoded"),
+        Some("text/plain; json"),
+    ] {
+        send(content_type).await.fails(400, "UNSUPPORTED");
+    }
+    let nobody = world.ask(&As::Nobody, "GET", "/v2/a/tags/list", Value::Null).await;
+    nobody.fails(401, "UNAUTHORIZED");
+    assert!(send(Some("application/JSON; charset=utf-8")).await.status.is_success());
 }
 
 #[tokio::test]

@@ -96,7 +96,10 @@ impl World {
         let call = self.request(method, path).by(who).header(header::HOST, "registry.example:5000");
         match body {
             Value::Null => call.send().await,
-            body => call.body(body.to_string().as_bytes()).send().await,
+            body => {
+                let call = call.header(header::CONTENT_TYPE, "application/json");
+                call.body(body.to_string().as_bytes()).send().await
+            }
         }
     }
 
