@@ -170,8 +170,24 @@ pub(crate) async fn admit(
         judged = judge(&registry, access, &sight.view, parts, &need, &credentials).await;
     }
     registry.caller = judged?;
+    registry.admitted_at = sight.view.access_version()?;
     registry.admitted_by = sight.shown_to(&parts.method);
     Ok(registry)
+}
+
+/// The registry as whoever asks may use it once their body is there, which may take hours: where
+/// anything about access has changed meanwhile, as far as this node has heard, they are judged once
+/// more.
+///
+/// # Errors
+/// As [`admit`].
+pub(crate) async fn readmit(registry: &Registry, parts: &Parts) -> Result<Registry, Error> {
+    let is_settled = registry.access.is_none()
+        || registry.cluster.local()?.access_version()? == registry.admitted_at;
+    match Endpoint::parse(parts.uri.path()) {
+        Ok(endpoint) if !is_settled => admit(registry.clone(), &endpoint, parts).await,
+        _ => Ok(registry.clone()),
+    }
 }
 
 /// Who shows `credentials`, if `view` lets them do what they need.

@@ -12,8 +12,8 @@ use proto::{
 };
 
 use super::CONTENT_DIGEST;
-use crate::access::tagging;
-use crate::condition::{check_delete, etag, is_unchanged, preconditions};
+use crate::access::{readmit, tagging};
+use crate::condition::{check_delete, conceal, etag, is_unchanged, preconditions};
 use crate::error::Error;
 use crate::extract::{Query, accepts, content_length, text};
 use crate::intake::{self, Terms};
@@ -71,6 +71,7 @@ pub(super) async fn put(
     let tags = tags(&reference, parts)?;
     let preconditions = preconditions(&parts.headers)?;
     let content = content(parts, body).await?;
+    let registry = &readmit(registry, parts).await?;
     let algorithm = match &reference {
         Reference::Digest(expected) => {
             let actual = Digest::of(expected.algorithm(), &content);
@@ -87,6 +88,7 @@ pub(super) async fn put(
     }
     let (digest, subject) = (manifest.digest().clone(), manifest.subject().cloned());
     let mut response = pushed(&repository, &reference, &digest, subject.as_ref(), &tags);
+    let may_pull = registry.caller.may_see(&repository);
     let put = Command::PutManifest {
         tagging: tagging(&registry.caller, &repository),
         repository,
@@ -95,7 +97,9 @@ pub(super) async fn put(
         preconditions,
         sparse: registry.options.sparse,
     };
-    if let Answer::Sparse { missing, example } = registry.propose_once(put).await? {
+    let decided = registry.propose_once(put).await;
+    let answer = decided.map_err(|error| conceal(error, may_pull))?;
+    if let Answer::Sparse { missing, example } = answer {
         let text = format!(
             "the repository lacks {missing} of what this manifest names, such as {example}: a pull \
              of it fails unless they are pushed too, or come from elsewhere"
@@ -134,6 +138,7 @@ pub(super) async fn delete(
     if !registry.options.deletion {
         return Err(Error::DeletionOff { allow: "GET, HEAD, PUT" });
     }
+    let may_pull = registry.caller.may_see(&repository);
     let command = match reference {
         Reference::Tag(tag) => {
             let preconditions = preconditions(&parts.headers)?;
@@ -147,7 +152,7 @@ pub(super) async fn delete(
             Command::DeleteManifest { repository, digest }
         }
     };
-    registry.propose_once(command).await?;
+    registry.propose_once(command).await.map_err(|error| conceal(error, may_pull))?;
     Ok(StatusCode::ACCEPTED.into_response())
 }
 

@@ -13,6 +13,7 @@ use proto::{Algorithm, Command, Digest, Mutant, ObjectKey, RepoName};
 use raft::View;
 
 pub(super) use self::finish::finish;
+use self::finish::take_whole;
 use self::standing::{chunk, durable, interrupted};
 use super::CONTENT_DIGEST;
 use crate::access;
@@ -53,7 +54,7 @@ pub(super) async fn begin(
     let owner = registry.caller.actor();
     let session = Session::begin(repository, owner, upload, algorithm, registry.clock.now());
     if query.first("digest").is_some() {
-        return finish(registry, session, parts, body).await;
+        return take_whole(registry, session, parts, body).await;
     }
     // What becomes a blob in this very request is none that may be left open.
     let admitted = registry.upload_starts.take(Client::of(&parts.extensions));
@@ -139,7 +140,7 @@ async fn mount(
     let from = match from {
         Some(from) => {
             let from = from.parse().ok();
-            from.filter(|from| registry.caller.may_see(from))
+            from.filter(|from| registry.caller.may_pull_somehow(from))
         }
         None => registry.source(digest).await?,
     };

@@ -10,6 +10,7 @@ use storage::blob::Position;
 
 use super::created;
 use super::standing::{chunk, interrupted, out_of_step};
+use crate::access::readmit;
 use crate::error::Error;
 use crate::extract::Query;
 use crate::intake::{self, Held, IntakeError, Place, Taken, Terms};
@@ -24,6 +25,35 @@ pub(crate) async fn finish(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Error> {
+    end(registry, session, parts, body, Known::ToClient).await
+}
+
+/// Takes a blob whole, as [`finish`] does, as an upload that begins with this very request.
+pub(super) async fn take_whole(
+    registry: &Registry,
+    session: Session,
+    parts: &Parts,
+    body: Body,
+) -> Result<Response, Error> {
+    end(registry, session, parts, body, Known::ToNobody).await
+}
+
+/// Who knows of an upload.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// Whoever began it, and may end it more than once.
+    ToClient,
+    /// Nobody: it begins and ends with one request.
+    ToNobody,
+}
+
+async fn end(
+    registry: &Registry,
+    session: Session,
+    parts: &Parts,
+    body: Body,
+    known: Known,
+) -> Result<Response, Error> {
     let query = Query::of(&parts.uri);
     let digest: Digest = query.first("digest").ok_or(Error::DigestMissing)?.parse()?;
     let (session, terms) = chunk(registry, session, &parts.headers).await?;
@@ -32,6 +62,7 @@ pub(crate) async fn finish(
     let Some(whole) = arriving.await? else {
         return ended(registry, &session, &digest).await;
     };
+    let registry = &readmit(registry, parts).await?;
     let (object, hasher) = match whole.seal(registry, session.upload, &digest).await {
         Err(Error::Blobs(BlobsError::Offset { .. })) => {
             return Err(out_of_step(registry, session).await?);
@@ -43,6 +74,11 @@ pub(crate) async fn finish(
     if actual != digest && !is_spared {
         if whole.is_repeated {
             return Err(out_of_step(registry, session).await?);
+        }
+        if known == Known::ToNobody {
+            // So there is nothing that the cluster would have to agree on.
+            registry.remove(object).await;
+            return Err(Error::DigestMismatch { expected: digest, actual });
         }
         return reject(registry, session, whole, digest, actual).await;
     }
@@ -124,7 +160,8 @@ impl Whole {
         }
         let hash = || registry.hash(object, self.size, expected.algorithm());
         let hasher = hash().await?;
-        if hasher.clone().finish() == *expected {
+        // Of what may have been asked for before, nothing is thrown away.
+        if hasher.clone().finish() == *expected || self.is_repeated {
             return Ok((object, hasher));
         }
         registry.blobs.forget(object).await;
