@@ -73,6 +73,16 @@ pub(crate) fn check_delete(headers: &HeaderMap, digest: &Digest) -> Result<(), E
     Err(Error::Refused(Refusal::PreconditionFailed { reference, current }))
 }
 
+/// `error`, without what a tag names, for whoever may not pull from its repository.
+pub(crate) fn conceal(error: Error, may_pull: bool) -> Error {
+    match error {
+        Error::Refused(Refusal::PreconditionFailed { reference, .. }) if !may_pull => {
+            Error::ConditionFailed(reference)
+        }
+        other => other,
+    }
+}
+
 /// What `If-Match` and `If-None-Match` list.
 enum EntityTags {
     /// `*`

@@ -59,6 +59,8 @@ pub(crate) enum Error {
     },
     #[error("{0} is \"*\", or quoted digests separated by commas, such as \"sha256:6c3c...\"")]
     Condition(HeaderName),
+    #[error("{0} is not what this request depends on; what it is, those learn who may pull it")]
+    ConditionFailed(Reference),
     #[error(transparent)]
     Name(RepoNameError),
     #[error("a repository name stands in the path as it is: without escapes, '..' or '//'")]
@@ -206,6 +208,8 @@ impl Error {
             Self::Denied(_) => (StatusCode::FORBIDDEN, "DENIED"),
             Self::AccessOpen => (StatusCode::CONFLICT, "UNSUPPORTED"),
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "UNSUPPORTED"),
+            // The code that a refusal of the cluster has, which says that it is a decision.
+            Self::ConditionFailed(_) => (StatusCode::PRECONDITION_FAILED, "DENIED"),
             Self::Condition(_) | Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "UNSUPPORTED"),
             Self::Name(_) | Self::UncleanName => (StatusCode::BAD_REQUEST, "NAME_INVALID"),
             Self::NameUnknown(_) => (StatusCode::NOT_FOUND, "NAME_UNKNOWN"),
@@ -280,9 +284,19 @@ impl Error {
                 let detail = json!({ "digest": expected.as_str(), "actual": actual.as_str() });
                 vec![json!({ "code": code, "message": message, "detail": detail })]
             }
+            // What was said of these names places of this machine: it is for the log.
             Self::Blobs(BlobsError::Unavailable(_)) => {
-                // What the store said names places of this machine: it is for the log.
                 let message = "the object store is not available; try again, or tell the operator";
+                vec![json!({ "code": code, "message": message })]
+            }
+            Self::Read(_) => {
+                let message = "the node cannot read what it knows; ask another one, and tell the \
+                               operator, who finds the reason in its log";
+                vec![json!({ "code": code, "message": message })]
+            }
+            Self::Internal(_) => {
+                let message = "the node failed to do this; tell its operator, who finds the reason \
+                               in its log";
                 vec![json!({ "code": code, "message": message })]
             }
             _ => vec![json!({ "code": code, "message": message })],

@@ -36,7 +36,7 @@ fn the_effective_configuration_reads_back_as_itself() {
     let mut first = Source::default()
         .with_text(
             Path::new("a"),
-            "cluster.join = ['a:1', '[::1]:2']\npeer.advertise = 'b:1'\nstorage.path = '/b \"c\"'\n",
+            "cluster.join = ['a:1', '[::1]:2']\npeer.advertise = 'b:1'\nstorage.path = '/\"c\"'\n",
         )
         .unwrap();
     Config::read(&mut first).unwrap();

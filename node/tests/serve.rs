@@ -177,6 +177,16 @@ async fn the_password_of_the_first_administrator_is_mended_in_its_file_and_neede
     said(&mut node, "administrator appointed").await;
     assert_eq!(status(&node).await, 200);
 
+    let manage = async |arguments: &[&str]| {
+        let mut command = roadstead(&[arguments, &["--server", &node.api]].concat());
+        command.env("ROADSTEAD_USER", "admin").env("ROADSTEAD_PASSWORD", "a password");
+        String::from_utf8(output(command).await.stdout).unwrap()
+    };
+    // The last one in order, whose name is another one in a URL unless it is escaped.
+    manage(&["robot", "add", "zoe+ci@example.org"]).await;
+    let listed = manage(&["user", "list"]).await;
+    assert_eq!(listed.matches("zoe+ci@example.org").count(), 1, "{listed}");
+
     send(&node.child, Signal::TERM);
     assert_eq!(code(&mut node.child).await, Some(0));
     std::fs::remove_file(&file).unwrap();

@@ -1,11 +1,13 @@
 //! Callers: who asks, with everything that limits them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use proto::access::{AccountName, Grantee, GroupName, KeyScope, RepoPattern, Verb, Verbs};
+use proto::access::{AccountName, Grantee, GroupName, KeyScope, Verb};
 use proto::{Actor, RepoName};
 
 use super::login::Standing;
+use super::policy::Right;
 use super::{Login, Policy, Resource, Snapshot};
 
 /// Who somebody is.
@@ -60,12 +62,14 @@ enum Rights {
 #[derive(Clone, Debug)]
 struct Granted {
     identity: Identity,
-    /// What is granted to it, and where.
-    grants: Vec<(RepoPattern, Verbs)>,
+    /// What is granted to it.
+    rights: Vec<Arc<[Right]>>,
     /// What the access key is good for that was used.
     key: KeyScope,
     /// What the token is good for that was used; `None` when none was.
     token: Option<Vec<Resource>>,
+    /// Whether that is of an issuer outside of the cluster, so that it is all that they have.
+    is_foreign: bool,
     /// Whether they gave their password with this request.
     by_password: bool,
     /// Whether they gave an access key with it.
@@ -90,9 +94,10 @@ impl Caller {
     pub(super) fn with_foreign_token(name: AccountName, resources: Vec<Resource>) -> Self {
         Self(Rights::Granted(Granted {
             identity: Identity::Account { name, groups: BTreeSet::new() },
-            grants: resources.iter().filter_map(Resource::gives).collect(),
+            rights: vec![resources.iter().filter_map(Resource::gives).collect()],
             key: KeyScope::UNLIMITED,
             token: Some(resources),
+            is_foreign: true,
             by_password: false,
             by_key: false,
         }))
@@ -100,9 +105,17 @@ impl Caller {
 
     fn new(login: Login, policy: &Policy, token: Option<Vec<Resource>>, by_password: bool) -> Self {
         let Login { identity, key, standing } = login;
-        let grants = policy.of(&identity);
+        let rights = policy.of(&identity);
         let by_key = matches!(standing, Standing::Key(_));
-        Self(Rights::Granted(Granted { identity, grants, key, token, by_password, by_key }))
+        Self(Rights::Granted(Granted {
+            identity,
+            rights,
+            key,
+            token,
+            is_foreign: false,
+            by_password,
+            by_key,
+        }))
     }
 
     /// Whether they may do `verb` in `repository`; in none, what concerns the whole registry.
@@ -121,6 +134,16 @@ impl Caller {
         match &self.0 {
             Rights::All => true,
             Rights::Granted(granted) => granted.is_granted(Verb::Pull, Some(repository)),
+        }
+    }
+
+    /// Whether they may pull from `repository`, if need be with another token: who has one of an
+    /// issuer outside of the cluster may what that says.
+    pub(crate) fn may_pull_somehow(&self, repository: &RepoName) -> bool {
+        let is_foreign = matches!(&self.0, Rights::Granted(granted) if granted.is_foreign);
+        match is_foreign {
+            true => self.may(Verb::Pull, Some(repository)),
+            false => self.may_see(repository),
         }
     }
 
@@ -158,10 +181,10 @@ impl Caller {
     }
 
     /// Whether anything at all is granted to them.
-    pub(crate) const fn has_any_right(&self) -> bool {
+    pub(crate) fn has_any_right(&self) -> bool {
         match &self.0 {
             Rights::All => true,
-            Rights::Granted(granted) => !granted.grants.is_empty(),
+            Rights::Granted(granted) => granted.rights.iter().any(|rights| !rights.is_empty()),
         }
     }
 
@@ -199,12 +222,8 @@ impl Caller {
 
 impl Granted {
     fn is_granted(&self, verb: Verb, repository: Option<&RepoName>) -> bool {
-        let is_meant = |pattern: &RepoPattern| match repository {
-            Some(repository) => pattern.matches(repository),
-            None => pattern.is_everything(),
-        };
-        self.grants.iter().any(|(pattern, verbs)| verbs.has(verb) && is_meant(pattern))
-            && self.key.permits(verb, repository)
+        let mut rights = self.rights.iter().flat_map(|rights| rights.iter());
+        rights.any(|right| right.is_to(verb, repository)) && self.key.permits(verb, repository)
     }
 
     fn is_in_token(&self, verb: Verb, repository: Option<&RepoName>) -> bool {

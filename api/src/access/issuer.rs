@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm};
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse,
+};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use proto::Timestamp;
 use proto::access::AccountName;
@@ -42,15 +44,16 @@ pub(super) struct Claims {
 
 impl Issuer {
     /// The issuer that calls itself `name`, with the keys of the JSON Web Key Set `keys` (RFC 7517,
-    /// section 5).
+    /// section 5), but for those that are to encrypt.
     ///
     /// # Errors
-    /// [`IssuerError`] when there is a key among them that cannot be used.
+    /// [`IssuerError`] when there is a key among them that is to sign and cannot be used.
     pub fn new(name: &str, keys: &str) -> Result<Self, IssuerError> {
         ring::install();
         let set: JwkSet =
             serde_json::from_str(keys).map_err(|error| IssuerError::Json(error.to_string()))?;
-        let keys: Vec<PublicKey> = set.keys.iter().map(read).collect::<Result<_, _>>()?;
+        let signing = set.keys.iter().filter(|key| is_to_sign(key));
+        let keys: Vec<PublicKey> = signing.map(read).collect::<Result<_, _>>()?;
         if keys.is_empty() {
             return Err(IssuerError::Empty);
         }
@@ -68,16 +71,20 @@ impl Issuer {
         if token.len() > BYTES_MAX {
             return None;
         }
-        let named = jsonwebtoken::decode_header(token).ok()?.kid;
+        let header = jsonwebtoken::decode_header(token).ok()?;
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let key = keys.iter().find(|key| key.id == named)?;
-        let mut validation = Validation::new(key.algorithm);
-        validation.set_issuer(&[&self.name]);
-        validation.set_audience(&[service]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        // By the clock of this node, which is not the one that the library would look at.
-        (validation.validate_exp, validation.validate_nbf) = (false, false);
-        let claims = jsonwebtoken::decode::<Claims>(token, &key.key, &validation).ok()?.claims;
+        // Keys need no names, and may share them (RFC 7517, section 4.5).
+        let mut meant =
+            keys.iter().filter(|key| key.id == header.kid && key.algorithm == header.alg);
+        let claims = meant.find_map(|key| {
+            let mut validation = Validation::new(key.algorithm);
+            validation.set_issuer(&[&self.name]);
+            validation.set_audience(&[service]);
+            validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+            // By the clock of this node, which is not the one that the library would look at.
+            (validation.validate_exp, validation.validate_nbf) = (false, false);
+            Some(jsonwebtoken::decode::<Claims>(token, &key.key, &validation).ok()?.claims)
+        })?;
         let now = now.as_millis() / 1000;
         let is_current = claims.exp > now && claims.nbf.max(claims.iat) <= now + SKEW;
         is_current.then_some(claims)
@@ -95,6 +102,11 @@ impl std::fmt::Debug for Issuer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.name)
     }
+}
+
+/// Whether tokens may be signed with it, as those say that publish it (RFC 7517, section 4.2).
+fn is_to_sign(jwk: &Jwk) -> bool {
+    matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature))
 }
 
 fn read(jwk: &Jwk) -> Result<PublicKey, IssuerError> {

@@ -1,6 +1,7 @@
 //! What is granted to whom, ready to be asked.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proto::RepoName;
 use proto::access::{Grant, Grantee, RepoPattern, Role, RoleName, Verb, Verbs};
@@ -11,14 +12,35 @@ use super::Identity;
 /// The grants, by whom they are for.
 #[derive(Debug)]
 pub(crate) struct Policy {
-    granted: BTreeMap<Grantee, Vec<Granted>>,
+    granted: BTreeMap<Grantee, Granted>,
 }
 
+/// What is granted to somebody.
 #[derive(Debug)]
 struct Granted {
-    pattern: RepoPattern,
-    role: RoleName,
-    verbs: Verbs,
+    /// Shared with everybody who may do it: there may be thousands.
+    rights: Arc<[Right]>,
+    /// The role of which each of them comes.
+    roles: Vec<RoleName>,
+}
+
+/// What somebody may do, and where.
+#[derive(Clone, Debug)]
+pub(super) struct Right {
+    pub(super) pattern: RepoPattern,
+    pub(super) verbs: Verbs,
+}
+
+impl Right {
+    /// Whether it is one to do `verb` in `repository`; in none, what concerns the whole registry,
+    /// to which only `**` gives a right.
+    pub(super) fn is_to(&self, verb: Verb, repository: Option<&RepoName>) -> bool {
+        let is_meant = match repository {
+            Some(repository) => self.pattern.matches(repository),
+            None => self.pattern.is_everything(),
+        };
+        self.verbs.has(verb) && is_meant
+    }
 }
 
 impl Policy {
@@ -30,17 +52,21 @@ impl Policy {
     fn new(roles: &[Role], grants: Vec<Grant>) -> Self {
         let verbs: BTreeMap<&RoleName, Verbs> =
             roles.iter().map(|role| (&role.name, role.verbs)).collect();
-        let mut granted = BTreeMap::<Grantee, Vec<Granted>>::new();
+        let mut granted = BTreeMap::<Grantee, (Vec<Right>, Vec<RoleName>)>::new();
         for Grant { grantee, pattern, role } in grants {
             let verbs = verbs.get(&role).copied().unwrap_or(Verbs::NONE);
-            granted.entry(grantee).or_default().push(Granted { pattern, role, verbs });
+            let (rights, roles) = granted.entry(grantee).or_default();
+            rights.push(Right { pattern, verbs });
+            roles.push(role);
         }
-        Self { granted }
+        let shared = |(rights, roles): (Vec<Right>, _)| Granted { rights: rights.into(), roles };
+        let granted = granted.into_iter().map(|(grantee, granted)| (grantee, shared(granted)));
+        Self { granted: granted.collect() }
     }
 
     /// The first grant by which `identity` may do `verb` in `repository`; in none, what concerns
-    /// the whole registry, which only grants on `**` give. Grants to the account itself come
-    /// first, then those to its groups, to everybody who has logged in, and to everybody.
+    /// the whole registry. Grants to the account itself come first, then those to its groups, to
+    /// everybody who has logged in, and to everybody.
     pub(crate) fn explain(
         &self,
         identity: &Identity,
@@ -48,22 +74,19 @@ impl Policy {
         repository: Option<&RepoName>,
     ) -> Option<Grant> {
         identity.grantees().find_map(|grantee| {
-            let granted = self.granted.get(&grantee)?.iter().find(|granted| {
-                let is_meant = match repository {
-                    Some(repository) => granted.pattern.matches(repository),
-                    None => granted.pattern.is_everything(),
-                };
-                granted.verbs.has(verb) && is_meant
-            })?;
-            let (pattern, role) = (granted.pattern.clone(), granted.role.clone());
+            let Granted { rights, roles } = self.granted.get(&grantee)?;
+            let mut each = rights.iter().zip(roles);
+            let (right, role) = each.find(|(right, _)| right.is_to(verb, repository))?;
+            let (pattern, role) = (right.pattern.clone(), role.clone());
             Some(Grant { grantee, pattern, role })
         })
     }
 
-    /// All that is granted to `identity`: verbs, and where.
-    pub(crate) fn of(&self, identity: &Identity) -> Vec<(RepoPattern, Verbs)> {
-        let grants = identity.grantees().filter_map(|grantee| self.granted.get(&grantee)).flatten();
-        grants.map(|granted| (granted.pattern.clone(), granted.verbs)).collect()
+    /// All that is granted to `identity`, by whom it is granted to, in the order of
+    /// [`Policy::explain`].
+    pub(super) fn of(&self, identity: &Identity) -> Vec<Arc<[Right]>> {
+        let granted = identity.grantees().filter_map(|grantee| self.granted.get(&grantee));
+        granted.map(|granted| Arc::clone(&granted.rights)).collect()
     }
 }
 
@@ -121,8 +144,11 @@ mod tests {
         assert!(policy.explain(&root, Verb::Manage, None).is_some());
         assert!(policy.explain(&alice, Verb::Manage, None).is_none());
         let patterns = |identity| {
-            let all = policy.of(identity).into_iter();
-            all.map(|(pattern, _)| pattern.to_string()).collect::<Vec<_>>()
+            let all = policy.of(identity);
+            all.iter()
+                .flat_map(|rights| rights.iter())
+                .map(|right| right.pattern.to_string())
+                .collect::<Vec<_>>()
         };
         assert_eq!(patterns(&nobody), ["public/**"]);
         assert_eq!(patterns(&alice), ["team/**", "web", "base/*", "public/**"]);

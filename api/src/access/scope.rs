@@ -7,6 +7,8 @@ use proto::RepoName;
 use proto::access::{RepoPattern, Verb, Verbs};
 use serde::{Deserialize, Serialize};
 
+use super::policy::Right;
+
 /// Actions on something, as tokens name them: `{"type": "repository", "name": "team/app",
 /// "actions": ["pull"]}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,13 +69,14 @@ impl Resource {
 
     /// What it gives in a token of an issuer outside of the cluster: verbs, and where. The catalog
     /// gives to see every repository; to pull from one, it must be there itself.
-    pub(crate) fn gives(&self) -> Option<(RepoPattern, Verbs)> {
+    pub(super) fn gives(&self) -> Option<Right> {
         if self.is_catalog() {
-            return Some((RepoPattern::everything(), Verbs::of(&[Verb::Pull])));
+            let (pattern, verbs) = (RepoPattern::everything(), Verbs::of(&[Verb::Pull]));
+            return Some(Right { pattern, verbs });
         }
         let repository: RepoName = self.name.parse().ok()?;
         let verbs = Verb::ALL.into_iter().filter(|verb| self.covers(*verb, Some(&repository)));
-        Some((RepoPattern::from(&repository), verbs.collect()))
+        Some(Right { pattern: RepoPattern::from(&repository), verbs: verbs.collect() })
     }
 
     /// Whether it is the list of all repositories.

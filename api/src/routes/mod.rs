@@ -46,9 +46,10 @@ pub(crate) async fn serve(State(mut registry): State<Registry>, mut request: Req
     let span = tracing::info_span!("request", %method, path = ?request.uri().path());
     let metrics = registry.metrics.clone();
     async {
-        let outcome = match endpoint {
+        let asked = count(&registry, &request).and(endpoint.map_err(|e| bad_path(e, &method)));
+        let outcome = match asked {
             Ok(endpoint) => Box::pin(admit(registry, endpoint, request)).await,
-            Err(error) => Err(bad_path(error, &method)),
+            Err(error) => Err(error),
         };
         let mut response = outcome.unwrap_or_else(Error::into_response);
         let headers = response.headers_mut();
@@ -63,18 +64,22 @@ pub(crate) async fn serve(State(mut registry): State<Registry>, mut request: Req
     .await
 }
 
+/// Counts a request, whatever it is, among those that its client may make.
+fn count(registry: &Registry, request: &Request) -> Result<(), Error> {
+    let admitted = registry.requests.take(Client::of(request.extensions()));
+    admitted.map_err(|retry_after| Error::TooManyRequests { retry_after })
+}
+
 /// Answers a request once it has its share of what there is to share.
 async fn admit(
     registry: Registry,
     endpoint: Endpoint,
     request: Request,
 ) -> Result<Response, Error> {
-    let refuse = |retry_after| Error::TooManyRequests { retry_after };
     if Mutant::TaskLeftBehind.is_active() {
         tokio::spawn(std::future::pending::<()>());
     }
     let client = Client::of(request.extensions());
-    registry.requests.take(client).map_err(refuse)?;
     let share = transfers::admit(&registry, &endpoint, request.method(), client).await?;
     dispatch(registry, endpoint, request, share).await
 }

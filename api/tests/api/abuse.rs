@@ -27,7 +27,7 @@ pub(crate) fn held_body(first: &'static str) -> (oneshot::Sender<()>, Body) {
 }
 
 /// Begins to send `call`, and waits until it is under way.
-async fn begin(
+pub(crate) async fn begin(
     call: Call,
     body: &'static str,
 ) -> (oneshot::Sender<()>, tokio::task::JoinHandle<u16>) {
@@ -244,6 +244,9 @@ async fn an_open_session_is_nothing_but_its_location() {
         world.begin("a").await;
     }
     assert_eq!(applied().await, before, "no fact was made of any of them");
+    let wrong = format!("/v2/a/blobs/uploads/?digest={}", sha256(b"other"));
+    world.request("POST", &wrong).body(b"x").send().await.fails(400, "DIGEST_INVALID");
+    assert_eq!(applied().await, before, "nor of what is refused at once");
     world.stop().await;
 }
 
@@ -283,6 +286,20 @@ async fn uploads_that_one_client_begins_beyond_its_rate_are_told_to_come_back() 
     let mount = mount.replace("from=a", "from=c");
     let mount = world.request("POST", &mount).from("10.0.0.1").body(b"").send().await;
     mount.fails(429, "TOOMANYREQUESTS");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn whatever_a_client_asks_for_counts() {
+    let options = Options { requests_per_minute: 3, ..Options::default() };
+    let world = World::start_with(options).await;
+    let ask = |path: &'static str| world.request("GET", path).from("10.0.0.1").send();
+    ask("/v2/").await.is(StatusCode::OK);
+    ask("/nowhere").await.fails(404, "UNSUPPORTED");
+    ask("/v2/A/tags/list").await.fails(400, "NAME_INVALID");
+    for path in ["/nowhere", "/v2/A/tags/list", "/v2/"] {
+        ask(path).await.fails(429, "TOOMANYREQUESTS");
+    }
     world.stop().await;
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use form_urlencoded::Serializer;
 use reqwest::{Client, Method};
 use serde_json::Value;
 
@@ -48,7 +49,8 @@ impl Management {
         let mut all: Vec<Value> = Vec::new();
         loop {
             let after = all.last().and_then(|last| last["name"].as_str()).unwrap_or_default();
-            let mut page = self.get(&format!("{path}?last={after}")).await?;
+            let query = Serializer::new(String::new()).append_pair("last", after).finish();
+            let mut page = self.get(&format!("{path}?{query}")).await?;
             match page[name].take() {
                 Value::Array(entries) if !entries.is_empty() => all.extend(entries),
                 _ => return Ok(all),

@@ -9,7 +9,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as 
 use serde_json::{Value, json};
 
 use super::{As, closed_as};
-use crate::world::World;
+use crate::world::{World, sha256};
 
 const NAME: &str = "https://tokens.example";
 /// The time at which these worlds begin, in seconds.
@@ -141,6 +141,45 @@ async fn a_token_that_is_not_quite_the_issuers_does_not_count() {
         assert!(!counts(&company.sign(&header, &right)).await, "{header}");
     }
     assert!(!counts(&Company::found().sign(&header(), &right)).await, "another's signature");
+}
+
+#[tokio::test]
+async fn a_token_for_the_catalog_mounts_from_nothing_that_it_does_not_name() {
+    let company = Company::found();
+    let issuer = Issuer::new(NAME, &company.keys()).unwrap();
+    let world = closed_as(|options| options.issuer = Some(issuer)).await;
+    let secret = format!("/v2/secret/blobs/uploads/?digest={}", sha256(b"layer"));
+    let call = world.request("POST", &secret).by(&As::admin()).body(b"layer");
+    call.send().await.is(StatusCode::CREATED);
+    let catalog = json!({ "type": "registry", "name": "catalog", "actions": ["*"] });
+    let token = company.token(&json!([catalog, repository("mine", &["pull", "push"])]));
+    for content in [&b"layer"[..], b"other"] {
+        let digest = sha256(content);
+        let mount = format!("/v2/mine/blobs/uploads/?from=secret&mount={digest}");
+        let answer = status(&world, &token, "POST", &mount).await;
+        assert_eq!(answer, StatusCode::ACCEPTED, "the same whether {digest} is there");
+    }
+}
+
+#[tokio::test]
+async fn all_keys_of_a_name_or_of_none_are_tried_and_those_to_encrypt_are_left_out() {
+    let (now, next) = (Company::found(), Company::found());
+    let key_of = |company: &Company| {
+        let mut keys: Value = serde_json::from_str(&company.keys()).unwrap();
+        let mut key = keys["keys"][0].take();
+        key.as_object_mut().unwrap().remove("kid");
+        key
+    };
+    let secret = json!({ "kty": "RSA", "use": "enc", "alg": "RSA-OAEP", "n": "AQAB", "e": "AQAB" });
+    let keys = json!({ "keys": [secret, key_of(&now), key_of(&next)] });
+    let issuer = Issuer::new(NAME, &keys.to_string()).unwrap();
+    let world = closed_as(|options| options.issuer = Some(issuer)).await;
+    let claims = claims(&json!([repository("a", &["pull"])]));
+    for (company, expected) in [(now, 404), (next, 404), (Company::found(), 401)] {
+        let token = company.sign(&json!({ "alg": "ES256" }), &claims);
+        let answer = status(&world, &token, "GET", "/v2/a/tags/list").await;
+        assert_eq!(answer.as_u16(), expected);
+    }
 }
 
 #[test]

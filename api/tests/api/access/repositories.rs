@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::{As, closed, closed_with};
-use crate::abuse::held_body;
+use crate::abuse::{begin, held_body};
 use crate::world::{IMAGE, Reply, World, image, sha256};
 
 /// A registry with an image in `team/app` and another in `secret/app`.
@@ -128,6 +128,53 @@ async fn a_mount_takes_only_from_what_may_be_pulled() {
     assert!(challenge.ends_with(&format!(",scope=\"{both}\",error=\"insufficient_scope\"")));
     let token = world.token(&alice, &both.replace(' ', "%20")).await;
     world.ask(&token, "POST", &path, Value::Null).await.is(StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn who_is_removed_while_they_send_has_sent_nothing() {
+    let world = filled().await;
+    let image = image(&[b"layer", b"team/app"], None).to_string();
+    let manifest = "/v2/team/app/manifests/2".to_owned();
+    let blob = format!("/v2/team/app/blobs/{}", sha256(b"blob"));
+    let upload = format!("/v2/team/app/blobs/uploads/?digest={}", sha256(b"blob"));
+    for (method, path, content, made) in
+        [("PUT", &manifest, &*image.leak(), &manifest), ("POST", &upload, "blob", &blob)]
+    {
+        let alice = world.add_user("alice", &[]).await;
+        world.grant("user:alice", "maintainer", "team/**").await;
+        let call = world.request(method, path).by(&alice).header(header::CONTENT_TYPE, IMAGE);
+        let (end, sent) = begin(call, content).await;
+        world.manage("DELETE", "accounts/alice", Value::Null).await;
+        end.send(()).unwrap();
+        assert_eq!(sent.await.unwrap(), 401);
+        let found = world.ask(&As::admin(), "HEAD", made, Value::Null).await;
+        found.is(StatusCode::NOT_FOUND);
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_pull_does_not_learn_what_a_tag_is() {
+    let world = filled().await;
+    let alice = world.add_user("alice", &[]).await;
+    world.manage("PUT", "roles/pusher", json!({ "verbs": ["push", "move-tag", "delete"] })).await;
+    world.grant("user:alice", "pusher", "team/**").await;
+    let tagged = sha256(image(&[b"layer", b"team/app"], None).to_string().as_bytes());
+    let pushed = image(&[b"layer"], None).to_string();
+    let other = format!("\"{}\"", sha256(b"other"));
+    let ask = async |method: &str| {
+        let call = world.request(method, "/v2/team/app/manifests/1").by(&alice);
+        let call = call.header(header::IF_MATCH, &other).header(header::CONTENT_TYPE, IMAGE);
+        call.body(pushed.as_bytes()).send().await
+    };
+    for (method, told) in [("PUT", false), ("DELETE", false), ("PUT", true), ("DELETE", true)] {
+        if told {
+            world.grant("user:alice", "read-only", "team/**").await;
+        }
+        let reply = ask(method).await;
+        reply.fails(412, "DENIED");
+        assert_eq!(reply.headers.contains_key(header::ETAG), told, "{method}");
+        assert_eq!(reply.json().to_string().contains(tagged.as_str()), told, "{method}");
+    }
 }
 
 #[tokio::test]
