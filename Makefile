@@ -54,7 +54,8 @@ chaos-long: prerequisites ## The same for hours: 10,000 seeds, 100 of them twice
 	@tools/prerequisites s3 network volumes
 	@cargo build --workspace --bins
 	@CHAOS_KILLS=500 cargo test --workspace --test processes -- --nocapture --test-threads 1 \
-		nothing_acknowledged_is_lost
+		nothing_acknowledged_is_lost a_leader_that_stood_still
+	@"$(chaos)" scenario --all
 	@for seed in $$(seq 100); do "$(chaos)" meta --seed "$$seed"; done
 	@"$(chaos)" sweep --count 10000 --jobs 2 $(ARGS)
 
