@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::{AccessMode, Appointed, Registry};
-use axum::Router;
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry as Metrics;
 use proto::Authority;
 use raft::{Clock, Cluster, Ended, StartError, Tuning};
@@ -21,11 +19,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::health::{Health, StoreHealth};
 use crate::http::Manner;
+use crate::operators::Operators;
 use crate::peers::{AuthorityError, authority, guarded};
+use crate::service::Service;
 use crate::tls::{Acceptor, Files, Handshake, TlsError, WorldTime};
 use crate::{
-    AccessError, Config, Listener, World, WorldDial, access, fingerprint, health, http,
-    invitations, metrics, options, sweeper,
+    AccessError, Config, Listener, World, WorldDial, access, fingerprint, health, invitations,
+    metrics, options, sweeper,
 };
 
 /// How long requests under way may take to end when the node stops. With all that comes after it,
@@ -37,9 +37,6 @@ const LEAVE_DEADLINE: Duration = Duration::from_secs(4);
 /// How long peers and operators may take to end their conversations, once there is nothing left to
 /// say.
 const HANG_UP_DEADLINE: Duration = Duration::from_millis(500);
-
-/// How operators and their tools are treated: each asks one thing at a time.
-const OPERATORS: Manner = Manner::public(256, 64);
 
 /// Where a node listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,12 +53,14 @@ pub struct Addresses {
 pub struct Listeners {
     api: Box<dyn Listener>,
     peer: Box<dyn Listener>,
-    admin: Box<dyn Listener>,
+    admin: Operators,
     addresses: Addresses,
+    metrics: Metrics,
+    refused: metrics::Refused,
 }
 
 impl Listeners {
-    /// Listens where `config` says.
+    /// Listens where `config` says. Operators are told from now on that the node starts.
     ///
     /// # Errors
     /// [`NodeError::InUse`] and [`NodeError::Bind`].
@@ -70,7 +69,10 @@ impl Listeners {
         let (peer, peer_address) = bind(world, "peer.listen", config.peer.listen).await?;
         let (admin, admin_address) = bind(world, "admin.listen", config.admin.listen).await?;
         let addresses = Addresses { api: api_address, peer: peer_address, admin: admin_address };
-        Ok(Self { api, peer, admin, addresses })
+        let mut metrics = Metrics::default();
+        let refused = metrics::Refused::register(&mut metrics);
+        let admin = Operators::welcome(admin, refused.by("admin"));
+        Ok(Self { api, peer, admin, addresses, metrics, refused })
     }
 }
 
@@ -132,7 +134,7 @@ impl Node {
         kv: Arc<dyn Kv>,
         blobs: Arc<dyn Blobs>,
     ) -> Result<Self, NodeError> {
-        let Listeners { api, peer, admin, addresses } = listeners;
+        let Listeners { api, peer, admin, addresses, mut metrics, refused } = listeners;
         let clock = {
             let world = Arc::clone(&world);
             Clock::new(move || world.now())
@@ -147,9 +149,7 @@ impl Node {
         cluster.remember_store().await?;
 
         let access = access::open(&config.access)?;
-        let mut metrics = Metrics::default();
         metrics::register(&mut metrics, cluster.clone(), Arc::clone(&blobs));
-        let refused = metrics::Refused::register(&mut metrics);
         let options = options::of(config, access.clone());
         let store = StoreHealth::watch(Arc::clone(&blobs));
         let registry = Registry::new(cluster.clone(), blobs, clock, options, &mut metrics)
@@ -169,7 +169,7 @@ impl Node {
         Ok(Self {
             api: Service::start(api, distribution, tls, clients(config), refused.by("api")),
             peer: Service::start(peer, peers, door, Manner::nodes(), refused.by("peer")),
-            admin: Service::start(admin, operators, None, OPERATORS, refused.by("admin")),
+            admin: admin.serve(operators),
             _sweeper: AbortOnDropHandle::new(tokio::spawn(sweeping)),
             _accompanying: accompanying,
             appointed,
@@ -312,33 +312,6 @@ fn part_in_cluster(
             snapshot_every: config.raft.snapshot_every.get() as u64,
         },
     })
-}
-
-/// A listener that is being served.
-struct Service {
-    stop: CancellationToken,
-    task: AbortOnDropHandle<()>,
-}
-
-impl Service {
-    fn start(
-        listener: Box<dyn Listener>,
-        router: Router,
-        tls: Option<Arc<dyn Handshake>>,
-        manner: Manner,
-        refused: Counter,
-    ) -> Self {
-        let stop = CancellationToken::new();
-        let serving = http::serve(listener, router, tls, manner, refused, stop.clone());
-        Self { stop, task: AbortOnDropHandle::new(tokio::spawn(serving)) }
-    }
-
-    /// Ends it; answers whether that took no longer than `deadline`, at which the requests that
-    /// are under way are cut off.
-    async fn stop(self, deadline: Duration) -> bool {
-        self.stop.cancel();
-        timeout(deadline, self.task).await.is_ok()
-    }
 }
 
 /// Why a node does not start, as a sentence for the operator.

@@ -13,7 +13,9 @@ use storage::blob::ClaimError;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use support::{alone, code, complaint, get, output, roadstead, send, serve, serve_with, until};
+use support::{
+    alone, code, complaint, free_ports, get, output, roadstead, send, serve, serve_with, until,
+};
 
 #[tokio::test]
 async fn a_node_founds_a_cluster_and_stops_in_order() {
@@ -100,6 +102,8 @@ async fn a_node_can_be_stopped_while_its_store_is_still_being_opened() {
     mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).unwrap();
     let mut command = roadstead(&["serve"]);
     alone(&mut command, folder.path());
+    let admin = format!("127.0.0.1:{}", free_ports());
+    command.env("ROADSTEAD_ADMIN_LISTEN", &admin);
     let mut child = command.stderr(Stdio::null()).spawn().unwrap();
     let mut other_end = None;
     until("the store is being opened", || {
@@ -107,6 +111,10 @@ async fn a_node_can_be_stopped_while_its_store_is_still_being_opened() {
         ready(other_end.is_some())
     })
     .await;
+    let (status, said) = get(&format!("http://{admin}/healthz")).await.unwrap();
+    assert_eq!((status, said.as_str()), (200, "starting\n"));
+    let (status, said) = get(&format!("http://{admin}/readyz")).await.unwrap();
+    assert!(status == 503 && said.starts_with("the node starts"), "{status} {said}");
     send(&child, Signal::TERM);
     assert_eq!(code(&mut child).await, Some(0));
 }
