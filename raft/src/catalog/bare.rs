@@ -40,7 +40,7 @@ impl BareCatalog {
     /// # Errors
     /// When the store cannot be read.
     pub fn decide(&self, command: &Stamped) -> Result<Result<Vec<Event>, Refusal>, ReadError> {
-        match decide(&self.view, self.last + 1, command) {
+        match decide(&self.view, self.last + 1, command.when, &command.command) {
             Ok(decision) => Ok(Ok(decision.events)),
             Err(NotDecided::Refused(refusal)) => Ok(Err(refusal)),
             Err(NotDecided::Unreadable(error)) => Err(error),

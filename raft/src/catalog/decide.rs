@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use proto::limits::TAGS_PER_DELETION_MAX;
 use proto::{
     Answer, ClusterId, Command, Digest, Event, Link, Manifest, Mutant, ObjectKey, Precondition,
-    Reference, Refusal, RepoName, Stamped, Tag, Tagging,
+    Reference, Refusal, RepoName, Tag, Tagging, Timestamp,
 };
 
 use super::view::Blob;
@@ -38,14 +38,21 @@ impl Decision {
     }
 }
 
-/// Decides what the command at log index `index` changes. Reads the view, touches nothing.
+/// Decides what `command` changes, at the log index `index` and the time `when`, which is that of
+/// the catalog: a leader whose clock is behind that of the one before it takes no time back. Reads
+/// the view, touches nothing.
 ///
 /// It re-checks everything and trusts no handler: of two requests that raced, the one that comes
 /// second in the log is decided on what the first one left. Equal views and equal entries give
 /// equal decisions, on every node and at every time: there is no clock here, no randomness and no
 /// order but that of the rows.
-pub(crate) fn decide(view: &View, index: u64, entry: &Stamped) -> Result<Decision, NotDecided> {
-    match &entry.command {
+pub(crate) fn decide(
+    view: &View,
+    index: u64,
+    when: Timestamp,
+    command: &Command,
+) -> Result<Decision, NotDecided> {
+    match command {
         Command::FoundCluster { cluster, upload_key } => match view.cluster()? {
             None => {
                 let event =
@@ -57,7 +64,7 @@ pub(crate) fn decide(view: &View, index: u64, entry: &Stamped) -> Result<Decisio
         },
         Command::AdmitNode { peer_address, token } => {
             let cluster = founded(view)?;
-            tokens::check(view, entry.when, token.as_ref())?;
+            tokens::check(view, when, token.as_ref())?;
             Ok(nodes::admit(cluster, index, peer_address))
         }
         Command::EstablishAuthority { authority } => {
@@ -69,8 +76,8 @@ pub(crate) fn decide(view: &View, index: u64, entry: &Stamped) -> Result<Decisio
         }
         Command::IssueToken { token, lifetime, alone } => {
             founded(view)?;
-            let end = entry.when.plus(*lifetime);
-            Ok(Decision::done(tokens::issue(view, entry.when, *token, end, *alone)?))
+            let end = when.plus(*lifetime);
+            Ok(Decision::done(tokens::issue(view, when, *token, end, *alone)?))
         }
         Command::RemoveNode { node } => nodes::remove(view, *node),
         Command::LinkBlob { repository, digest, size, checksum, object, replaces, upload } => {
@@ -100,7 +107,7 @@ pub(crate) fn decide(view: &View, index: u64, entry: &Stamped) -> Result<Decisio
         Command::DeleteTag { repository, tag, preconditions } => {
             delete_tag(view, repository, tag, preconditions)
         }
-        Command::Access(command) => access::decide(view, index, entry.when, command),
+        Command::Access(command) => access::decide(view, index, when, command),
         Command::DiscardObject { object } => discard_object(view, *object),
     }
 }

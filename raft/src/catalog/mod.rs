@@ -4,8 +4,8 @@
 //!
 //! ```text
 //! Stamped<Command> at a log index
-//!     -> decide(view, index, entry) -> Decision { events, answer } or a Refusal     pure
-//!     -> project(view, event)       -> row writes                                  pure
+//!     -> decide(view, index, when, command) -> Decision { events, answer } or a Refusal  pure
+//!     -> project(view, event)               -> row writes                                pure
 //!     -> one batch: rows + journal + the answer to this request id + what is applied
 //! ```
 //!

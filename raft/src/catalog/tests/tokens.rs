@@ -66,6 +66,21 @@ fn a_token_is_good_until_its_end() {
 }
 
 #[test]
+fn a_token_that_was_refused_is_not_good_again_by_the_clock_of_another_leader() {
+    let mut catalog = secure();
+    catalog.apply(issue(1, 60, false)).unwrap();
+    let end = catalog.view().token(&token(1)).unwrap().unwrap();
+    catalog.millis = end.as_millis();
+    let refused = Err(Refusal::TokenExpired(end));
+    assert_eq!(catalog.apply(admit(Some(1))), refused);
+    catalog.millis -= 30_000;
+    assert_eq!(catalog.apply(admit(Some(1))), refused);
+    catalog.apply(issue(2, 60, false)).unwrap();
+    let next = catalog.view().token(&token(2)).unwrap().unwrap();
+    assert!(next.since(end) >= Duration::from_secs(60), "it counts from the catalog's time");
+}
+
+#[test]
 fn a_token_that_is_to_be_alone_takes_the_others_back() {
     let mut catalog = secure();
     catalog.apply(issue(1, 60, false)).unwrap();
