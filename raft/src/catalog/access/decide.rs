@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proto::access::{
     AccessChange, AccessCommand, AccessKey, AccessRefusal, Account, AccountKind, AccountName,
     Grant, Grantee, GroupName, KeyId, PasswordHash, RepoPattern, Role, RoleName, TokenKey,
-    TokenSeed,
+    TokenSeed, Verb,
 };
 use proto::limits::{
     ACCOUNT_GROUPS_MAX, GRANTS_MAX, KEY_DESCRIPTION_BYTES_MAX, KEY_USE_INTERVAL,
@@ -34,9 +34,9 @@ pub(in crate::catalog) fn decide(
             create_account(view, index, name, *kind, password.as_ref(), groups)
         }
         AccessCommand::UpdateAccount { name, password, groups, enabled } => {
-            update_account(view, index, name, password.as_ref(), groups.as_ref(), *enabled)
+            update_account(view, index, when, name, password.as_ref(), groups.as_ref(), *enabled)
         }
-        AccessCommand::RemoveAccount(name) => remove_account(view, name),
+        AccessCommand::RemoveAccount(name) => remove_account(view, when, name),
         AccessCommand::CreateKey(key) => create_key(view, when, key),
         AccessCommand::RevokeKey { account, key } => match view.access_key(*key)? {
             Some(found) if found.account == *account => {
@@ -48,7 +48,7 @@ pub(in crate::catalog) fn decide(
         AccessCommand::PutRole(role) => put_role(view, role),
         AccessCommand::RemoveRole(name) => remove_role(view, name),
         AccessCommand::Grant(grant) => make_grant(view, grant),
-        AccessCommand::Revoke(grant) => revoke(view, grant),
+        AccessCommand::Revoke(grant) => revoke(view, when, grant),
         AccessCommand::AddTokenKey { seed } => add_token_key(view, index, when, seed),
     }?;
     let event = |change| Event::AccessChanged { version: index, change };
@@ -135,6 +135,7 @@ fn create_account(
 fn update_account(
     view: &View,
     index: u64,
+    when: Timestamp,
     name: &AccountName,
     password: Option<&PasswordHash>,
     groups: Option<&BTreeSet<GroupName>>,
@@ -153,7 +154,7 @@ fn update_account(
     }
     check_account(&account)?;
     if before.enabled && !account.enabled {
-        check_not_last(view, name)?;
+        check_not_last(view, when, name)?;
     }
     if password.is_some() || account.enabled != before.enabled {
         account.generation = index;
@@ -173,10 +174,10 @@ fn check_account(account: &Account) -> Result<(), NotDecided> {
 
 /// With the account go its keys and what was granted to it: whoever gets its name later is somebody
 /// else.
-fn remove_account(view: &View, name: &AccountName) -> Changes {
+fn remove_account(view: &View, when: Timestamp, name: &AccountName) -> Changes {
     let account = known(view, name)?;
     if account.enabled {
-        check_not_last(view, name)?;
+        check_not_last(view, when, name)?;
     }
     let mut changes = Vec::new();
     for key in view.access_keys_of(name)? {
@@ -196,9 +197,9 @@ fn known(view: &View, name: &AccountName) -> Result<Account, NotDecided> {
     }
 }
 
-/// Refuses to take an administrator away who is the last one that can log in: nobody could appoint
-/// another.
-fn check_not_last(view: &View, name: &AccountName) -> Result<(), NotDecided> {
+/// Refuses to take an administrator away who is the last one that can log in at `when`: nobody
+/// could appoint another.
+fn check_not_last(view: &View, when: Timestamp, name: &AccountName) -> Result<(), NotDecided> {
     let Some(own) = administration(name) else { return Ok(()) };
     if !view.has_grant(&own)? {
         return Ok(());
@@ -208,11 +209,23 @@ fn check_not_last(view: &View, name: &AccountName) -> Result<(), NotDecided> {
             continue;
         }
         let Grantee::Account(other) = &grant.grantee else { continue };
-        if view.account(other)?.is_some_and(|account| account.enabled) {
+        if let Some(account) = view.account(other)?
+            && can_administer(view, when, &account)?
+        {
             return Ok(());
         }
     }
     refuse(AccessRefusal::LastAdministrator(name.clone()))
+}
+
+/// Whether somebody can log in as `account` at `when` and use all that is granted to it: one that
+/// is open and has neither a password nor a key is nobody's.
+fn can_administer(view: &View, when: Timestamp, account: &Account) -> Result<bool, NotDecided> {
+    if !account.enabled || account.password.is_some() {
+        return Ok(account.enabled);
+    }
+    let keys = view.access_keys_of(&account.name)?;
+    Ok(keys.iter().any(|key| !key.has_expired(when) && key.scope.permits(Verb::Manage, None)))
 }
 
 fn create_key(view: &View, when: Timestamp, key: &AccessKey) -> Changes {
@@ -281,7 +294,7 @@ fn make_grant(view: &View, grant: &Grant) -> Changes {
     Ok(vec![AccessChange::Granted(grant.clone())])
 }
 
-fn revoke(view: &View, grant: &Grant) -> Changes {
+fn revoke(view: &View, when: Timestamp, grant: &Grant) -> Changes {
     if !view.has_grant(grant)? {
         return refuse(AccessRefusal::GrantUnknown(grant.clone()));
     }
@@ -289,7 +302,7 @@ fn revoke(view: &View, grant: &Grant) -> Changes {
         && administration(name).as_ref() == Some(grant)
         && view.account(name)?.is_some_and(|account| account.enabled)
     {
-        check_not_last(view, name)?;
+        check_not_last(view, when, name)?;
     }
     Ok(vec![AccessChange::GrantRevoked(grant.clone())])
 }

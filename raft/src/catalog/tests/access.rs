@@ -100,6 +100,37 @@ fn the_last_administrator_stays() {
 }
 
 #[test]
+fn an_administrator_that_nobody_can_log_in_as_is_no_other_one() {
+    let mut catalog = Catalog::new();
+    catalog.change(appoint("admin", true)).unwrap();
+    let own = grant("user:admin", "**", "administrator");
+    let robot = grant("user:ci", "**", "administrator");
+    catalog.change(create("ci", AccountKind::Robot)).unwrap();
+    catalog.change(AccessCommand::Grant(robot)).unwrap();
+    let stays = |catalog: &mut Catalog, why| {
+        for command in [
+            AccessCommand::RemoveAccount(name("admin")),
+            AccessCommand::Revoke(own.clone()),
+            enable("admin", false),
+        ] {
+            let last = AccessRefusal::LastAdministrator(name("admin"));
+            assert_eq!(catalog.refused(command), last, "{why}");
+        }
+    };
+    stays(&mut catalog, "the robot has no key");
+
+    let scope = KeyScope::of(["**=pull,push"]).unwrap();
+    catalog.change(AccessCommand::CreateKey(AccessKey { scope, ..key("ci", 1) })).unwrap();
+    stays(&mut catalog, "its key leaves no administration");
+    let expires = Some(Timestamp::from_millis(catalog.millis + 1_000));
+    catalog.change(AccessCommand::CreateKey(AccessKey { expires, ..key("ci", 2) })).unwrap();
+    catalog.millis += 1_000;
+    stays(&mut catalog, "its key has expired");
+    catalog.change(AccessCommand::CreateKey(key("ci", 3))).unwrap();
+    catalog.change(AccessCommand::RemoveAccount(name("admin"))).unwrap();
+}
+
+#[test]
 fn with_an_account_go_its_keys_and_what_was_granted_to_it() {
     let mut catalog = Catalog::new();
     catalog.change(create("ci", AccountKind::Robot)).unwrap();
