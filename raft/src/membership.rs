@@ -10,9 +10,10 @@ use openraft::ChangeMembers;
 use openraft::errors::{ClientWriteError, RaftError};
 use proto::pb::cluster as pb;
 use proto::pb::cluster::cluster_client::ClusterClient;
-use proto::{NodeId, PeerAddress, RequestId, Thumbprint};
+use proto::{NodeId, PeerAddress, Refusal, RequestId, Thumbprint};
 use tokio::time::Instant;
 
+use crate::catalog::foreseen;
 use crate::cluster::Inner;
 use crate::founding::FOUNDER;
 use crate::neighbours::{follow, named_leader, not_leader};
@@ -117,16 +118,16 @@ impl Inner {
         addresses
     }
 
-    /// Whether `token` is none of the cluster's, which is proposed to nobody: a stranger may send
-    /// as many as they like. A request that was decided before is told what it was told.
-    pub(crate) async fn is_guess(&self, request: &RequestId, token: &Thumbprint) -> bool {
-        if self.pass_barrier().await.is_err() {
-            return false;
-        }
+    /// Why the request `request` to join with `token` will be refused, as far as this node knows.
+    /// It is proposed to nobody then: a stranger may send as many as they like.
+    pub(crate) async fn foreseen(
+        &self,
+        request: &RequestId,
+        token: &Thumbprint,
+    ) -> Option<Refusal> {
+        self.pass_barrier().await.ok()?;
         let view = View::current(self.kv.freeze());
-        let is_known = view
-            .and_then(|view| Ok(view.token(token)?.is_some() || view.answer(request)?.is_some()));
-        matches!(is_known, Ok(false))
+        view.and_then(|view| foreseen(&view, request, token)).ok().flatten()
     }
 
     /// Asks the leader, wherever it is, to make this node a member at its address: all nodes at

@@ -89,9 +89,9 @@ impl Cluster for ClusterService {
         let is_secure = self.inner.authority.is_some();
         let token = is_secure.then(|| Thumbprint::of(&request.token_secret));
         if let Some(token) = &token
-            && self.inner.is_guess(&id, token).await
+            && let Some(refusal) = self.inner.foreseen(&id, token).await
         {
-            let refused = Pb::Refused((&Refusal::TokenUnknown).into());
+            let refused = Pb::Refused((&refusal).into());
             return Ok(Response::new(pb::JoinResponse { result: Some(refused) }));
         }
         let command = Command::AdmitNode { peer_address, token };

@@ -33,4 +33,5 @@ pub use fingerprint::Fingerprint;
 pub(crate) use machine::StateMachine;
 pub(crate) use nodes::has_left;
 pub(crate) use snapshot::{CatalogSnapshot, Row, StagedRows, Staging};
+pub(crate) use tokens::foreseen;
 pub use view::{Blob, View};

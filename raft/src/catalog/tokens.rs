@@ -1,9 +1,10 @@
 //! The rules for join tokens: which are good, and for how long.
 
 use proto::limits::TOKENS_MAX;
-use proto::{Event, Refusal, Thumbprint, Timestamp};
+use proto::{Answer, Event, Refusal, RequestId, Thumbprint, Timestamp};
 
 use super::View;
+use super::applied::Applied;
 use super::decide::NotDecided;
 use crate::ReadError;
 
@@ -20,6 +21,24 @@ pub(super) fn check(
     let token = token.ok_or(Refusal::TokenUnknown)?;
     let end = view.token(token)?.ok_or(Refusal::TokenUnknown)?;
     if when < end { Ok(()) } else { Err(Refusal::TokenExpired(end).into()) }
+}
+
+/// Why a node that asks with `token` is sure to be refused, if it is: tokens that `view` does not
+/// know, or has outlived, will not be good again. A request that has admitted a node is told so
+/// once more, and no other: whoever knows the id of any request could have it proposed.
+pub(crate) fn foreseen(
+    view: &View,
+    request: &RequestId,
+    token: &Thumbprint,
+) -> Result<Option<Refusal>, ReadError> {
+    if let Some(Ok(Answer::Admitted { .. })) = view.answer(request)? {
+        return Ok(None);
+    }
+    match check(view, Applied::read(view)?.when, Some(token)) {
+        Ok(()) => Ok(None),
+        Err(NotDecided::Refused(refusal)) => Ok(Some(refusal)),
+        Err(NotDecided::Unreadable(error)) => Err(error),
+    }
 }
 
 /// Issues `token`, which is good until `end`. Those from before go when it is to be the only one;

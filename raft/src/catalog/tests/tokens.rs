@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proto::limits::TOKENS_MAX;
-use proto::{Answer, Authority, Command, Refusal, Thumbprint};
+use proto::{Answer, Authority, Command, Refusal, RequestId, Thumbprint};
 
-use super::Catalog;
+use super::{Catalog, link};
+use crate::catalog::foreseen;
 
 fn authority(name: &'static str) -> Command {
     let certificate = Bytes::from_static(name.as_bytes());
@@ -78,6 +79,30 @@ fn a_token_that_was_refused_is_not_good_again_by_the_clock_of_another_leader() {
     catalog.apply(issue(2, 60, false)).unwrap();
     let next = catalog.view().token(&token(2)).unwrap().unwrap();
     assert!(next.since(end) >= Duration::from_secs(60), "it counts from the catalog's time");
+}
+
+#[test]
+fn only_a_good_token_or_the_request_that_admitted_a_node_is_worth_a_proposal() {
+    let mut catalog = secure();
+    catalog.apply(issue(1, 60, false)).unwrap();
+    let request = |byte| RequestId::from_bytes([byte; 16]);
+    let foreseen = |catalog: &Catalog, byte, number| {
+        foreseen(&catalog.view(), &request(byte), &token(number)).unwrap()
+    };
+    assert_eq!(foreseen(&catalog, 1, 1), None);
+    catalog.apply_as(request(1), admit(Some(1))).unwrap();
+    catalog.apply_as(request(2), link("a", b"1", 1)).unwrap();
+    catalog.apply_as(request(3), admit(Some(9))).unwrap_err();
+    assert_eq!(foreseen(&catalog, 1, 9), None, "it is told once more that it is admitted");
+    for byte in [2, 3, 4] {
+        assert_eq!(foreseen(&catalog, byte, 9), Some(Refusal::TokenUnknown), "request {byte}");
+    }
+
+    let end = catalog.view().token(&token(1)).unwrap().unwrap();
+    catalog.millis = end.as_millis();
+    catalog.touch();
+    assert_eq!(foreseen(&catalog, 4, 1), Some(Refusal::TokenExpired(end)));
+    assert_eq!(foreseen(&catalog, 1, 1), None);
 }
 
 #[test]
