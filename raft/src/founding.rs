@@ -58,7 +58,7 @@ impl Inner {
             match self.propose(request, &Actor::CLUSTER, command.clone()).await {
                 Ok(_) => return,
                 Err(ProposeError::Refused(refusal)) => {
-                    tracing::error!(%refusal, "this cluster was founded by another");
+                    tracing::error!(%command, %refusal, "what this cluster begins with is refused");
                     return;
                 }
                 Err(ProposeError::Unavailable { .. } | ProposeError::Unknown) => {

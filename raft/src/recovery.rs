@@ -8,6 +8,7 @@ use std::io;
 use futures::TryStreamExt as _;
 use openraft::RaftLogReader as _;
 use openraft::storage::{RaftLogStorage as _, RaftStateMachine as _};
+use proto::DecodeError;
 
 use crate::catalog::StateMachine;
 use crate::log::LogStore;
@@ -19,7 +20,7 @@ use crate::types::LogId;
 /// log.
 ///
 /// # Errors
-/// When the log or the catalog cannot be read or written.
+/// When the log or the catalog cannot be read or written, or the log lacks what is committed.
 pub(crate) async fn recover(log: &mut LogStore, machine: &mut StateMachine) -> io::Result<()> {
     let next = |id: Option<LogId>| id.map_or(0, |id| id.index + 1);
     let (applied, _) = machine.applied_state().await?;
@@ -31,6 +32,11 @@ pub(crate) async fn recover(log: &mut LogStore, machine: &mut StateMachine) -> i
     let mut reader = log.get_log_reader().await;
     let entries = reader.entries_stream(from..to).await;
     machine.apply(entries.map_ok(|entry| (entry, None))).await?;
+    let (applied, _) = machine.applied_state().await?;
+    if next(applied) != to {
+        let error = DecodeError::new("log", "it ends before the last committed entry");
+        return Err(reader.damaged(&error));
+    }
     machine.flush().await
 }
 
@@ -70,6 +76,14 @@ mod tests {
             recover(&mut log, &mut machine).await.unwrap();
             assert_eq!(machine.applied_state().await.unwrap().0, Some(log_id(1, 3)));
         }
+    }
+
+    #[tokio::test]
+    async fn a_log_that_ends_before_what_is_committed_is_an_error() {
+        let (mut log, mut machine) = stores(3).await;
+        log.truncate_after(Some(log_id(1, 2))).await.unwrap();
+        let error = recover(&mut log, &mut machine).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 
     #[tokio::test]

@@ -72,7 +72,7 @@ impl LogReader {
     }
 
     /// The entries from `from` to before `to` that are there, until they have `bytes_max` bytes
-    /// together.
+    /// together. Only those that were purged may be missing before the first of them.
     fn entries(&self, from: u64, to: u64, bytes_max: usize) -> io::Result<Vec<Entry>> {
         let from = from.max(self.first());
         let mut entries: Vec<Entry> = Vec::new();
@@ -93,14 +93,24 @@ impl LogReader {
             bytes += value.len();
             if bytes >= bytes_max { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let (from, to) = (keys::entry(from), keys::entry(to));
-        self.kv.scan(Space::Log, &from, &to, &mut visit).map_err(io_error)?;
-        failure.map_or(Ok(entries), |error| Err(self.damaged(&error)))
+        let (start, end) = (keys::entry(from), keys::entry(to));
+        self.kv.scan(Space::Log, &start, &end, &mut visit).map_err(io_error)?;
+        if let Some(error) = failure {
+            return Err(self.damaged(&error));
+        }
+        // Logs of openraft's suite begin at 1.
+        if from > 0
+            && let Some(first) = after_gap(from, &entries)
+            && self.purged()?.is_none_or(|purged| purged.index + 1 < first)
+        {
+            return Err(self.damaged(&missing()));
+        }
+        Ok(entries)
     }
 
     /// What reads and does not decode is not what was written, and a vote may not be either: the
     /// store has failed, and the node ends.
-    fn damaged(&self, error: &DecodeError) -> io::Error {
+    pub(crate) fn damaged(&self, error: &DecodeError) -> io::Error {
         let failed = self
             .kv
             .fail(format!("the log is damaged, or of another version: {error}; {}", remedy(error)));
@@ -111,9 +121,13 @@ impl LogReader {
     fn chunks(&self, from: u64, to: u64) -> impl Stream<Item = io::Result<Entry>> + use<> {
         let reader = self.clone();
         stream::try_unfold(from, move |from| {
+            let reader = reader.clone();
             let chunk = reader.entries(from, to, LOG_READ_BYTES_MAX);
             async move {
                 let chunk = chunk?;
+                if after_gap(from, &chunk).is_some() {
+                    return Err(reader.damaged(&missing()));
+                }
                 Ok::<_, io::Error>(
                     chunk
                         .last()
@@ -140,9 +154,14 @@ impl RaftLogReader<TypeConfig> for LogReader {
     }
 
     /// Stops after [`LOG_READ_BYTES_MAX`], so that what is replicated fits a message; never returns
-    /// nothing when there is something.
+    /// nothing when there is something. What comes after purged entries is nothing here: it would
+    /// be sent as what follows those before them.
     async fn limited_get_log_entries(&mut self, from: u64, to: u64) -> io::Result<Vec<Entry>> {
-        self.entries(from, to, LOG_READ_BYTES_MAX)
+        let mut entries = self.entries(from, to, LOG_READ_BYTES_MAX)?;
+        if after_gap(from, &entries).is_some() {
+            entries.clear();
+        }
+        Ok(entries)
     }
 
     /// Reads committed entries for applying, those that a node has to apply again when it starts
@@ -163,11 +182,18 @@ impl RaftLogReader<TypeConfig> for LogReader {
 fn following(last: Option<&Entry>, value: &[u8]) -> Result<Entry, DecodeError> {
     let entry = Entry::decode(Bytes::copy_from_slice(value))?;
     match last {
-        Some(last) if last.log_id.index + 1 != entry.log_id.index => {
-            Err(DecodeError::new("log", "an entry is missing"))
-        }
+        Some(last) if last.log_id.index + 1 != entry.log_id.index => Err(missing()),
         _ => Ok(entry),
     }
+}
+
+/// The first index of `entries`, when that is not `from`.
+fn after_gap(from: u64, entries: &[Entry]) -> Option<u64> {
+    entries.first().map(|first| first.log_id.index).filter(|first| *first != from)
+}
+
+fn missing() -> DecodeError {
+    DecodeError::new("log", "an entry is missing")
 }
 
 /// The first index of `range`, and the one after its last.

@@ -14,7 +14,7 @@ use storage::kv::{MemoryKv, RocksKv, Synced, Visitor};
 use storage::{Batch, Kv, KvError, KvRead, Space};
 use tempfile::TempDir;
 
-use super::{LogStore, keys};
+use super::{LogReader, LogStore, keys};
 use crate::catalog::StateMachine;
 use crate::convert::samples;
 use crate::types::{Entry, PeerNode, TypeConfig, Vote, log_id};
@@ -147,6 +147,29 @@ async fn a_missing_or_damaged_entry_is_an_error() {
         let error = reader.try_get_log_entries(0..3).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         assert!(error.to_string().contains("make a new node of this one"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_read_that_would_begin_after_a_hole_is_an_error_and_after_a_purge_nothing() {
+    let (kv, mut log) = log_with((0..6).map(blank)).await;
+    log.purge(log_id(1, 1)).await.unwrap();
+    let mut reader = log.get_log_reader().await;
+    assert!(reader.limited_get_log_entries(1, 6).await.unwrap().is_empty());
+    assert_eq!(indexes(&reader.limited_get_log_entries(2, 6).await.unwrap()), [2, 3, 4, 5]);
+
+    let mut batch = Batch::new();
+    batch.delete(keys::entry(3));
+    kv.write(Space::Log, batch).unwrap();
+    let streamed = async |reader: &mut LogReader| {
+        reader.entries_stream(3..6).await.try_collect::<Vec<Entry>>().await
+    };
+    for error in [
+        reader.try_get_log_entries(3..6).await.unwrap_err(),
+        reader.limited_get_log_entries(3, 6).await.unwrap_err(),
+        streamed(&mut reader).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 }
 
