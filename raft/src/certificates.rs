@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proto::limits::{AUTHORITY_LIFETIME, NODE_CERTIFICATE_LIFETIME};
-use proto::{Authority, ClusterId, Timestamp};
+use proto::{Authority, ClusterId, DecodeError, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519, PublicKeyData, SerialNumber,
@@ -15,7 +15,7 @@ use rcgen::{
 use crate::PeerName;
 
 /// How far the clocks of two nodes may be apart.
-const CLOCK_MARGIN: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const CLOCK_MARGIN: Duration = Duration::from_secs(24 * 60 * 60);
 /// What a key of Ed25519 begins with in PKCS#8 (RFC 8410, section 7); its seed follows.
 const PKCS8: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
@@ -31,6 +31,12 @@ pub struct CertificateError(String);
 
 impl From<rcgen::Error> for CertificateError {
     fn from(error: rcgen::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<DecodeError> for CertificateError {
+    fn from(error: DecodeError) -> Self {
         Self(error.to_string())
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message as _;
-use proto::limits::NODE_CERTIFICATE_LIFETIME;
 use proto::pb::raft as pb;
 use proto::{Authority, DecodeError, JoinToken, Timestamp};
 use storage::{Batch, Kv, Space};
@@ -13,6 +12,7 @@ use storage::{Batch, Kv, Space};
 use crate::certificates::{self, CertificateError};
 use crate::identity::{Identity, write};
 use crate::log::keys;
+use crate::validity::Validity;
 use crate::{PeerName, StartError, random};
 
 /// What a node shows to those that it dials, and to those that dial it.
@@ -34,8 +34,7 @@ pub struct Credentials {
     pub authority: Bytes,
     /// The node's certificate.
     pub certificate: Bytes,
-    /// When it was signed.
-    issued: Timestamp,
+    validity: Validity,
     key: [u8; 32],
 }
 
@@ -49,18 +48,18 @@ impl Credentials {
     ) -> Result<Self, CertificateError> {
         let public_key = certificates::public_key(&key)?;
         let certificate = certificates::sign(authority, name, &public_key, now)?;
-        Ok(Self { name, authority: authority.certificate.clone(), certificate, issued: now, key })
+        Ok(Self::of(name, authority.certificate.clone(), certificate, key)?)
     }
 
-    /// Those that another node has sent.
-    pub(crate) const fn received(
+    /// Those of this certificate, which another node has sent, or this one has kept.
+    pub(crate) fn of(
         name: PeerName,
         authority: Bytes,
         certificate: Bytes,
         key: [u8; 32],
-        now: Timestamp,
-    ) -> Self {
-        Self { name, authority, certificate, issued: now, key }
+    ) -> Result<Self, DecodeError> {
+        let validity = Validity::of(&certificate)?;
+        Ok(Self { name, authority, certificate, validity, key })
     }
 
     /// Others by `authority`, with a new key.
@@ -72,9 +71,9 @@ impl Credentials {
         Self::by(authority, self.name, random::bytes(), now)
     }
 
-    /// Whether it is time for others at `now`.
-    pub(crate) fn are_due(&self, now: Timestamp) -> bool {
-        now.since(self.issued) >= NODE_CERTIFICATE_LIFETIME / 3 * 2
+    /// From when until when they are good.
+    pub(crate) const fn validity(&self) -> Validity {
+        self.validity
     }
 
     /// The key of the certificate, in PKCS#8.
@@ -89,10 +88,8 @@ impl Credentials {
         let message = pb::Credentials::decode(value).map_err(|error| damaged(&error))?;
         let key = message.key.as_ref().try_into();
         let key = key.map_err(|_| damaged(&"the key has not 32 bytes"))?;
-        let issued = Timestamp::from_millis(message.issued_millis);
-        let name = identity.into();
         let (authority, certificate) = (message.authority, message.certificate);
-        Ok(Some(Self { name, authority, certificate, issued, key }))
+        Ok(Some(Self::of(identity.into(), authority, certificate, key)?))
     }
 
     /// Adds them to what is to be made durable.
@@ -105,7 +102,6 @@ impl Credentials {
             authority: self.authority.clone(),
             certificate: self.certificate.clone(),
             key: Bytes::copy_from_slice(&self.key),
-            issued_millis: self.issued.as_millis(),
         }
     }
 
@@ -130,38 +126,58 @@ mod tests {
     use std::time::Duration;
 
     use proto::ClusterId;
+    use proto::limits::NODE_CERTIFICATE_LIFETIME;
 
     use super::*;
-    use crate::convert::golden::check_bytes;
+    use crate::convert::golden::{self, check_bytes};
+
+    const ISSUED: Timestamp = Timestamp::from_millis(1_700_000_000_123);
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    const IDENTITY: Identity = Identity { cluster: ClusterId::from_bytes([7; 16]), node: 17 };
 
     fn credentials() -> Credentials {
-        let cluster = ClusterId::from_bytes([7; 16]);
-        let now = Timestamp::from_millis(1_700_000_000_123);
-        let authority = certificates::authority(cluster, [1; 32], now).unwrap();
-        Credentials::by(&authority, PeerName { cluster, node: 17 }, [2; 32], now).unwrap()
+        let authority = certificates::authority(IDENTITY.cluster, [1; 32], ISSUED).unwrap();
+        Credentials::by(&authority, IDENTITY.into(), [2; 32], ISSUED).unwrap()
     }
 
     #[test]
     fn credentials_are_encoded_as_ever() {
-        check_bytes("credentials.hex", &credentials().message().encode_to_vec());
+        check_bytes("credentials-timeless.hex", &credentials().message().encode_to_vec());
+    }
+
+    #[tokio::test]
+    async fn credentials_of_before_which_say_when_they_were_signed_are_read() {
+        let kv: Arc<dyn Kv> = Arc::new(storage::kv::MemoryKv::default());
+        let mut batch = Batch::new();
+        batch.put(keys::CREDENTIALS, golden::bytes("credentials.hex"));
+        write(&kv, batch).await.unwrap();
+        assert_eq!(Credentials::load(&*kv, IDENTITY).unwrap(), Some(credentials()));
     }
 
     #[test]
     fn credentials_are_due_when_two_thirds_of_their_time_are_over() {
-        let credentials = credentials();
-        let after = |time: Duration| credentials.issued.plus(time);
+        let validity = credentials().validity();
         let due = NODE_CERTIFICATE_LIFETIME / 3 * 2;
-        assert!(!credentials.are_due(after(Duration::ZERO)));
-        assert!(!credentials.are_due(after(due - Duration::from_secs(1))));
-        assert!(credentials.are_due(after(due)));
+        assert!(!validity.is_due(ISSUED));
+        assert!(!validity.is_due(ISSUED.plus(due - Duration::from_secs(1))));
+        assert!(validity.is_due(ISSUED.plus(due)));
+    }
+
+    #[test]
+    fn credentials_of_a_clock_that_was_ahead_are_due_when_it_is_set_right() {
+        let validity = credentials().validity();
+        for ahead in [DAY / 24, DAY * 2, DAY * 60, DAY * 3650] {
+            let now = ISSUED.minus(ahead);
+            assert!(validity.is_due(now), "{ahead:?} ahead");
+            assert_eq!(validity.has(now), ahead < DAY, "{ahead:?} ahead");
+        }
     }
 
     #[tokio::test]
     async fn credentials_read_back_from_the_store() {
         let kv: Arc<dyn Kv> = Arc::new(storage::kv::MemoryKv::default());
-        let identity = Identity { cluster: ClusterId::from_bytes([7; 16]), node: 17 };
-        assert_eq!(Credentials::load(&*kv, identity).unwrap(), None);
+        assert_eq!(Credentials::load(&*kv, IDENTITY).unwrap(), None);
         credentials().save(&kv).await.unwrap();
-        assert_eq!(Credentials::load(&*kv, identity).unwrap(), Some(credentials()));
+        assert_eq!(Credentials::load(&*kv, IDENTITY).unwrap(), Some(credentials()));
     }
 }

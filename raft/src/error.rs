@@ -100,6 +100,16 @@ pub enum StartError {
         /// Why.
         reason: String,
     },
+    /// The cluster has let the node in, with a certificate that is not good by its own clock.
+    #[error(
+        "the cluster at {address} has signed a certificate for this node that is not good now by \
+         this node's clock: the clocks of its leader and of this node are too far apart; set them \
+         right, and start this node again"
+    )]
+    ClocksApart {
+        /// Who has sent it.
+        address: String,
+    },
     /// The folder is from a time before nodes had certificates.
     #[error(
         "this node has no certificate to show other nodes, because its folder is of an earlier \

@@ -49,6 +49,9 @@ pub(crate) async fn join(
                         let address = address.to_string();
                         return Err(StartError::NotAdmitted { address, reason });
                     }
+                    Ok(Admission::Untimely) => {
+                        return Err(StartError::ClocksApart { address: address.to_string() });
+                    }
                     Err(status) => {
                         let reason = format!("{address}: {}", reason(&status));
                         tracing::info!(reason, "waiting for a cluster to join");
@@ -83,6 +86,9 @@ enum Admission {
     Admitted(Box<Identified>),
     /// No, for good.
     Refused(String),
+    /// Yes, with a certificate that is not good by this node's clock. Nobody would take it, and
+    /// without the catalog this node cannot sign another.
+    Untimely,
 }
 
 impl Application {
@@ -151,9 +157,12 @@ impl Application {
             }
             Some((_, key)) => {
                 let (authority, certificate) = (admitted.authority, admitted.certificate);
-                let name = identity.into();
-                let now = clock.now();
-                Some(Credentials::received(name, authority, certificate, *key, now))
+                let credentials = Credentials::of(identity.into(), authority, certificate, *key)
+                    .map_err(|error| Status::data_loss(error.to_string()))?;
+                if !credentials.validity().has(clock.now()) {
+                    return Ok(Admission::Untimely);
+                }
+                Some(credentials)
             }
         };
         Ok(Admission::Admitted(Box::new(Identified { identity, credentials })))
@@ -181,4 +190,51 @@ fn cause(status: &Status) -> &(dyn Error + 'static) {
         cause = source;
     }
     cause
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use proto::{Timestamp, TokenSecret};
+
+    use super::*;
+    use crate::{PeerName, certificates};
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    /// What becomes of an admission by a leader whose clock is at `leader`, on a node whose clock
+    /// is at `own`.
+    fn admission(leader: Timestamp, own: Timestamp) -> Admission {
+        let (cluster, node, key) = (ClusterId::from_bytes([7; 16]), 17, [2; 32]);
+        let authority = certificates::authority(cluster, [1; 32], leader).unwrap();
+        let secret = TokenSecret::from_bytes([3; 16]);
+        let token = JoinToken { cluster, authority: authority.thumbprint(), secret };
+        let public_key = public_key(&key).unwrap();
+        let application = Application {
+            peer_address: "n:1".parse().unwrap(),
+            request_id: RequestId::from_bytes([4; 16]),
+            invitation: Some((token, key)),
+            public_key: Some(public_key),
+        };
+        let name = PeerName { cluster, node };
+        let admitted = pb::Admission {
+            cluster_id: cluster.as_bytes().to_vec().into(),
+            node_id: node,
+            certificate: certificates::sign(&authority, name, &public_key, leader).unwrap(),
+            authority: authority.certificate,
+        };
+        application.accept(admitted, &Clock::new(move || own)).unwrap()
+    }
+
+    #[test]
+    fn a_node_takes_no_certificate_that_is_not_good_by_its_own_clock() {
+        let now = Timestamp::from_millis(1_700_000_000_123);
+        for good in [now, now.plus(DAY * 80), now.minus(DAY / 2)] {
+            assert!(matches!(admission(now, good), Admission::Admitted(_)), "{good}");
+        }
+        for wrong in [now.minus(DAY * 2), now.plus(DAY * 91)] {
+            assert!(matches!(admission(now, wrong), Admission::Untimely), "{wrong}");
+        }
+    }
 }

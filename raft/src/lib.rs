@@ -41,6 +41,7 @@ mod status;
 mod store;
 mod survey;
 mod types;
+mod validity;
 mod voters;
 
 #[doc(hidden)]

@@ -1,5 +1,6 @@
-//! The renewal of a node's certificate, before it expires. Each node signs its own, as it has the
-//! authority's key from the catalog.
+//! The renewal of a node's certificate, before it expires, or when the clock by which it was signed
+//! turns out to have been wrong. Each node signs its own, as it has the authority's key from the
+//! catalog.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ const INTERVAL: Duration = Duration::from_secs(5);
 pub(crate) async fn run(inner: Arc<Inner>, dial: Arc<dyn Dial>, mut credentials: Credentials) {
     loop {
         tokio::time::sleep(INTERVAL).await;
-        if !credentials.are_due(inner.clock.now()) {
+        if !credentials.validity().is_due(inner.clock.now()) {
             continue;
         }
         match renew(&inner, &*dial, &credentials).await {

@@ -74,6 +74,11 @@ pub(crate) fn check_bytes(file: &str, bytes: &[u8]) -> Vec<u8> {
     unhex(&golden)
 }
 
+/// What `file` holds, which is read and written no more.
+pub(crate) fn bytes(file: &str) -> Vec<u8> {
+    unhex(&fs::read_to_string(folder().join(file)).unwrap())
+}
+
 fn hex(bytes: &[u8]) -> String {
     let line = |line: &[u8]| line.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     bytes.chunks(48).map(|chunk| line(chunk) + "\n").collect()
