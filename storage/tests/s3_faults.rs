@@ -6,13 +6,13 @@
 mod fake_s3;
 
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, future, stream};
 use proto::{ClusterId, ObjectKey};
-use storage::blob::{S3Blobs, S3Settings};
+use storage::blob::{ClaimError, S3Blobs, S3Settings};
 use storage::{Blobs, BlobsError};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
@@ -164,16 +164,59 @@ async fn a_store_that_refuses_conditions_is_claimed_without() {
             b"HTTP/1.1 200 OK\r\netag: \"tag\"\r\ncontent-length: 0\r\n\r\n".into()
         }
         _ if request.is_list() => EMPTY_LIST.into(),
-        _ if is_written.load(Ordering::SeqCst) => {
-            let text = format!("{cluster}\n");
-            let length = text.len();
-            format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{text}").into()
-        }
+        _ if is_written.load(Ordering::SeqCst) => ok(&format!("{cluster}\n")),
         _ => no_such_key(),
     })
     .await;
     let blobs = S3Blobs::open(&server.settings()).await.unwrap();
     blobs.claim(cluster, true).await.unwrap();
+}
+
+/// Each looks before the other has written, and the second one writes when the first has read its
+/// own claim, or would have.
+#[tokio::test]
+async fn of_two_clusters_that_take_a_store_which_ignores_conditions_one_is_told() {
+    let clusters = [1, 2].map(|id| ClusterId::from_bytes([id; 16]));
+    let have_looked = [false, false].map(AtomicBool::new);
+    let owner = AtomicUsize::new(0);
+    let server = FakeS3::start(move |request, _| {
+        let credential = request.header("authorization").unwrap_or_default();
+        let who = usize::from(credential.contains("Credential=second/"));
+        match &*request.method {
+            "PUT" => {
+                if is_of_claim(request) {
+                    owner.store(who, Ordering::SeqCst);
+                }
+                b"HTTP/1.1 200 OK\r\netag: \"tag\"\r\ncontent-length: 0\r\n\r\n".into()
+            }
+            "DELETE" => b"HTTP/1.1 204 No Content\r\n\r\n".into(),
+            _ if request.is_list() => EMPTY_LIST.into(),
+            _ if !have_looked[who].swap(true, Ordering::SeqCst) => no_such_key(),
+            _ => ok(&format!("{}\n", clusters[owner.load(Ordering::SeqCst)])),
+        }
+    })
+    .await;
+    let [first, second] = ["first", "second"].map(|access_key| {
+        let mut settings = server.settings();
+        settings.credentials.as_mut().unwrap().access_key = access_key.to_owned();
+        settings
+    });
+    let first = S3Blobs::open(&first).await.unwrap();
+    let second = S3Blobs::open(&second).await.unwrap();
+    let late = async {
+        let is_write = |request: &Request| request.method == "PUT" && is_of_claim(request);
+        while server.requests().iter().skip_while(|request| !is_write(request)).count() < 2 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        second.claim(clusters[1], true).await
+    };
+    let (first, second) = future::join(first.claim(clusters[0], true), late).await;
+    second.unwrap();
+    assert!(matches!(first, Err(ClaimError::Taken(owner)) if owner == clusters[1]), "{first:?}");
+}
+
+fn is_of_claim(request: &Request) -> bool {
+    request.target.starts_with("/bucket/cluster")
 }
 
 /// Where credentials come from that nobody sets: each case in a process with its own environment.
@@ -238,6 +281,11 @@ async fn opens_with_what_the_environment_says() {
 }
 
 const UNAVAILABLE: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+
+fn ok(body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}").into()
+}
 
 fn no_such_key() -> Vec<u8> {
     let body = "<Error><Code>NoSuchKey</Code><Message>gone</Message></Error>";

@@ -141,11 +141,18 @@ impl Store {
             let put = |condition| {
                 self.bucket.put(&key, format!("{cluster}\n"), condition, Patience::Question)
             };
-            // Some stores ignore a condition; others refuse it, and write nothing. Then, of two
-            // clusters that are founded on one bucket at the same moment, the first to write finds
-            // the other, once that has had the time to write.
-            if put(Condition::Absent).await? == Written::Unsupported {
-                put(Condition::Always).await?;
+            // Some stores ignore a condition, and say that it is written; others refuse it, and
+            // write nothing. Then, of two clusters that are founded on one bucket at the same
+            // moment, the first to write finds the other, once that has had the time to write.
+            let is_settled = match put(Condition::Absent).await? {
+                Written::Yes => self.publisher.is_conditional(&self.bucket).await?,
+                Written::Conflict => true,
+                Written::Unsupported => {
+                    put(Condition::Always).await?;
+                    false
+                }
+            };
+            if !is_settled {
                 sleep(SETTLING).await;
             }
             owner = self.owner().await?;
