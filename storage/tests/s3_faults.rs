@@ -49,6 +49,35 @@ async fn a_404_that_is_not_the_stores_is_an_outage_and_says_of_nothing_that_it_i
     }
 }
 
+/// A proxy may drop a length that it does not know, or answer with more than was asked for.
+#[tokio::test]
+async fn an_answer_without_a_usable_length_says_of_nothing_that_it_is_gone() {
+    let whole = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc";
+    for (head, get, lacks) in [
+        ("HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 206 Partial Content\r\n\r\nx", "HEAD"),
+        ("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", whole, "GET of one byte"),
+    ] {
+        let server = FakeS3::start(move |request, _| match &*request.method {
+            "HEAD" => head.into(),
+            _ if request.is_list() => EMPTY_LIST.into(),
+            _ if request.target.contains("/indexes/") => no_such_key(),
+            _ => get.into(),
+        })
+        .await;
+        let blobs = S3Blobs::open(&server.settings()).await.unwrap();
+        let outcomes = [
+            (lacks, blobs.extent(OBJECT).await.map(|_| ())),
+            (lacks, blobs.presign(OBJECT, 1).await.map(|_| ())),
+            ("GET", blobs.read(OBJECT, 0..1).await.map(drop)),
+        ];
+        for (request, outcome) in outcomes {
+            let Err(BlobsError::Unavailable(reason)) = outcome else { panic!("{outcome:?}") };
+            let reason = reason.to_string();
+            assert!(reason.contains(&format!("to a {request} has no usable Content-")), "{reason}");
+        }
+    }
+}
+
 /// Whether an object is there, the answer to a HEAD alone does not tell.
 #[tokio::test]
 async fn what_a_store_itself_does_not_find_is_gone() {

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::S3Settings;
 use super::client::{Patience, client};
-use super::error::{failure, is_absent, status};
+use super::error::{failure, is_absent, lacking, status};
 use super::keys::Keys;
 use super::sizes::SEGMENT_MIN;
 use crate::blob::BlobsError;
@@ -114,7 +114,10 @@ impl Bucket {
     /// How many bytes the object under `key` has; `None` when there is none.
     pub(super) async fn head(&self, key: &str) -> Result<Option<u64>, BlobsError> {
         match self.client.head_object().bucket(&self.name).key(key).send().await {
-            Ok(answer) => Ok(answer.content_length.and_then(|length| u64::try_from(length).ok())),
+            Ok(answer) => {
+                let length = answer.content_length.and_then(|length| u64::try_from(length).ok());
+                length.map(Some).ok_or_else(|| lacking("HEAD", "Content-Length"))
+            }
             // An answer to a HEAD does not say who gave it: perhaps a proxy.
             Err(error) if status(&error) == Some(404) => self.length_told_by_a_read(key).await,
             Err(error) => Err(failure(&error)),
@@ -127,7 +130,8 @@ impl Bucket {
         match first.send().await {
             Ok(answer) => {
                 let range = answer.content_range.unwrap_or_default();
-                Ok(range.rsplit('/').next().and_then(|length| length.parse().ok()))
+                let length = range.rsplit('/').next().and_then(|length| length.parse().ok());
+                length.map(Some).ok_or_else(|| lacking("GET of one byte", "Content-Range"))
             }
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(failure(&error)),

@@ -88,6 +88,13 @@ where
     }
 }
 
+/// What it means that a successful answer to a `request` came without a usable `field`, as when a
+/// proxy drops it: of what was asked after that says nothing, least of all that it is gone.
+pub(super) fn lacking(request: &str, field: &str) -> BlobsError {
+    let reason = format!("its answer to a {request} has no usable {field}");
+    BlobsError::Unavailable(io::Error::other(reason))
+}
+
 /// What happened, in one line, without what the request carried.
 pub(super) fn reason<E>(error: &Failed<E>) -> String
 where

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::READ_IDLE_MAX;
 use super::bucket::Bucket;
-use super::error::{failure, is_absent, status};
+use super::error::{failure, is_absent, lacking, status};
 use crate::blob::BlobsError;
 
 /// How often in a row a read goes on that was broken off, without a byte in between.
@@ -124,9 +124,12 @@ async fn get(
         }
         Err(error) => return Err(failure(&error)),
     };
-    // The store answers with less when the object is shorter.
-    if answer.content_length.map(i64::cast_unsigned) != Some(range.end - range.start) {
-        return Err(BlobsError::Missing(key));
+    let wanted = range.end - range.start;
+    match answer.content_length.and_then(|length| u64::try_from(length).ok()) {
+        Some(length) if length == wanted => Ok((answer.body, answer.e_tag.unwrap_or_default())),
+        // The store answers with less when the object is shorter.
+        Some(length) if length < wanted => Err(BlobsError::Missing(key)),
+        // Whoever answers with more has not heeded the range.
+        _ => Err(lacking("GET", "Content-Length")),
     }
-    Ok((answer.body, answer.e_tag.unwrap_or_default()))
 }
