@@ -248,6 +248,32 @@ fn is_of_claim(request: &Request) -> bool {
     request.target.starts_with("/bucket/cluster")
 }
 
+/// What is not understood of a list may be what the rest of the bucket is needed for.
+#[tokio::test]
+async fn nothing_is_found_stale_where_a_list_says_too_little() {
+    let (key, time) =
+        ("<Key>uploads/9c/1</Key>", "<LastModified>2026-01-01T00:00:00Z</LastModified>");
+    for (uploads, lacks) in [(key, "LastModified"), (time, "Key")] {
+        let server = FakeS3::start(move |request, _| match &*request.method {
+            "PUT" => b"HTTP/1.1 200 OK\r\netag: \"tag\"\r\ncontent-length: 0\r\n\r\n".into(),
+            "DELETE" => b"HTTP/1.1 204 No Content\r\n\r\n".into(),
+            _ if request.target.contains("prefix=uploads") => ok(&list(uploads)),
+            _ if request.target.contains("prefix=probes") => ok(&list(&[key, time].concat())),
+            _ if request.is_list() => EMPTY_LIST.into(),
+            _ => ok("<ListMultipartUploadsResult/>"),
+        })
+        .await;
+        let blobs = S3Blobs::open(&server.settings()).await.unwrap();
+        let found = blobs.stale(Duration::ZERO).try_collect::<Vec<_>>().await;
+        let Err(BlobsError::Unavailable(reason)) = found else { panic!("{found:?}") };
+        assert!(reason.to_string().ends_with(lacks), "{reason}");
+    }
+}
+
+fn list(entry: &str) -> String {
+    format!("<ListBucketResult><Contents>{entry}</Contents></ListBucketResult>")
+}
+
 /// Where credentials come from that nobody sets: each case in a process with its own environment.
 #[tokio::test]
 async fn credentials_come_from_the_environment_or_a_profile() {

@@ -7,7 +7,7 @@ use futures::{Stream, stream};
 
 use super::bucket::{Bucket, Multipart};
 use super::client::Patience;
-use super::error::failure;
+use super::error::{failure, lacking};
 use super::keys::Keys;
 use crate::blob::BlobsError;
 
@@ -56,11 +56,14 @@ impl Bucket {
                     _ => Next::End,
                 };
                 let objects = page.contents.unwrap_or_default().into_iter();
-                let entries = objects.filter_map(|object| {
-                    let written = moment(object.last_modified?);
-                    Some(Entry { name: object.key?, written })
+                // None is left out: it may be a cursor, without which what it names is swept.
+                let entries = objects.map(|object| {
+                    let name = object.key.ok_or_else(|| lacking("list", "Key"))?;
+                    let written = object.last_modified.map(moment);
+                    let written = written.ok_or_else(|| lacking("list", "LastModified"))?;
+                    Ok(Entry { name, written })
                 });
-                Ok(Some((entries.collect(), next)))
+                Ok(Some((entries.collect::<Result<_, BlobsError>>()?, next)))
             }
         })
     }
