@@ -12,7 +12,7 @@ use crate::registry::Registry;
 impl Registry {
     /// Frees what has been in the object store for `age` without a fact that needs it, and answers
     /// how many uploads and objects that were. `age` must be longer than any upload goes on after
-    /// its last byte.
+    /// its last acknowledged byte.
     ///
     /// Safe beside pushes and beside other sweeps, of other nodes too: before anything is removed,
     /// the cluster decides that it never becomes a blob, and whoever ends the upload after that is

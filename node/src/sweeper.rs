@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::Registry;
-use proto::limits::{UPLOAD_LIFETIME, UPLOAD_LIFETIME_MARGIN};
+use proto::limits::SWEEP_AGE;
 use raft::{Cluster, Role};
 use tokio::time::sleep;
 
@@ -13,7 +13,7 @@ pub(crate) async fn run(cluster: Cluster, registry: Registry, pause: Duration) {
     loop {
         sleep(pause).await;
         if cluster.status().role == Role::Leader {
-            registry.sweep(UPLOAD_LIFETIME + UPLOAD_LIFETIME_MARGIN).await;
+            registry.sweep(SWEEP_AGE).await;
         }
     }
 }

@@ -49,9 +49,15 @@ pub const UPLOAD_CHUNK_BYTES_MIN: u64 = 5 * 1024 * 1024;
 /// How long an upload may stay open after its last acknowledged chunk.
 pub const UPLOAD_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How much longer than [`UPLOAD_LIFETIME`] what was left stays: for clocks that differ, and for
+/// How much longer than an upload can go on what was left stays: for clocks that differ, and for
 /// uploads that are being ended.
 pub const UPLOAD_LIFETIME_MARGIN: Duration = Duration::from_secs(60 * 60);
+
+/// For how long nothing must have been written to what a sweep frees. An upload may go on twice
+/// [`UPLOAD_LIFETIME`] after its last acknowledged chunk: until then the next one may begin, and
+/// from then on it may take as long to arrive; that it does, nothing in the store shows.
+pub const SWEEP_AGE: Duration =
+    UPLOAD_LIFETIME.saturating_mul(2).saturating_add(UPLOAD_LIFETIME_MARGIN);
 
 /// Most entries of one page of a list.
 pub const PAGE_ENTRIES_MAX: usize = 1_000;
@@ -150,7 +156,7 @@ pub const UPLOADS_PER_MINUTE_DEFAULT: u32 = 6_000;
 
 /// Uploads that one client address may begin without a pause, unless the operator sets another
 /// number: some hundred images at once. An upload that is begun costs nothing until bytes come; but
-/// what is sent of one stays for [`UPLOAD_LIFETIME`].
+/// what is sent of one stays for [`SWEEP_AGE`].
 pub const UPLOADS_AT_ONCE_DEFAULT: u32 = 5_000;
 
 /// Connections of clients at once, unless the operator sets another number. A node warns when it

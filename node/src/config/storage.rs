@@ -62,7 +62,7 @@ impl Storage {
             redirect: source.take("storage.redirect", || Redirect::Never)?,
             cache_bytes: source.take("storage.cache_bytes", || CacheSize::NONE)?,
             cache_path: source.take("storage.cache_path", || data_dir.join("cache"))?,
-            // What it finds was idle for a day: an hour more is nothing.
+            // What it finds was idle for two days: an hour more is nothing.
             sweep_every: source.take("storage.sweep_every_s", || Seconds::new(60 * 60))?,
         };
         storage.check(joins, has_path)?;

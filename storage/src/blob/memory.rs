@@ -192,6 +192,12 @@ fn index(offset: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use futures::{FutureExt as _, TryStreamExt as _, future};
+    use proto::limits::{SWEEP_AGE, UPLOAD_LIFETIME};
+    use tokio::time::sleep;
+
     use super::*;
     use crate::conformance::{self, blobs::Races};
 
@@ -201,5 +207,27 @@ mod tests {
         conformance::blobs::all(&blobs).await;
         conformance::blobs::shared(&blobs, &blobs.clone(), Races::OneWins).await;
         conformance::blobs::bounded(&blobs, UPLOAD_PARTS_MAX).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sweep_comes_later_than_an_upload_can_go_on() {
+        let (blobs, upload) = (MemoryBlobs::new(), ObjectKey::from_random(1));
+        let chunk = || Ok(Bytes::from_static(b"chunk"));
+        let first = stream::iter([chunk()]).boxed();
+        let at = blobs.append(upload, Position::START, first).await.unwrap();
+        // As late as its session lets the next one begin, and as slowly as it may come.
+        sleep(UPLOAD_LIFETIME).await;
+        let slow = sleep(UPLOAD_LIFETIME).map(move |()| chunk());
+        let found = async {
+            sleep(UPLOAD_LIFETIME - Duration::from_secs(1)).await;
+            blobs.stale(SWEEP_AGE).try_collect::<Vec<_>>().await.unwrap()
+        };
+        let append = blobs.append(upload, at, stream::once(slow).boxed());
+        let (found, at) = future::join(found, append).await;
+        assert_eq!(found, []);
+        assert_eq!(at.unwrap().extent, 10);
+        sleep(SWEEP_AGE).await;
+        let found: Vec<_> = blobs.stale(SWEEP_AGE).try_collect().await.unwrap();
+        assert_eq!(found, [Stale::Object(upload)]);
     }
 }

@@ -167,8 +167,9 @@ pub trait Blobs: Send + Sync + 'static {
     /// linked, and then calls [`Blobs::abandon`] for an upload and [`Blobs::delete`] for an object.
     /// Of an upload that was linked, [`Blobs::settle`] removes what is left.
     ///
-    /// `age` must be longer than any body takes to arrive and to be sealed and linked: bytes that
-    /// are still arriving, and that nothing names yet, are stale when they are that old.
+    /// `age` must be longer than any upload goes on after what it was last given, and than any body
+    /// takes to arrive and to be sealed and linked: bytes that are still arriving show nowhere as
+    /// their upload's, and are stale themselves when they are that old.
     ///
     /// # Errors
     /// When the store fails; then the stream ends, and the rest is found by asking again.
