@@ -1,51 +1,63 @@
 //! Folders that outlive a failure of power from the moment they are made.
 
-use std::fs::{DirBuilder, File};
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 /// Makes the folder `path`, and those above it that are missing, each with `mode` less the
-/// process's umask. Where there is a folder, it does nothing.
+/// process's umask. What is there stays as it is.
 ///
 /// # Durability
-/// What it made is durable when it returns, unless the system syncs no folder there, or not for
-/// this user.
+/// The folder is durable when this returns, unless the system syncs no folder there, or not for
+/// this user. Also when it was there: whoever made it may have died before it was. Of those above,
+/// each is durable before the next is made in it. So no more names are synced than those of what
+/// is made, and of the lowest folder that was there: what is above that was durable already, or is
+/// not ours.
 ///
 /// # Errors
 /// When a folder cannot be made, or the system fails to sync one.
 pub fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    if parent != path {
-        make_folder(parent, mode)?;
-    }
-    match DirBuilder::new().mode(mode).create(path) {
-        Ok(()) => sync(parent),
-        // Another process was faster.
-        Err(_) if path.is_dir() => Ok(()),
-        Err(error) => Err(error),
-    }
+    make(path, mode, &mut |folder| File::open(folder)?.sync_all())
 }
 
-/// Makes the names in the folder `path` durable, where the system can do that and lets this user.
-/// Where not, that is no reason for a node not to start.
-fn sync(path: &Path) -> io::Result<()> {
-    match File::open(path).and_then(|folder| folder.sync_all()) {
+/// Does what [`make_folder`] does, with `sync` to make the names in a folder durable.
+fn make(path: &Path, mode: u32, sync: &mut impl FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
+    let parent = match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        // The root, or no path at all.
+        None => path,
+    };
+    if parent != path && !path.is_dir() {
+        make(parent, mode, sync)?;
+    }
+    let is_made = match DirBuilder::new().mode(mode).create(path) {
+        Ok(()) => true,
+        // It was there, or another process was faster.
+        Err(_) if path.is_dir() => false,
+        Err(error) => return Err(error),
+    };
+    match sync(parent) {
+        // That is no reason for a node not to start.
         Err(reason) if is_refusal(&reason) => {
-            let folder = path.display();
-            tracing::warn!(%folder, %reason, "what was made here may be lost if the power fails");
+            if is_made {
+                let folder = parent.display();
+                let what = "what was made here may be lost if the power fails";
+                tracing::warn!(%folder, %reason, "{what}");
+            }
             Ok(())
+        }
+        // The system tells of that once: the next sync would seem to succeed.
+        Err(error) if is_made => {
+            let _ = fs::remove_dir(path);
+            Err(error)
         }
         outcome => outcome,
     }
 }
 
+/// Whether the system cannot sync a folder, or does not let this user.
 fn is_refusal(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
     matches!(error.kind(), PermissionDenied | InvalidInput | Unsupported)
@@ -55,8 +67,8 @@ fn is_refusal(error: &io::Error) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
-    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::path::PathBuf;
 
     use super::*;
 
@@ -98,11 +110,46 @@ mod tests {
     }
 
     #[test]
-    fn a_parent_that_cannot_be_synced_is_no_error_and_one_that_is_not_there_is() {
+    fn a_folder_that_was_there_is_synced_as_one_that_is_made() {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("a/b/c");
+        let synced = || {
+            let mut synced = Vec::new();
+            let mut sync = |folder: &Path| {
+                synced.push(folder.to_owned());
+                Ok(())
+            };
+            make(&path, 0o700, &mut sync).unwrap();
+            synced
+        };
+        let mut above: Vec<PathBuf> =
+            path.ancestors().skip(1).take(4).map(Path::to_owned).collect();
+        above.reverse();
+        assert_eq!(synced(), above, "of what was there, the lowest, and what was made");
+        assert_eq!(synced(), above[3..]);
+    }
+
+    #[test]
+    fn what_cannot_be_made_durable_is_not_left() {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("a");
+        let mut fail = |folder: &Path| {
+            if folder == top.path() { Err(io::Error::other("broken")) } else { Ok(()) }
+        };
+        make(&path, 0o700, &mut fail).unwrap_err();
+        assert!(!path.exists());
+        fs::create_dir(&path).unwrap();
+        make(&path, 0o700, &mut fail).unwrap_err();
+        assert!(path.exists(), "it was there");
+    }
+
+    #[test]
+    fn a_parent_that_cannot_be_synced_is_no_error_and_one_that_fails_to_be_is() {
         // A file system that syncs no folder.
         let refused = File::open("/proc").unwrap().sync_all().unwrap_err();
         assert!(is_refusal(&refused), "{refused}");
-        sync(Path::new("/proc")).unwrap();
-        assert!(sync(Path::new("/nowhere")).is_err());
+        make_folder(Path::new("/proc/self"), 0o700).unwrap();
+        let broken = io::ErrorKind::StorageFull;
+        make(Path::new("/proc/self"), 0o700, &mut |_| Err(broken.into())).unwrap_err();
     }
 }
