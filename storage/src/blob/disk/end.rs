@@ -28,8 +28,7 @@ impl End {
     /// The same, durably.
     pub(super) fn durable(folder: &Folder, object: ObjectKey) -> io::Result<Self> {
         let end = Self::of(folder, object)?;
-        // Whoever renamed the last part to its place may have died before it synced the folder. It
-        // stays when that fails here: it may be of a blob by now, whose name was synced before.
+        // Whoever renamed the last part to its place may have died before it synced the folder.
         if end.last.is_some() {
             sync_folder(&folder.shard(object))?;
         }

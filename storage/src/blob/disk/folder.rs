@@ -94,16 +94,9 @@ impl Folder {
         let mut file = new_file(OWNER, &self.tmp())?;
         writeln!(file, "{cluster}")?;
         file.as_file().sync_all()?;
-        let path = self.root.join(OWNER);
-        match file.persist_noclobber(&path) {
-            Ok(_) => sync_folder(&self.root).inspect_err(|_| {
-                // As a part: see `publish`. Where this fails too, whoever starts next syncs it.
-                let _ = remove(&path);
-            }),
-            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
-                sync_folder(&self.root)
-            }
-            Err(error) => Err(error.error),
+        match file.persist_noclobber(self.root.join(OWNER)) {
+            Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => Err(error.error),
+            _ => sync_folder(&self.root),
         }
     }
 
@@ -187,8 +180,6 @@ impl Folder {
         writeln!(file, "{FORMAT}")?;
         file.as_file().sync_all()?;
         file.persist(self.root.join(MARKER))?;
-        // It stays when that fails: another node may have written it too. One that is lost later
-        // has the folder refused, with all that is in it.
         sync_folder(&self.root)?;
         Ok(FORMAT.into())
     }
@@ -198,8 +189,7 @@ impl Folder {
         for shard in self.shards() {
             fs::create_dir_all(shard)?;
         }
-        // Also when all were there: whoever made them may not have got this far. They stay when
-        // that fails, since other nodes may use them; this one does not start.
+        // Also when all were there: whoever made them may not have got this far.
         sync_folder(&self.objects())?;
         sync_folder(&self.root)
     }

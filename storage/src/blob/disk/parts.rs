@@ -78,21 +78,12 @@ pub(super) fn publish(
     if let Some(previous) = end.last
         && !previous.path.try_exists()?
     {
-        // A delete has looked behind the previous part before this one was there.
+        // A delete has looked behind the previous part before this one was there: see `delete`.
         remove(&path)?;
         return Ok(None);
     }
+    sync_folder(&folder.shard(object))?;
     let last = Part { path, start, end: start + length };
-    if let Err(error) = sync_folder(&folder.shard(object)) {
-        // The system tells of that once. Whoever asked where the object ends would sync the folder
-        // once more, be told that all is well, and rely on a name that may not be on the disk.
-        // Where the part cannot be removed either, nothing tells it from one whose writer died
-        // before this sync: it is safe unless the next sync is wrongly said to have succeeded.
-        if let Err(error) = remove_all(folder, object, vec![last]) {
-            tracing::error!(%object, %error, "a part whose name may be lost could not be removed");
-        }
-        return Err(error);
-    }
     Ok(Some(End { last: Some(last), count: end.count + 1 }))
 }
 
@@ -125,32 +116,25 @@ fn replace_empty(folder: &Folder, path: &Path, file: NamedTempFile) -> io::Resul
     replaced
 }
 
-/// Removes all parts of `object`. Where a sync fails here nobody relies on a name: what comes back
-/// is wasted space.
-pub(super) fn delete(folder: &Folder, object: ObjectKey) -> io::Result<()> {
-    let doomed = parts(folder, object, 0).collect::<io::Result<Vec<_>>>()?;
-    let Some(end) = doomed.last().map(|part| part.end) else {
-        return delete_strays(folder, object);
-    };
-    remove_all(folder, object, doomed)?;
-    // An empty file is no part, and would be in the way.
-    remove(&folder.part(object, end))?;
-    sync_folder(&folder.shard(object))
-}
-
-/// Removes `doomed`, parts of `object` in order up to its last.
+/// Removes all parts of `object`.
 ///
 /// An append that is under way may publish a part behind one that is removed here. It looks
 /// afterwards whether the previous part is still there, and here the place behind each removed part
 /// is looked at after the removal: whichever comes second finds the part and removes it.
-fn remove_all(folder: &Folder, object: ObjectKey, mut doomed: Vec<Part>) -> io::Result<()> {
+pub(super) fn delete(folder: &Folder, object: ObjectKey) -> io::Result<()> {
+    let mut doomed = parts(folder, object, 0).collect::<io::Result<Vec<_>>>()?;
+    let Some(end) = doomed.last().map(|part| part.end) else {
+        return delete_strays(folder, object);
+    };
     while let Some(part) = doomed.pop() {
         remove(&part.path)?;
         for late in parts(folder, object, part.end) {
             doomed.push(late?);
         }
     }
-    Ok(())
+    // An empty file is no part, and would be in the way.
+    remove(&folder.part(object, end))?;
+    sync_folder(&folder.shard(object))
 }
 
 /// The object that a file of this name in a folder of parts belongs to.

@@ -4,14 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test panics")]
 
 use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, future, stream};
 use proto::limits::UPLOAD_PARTS_MAX;
-use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 use tempfile::{TempDir, tempdir};
 
 use super::*;
@@ -227,32 +225,6 @@ async fn an_empty_file_in_the_place_of_a_part_is_in_nobodys_way() {
 }
 
 #[tokio::test]
-async fn a_part_whose_name_may_be_lost_is_taken_back() {
-    let dir = tempdir().unwrap();
-    let blobs = DiskBlobs::open(dir.path()).unwrap();
-    let shard = blobs.folder.shard(OBJECT);
-    for before in ["", "abc"] {
-        let at = blobs.append(OBJECT, Position::START, body(before)).await.unwrap();
-        let end = End::of(&blobs.folder, OBJECT).unwrap();
-        let file = blobs.folder.temporary().unwrap();
-        fs::write(file.path(), "def").unwrap();
-        let publish = || parts::publish(&blobs.folder, OBJECT, end, file, 3);
-        where_nothing_is_synced(&shard, publish).unwrap_err();
-        assert_eq!(blobs.position(OBJECT).await.unwrap(), at);
-        assert_eq!(fs::read_dir(&shard).unwrap().count(), usize::from(at != Position::START));
-    }
-}
-
-#[test]
-fn an_owner_whose_name_may_be_lost_is_none() {
-    let dir = tempdir().unwrap();
-    let folder = DiskBlobs::open(dir.path()).unwrap().folder;
-    let bind = || folder.bind(ClusterId::from_bytes([1; 16]));
-    where_nothing_is_synced(dir.path(), bind).unwrap_err();
-    assert_eq!(folder.owner().unwrap(), None);
-}
-
-#[tokio::test]
 async fn a_part_that_vanishes_or_shrinks_is_an_error_and_not_an_end() {
     let dir = tempdir().unwrap();
     let blobs = DiskBlobs::open(dir.path()).unwrap();
@@ -323,24 +295,6 @@ fn a_full_disk_is_told_from_a_broken_one() {
 
 fn body(text: &str) -> ByteStream {
     stream::iter([Ok(Bytes::from(text.to_owned()))]).boxed()
-}
-
-/// Does `work` where `folder` takes names, and cannot be opened to sync them.
-fn where_nothing_is_synced<T: Send>(folder: &Path, work: impl FnOnce() -> T + Send) -> T {
-    let allow = |mode| fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
-    allow(0o300);
-    let outcome = std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            let none = CapabilitySet::empty();
-            let none = CapabilitySets { effective: none, permitted: none, inheritable: none };
-            // Otherwise root may read what it likes.
-            set_capabilities(None, none).unwrap();
-            work()
-        });
-        thread.join().unwrap()
-    });
-    allow(0o700);
-    outcome
 }
 
 fn shorten(path: PathBuf) {
