@@ -77,7 +77,7 @@ pub(crate) fn check_delete(headers: &HeaderMap, digest: &Digest) -> Result<(), E
 pub(crate) fn conceal(error: Error, may_pull: bool) -> Error {
     match error {
         Error::Refused(Refusal::PreconditionFailed { reference, .. }) if !may_pull => {
-            Error::ConditionFailed(reference)
+            Error::Concealed(reference)
         }
         other => other,
     }

@@ -60,7 +60,7 @@ pub(crate) enum Error {
     #[error("{0} is \"*\", or quoted digests separated by commas, such as \"sha256:6c3c...\"")]
     Condition(HeaderName),
     #[error("{0} is not what this request depends on; what it is, those learn who may pull it")]
-    ConditionFailed(Reference),
+    Concealed(Reference),
     #[error(transparent)]
     Name(RepoNameError),
     #[error("a repository name stands in the path as it is: without escapes, '..' or '//'")]
@@ -209,7 +209,7 @@ impl Error {
             Self::AccessOpen => (StatusCode::CONFLICT, "UNSUPPORTED"),
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "UNSUPPORTED"),
             // The code that a refusal of the cluster has, which says that it is a decision.
-            Self::ConditionFailed(_) => (StatusCode::PRECONDITION_FAILED, "DENIED"),
+            Self::Concealed(_) => (StatusCode::PRECONDITION_FAILED, "DENIED"),
             Self::Condition(_) | Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "UNSUPPORTED"),
             Self::Name(_) | Self::UncleanName => (StatusCode::BAD_REQUEST, "NAME_INVALID"),
             Self::NameUnknown(_) => (StatusCode::NOT_FOUND, "NAME_UNKNOWN"),

@@ -16,7 +16,7 @@ use storage::Blobs;
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
-use crate::access::{Access, AccessMode, Caller};
+use crate::access::{Access, AccessMode, Admission, Caller};
 use crate::audit;
 use crate::client::Origin;
 use crate::damage::Damage;
@@ -47,8 +47,8 @@ pub struct Registry {
     shared: Arc<Shared>,
     /// Whoever asks.
     pub(crate) caller: Arc<Caller>,
-    /// The version of access by which they were let in.
-    pub(crate) admitted_at: u64,
+    /// By what they were let in.
+    pub(crate) admission: Admission,
     /// Where they ask from.
     pub(crate) origin: Origin,
     /// The catalog by which whoever only reads was let in: they are shown that one.
@@ -192,7 +192,13 @@ impl Registry {
             upload_key: OnceLock::new(),
         });
         let caller = Arc::new(Caller::UNLIMITED);
-        Ok(Self { shared, caller, admitted_at: 0, origin: Origin::NONE, admitted_by: None })
+        Ok(Self {
+            shared,
+            caller,
+            admission: Admission::default(),
+            origin: Origin::NONE,
+            admitted_by: None,
+        })
     }
 
     /// The same registry for what may outlive the request: without its view, for as long as which

@@ -19,6 +19,9 @@ pub enum AppointError {
     /// The cluster cannot agree now: try again.
     #[error("the cluster cannot agree now")]
     Unavailable,
+    /// The password that was given can be none.
+    #[error("{0}")]
+    Password(String),
     /// It would fail again.
     #[error("{0}")]
     Refused(String),
@@ -44,31 +47,36 @@ impl Registry {
         password: Option<String>,
         only_first: bool,
     ) -> Result<Option<Appointed>, AppointError> {
-        match self.appoint(password, only_first).await {
+        let given = password.map(NewPassword::new).transpose();
+        let given = given.map_err(|error| AppointError::Password(error.to_string()))?;
+        match self.appoint(given, only_first).await {
             Ok(appointed) => Ok(appointed),
             Err(Error::Refused(Refusal::Access(AccessRefusal::AlreadyAppointed))) => Ok(None),
-            Err(Error::Unavailable { .. } | Error::Refused(Refusal::NotFounded)) => {
-                Err(AppointError::Unavailable)
-            }
+            Err(
+                Error::Unavailable { .. }
+                | Error::TooManyLogins { .. }
+                | Error::Refused(Refusal::NotFounded),
+            ) => Err(AppointError::Unavailable),
             Err(error) => Err(AppointError::Refused(error.to_string())),
         }
     }
 
     async fn appoint(
         &self,
-        password: Option<String>,
+        given: Option<NewPassword>,
         only_first: bool,
     ) -> Result<Option<Appointed>, Error> {
         if only_first && !self.view().await?.accounts(None, 1)?.is_empty() {
             return Ok(None);
         }
-        let drawn = match password {
-            Some(_) => None,
-            None => Some(URL_SAFE_NO_PAD.encode(random::<16>()?)),
+        let (password, drawn) = match given {
+            Some(password) => (password, None),
+            None => {
+                let drawn = URL_SAFE_NO_PAD.encode(random::<16>()?);
+                (NewPassword::new(drawn.clone())?, Some(drawn))
+            }
         };
-        let text = password.or_else(|| drawn.clone()).unwrap_or_default();
-        let access = self.access.as_ref().ok_or(Error::AccessOpen)?;
-        let hash = access.passwords.hash(NewPassword::new(text)?).await?;
+        let hash = self.access()?.passwords.hash(password).await?;
         let name: AccountName =
             NAME.parse().map_err(|error| Error::Internal(format!("{NAME}: {error}")))?;
         let appoint = AccessCommand::Appoint { name, password: hash, only_first };

@@ -128,8 +128,8 @@ impl Caller {
         }
     }
 
-    /// Whether they may pull from `repository`, whatever their token is for: one for the catalog
-    /// names no repositories, and shows what its owner may pull.
+    /// Whether the catalog shows them `repository`: what they may pull, whatever their token is for,
+    /// since one for the catalog names no repositories.
     pub(crate) fn may_see(&self, repository: &RepoName) -> bool {
         match &self.0 {
             Rights::All => true,

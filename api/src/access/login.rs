@@ -103,7 +103,7 @@ const fn from_file(name: AccountName) -> Identity {
     Identity::Account { name, groups: BTreeSet::new() }
 }
 
-/// Who shows `credentials`, as `view` has it.
+/// Who shows `credentials` at `now`, as `view` has it.
 ///
 /// # Errors
 /// [`Error::LoginFailed`] when they are no good.
@@ -113,6 +113,7 @@ pub(super) async fn identify(
     view: &View,
     parts: &Parts,
     credentials: &Credentials,
+    now: Timestamp,
 ) -> Result<Arc<Caller>, Error> {
     let snapshot = access.snapshot(view)?;
     let (login, by_password) = match credentials {
@@ -123,7 +124,7 @@ pub(super) async fn identify(
             (login, by_password)
         }
         Credentials::Bearer(token) => {
-            let caller = by_token(registry, access, view, &snapshot, token);
+            let caller = by_token(registry, access, view, &snapshot, token, now);
             if matches!(caller, Err(Error::LoginFailed)) {
                 access.record(parts, audit::token_refused);
             }
@@ -143,8 +144,8 @@ fn by_token(
     view: &View,
     snapshot: &Snapshot,
     token: &str,
+    now: Timestamp,
 ) -> Result<Arc<Caller>, Error> {
-    let now = registry.clock.now();
     if let Some(caller) = access.known.find(token, snapshot.version, now) {
         return Ok(caller);
     }

@@ -35,7 +35,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::request::Parts;
 use proto::access::{TokenKey, Verb};
 use proto::limits::REFUSALS_RECORDED_PER_MINUTE;
-use proto::{ClusterId, RepoName, Tagging};
+use proto::{ClusterId, RepoName, Tagging, Timestamp};
 use raft::{ReadError, View};
 
 pub use self::administrator::{AppointError, Appointed};
@@ -161,36 +161,55 @@ pub(crate) async fn admit(
     if need == Need::Nothing {
         return Ok(registry);
     }
-    let credentials = Credentials::of(&parts.headers);
+    let (credentials, now) = (Credentials::of(&parts.headers), registry.clock.now());
     let mut sight = Sight::of(&registry, endpoint, parts, &credentials).await?;
-    let mut judged = judge(&registry, access, &sight.view, parts, &need, &credentials).await;
+    let mut judged = judge(&registry, access, &sight.view, parts, &need, &credentials, now).await;
     if judged.is_err() && sight.is_behind() {
         // What was granted meanwhile, this node has not heard.
         sight = Sight::newest(&registry).await?;
-        judged = judge(&registry, access, &sight.view, parts, &need, &credentials).await;
+        judged = judge(&registry, access, &sight.view, parts, &need, &credentials, now).await;
     }
     registry.caller = judged?;
-    registry.admitted_at = sight.view.access_version()?;
+    registry.admission = Admission { version: sight.view.access_version()?, time: now };
     registry.admitted_by = sight.shown_to(&parts.method);
     Ok(registry)
 }
 
+/// By what somebody was let in.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Admission {
+    /// The version of access.
+    version: u64,
+    /// When that was.
+    time: Timestamp,
+}
+
 /// The registry as whoever asks may use it once their body is there, which may take hours: where
 /// anything about access has changed meanwhile, as far as this node has heard, they are judged once
-/// more.
+/// more. A token may have ended since they came, as all do after minutes.
 ///
 /// # Errors
 /// As [`admit`].
 pub(crate) async fn readmit(registry: &Registry, parts: &Parts) -> Result<Registry, Error> {
-    let is_settled = registry.access.is_none()
-        || registry.cluster.local()?.access_version()? == registry.admitted_at;
-    match Endpoint::parse(parts.uri.path()) {
-        Ok(endpoint) if !is_settled => admit(registry.clone(), &endpoint, parts).await,
-        _ => Ok(registry.clone()),
+    let mut registry = registry.clone();
+    let (Some(access), Ok(endpoint)) = (registry.access.clone(), Endpoint::parse(parts.uri.path()))
+    else {
+        return Ok(registry);
+    };
+    let Admission { version, time } = registry.admission;
+    if registry.cluster.local()?.access_version()? != version {
+        let view = registry.newest().await?;
+        let (need, credentials) =
+            (Need::of(&endpoint, &parts.method), Credentials::of(&parts.headers));
+        let caller = whoever(&registry, &access, &view, parts, &need, &credentials, time).await?;
+        permit(&access, parts, &need, &caller)?;
+        registry.caller = caller;
+        registry.admission = Admission { version: view.access_version()?, time };
     }
+    Ok(registry)
 }
 
-/// Who shows `credentials`, if `view` lets them do what they need.
+/// Who shows `credentials` at `now`, if `view` lets them do what they need. Counts the request.
 async fn judge(
     registry: &Registry,
     access: &Access,
@@ -198,15 +217,34 @@ async fn judge(
     parts: &Parts,
     need: &Need,
     credentials: &Credentials,
+    now: Timestamp,
 ) -> Result<Arc<Caller>, Error> {
-    let caller = match login::identify(registry, access, view, parts, credentials).await {
-        Ok(caller) => caller,
-        Err(Error::LoginFailed) => return Err(challenge::login_failed(access, parts, need)),
-        Err(error) => return Err(error),
-    };
+    let caller = whoever(registry, access, view, parts, need, credentials, now).await?;
     registry.count_request(caller.account())?;
-    match need.met_by(&caller) {
-        need::Met::Yes => Ok(caller),
+    permit(access, parts, need, &caller)?;
+    Ok(caller)
+}
+
+/// Who shows `credentials` at `now`, as `view` has it.
+async fn whoever(
+    registry: &Registry,
+    access: &Access,
+    view: &View,
+    parts: &Parts,
+    need: &Need,
+    credentials: &Credentials,
+    now: Timestamp,
+) -> Result<Arc<Caller>, Error> {
+    match login::identify(registry, access, view, parts, credentials, now).await {
+        Err(Error::LoginFailed) => Err(challenge::login_failed(access, parts, need)),
+        outcome => outcome,
+    }
+}
+
+/// Lets `caller` do what they need, if they may.
+fn permit(access: &Access, parts: &Parts, need: &Need, caller: &Caller) -> Result<(), Error> {
+    match need.met_by(caller) {
+        need::Met::Yes => Ok(()),
         need::Met::WithAnotherToken => {
             let why = Some("insufficient_scope");
             Err(challenge::unauthorized(access, parts, need, why))

@@ -88,7 +88,7 @@ pub(super) async fn put(
     }
     let (digest, subject) = (manifest.digest().clone(), manifest.subject().cloned());
     let mut response = pushed(&repository, &reference, &digest, subject.as_ref(), &tags);
-    let may_pull = registry.caller.may_see(&repository);
+    let may_pull = registry.caller.may_pull_somehow(&repository);
     let put = Command::PutManifest {
         tagging: tagging(&registry.caller, &repository),
         repository,
@@ -138,7 +138,7 @@ pub(super) async fn delete(
     if !registry.options.deletion {
         return Err(Error::DeletionOff { allow: "GET, HEAD, PUT" });
     }
-    let may_pull = registry.caller.may_see(&repository);
+    let may_pull = registry.caller.may_pull_somehow(&repository);
     let command = match reference {
         Reference::Tag(tag) => {
             let preconditions = preconditions(&parts.headers)?;

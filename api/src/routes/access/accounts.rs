@@ -54,7 +54,7 @@ pub(super) async fn create(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Error> {
-    let new: NewAccount = body_of(parts, body).await?;
+    let new: NewAccount = body_of(registry, parts, body).await?;
     let name: AccountName = parse(&new.name)?;
     let kind = match new.kind {
         Kind::User => AccountKind::User,
@@ -97,7 +97,7 @@ pub(super) async fn update(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Error> {
-    let changes: Changes = body_of(parts, body).await?;
+    let changes: Changes = body_of(registry, parts, body).await?;
     let is_administration = changes.groups.is_some() || changes.enabled.is_some();
     if is_administration && !registry.caller.may(Verb::Manage, None) {
         return Err(Error::Denied("manage on **".to_owned()));
@@ -118,9 +118,9 @@ async fn hashed(
     registry: &Registry,
     password: Option<String>,
 ) -> Result<Option<PasswordHash>, Error> {
-    let access = registry.access.as_ref().ok_or(Error::AccessOpen)?;
+    let passwords = &registry.access()?.passwords;
     match password {
-        Some(password) => Ok(Some(access.passwords.hash(NewPassword::new(password)?).await?)),
+        Some(password) => Ok(Some(passwords.hash(NewPassword::new(password)?).await?)),
         None => Ok(None),
     }
 }

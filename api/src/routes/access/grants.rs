@@ -45,7 +45,7 @@ pub(super) async fn create(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Error> {
-    let grant = body_of::<Wanted>(parts, body).await?.read()?;
+    let grant = body_of::<Wanted>(registry, parts, body).await?.read()?;
     change(registry, AccessCommand::Grant(grant)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

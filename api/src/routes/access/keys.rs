@@ -36,7 +36,7 @@ pub(super) async fn create(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Error> {
-    let new: NewKey = body_of(parts, body).await?;
+    let new: NewKey = body_of(registry, parts, body).await?;
     let scope = KeyScope::of(new.scope.iter().map(String::as_str))
         .map_err(|error| Error::BadRequest(error.to_string()))?;
     let drawn = AccessKeySecret::draw()?;

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::access::readmit;
 use crate::endpoint::AccessEndpoint;
 use crate::error::Error;
 use crate::extract::{content_length, text};
@@ -80,7 +81,12 @@ async fn bytes(parts: &Parts, body: Body) -> Result<bytes::Bytes, Error> {
 
 /// What a body says as JSON. It must be called that: a browser sends no such thing for a page of
 /// another site without asking first, and it may have a client's certificate, or its password.
-async fn json<T: DeserializeOwned>(parts: &Parts, body: Body) -> Result<T, Error> {
+/// Whoever has lost the right to change anything while it came is refused.
+async fn json<T: DeserializeOwned>(
+    registry: &Registry,
+    parts: &Parts,
+    body: Body,
+) -> Result<T, Error> {
     let called = text(&parts.headers, header::CONTENT_TYPE).unwrap_or_default();
     let (media_type, _parameters) = called.split_once(';').unwrap_or((called, ""));
     if !media_type.trim().eq_ignore_ascii_case("application/json") {
@@ -88,6 +94,7 @@ async fn json<T: DeserializeOwned>(parts: &Parts, body: Body) -> Result<T, Error
         return Err(Error::BadRequest(what.to_owned()));
     }
     let bytes = bytes(parts, body).await?;
+    readmit(registry, parts).await?;
     serde_json::from_slice(&bytes).map_err(|error| Error::BadRequest(error.to_string()))
 }
 

@@ -40,7 +40,7 @@ pub(super) async fn put(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Error> {
-    let permitted: Permitted = body_of(parts, body).await?;
+    let permitted: Permitted = body_of(registry, parts, body).await?;
     let verbs: Verbs =
         permitted.verbs.iter().map(|verb| parse::<Verb>(verb)).collect::<Result<_, _>>()?;
     if verbs.is_empty() {

@@ -25,7 +25,7 @@ pub(crate) async fn finish(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Error> {
-    end(registry, session, parts, body, Known::ToClient).await
+    end(registry, session, parts, body, Begun::Before).await
 }
 
 /// Takes a blob whole, as [`finish`] does, as an upload that begins with this very request.
@@ -35,16 +35,16 @@ pub(super) async fn take_whole(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Error> {
-    end(registry, session, parts, body, Known::ToNobody).await
+    end(registry, session, parts, body, Begun::Now).await
 }
 
-/// Who knows of an upload.
+/// When an upload was begun.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Known {
-    /// Whoever began it, and may end it more than once.
-    ToClient,
-    /// Nobody: it begins and ends with one request.
-    ToNobody,
+enum Begun {
+    /// By an earlier request: its client may end it more than once.
+    Before,
+    /// By the one that ends it, so that nobody else knows of it.
+    Now,
 }
 
 async fn end(
@@ -52,7 +52,7 @@ async fn end(
     session: Session,
     parts: &Parts,
     body: Body,
-    known: Known,
+    begun: Begun,
 ) -> Result<Response, Error> {
     let query = Query::of(&parts.uri);
     let digest: Digest = query.first("digest").ok_or(Error::DigestMissing)?.parse()?;
@@ -75,8 +75,8 @@ async fn end(
         if whole.is_repeated {
             return Err(out_of_step(registry, session).await?);
         }
-        if known == Known::ToNobody {
-            // So there is nothing that the cluster would have to agree on.
+        if begun == Begun::Now {
+            // There is nothing that the cluster would have to agree on.
             registry.remove(object).await;
             return Err(Error::DigestMismatch { expected: digest, actual });
         }

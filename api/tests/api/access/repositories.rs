@@ -1,5 +1,7 @@
 //! What repositories show to those who may not see them: nothing.
 
+use std::time::Duration;
+
 use api::Options;
 use axum::body::Body;
 use futures::StreamExt as _;
@@ -150,6 +152,22 @@ async fn who_is_removed_while_they_send_has_sent_nothing() {
         let found = world.ask(&As::admin(), "HEAD", made, Value::Null).await;
         found.is(StatusCode::NOT_FOUND);
     }
+}
+
+#[tokio::test]
+async fn a_token_that_ends_while_its_blob_is_sent_was_good_when_that_began() {
+    let world = filled().await;
+    let alice = world.add_user("alice", &[]).await;
+    world.grant("user:alice", "maintainer", "team/**").await;
+    let token = world.token(&alice, "repository:team/app:pull,push").await;
+    let upload = format!("/v2/team/app/blobs/uploads/?digest={}", sha256(b"blob"));
+    let (end, sent) = begin(world.request("POST", &upload).by(&token), "blob").await;
+    world.pass(Duration::from_secs(60 * 60));
+    world.add_user("bob", &[]).await;
+    end.send(()).unwrap();
+    assert_eq!(sent.await.unwrap(), 201, "nothing was taken from her");
+    let again = world.request("POST", &upload).by(&token).body(b"blob").send().await;
+    again.fails(401, "UNAUTHORIZED");
 }
 
 #[tokio::test]
