@@ -25,7 +25,7 @@ pub(crate) struct Applied {
     /// wrong by hours or years moves it no further than one whose clock is right.
     pub(crate) aging: Timestamp,
     /// What the last applied command was stamped with, even if that was earlier than `when`.
-    stamped: Timestamp,
+    pub(crate) stamped: Timestamp,
 }
 
 impl Applied {

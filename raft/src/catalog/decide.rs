@@ -38,9 +38,11 @@ impl Decision {
     }
 }
 
-/// Decides what `command` changes, at the log index `index` and the time `when`, which is that of
-/// the catalog: a leader whose clock is behind that of the one before it takes no time back. Reads
-/// the view, touches nothing.
+/// Decides what `command` changes, at the log index `index` and the time `when` by the clock of the
+/// leader that has put it there. That may go back with the next leader, so that a token which one
+/// has refused as expired is good once more for as long as two clocks differ. The catalog's own
+/// time never goes back: by that, one leader whose clock is a year ahead for a moment would keep
+/// all tokens good for a year. Reads the view, touches nothing.
 ///
 /// It re-checks everything and trusts no handler: of two requests that raced, the one that comes
 /// second in the log is decided on what the first one left. Equal views and equal entries give

@@ -106,7 +106,7 @@ impl StateMachine {
             return Ok(first);
         }
         let when = applied.when;
-        let outcome = match decide(&self.view, index, when, &command.command) {
+        let outcome = match decide(&self.view, index, command.when, &command.command) {
             Ok(Decision { events, answer }) => {
                 for event in &events {
                     project(&self.view, when, event, batch)?;

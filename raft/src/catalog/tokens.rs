@@ -34,7 +34,7 @@ pub(crate) fn foreseen(
     if let Some(Ok(Answer::Admitted { .. })) = view.answer(request)? {
         return Ok(None);
     }
-    match check(view, Applied::read(view)?.when, Some(token)) {
+    match check(view, Applied::read(view)?.stamped, Some(token)) {
         Ok(()) => Ok(None),
         Err(NotDecided::Refused(refusal)) => Ok(Some(refusal)),
         Err(NotDecided::Unreadable(error)) => Err(error),
