@@ -198,13 +198,14 @@ pub(crate) async fn appoint(
             }
             Ok(None) => return,
             Err(AppointError::Unavailable) => {}
-            Err(error) => match &file {
-                Some(path) => complaint.make(&AccessError::Password { path: path.clone(), error }),
-                None => {
-                    complaint.make(&error);
-                    return;
-                }
-            },
+            Err(error @ AppointError::Password(_)) => {
+                let path = file.clone().unwrap_or_default();
+                complaint.make(&AccessError::Password { path, error });
+            }
+            Err(error) => {
+                complaint.make(&error);
+                return;
+            }
         }
     }
 }

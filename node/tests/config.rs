@@ -163,7 +163,7 @@ fn wrong_files_are_refused_with_a_sentence() {
             "cluster.token is (not shown), but must be what `roadstead cluster",
         ),
         ("[cluster]\ntoken_file = '/'", "/, which cluster.token_file names, cannot be read"),
-        ("[cluster]\ntoken_file = '/dev/null'", "has no join token: a join token is what"),
+        ("[cluster]\ntoken_file = 'Cargo.toml'", "has no join token: a join token is what"),
         ("[tls]\ncertificate = 'c'", "tls.key must be set, because tls.certificate is"),
         ("[tls]\nkey = 'k'", "tls.certificate must be set, because tls.key is"),
         ("[tls]\nclient_ca = 'a'", "tls.certificate and tls.key must be set, because"),

@@ -242,7 +242,8 @@ impl Config {
         {
             return Err(ConfigError::conflict(format!(
                 "peer.listen must be an address at which {other}, which cluster.join names, \
-                 reaches this node: it is {}, where only this machine does",
+                 reaches this node: it is {}, where only this machine does; where all nodes are on \
+                 it, set peer.advertise",
                 self.peer.listen
             )));
         }

@@ -28,6 +28,10 @@ pub(super) fn read(source: &mut Source) -> Result<Option<JoinToken>, ConfigError
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(refuse(format!("cannot be read: {error}"))),
     };
+    if text.trim().is_empty() {
+        // Somebody is about to write it.
+        return Ok(None);
+    }
     let token = text.trim().parse();
     token.map(Some).map_err(|error| refuse(format!("has no join token: {error}")))
 }
