@@ -128,8 +128,8 @@ impl Caller {
         }
     }
 
-    /// Whether the catalog shows them `repository`: what they may pull, whatever their token is for,
-    /// since one for the catalog names no repositories.
+    /// Whether the catalog shows them `repository`: what they may pull, whatever their token is
+    /// for, since one for the catalog names no repositories.
     pub(crate) fn may_see(&self, repository: &RepoName) -> bool {
         match &self.0 {
             Rights::All => true,

@@ -218,8 +218,8 @@ fn check_not_last(view: &View, when: Timestamp, name: &AccountName) -> Result<()
     refuse(AccessRefusal::LastAdministrator(name.clone()))
 }
 
-/// Whether somebody can log in as `account` at `when` and use all that is granted to it, by what the
-/// catalog knows: of the certificates of clients it knows nothing.
+/// Whether somebody can log in as `account` at `when` and use all that is granted to it, by what
+/// the catalog knows: of the certificates of clients it knows nothing.
 fn can_administer(view: &View, when: Timestamp, account: &Account) -> Result<bool, NotDecided> {
     if !account.enabled || account.password.is_some() {
         return Ok(account.enabled);
