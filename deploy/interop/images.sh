@@ -3,6 +3,7 @@
 # The ledger is a file of lines `REPOSITORY:TAG DIGEST`: whatever stands in it must pull, from every node, for ever.
 
 LEDGER="$WORK/ledger"
+: >"$LEDGER"
 
 # Builds the image $1 FROM scratch, of $2 layers of random bytes of $3 KiB each. Scratch needs no base image and random
 # bytes cannot be compressed or be there already.
