@@ -163,11 +163,12 @@ pub(crate) async fn admit(
     }
     let (credentials, now) = (Credentials::of(&parts.headers), registry.clock.now());
     let mut sight = Sight::of(&registry, endpoint, parts, &credentials).await?;
-    let mut judged = judge(&registry, access, &sight.view, parts, &need, &credentials, now).await;
+    let asked = Asked { registry: &registry, access, parts, need, credentials, now };
+    let mut judged = asked.judge(&sight.view).await;
     if judged.is_err() && sight.is_behind() {
         // What was granted meanwhile, this node has not heard.
         sight = Sight::newest(&registry).await?;
-        judged = judge(&registry, access, &sight.view, parts, &need, &credentials, now).await;
+        judged = asked.judge(&sight.view).await;
     }
     registry.caller = judged?;
     registry.admission = Admission { version: sight.view.access_version()?, time: now };
@@ -196,65 +197,66 @@ pub(crate) async fn readmit(registry: &Registry, parts: &Parts) -> Result<Regist
     else {
         return Ok(registry);
     };
-    let Admission { version, time } = registry.admission;
+    let Admission { version, time: now } = registry.admission;
     if registry.cluster.local()?.access_version()? != version {
         let view = registry.newest().await?;
         let (need, credentials) =
             (Need::of(&endpoint, &parts.method), Credentials::of(&parts.headers));
-        let caller = whoever(&registry, &access, &view, parts, &need, &credentials, time).await?;
-        permit(&access, parts, &need, &caller)?;
+        let access = &*access;
+        let asked = Asked { registry: &registry, access, parts, need, credentials, now };
+        let caller = asked.by(&view).await?;
+        asked.permit(&caller)?;
         registry.caller = caller;
-        registry.admission = Admission { version: view.access_version()?, time };
+        registry.admission = Admission { version: view.access_version()?, time: now };
     }
     Ok(registry)
 }
 
-/// Who shows `credentials` at `now`, if `view` lets them do what they need. Counts the request.
-async fn judge(
-    registry: &Registry,
-    access: &Access,
-    view: &View,
-    parts: &Parts,
-    need: &Need,
-    credentials: &Credentials,
+/// What is judged of a request.
+struct Asked<'a> {
+    registry: &'a Registry,
+    access: &'a Access,
+    parts: &'a Parts,
+    need: Need,
+    credentials: Credentials,
+    /// When it came.
     now: Timestamp,
-) -> Result<Arc<Caller>, Error> {
-    let caller = whoever(registry, access, view, parts, need, credentials, now).await?;
-    registry.count_request(caller.account())?;
-    permit(access, parts, need, &caller)?;
-    Ok(caller)
 }
 
-/// Who shows `credentials` at `now`, as `view` has it.
-async fn whoever(
-    registry: &Registry,
-    access: &Access,
-    view: &View,
-    parts: &Parts,
-    need: &Need,
-    credentials: &Credentials,
-    now: Timestamp,
-) -> Result<Arc<Caller>, Error> {
-    match login::identify(registry, access, view, parts, credentials, now).await {
-        Err(Error::LoginFailed) => Err(challenge::login_failed(access, parts, need)),
-        outcome => outcome,
+impl Asked<'_> {
+    /// Who asks, if `view` lets them do what they need. Counts the request.
+    async fn judge(&self, view: &View) -> Result<Arc<Caller>, Error> {
+        let caller = self.by(view).await?;
+        self.registry.count_request(caller.account())?;
+        self.permit(&caller)?;
+        Ok(caller)
     }
-}
 
-/// Lets `caller` do what they need, if they may.
-fn permit(access: &Access, parts: &Parts, need: &Need, caller: &Caller) -> Result<(), Error> {
-    match need.met_by(caller) {
-        need::Met::Yes => Ok(()),
-        need::Met::WithAnotherToken => {
-            let why = Some("insufficient_scope");
-            Err(challenge::unauthorized(access, parts, need, why))
+    /// Who asks, as `view` has it.
+    async fn by(&self, view: &View) -> Result<Arc<Caller>, Error> {
+        let Self { registry, access, parts, need, credentials, now } = self;
+        match login::identify(registry, access, view, parts, credentials, *now).await {
+            Err(Error::LoginFailed) => Err(challenge::login_failed(access, parts, need)),
+            outcome => outcome,
         }
-        need::Met::No if caller.is_anonymous() => {
-            Err(challenge::unauthorized(access, parts, need, None))
-        }
-        need::Met::No => {
-            access.record(parts, |from| audit::denied(from, &caller.actor(), need));
-            Err(Error::Denied(need.to_string()))
+    }
+
+    /// Lets `caller` do what they need, if they may.
+    fn permit(&self, caller: &Caller) -> Result<(), Error> {
+        let Self { access, parts, need, .. } = self;
+        match need.met_by(caller) {
+            need::Met::Yes => Ok(()),
+            need::Met::WithAnotherToken => {
+                let why = Some("insufficient_scope");
+                Err(challenge::unauthorized(access, parts, need, why))
+            }
+            need::Met::No if caller.is_anonymous() => {
+                Err(challenge::unauthorized(access, parts, need, None))
+            }
+            need::Met::No => {
+                access.record(parts, |from| audit::denied(from, &caller.actor(), need));
+                Err(Error::Denied(need.to_string()))
+            }
         }
     }
 }
