@@ -156,7 +156,9 @@ async fn answer(
             let session = uploads::session(registry, repository, object, parts).await?;
             match method {
                 "PATCH" => uploads::append(registry, session, parts, body).await,
-                "PUT" => uploads::finish(registry, session, parts, body).await,
+                "PUT" => {
+                    uploads::finish(registry, session, parts, body, uploads::Begun::Before).await
+                }
                 "DELETE" => uploads::cancel(registry, session).await,
                 _ => uploads::show(registry, session).await,
             }

@@ -12,8 +12,7 @@ use proto::limits::UPLOAD_CHUNK_BYTES_MIN;
 use proto::{Algorithm, Command, Digest, Mutant, ObjectKey, RepoName};
 use raft::View;
 
-pub(super) use self::finish::finish;
-use self::finish::take_whole;
+pub(super) use self::finish::{Begun, finish};
 use self::standing::{chunk, durable, interrupted};
 use super::CONTENT_DIGEST;
 use crate::access;
@@ -54,7 +53,7 @@ pub(super) async fn begin(
     let owner = registry.caller.actor();
     let session = Session::begin(repository, owner, upload, algorithm, registry.clock.now());
     if query.first("digest").is_some() {
-        return take_whole(registry, session, parts, body).await;
+        return finish(registry, session, parts, body, Begun::Now).await;
     }
     // What becomes a blob in this very request is none that may be left open.
     let admitted = registry.upload_starts.take(Client::of(&parts.extensions));

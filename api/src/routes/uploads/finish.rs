@@ -18,36 +18,17 @@ use crate::link::Upload;
 use crate::registry::Registry;
 use crate::session::Session;
 
-/// Ends an upload, perhaps with a last chunk: what came is the blob `digest`, or it is removed.
-pub(crate) async fn finish(
-    registry: &Registry,
-    session: Session,
-    parts: &Parts,
-    body: Body,
-) -> Result<Response, Error> {
-    end(registry, session, parts, body, Begun::Before).await
-}
-
-/// Takes a blob whole, as [`finish`] does, as an upload that begins with this very request.
-pub(super) async fn take_whole(
-    registry: &Registry,
-    session: Session,
-    parts: &Parts,
-    body: Body,
-) -> Result<Response, Error> {
-    end(registry, session, parts, body, Begun::Now).await
-}
-
 /// When an upload was begun.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Begun {
+pub(crate) enum Begun {
     /// By an earlier request: its client may end it more than once.
     Before,
     /// By the one that ends it, so that nobody else knows of it.
     Now,
 }
 
-async fn end(
+/// Ends an upload, perhaps with a last chunk: what came is the blob `digest`, or it is removed.
+pub(crate) async fn finish(
     registry: &Registry,
     session: Session,
     parts: &Parts,
