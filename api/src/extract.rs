@@ -73,6 +73,11 @@ pub(crate) fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
+/// The media type that `Content-Type` names, without its parameters.
+pub(crate) fn content_type(headers: &HeaderMap) -> Option<&str> {
+    text(headers, header::CONTENT_TYPE)?.split(';').next().map(str::trim)
+}
+
 /// The length of the body that `Content-Length` announces, in bytes.
 pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
     text(headers, header::CONTENT_LENGTH)?.parse().ok()

@@ -15,7 +15,7 @@ use super::CONTENT_DIGEST;
 use crate::access::{readmit, tagging};
 use crate::condition::{check_delete, conceal, etag, is_unchanged, preconditions};
 use crate::error::Error;
-use crate::extract::{Query, accepts, content_length, text};
+use crate::extract::{Query, accepts, content_length, content_type};
 use crate::intake::{self, Terms};
 use crate::registry::Registry;
 use crate::standing::Standing;
@@ -180,10 +180,8 @@ async fn manifest(
 }
 
 fn media_type(parts: &Parts) -> Result<MediaType, Error> {
-    let header =
-        text(&parts.headers, header::CONTENT_TYPE).ok_or(Error::ContentType(MediaTypeError))?;
-    let (media_type, _parameters) = header.split_once(';').unwrap_or((header, ""));
-    media_type.trim().parse().map_err(Error::ContentType)
+    let media_type = content_type(&parts.headers).ok_or(Error::ContentType(MediaTypeError))?;
+    media_type.parse().map_err(Error::ContentType)
 }
 
 /// The tags that the push sets. Beside a tag in the path, those in the query mean nothing.

@@ -9,7 +9,6 @@ mod token;
 
 use axum::body::Body;
 use axum::response::Response;
-use http::header;
 use http::request::Parts;
 use proto::Command;
 use proto::access::AccessCommand;
@@ -20,7 +19,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::access::readmit;
 use crate::endpoint::AccessEndpoint;
 use crate::error::Error;
-use crate::extract::{content_length, text};
+use crate::extract::{content_length, content_type};
 use crate::intake::{self, Terms};
 use crate::registry::Registry;
 
@@ -87,9 +86,8 @@ async fn json<T: DeserializeOwned>(
     parts: &Parts,
     body: Body,
 ) -> Result<T, Error> {
-    let called = text(&parts.headers, header::CONTENT_TYPE).unwrap_or_default();
-    let (media_type, _parameters) = called.split_once(';').unwrap_or((called, ""));
-    if !media_type.trim().eq_ignore_ascii_case("application/json") {
+    let media_type = content_type(&parts.headers).unwrap_or_default();
+    if !media_type.eq_ignore_ascii_case("application/json") {
         let what = "send JSON, and say so: Content-Type: application/json";
         return Err(Error::BadRequest(what.to_owned()));
     }
