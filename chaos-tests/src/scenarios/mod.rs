@@ -8,21 +8,24 @@ mod concurrent_tag_pushes;
 mod crash_in_joint_configuration;
 mod damaged_object;
 mod disjoint_quorums;
+mod expired_credentials;
 mod half_open_connections;
 mod head_after_delete;
 mod interrupted_snapshot;
 mod lost_reply;
 mod node_id_reuse;
+mod older_disk;
 mod purge_to_the_tip;
 mod rights_through_a_node_that_is_behind;
 mod slow_down;
 mod stale_read_index;
+mod ten_times_the_load;
 mod upload_through_many;
 
 use crate::sim::Scenario;
 
 /// All of them, in the order of their names.
-pub const ALL: [Scenario; 18] = [
+pub const ALL: [Scenario; 21] = [
     broken_disk_during_a_snapshot::SCENARIO,
     commit_without_quorum::SCENARIO,
     concurrent_tag_pushes::SCENARIO,
@@ -30,16 +33,19 @@ pub const ALL: [Scenario; 18] = [
     damaged_object::SCENARIO,
     damaged_object::ON_S3,
     disjoint_quorums::SCENARIO,
+    expired_credentials::SCENARIO,
     half_open_connections::SCENARIO,
     head_after_delete::SCENARIO,
     interrupted_snapshot::SCENARIO,
     lost_reply::SCENARIO,
     node_id_reuse::SCENARIO,
+    older_disk::SCENARIO,
     purge_to_the_tip::SCENARIO,
     rights_through_a_node_that_is_behind::SCENARIO,
     slow_down::SCENARIO,
     slow_down::ON_S3,
     stale_read_index::SCENARIO,
+    ten_times_the_load::SCENARIO,
     upload_through_many::SCENARIO,
 ];
 

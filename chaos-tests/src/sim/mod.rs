@@ -54,5 +54,5 @@ pub(crate) use history::{Action, History};
 pub(crate) use invariants::check_tags;
 pub use plan::{Plan, StoreKind};
 pub use run::{Report, play, run};
-pub use scenario::{Hand, Node, Scenario, Stage, Story, Trouble, Unmet, Upload};
+pub use scenario::{DiskCopy, Hand, Node, Scenario, Stage, Story, Trouble, Unmet, Upload};
 pub use witness::Witness;

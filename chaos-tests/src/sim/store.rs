@@ -51,7 +51,7 @@ impl Store {
     pub(crate) fn apply(&self, wanted: &Conditions) {
         match self {
             Self::Called(objects) => {
-                objects.set_away(wanted.is_store_away);
+                objects.set_away(wanted.is_store_away || wanted.is_store_denied);
                 objects.set_failing(wanted.store_fails.unwrap_or(0));
             }
             Self::S3(s3) => s3.apply(wanted),

@@ -125,7 +125,7 @@ impl Whole {
 
     /// The object that the upload `id` is, and a hasher that has taken all of it. What is read back
     /// for that and is not `expected` is read once more: only the way from the store may have
-    /// changed it, and the client's bytes are about to be thrown away.
+    /// changed it, and a client that did nothing wrong would be refused.
     async fn seal(
         &self,
         registry: &Registry,
@@ -141,8 +141,7 @@ impl Whole {
         }
         let hash = || registry.hash(object, self.size, expected.algorithm());
         let hasher = hash().await?;
-        // Of what may have been asked for before, nothing is thrown away.
-        if hasher.clone().finish() == *expected || self.is_repeated {
+        if hasher.clone().finish() == *expected {
             return Ok((object, hasher));
         }
         registry.blobs.forget(object).await;

@@ -227,10 +227,20 @@ impl SimDisk {
         std::mem::take(&mut self.state().has_crashed)
     }
 
+    /// What is on the disk for sure.
+    pub(crate) fn copy(&self) -> MemoryKv {
+        self.state().durable.fork()
+    }
+
     /// Takes all that is on the disk, which no process uses.
     pub(crate) fn empty(&self) {
+        self.put_back(&MemoryKv::new());
+    }
+
+    /// Has the disk, which no process uses, hold what `copy` does and nothing else.
+    pub(crate) fn put_back(&self, copy: &MemoryKv) {
         let mut state = self.state();
-        state.durable = MemoryKv::new();
+        state.durable = copy.fork();
         state.unsynced_log.clear();
         state.unsynced_catalog.clear();
         state.rotten.clear();

@@ -29,6 +29,8 @@ pub(crate) enum Fault {
     Held(BTreeSet<(usize, usize)>),
     /// The object store does not answer.
     ObjectsAway,
+    /// The object store refuses all requests: the nodes have no right to it.
+    ObjectsDenied,
     /// One in so many calls to the object store fails.
     ObjectsFailing(u64),
     /// Answers of the object store take up to so many milliseconds.
@@ -131,6 +133,8 @@ pub(crate) struct Conditions {
     pub(crate) held: BTreeSet<(usize, usize)>,
     /// Whether the object store does not answer.
     pub(crate) is_store_away: bool,
+    /// Whether the object store refuses all requests.
+    pub(crate) is_store_denied: bool,
     /// One in how many calls to the object store fails.
     pub(crate) store_fails: Option<u64>,
     /// The longest that an answer of the object store takes, in milliseconds, where that is not as
@@ -166,6 +170,7 @@ impl Conditions {
             }
             Fault::Held(ref pairs) => self.held.extend(pairs),
             Fault::ObjectsAway => self.is_store_away = true,
+            Fault::ObjectsDenied => self.is_store_denied = true,
             Fault::ObjectsFailing(one_in) => {
                 let other = self.store_fails.unwrap_or(u64::MAX);
                 self.store_fails = Some(one_in.min(other));

@@ -82,6 +82,8 @@ pub(super) struct Mood {
     pub(super) is_away: bool,
     /// Whether requests are neither taken nor refused while it is away.
     pub(super) is_silent: bool,
+    /// Whether all requests are refused, since what they are signed with is not good any more.
+    pub(super) is_denied: bool,
     /// One in how many requests meets a fault; 0: none.
     pub(super) fails_one_in: u64,
     /// The longest that answers take, in milliseconds, where that is not as usual.
@@ -100,6 +102,7 @@ impl Mood {
             dice,
             is_away: false,
             is_silent: false,
+            is_denied: false,
             fails_one_in: 0,
             slow: None,
             lists_late: 0,
@@ -149,6 +152,9 @@ impl Mood {
     pub(super) fn fate(&mut self, asked: Asked) -> (Fate, &'static str) {
         if self.is_away {
             return (Fate::Cut, "S3: connections cut");
+        }
+        if self.is_denied {
+            return (Fate::Refused(StatusCode::BAD_REQUEST, "ExpiredToken"), "S3: answered 400");
         }
         if asked == Asked::Completion && !self.is_over && self.dice.one_in(ERRORS_IN_200) {
             return self.error_in_200();
@@ -246,6 +252,10 @@ mod tests {
         assert_eq!(mood.fate(Asked::Change).0, Fate::Cut);
         mood.set_away(false);
         assert_eq!(mood.fate(Asked::Change).0, Fate::Done);
+        mood.is_denied = true;
+        let denied = Fate::Refused(StatusCode::BAD_REQUEST, "ExpiredToken");
+        assert_eq!(mood.fate(Asked::Question).0, denied);
+        mood.is_denied = false;
         mood.is_over = true;
         assert!((0..100).all(|_| mood.fate(Asked::Completion).0 == Fate::Done));
     }

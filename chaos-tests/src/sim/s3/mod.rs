@@ -92,6 +92,7 @@ impl SimS3 {
     pub(crate) fn apply(&self, wanted: &Conditions) {
         let mut mood = self.mood();
         mood.set_away(wanted.is_store_away);
+        mood.is_denied = wanted.is_store_denied;
         mood.fails_one_in = wanted.store_fails.unwrap_or(0);
         mood.slow = wanted.store_takes;
         mood.lists_late = wanted.store_lists_late.unwrap_or(0);

@@ -8,7 +8,7 @@ use std::fmt;
 use std::pin::Pin;
 
 pub use self::hand::Hand;
-pub use self::stage::{Node, Stage, Trouble};
+pub use self::stage::{DiskCopy, Node, Stage, Trouble};
 pub use self::upload::Upload;
 use super::plan::Plan;
 

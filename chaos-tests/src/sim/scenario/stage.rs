@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use proto::Digest;
 use raft::{Member, Role, Status};
+use storage::kv::MemoryKv;
 use tokio::time::{Instant, sleep};
 
 use super::{Hand, Unmet};
@@ -44,6 +45,12 @@ impl fmt::Display for Node {
 /// Something that is wrong until it is ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Trouble(Token);
+
+/// What was on the disk of a node once.
+pub struct DiskCopy {
+    node: Node,
+    rows: MemoryKv,
+}
 
 /// The stage of a story.
 pub struct Stage {
@@ -259,6 +266,11 @@ impl Stage {
         self.begin(Fault::ObjectsAway)
     }
 
+    /// Has the object store refuse all nodes, as when their credentials have expired.
+    pub fn deny_store(&self) -> Trouble {
+        self.begin(Fault::ObjectsDenied)
+    }
+
     /// Lets one in `one_in` calls to the object store fail, some of them with their effect.
     pub fn fail_store(&self, one_in: u64) -> Trouble {
         self.begin(Fault::ObjectsFailing(one_in))
@@ -281,6 +293,19 @@ impl Stage {
         self.records.chronicle.note(format_args!("the disk of {node} is empty"));
         self.records.chronicle.count("disks emptied");
         self.machines[node.0].disk.empty();
+    }
+
+    /// Copies the disk of `node`, as a snapshot of its machine does.
+    pub fn copy_disk(&self, node: Node) -> DiskCopy {
+        DiskCopy { node, rows: self.machines[node.0].disk.copy() }
+    }
+
+    /// Puts back what was on the disk of a node, which must be down, when it was copied.
+    pub fn put_back(&self, copy: &DiskCopy) {
+        let node = copy.node;
+        self.records.chronicle.note(format_args!("the disk of {node} is an older copy"));
+        self.records.chronicle.count("disks put back");
+        self.machines[node.0].disk.put_back(&copy.rows);
     }
 
     /// Removes the node with this `id` from the cluster for good, through `node`.
