@@ -40,6 +40,8 @@ const MUST_HAPPEN: &[&str] = &[
     "commits seen in logs",
     "nodes that ended by themselves",
     "crashes that lost unsynced writes",
+    "crashes between two writes",
+    "failures between two writes",
     "syncs that were shared",
     "calls to the object store that failed",
     "S3: answered 429",

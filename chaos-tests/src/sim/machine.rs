@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use node::{Config, Node, NodeError};
 use proto::{NodeId, ObjectKey};
-use raft::{Cluster, StartError, Status};
+use raft::{Cluster, Ended, StartError, Status};
 use storage::Kv;
 use storage::blob::S3OpenError;
 use tokio::runtime::{Handle, RuntimeMetrics};
@@ -18,12 +18,16 @@ use tokio::time::Instant;
 use super::chronicle::Chronicle;
 use super::disk::{OpenDisk, SimDisk};
 use super::invariants::Held;
+use super::ledger::Item;
 use super::store::Store;
 use super::sweeping::{self, Sweeping};
 use super::world::SimWorld;
 
 /// How long whoever watches over a node waits until it starts it again, as service managers do.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
+
+/// I22, the other way round: a node that nothing has happened to goes on, whatever it finds.
+const WITHOUT_REASON: &str = "I22 only a node whose store has failed stops";
 
 /// Why no node runs.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +52,8 @@ struct Running {
 pub(crate) struct Machine {
     pub(crate) name: String,
     config: Arc<Config>,
+    /// The one of those that come after a node that was removed.
+    config_anew: Arc<Config>,
     pub(crate) disk: SimDisk,
     world: SimWorld,
     store: Store,
@@ -64,23 +70,27 @@ pub(crate) struct Machine {
     lives: Arc<AtomicU64>,
     /// Whether its node was removed, and it has no other yet.
     is_vacant: Arc<AtomicBool>,
+    /// Whether a node of it was ever removed.
+    is_anew: Arc<AtomicBool>,
 }
 
 impl Machine {
     pub(crate) fn new(
         name: String,
-        config: Config,
+        [config, config_anew]: [Config; 2],
         disk: SimDisk,
         store: Store,
         sweeping: Sweeping,
         chronicle: Chronicle,
     ) -> Self {
-        let (config, world) = (Arc::new(config), SimWorld::default());
+        let (config, config_anew) = (Arc::new(config), Arc::new(config_anew));
+        let world = SimWorld::default();
         let (running, has_ended, is_to_pause) = <(Arc<_>, Arc<_>, Arc<_>)>::default();
         let is_to_stop = watch::Sender::new(false);
         Self {
             name,
             config,
+            config_anew,
             disk,
             world,
             store,
@@ -92,6 +102,7 @@ impl Machine {
             is_to_pause,
             lives: Arc::default(),
             is_vacant: Arc::default(),
+            is_anew: Arc::default(),
         }
     }
 
@@ -117,6 +128,7 @@ impl Machine {
                 self.chronicle.count("removed nodes that came back as new ones");
                 self.disk.empty();
                 self.is_vacant.store(true, Ordering::Relaxed);
+                self.is_anew.store(true, Ordering::Relaxed);
             }
             Err(error) => {
                 self.chronicle.note(format_args!("{} does not start: {error}", self.name));
@@ -141,16 +153,31 @@ impl Machine {
         };
         self.chronicle.note(format_args!("{} ends: {ended:?}", self.name));
         self.chronicle.count("nodes that ended by themselves");
-        self.forget();
+        let Some(Running { disk, .. }) = self.running().take() else { return };
+        if matches!(ended, Ended::Failed(_)) && !disk.has_refused() {
+            self.chronicle.violated(WITHOUT_REASON, format_args!("{} ends: {ended:?}", self.name));
+        }
     }
 
     async fn start(&self) -> Result<(Node, Running), Unstarted> {
         // As the program does it: the store first, which may refuse to be used.
-        let blobs = self.store.open().await?;
+        let blobs = self.store.open().await.inspect_err(|error| {
+            if !self.store.has_denied() {
+                let evidence = format!("{} does not start: {error}", self.name);
+                self.chronicle.violated(WITHOUT_REASON, evidence);
+            }
+        })?;
         let disk = Arc::new(self.disk.open());
         let kv: Arc<dyn Kv> = Arc::<OpenDisk>::clone(&disk);
         let world = Arc::new(self.world.clone());
-        let node = Node::start(&self.config, world, kv, blobs).await?;
+        let is_anew = self.is_anew.load(Ordering::Relaxed);
+        let config = if is_anew { &self.config_anew } else { &self.config };
+        let node = Node::start(config, world, kv, blobs).await.inspect_err(|error| {
+            if is_of_disk(error) && !disk.has_refused() {
+                let evidence = format!("{} does not start: {error}", self.name);
+                self.chronicle.violated(WITHOUT_REASON, evidence);
+            }
+        })?;
         let cluster = node.cluster().clone();
         let life = self.lives.fetch_add(1, Ordering::Relaxed);
         Ok((node, Running { life, cluster, disk, tasks: Handle::current().metrics() }))
@@ -257,6 +284,14 @@ impl Machine {
         blob.is_some_and(|blob| blob.object == object)
     }
 
+    /// The object that `blob` is in, as the catalog of the node that runs says.
+    pub(crate) fn object_of(&self, blob: &Item) -> Option<ObjectKey> {
+        let running = self.running();
+        let view = running.as_ref()?.cluster.local().ok()?;
+        let found = view.blob(&blob.repository.parse().ok()?, &blob.digest).ok()??;
+        Some(found.object)
+    }
+
     /// A member of the cluster that it leaves in a moment: the catalog of the node that runs says
     /// that it was removed.
     pub(crate) fn leaver(&self) -> Option<NodeId> {
@@ -271,6 +306,12 @@ impl Machine {
     pub(crate) fn skew(&self, millis: i64) {
         self.world.skew.store(millis, Ordering::Relaxed);
     }
+}
+
+/// Whether a node does not start because of what is on its disk.
+const fn is_of_disk(error: &NodeError) -> bool {
+    use StartError::{Damaged, Inconsistent, Raft, Store};
+    matches!(error, NodeError::Cluster(Store(_) | Damaged(_) | Inconsistent(_) | Raft(_)))
 }
 
 #[cfg(test)]

@@ -119,7 +119,7 @@ impl Nemesis {
     /// A broken disk is mended by the restart of its node, which breaks with it.
     fn trouble_disk(&mut self, number: usize, machine: &Machine) -> Option<Fault> {
         let name = &machine.name;
-        match self.dice.number(0..=3) {
+        match self.dice.number(0..=4) {
             0 => {
                 let slow = self.dice.number(50..=1500);
                 self.chronicle.note(format_args!("the disk of {name} takes up to {slow} ms"));
@@ -135,6 +135,13 @@ impl Nemesis {
                 self.chronicle.note(format_args!("a bit flips on the disk of {name}"));
                 self.chronicle.count("faults: flipped bit");
                 Some(Fault::FlippedBit(number))
+            }
+            3 => {
+                let (writes, crashes) = (self.dice.number(0..=30), self.dice.one_in(2));
+                let what = if crashes { "dies" } else { "has its disk fail" };
+                self.chronicle.note(format_args!("{name} {what} after {writes} more writes"));
+                machine.disk.strike_after(writes, crashes);
+                None
             }
             _ => {
                 self.chronicle.note(format_args!("the disk of {name} breaks until a restart"));

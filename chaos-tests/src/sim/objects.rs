@@ -110,6 +110,15 @@ impl SimObjects {
         all.map(|(Stale::Upload(key) | Stale::Object(key))| key).collect().await
     }
 
+    /// All bytes of each object.
+    pub(crate) async fn contents(&self) -> BTreeMap<ObjectKey, Bytes> {
+        let mut contents = BTreeMap::new();
+        for key in self.keys().await {
+            contents.extend(self.content(key).await.map(|content| (key, content)));
+        }
+        contents
+    }
+
     /// All bytes of an object.
     async fn content(&self, object: ObjectKey) -> Option<Bytes> {
         let extent = self.objects.extent(object).await.ok()?;

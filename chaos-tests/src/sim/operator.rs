@@ -43,7 +43,7 @@ impl Operator {
                 return;
             }
             self.records.is_removing.set(true);
-            let (number, other) = (self.some_machine(), self.some_machine());
+            let [number, other] = [0, 1].map(|_| self.dice.index(self.machines.len()));
             if self.dice.one_in(3) {
                 self.remove_both(number, other).await;
             } else {
@@ -51,11 +51,6 @@ impl Operator {
             }
             self.records.is_removing.set(false);
         }
-    }
-
-    /// Any machine but the first, which would found another cluster on an empty disk.
-    fn some_machine(&mut self) -> usize {
-        1 + self.dice.index(self.machines.len() - 1)
     }
 
     /// Has two operators remove a node each at the same time, perhaps the same. What would cost the

@@ -165,13 +165,27 @@ impl Plan {
         (1..=self.nodes).map(node_name).collect()
     }
 
-    /// The configuration of node `number`, in the form in which an operator writes it.
+    /// The configuration of node `number`, in the form in which an operator writes it: the first
+    /// founds the cluster.
     pub(crate) fn config(&self, number: usize) -> Result<Config> {
+        let join = if number == 1 { String::new() } else { self.others(number) };
+        self.config_with(number, &join)
+    }
+
+    /// The one of a node that takes its place: none founds another cluster.
+    pub(crate) fn config_anew(&self, number: usize) -> Result<Config> {
+        self.config_with(number, &self.others(number))
+    }
+
+    /// Where the nodes but `number` are reached by their peers.
+    fn others(&self, number: usize) -> String {
         let others = (1..=self.nodes).filter(|other| *other != number);
         let others: Vec<String> =
             others.map(|other| format!("'{}:{PEER_PORT}'", node_name(other))).collect();
-        // The first founds the cluster.
-        let join = if number == 1 { String::new() } else { others.join(", ") };
+        others.join(", ")
+    }
+
+    fn config_with(&self, number: usize, join: &str) -> Result<Config> {
         let access = if self.is_closed {
             let path = access::password_file()?;
             format!("mode = 'closed'\nadministrator_password_file = '{}'", path.display())

@@ -39,9 +39,10 @@ pub struct Report {
 /// When the simulation cannot be set up, or itself fails.
 pub fn run(plan: &Plan, on_tick: impl Fn(Duration)) -> Result<Report> {
     let mut simulation = Simulation::new(plan)?;
-    simulation.work(&on_tick)?;
+    // What happened by then: the end has pushes and pulls of its own.
+    let worked = simulation.work(&on_tick)?;
     let mut report = simulation.end(&on_tick)?;
-    report.idle = idle(&report.coverage);
+    report.idle = idle(&worked);
     Ok(report)
 }
 

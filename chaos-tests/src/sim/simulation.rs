@@ -5,10 +5,12 @@ mod rest;
 mod resuming;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, anyhow};
+use proto::ObjectKey;
 use turmoil::Sim;
 
 use super::access::Guest;
@@ -17,7 +19,8 @@ use super::chronicle::Chronicle;
 use super::dice::Dice;
 use super::disk::{SimDisk, Watch};
 use super::havoc::Havoc;
-use super::invariants::{OneLeader, Stopped, check_rights, check_tags};
+use super::invariants::{OneLeader, Stopped, check_rights, check_tags, dangling};
+use super::ledger::Kind;
 use super::machine::Machine;
 use super::nemesis::Nemesis;
 use super::people;
@@ -36,6 +39,9 @@ use super::world::EPOCH_MILLIS;
 /// requests that may have to be repeated; a sweep of a store that takes its time; the first answer
 /// to an audit. The same holds for healing with all that an operator had begun.
 const RESUMING_MAX: Duration = Duration::from_secs(15);
+/// How long after the last fault anything may have its effect that was asked for before: a node
+/// tries for some seconds, whether its client still waits or not, and what was held back comes then.
+const SETTLING: Duration = Duration::from_secs(20);
 /// How long an audit may take.
 const AUDIT_MAX: Duration = Duration::from_secs(600);
 /// How long the pushes may be tried with which it is tried whether writes go on.
@@ -88,10 +94,10 @@ impl Simulation<'_> {
             let dice = Dice::new(plan.seed, &format!("disk of {name}"));
             let disk =
                 SimDisk::new(name.clone(), dice, plan.sync, chronicle.clone(), watch.clone());
-            let config = plan.config(index + 1)?;
+            let configs = [plan.config(index + 1)?, plan.config_anew(index + 1)?];
             let (store, sweeping) = (store.clone(), sweeping.clone());
             let machine =
-                Machine::new(name.clone(), config, disk, store, sweeping, chronicle.clone());
+                Machine::new(name.clone(), configs, disk, store, sweeping, chronicle.clone());
             machines.push(machine.clone());
             sim.host(name, move || machine.clone().run());
         }
@@ -115,8 +121,11 @@ impl Simulation<'_> {
         })
     }
 
-    /// Lets clients work while things go wrong.
-    pub(super) fn work(&mut self, on_tick: &impl Fn(Duration)) -> Result<()> {
+    /// Lets clients work while things go wrong, and answers how often each thing happened by then.
+    pub(super) fn work(
+        &mut self,
+        on_tick: &impl Fn(Duration),
+    ) -> Result<BTreeMap<&'static str, u64>> {
         let faults = self.havoc.faults();
         let mut nemesis = Nemesis::new(&self.plan, faults, self.chronicle.clone());
         while self.sim.elapsed() < self.plan.working && self.goes_on() {
@@ -125,7 +134,7 @@ impl Simulation<'_> {
             self.rotting.act(now, &self.machines, &self.store, &self.records.ledger);
             self.step(on_tick)?;
         }
-        Ok(())
+        Ok(self.chronicle.coverage())
     }
 
     /// Lets a story happen.
@@ -153,11 +162,11 @@ impl Simulation<'_> {
         if self.goes_on() {
             self.havoc.end(&self.machines);
             self.store.end();
-            self.mend(on_tick)?;
+            let ended = (self.sim.elapsed(), self.chronicle.next());
             healed_in = self.heal(on_tick)?;
-        }
-        if healed_in.is_some() && self.goes_on() {
-            self.finish(on_tick)?;
+            if healed_in.is_some() && self.mend(on_tick)? {
+                self.finish(ended, on_tick)?;
+            }
         }
         check_tags(&self.records.history, &self.chronicle);
         check_rights(&self.records.rights, &self.chronicle);
@@ -197,20 +206,24 @@ impl Simulation<'_> {
     }
 
     /// What follows when the cluster has healed: writes go on through every node, and also while
-    /// one is down; then everything is looked for.
-    fn finish(&mut self, on_tick: &impl Fn(Duration)) -> Result<()> {
+    /// one is down; then everything is looked for. All faults have `ended`, and when.
+    fn finish(&mut self, ended: (Duration, u64), on_tick: &impl Fn(Duration)) -> Result<()> {
         let nodes = self.plan.node_names();
         if self.plan.is_closed {
             self.look_at_rights(on_tick)?;
         }
-        self.push_through(nodes.clone(), "after everything has healed", on_tick)?;
+        self.push_through_all(on_tick)?;
         if self.goes_on() {
             self.lose_one(on_tick)?;
         }
         if self.goes_on() && self.heal(on_tick)?.is_some() {
             self.sweep(on_tick)?;
         }
+        while self.goes_on() && self.sim.elapsed() < ended.0 + SETTLING {
+            self.step(on_tick)?;
+        }
         if self.goes_on() {
+            self.records.ledger.settle(ended.1);
             self.sim.set_max_message_latency(AUDIT_LATENCY);
             let audit = audit(nodes, self.plan.tags, RESUMING_MAX, self.records.clone());
             self.accompany("auditor", AUDIT_MAX, audit, on_tick)?;
@@ -234,16 +247,22 @@ impl Simulation<'_> {
         Ok(())
     }
 
-    /// Has everything swept that nobody needs: then nothing of it is left.
+    /// Has everything swept that nobody needs: then nothing of it is left, and all else is there.
     fn sweep(&mut self, on_tick: &impl Fn(Duration)) -> Result<()> {
         self.records.sweeping.sweep_all();
         let start = self.sim.elapsed();
         loop {
             self.step(on_tick)?;
             let left = self.garbage();
+            let lacking = if left.is_empty() { self.lacking() } else { Vec::new() };
             let took = self.sim.elapsed() - start;
-            if left.is_empty() || !self.goes_on() {
+            if left.is_empty() && lacking.is_empty() || !self.goes_on() {
                 self.chronicle.note(format_args!("everything is swept after {took:?}"));
+                return Ok(());
+            }
+            if took > RESUMING_MAX && left.is_empty() {
+                let evidence = format!("the store does not have {lacking:?}, which are named");
+                self.chronicle.violated("I6 what is needed is kept", evidence);
                 return Ok(());
             }
             if took > RESUMING_MAX {
@@ -256,11 +275,26 @@ impl Simulation<'_> {
 
     /// What the object store holds that the leader's catalog does not name.
     fn garbage(&self) -> Vec<String> {
+        let leader = self.leader();
+        self.store.left(|object| leader.is_some_and(|leader| leader.names(object)))
+    }
+
+    /// Which blobs, by their objects, the leader's catalog names and the object store does not have
+    /// as they were pushed.
+    fn lacking(&self) -> Vec<ObjectKey> {
+        let Some(leader) = self.leader() else { return Vec::new() };
+        let ledger = &self.records.ledger;
+        let blobs = ledger.items().into_iter().filter(|item| item.kind == Kind::Blob);
+        let named =
+            blobs.filter_map(|blob| Some((leader.object_of(&blob)?, ledger.content(&blob.digest))));
+        dangling(named, &self.store.contents())
+    }
+
+    fn leader(&self) -> Option<&Machine> {
         let leads = |machine: &&Machine| {
             machine.status().is_some_and(|status| status.role == raft::Role::Leader)
         };
-        let leader = self.machines.iter().find(leads);
-        self.store.left(|object| leader.is_some_and(|leader| leader.names(object)))
+        self.machines.iter().find(leads)
     }
 
     /// Steps until a client has done `work`, and answers what came of it; `None` when something was

@@ -1,5 +1,6 @@
 //! The object store that all nodes share, of either kind.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -58,6 +59,14 @@ impl Store {
         }
     }
 
+    /// Whether it has ever refused all nodes.
+    pub(crate) fn has_denied(&self) -> bool {
+        match self {
+            Self::Called(_) => false,
+            Self::S3(s3) => s3.has_denied(),
+        }
+    }
+
     /// From now on nothing is wrong with it.
     pub(crate) fn end(&self) {
         match self {
@@ -94,6 +103,15 @@ impl Store {
         match self {
             Self::Called(objects) => objects.mend(),
             Self::S3(s3) => s3.mend(),
+        }
+    }
+
+    /// All bytes of each object that it holds.
+    pub(crate) fn contents(&self) -> BTreeMap<ObjectKey, Bytes> {
+        match self {
+            // Memory makes nobody wait.
+            Self::Called(objects) => objects.contents().now_or_never().unwrap_or_default(),
+            Self::S3(s3) => s3.contents(),
         }
     }
 

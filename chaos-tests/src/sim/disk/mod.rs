@@ -69,8 +69,10 @@ struct State {
     /// Rows of which a bit has flipped since they were written: a checksum tells so whoever reads
     /// them.
     rotten: BTreeSet<(Space, Vec<u8>)>,
-    /// After how many further writes to the catalog what becomes of the process that uses the disk.
-    after: Option<(u64, Blow)>,
+    /// What becomes of the process that uses the disk, and when.
+    after: Option<After>,
+    /// Whether the process that uses it was refused something.
+    has_refused: bool,
     /// Whether it has, and the machine does not know it yet.
     has_crashed: bool,
     /// Whoever waits for the next sync, in the order in which they came.
@@ -79,7 +81,17 @@ struct State {
     is_syncing: bool,
 }
 
-/// What comes with a certain write to the catalog.
+/// What comes with a certain write.
+#[derive(Clone, Copy, Debug)]
+struct After {
+    /// How many others come before.
+    writes: u64,
+    /// Whether those to the log count, and not those to the catalog alone.
+    counts_log: bool,
+    blow: Blow,
+}
+
+/// What comes with a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Blow {
     /// The process dies.
@@ -118,6 +130,7 @@ impl SimDisk {
             condition: Condition::Sound,
             rotten: BTreeSet::new(),
             after: None,
+            has_refused: false,
             has_crashed: false,
             waiting: Vec::new(),
             is_syncing: false,
@@ -135,6 +148,7 @@ impl SimDisk {
         let mut state = self.state();
         state.process += 1;
         state.condition = Condition::Sound;
+        state.has_refused = false;
         state.waiting.clear();
         state.is_syncing = false;
         if state.crash() {
@@ -175,10 +189,11 @@ impl SimDisk {
         }
     }
 
-    /// Takes back what [`SimDisk::break_now`] did, if nobody has noticed: once a process was told
-    /// that the disk failed, it stays so for that process.
+    /// Takes back what is still to come, and what [`SimDisk::break_now`] did, if nobody has
+    /// noticed: once a process was told that the disk failed, it stays so for that process.
     pub(crate) fn mend(&self) {
         let mut state = self.state();
+        state.after = None;
         if state.condition == Condition::Breaks {
             state.condition = Condition::Sound;
         }
@@ -188,13 +203,20 @@ impl SimDisk {
     /// the catalog, or the flush of it, that comes after so many others. To the disk it is dead at
     /// once: nothing that it writes later has an effect.
     pub(crate) fn crash_after(&self, writes: u64) {
-        self.state().after = Some((writes, Blow::Crash));
+        self.state().after = Some(After { writes, counts_log: false, blow: Blow::Crash });
     }
 
     /// Breaks the disk for whoever uses it with the write to the catalog, or the flush of it, that
     /// comes after so many others.
     pub(crate) fn fail_after(&self, writes: u64) {
-        self.state().after = Some((writes, Blow::Failure));
+        self.state().after = Some(After { writes, counts_log: false, blow: Blow::Failure });
+    }
+
+    /// Lets the process die, or breaks the disk for it, with the write to the catalog or the log, or
+    /// the flush, that comes after so many others.
+    pub(crate) fn strike_after(&self, writes: u64, crashes: bool) {
+        let blow = if crashes { Blow::Crash } else { Blow::Failure };
+        self.state().after = Some(After { writes, counts_log: true, blow });
     }
 
     /// Whether the process that uses the disk was told that it has failed.
@@ -271,7 +293,17 @@ impl State {
             return Ok(());
         }
         self.condition = Condition::Failed;
+        self.has_refused = true;
         Err(failed())
+    }
+
+    /// Whether there is room for more.
+    fn check_room(&mut self) -> Result<(), KvError> {
+        self.has_refused |= self.is_full;
+        match self.is_full {
+            true => Err(KvError::Full("no space left on device (simulated)".to_owned())),
+            false => Ok(()),
+        }
     }
 
     /// Whether `process` may read the row of `key`.
@@ -281,6 +313,7 @@ impl State {
             return Ok(());
         }
         self.condition = Condition::Failed;
+        self.has_refused = true;
         Err(KvError::Failed("a checksum is wrong (simulated)".to_owned()))
     }
 

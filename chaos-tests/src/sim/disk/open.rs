@@ -9,7 +9,7 @@ use storage::kv::{MemoryKv, Synced, Visitor, Write};
 use storage::{Batch, Kv, KvError, KvRead, Space};
 
 use super::surface::Surface;
-use super::{Blow, Condition, SimDisk, State, failed};
+use super::{After, Blow, Condition, SimDisk, State, failed};
 use crate::sim::invariants::Log;
 
 /// The disk as one process uses it.
@@ -30,29 +30,36 @@ impl OpenDisk {
         Arc::strong_count(&self.readers) - 1
     }
 
+    /// Whether the process was refused something, or is dead: it has a reason to end.
+    pub(crate) fn has_refused(&self) -> bool {
+        let state = self.disk.state();
+        state.has_refused || state.process != self.process
+    }
+
     fn usable(&self) -> Result<MutexGuard<'_, State>, KvError> {
         let mut state = self.disk.state();
         state.check(self.process)?;
         Ok(state)
     }
 
-    /// The same for what changes the catalog, with which the process may die.
-    fn usable_for_catalog(&self) -> Result<MutexGuard<'_, State>, KvError> {
+    /// The same for a change of what is in `space`, with which the process may die.
+    fn usable_for(&self, space: Space) -> Result<MutexGuard<'_, State>, KvError> {
         let mut state = self.usable()?;
-        match state.after.take() {
+        match state.after.take_if(|after| after.counts_log || space == Space::Catalog) {
             None => {}
-            Some((0, Blow::Crash)) => {
+            Some(After { writes: 0, blow: Blow::Crash, .. }) => {
                 state.process += 1;
                 state.has_crashed = true;
                 self.disk.chronicle.count("crashes between two writes");
                 return Err(failed());
             }
-            Some((0, Blow::Failure)) => {
+            Some(After { writes: 0, blow: Blow::Failure, .. }) => {
                 state.condition = Condition::Failed;
+                state.has_refused = true;
                 self.disk.chronicle.count("failures between two writes");
                 return Err(failed());
             }
-            Some((left, blow)) => state.after = Some((left - 1, blow)),
+            Some(after) => state.after = Some(After { writes: after.writes - 1, ..after }),
         }
         Ok(state)
     }
@@ -100,13 +107,8 @@ impl OpenDisk {
 
 impl Kv for OpenDisk {
     fn write(&self, space: Space, batch: Batch) -> Result<(), KvError> {
-        let mut state = match space {
-            Space::Log => self.usable()?,
-            Space::Catalog => self.usable_for_catalog()?,
-        };
-        if state.is_full {
-            return Err(KvError::Full("no space left on device (simulated)".to_owned()));
-        }
+        let mut state = self.usable_for(space)?;
+        state.check_room()?;
         state.heal(space, &batch);
         match space {
             Space::Log => {
@@ -148,10 +150,8 @@ impl Kv for OpenDisk {
     }
 
     fn flush(&self) -> Result<(), KvError> {
-        let mut state = self.usable_for_catalog()?;
-        if state.is_full {
-            return Err(KvError::Full("no space left on device (simulated)".to_owned()));
-        }
+        let mut state = self.usable_for(Space::Catalog)?;
+        state.check_room()?;
         let batches = std::mem::take(&mut state.unsynced_catalog);
         if let Some((after, _)) = batches.back() {
             state.sync_log(*after);

@@ -140,10 +140,18 @@ impl Docker {
                 .await;
         self.records.chronicle.count("requests: finished and cancelled at once");
         let is_finished = self.settle(&ticket, Ask::Finish, &nodes[0], finished);
-        let is_cancelled = cancelled.is_ok_and(|answer| answer.status() == StatusCode::NO_CONTENT);
+        let by = format!("{} through {}", self.name, nodes[1]);
+        let is_cancelled = cancelled.is_ok_and(|answer| {
+            self.records.check(&by, Ask::Cancel, Situation::PerhapsEnded, &answer)
+                && answer.status() == StatusCode::NO_CONTENT
+        });
         if is_finished && is_cancelled {
             let evidence = format!("{}: {digest} was finished and cancelled", self.name);
             self.records.chronicle.violated("I15 an upload ends once", evidence);
+        }
+        if is_cancelled {
+            // Nor does it become a blob later, whether the other hand was answered or not.
+            self.records.ledger.refused(&ticket);
         }
         self.pull_blob(APP, &digest).await;
     }

@@ -214,8 +214,9 @@ impl Docker {
             if answer.status() != StatusCode::NO_CONTENT {
                 return None;
             }
-            let is_shorter = extent(&answer.response) < upload.session.acknowledged();
-            if is_shorter && upload.may_be_swept() {
+            // What was swept has nothing left.
+            let is_gone = extent(&answer.response) == 0 && upload.session.acknowledged() > 0;
+            if is_gone && upload.may_be_swept() {
                 self.records.chronicle.count("requests: of uploads that were swept");
                 return None;
             }

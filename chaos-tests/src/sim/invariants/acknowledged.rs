@@ -28,7 +28,7 @@ fn can_explain(delete: &Change, put: &Change, look: &Look) -> bool {
         && delete.called < look.returned
         && match delete.outcome {
             Outcome::Unknown => true,
-            Outcome::Done(returned) => returned > put.called,
+            Outcome::Settled(returned) | Outcome::Done(returned) => returned > put.called,
             Outcome::Refused => false,
         }
 }
@@ -48,7 +48,7 @@ pub(super) mod tests {
     }
 
     use Deed::{Delete, Put};
-    use Outcome::{Done, Refused, Unknown};
+    use Outcome::{Done, Refused, Settled, Unknown};
 
     #[test]
     fn what_was_acknowledged_and_is_not_there_is_lost() {
@@ -69,6 +69,10 @@ pub(super) mod tests {
         assert!(is_lost(&at_once, &[], &look(5, 6, false)).is_none());
         let may_come_late = [change(Delete, 1, Unknown), change(Put, 2, Done(3))];
         assert!(is_lost(&may_come_late, &[], &look(5, 6, false)).is_none());
+        let cannot_come = [change(Delete, 1, Settled(2)), change(Put, 3, Done(4))];
+        assert!(is_lost(&cannot_come, &[], &look(5, 6, false)).is_some());
+        let may_have_come = [change(Delete, 1, Settled(4)), change(Put, 3, Done(4))];
+        assert!(is_lost(&may_have_come, &[], &look(5, 6, false)).is_none());
         let during_the_look = [change(Put, 1, Done(2)), change(Delete, 4, Unknown)];
         assert!(is_lost(&during_the_look, &[], &look(3, 5, false)).is_none());
         assert!(is_lost(&[change(Put, 1, Unknown)], &[], &look(3, 4, false)).is_none());

@@ -28,7 +28,7 @@ fn can_explain(put: &Change, delete: &Change, look: &Look) -> bool {
         && put.called < look.returned
         && match put.outcome {
             Outcome::Unknown => true,
-            Outcome::Done(returned) => returned > delete.called,
+            Outcome::Settled(returned) | Outcome::Done(returned) => returned > delete.called,
             Outcome::Refused => false,
         }
 }
@@ -39,7 +39,7 @@ mod tests {
     use crate::sim::invariants::acknowledged::tests::{change, look};
 
     use Deed::{Delete, Put};
-    use Outcome::{Done, Refused, Unknown};
+    use Outcome::{Done, Refused, Settled, Unknown};
 
     #[test]
     fn what_was_deleted_and_is_still_there_is_found() {
@@ -56,6 +56,8 @@ mod tests {
         assert!(is_undead(&again, &[], &look(5, 6, true)).is_none());
         let late = [change(Put, 1, Unknown), change(Delete, 2, Done(3))];
         assert!(is_undead(&late, &[], &look(5, 6, true)).is_none());
+        let cannot_come = [change(Put, 1, Settled(2)), change(Delete, 3, Done(4))];
+        assert!(is_undead(&cannot_come, &[], &look(5, 6, true)).is_some());
         let at_once = [change(Put, 1, Done(4)), change(Delete, 2, Done(3))];
         assert!(is_undead(&at_once, &[], &look(5, 6, true)).is_none());
         let during_the_look = [change(Put, 1, Done(2)), change(Delete, 4, Done(6))];

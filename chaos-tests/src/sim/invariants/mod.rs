@@ -24,7 +24,7 @@ pub(crate) use acknowledged::is_lost;
 pub(crate) use at_rest::{AtRest, Held};
 pub(crate) use complete::missing_parts;
 pub(crate) use deleted::is_undead;
-pub(crate) use garbage::garbage;
+pub(crate) use garbage::{dangling, garbage};
 pub(crate) use healed::has_healed;
 pub(crate) use lists::Page;
 pub(crate) use logs::{Log, Logs};

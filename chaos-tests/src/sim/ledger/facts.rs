@@ -59,6 +59,8 @@ pub(crate) enum Deed {
 pub(crate) enum Outcome {
     /// There is no answer, or one that does not say it: it may still happen.
     Unknown,
+    /// Nor will there be one: by this time it had happened, or it never does.
+    Settled(u64),
     /// It was answered at this time that it is done.
     Done(u64),
     /// It was refused, and had no effect.

@@ -43,6 +43,17 @@ struct Pages {
     damaged: BTreeMap<Digest, Damage>,
     /// When everything was mended.
     mended: Option<u64>,
+    /// When all was settled that had been asked for before a certain time.
+    settled: Option<Settled>,
+}
+
+/// That what was asked for early enough has happened, or never will.
+#[derive(Clone, Copy)]
+struct Settled {
+    /// What was asked for before this.
+    asked: u64,
+    /// Since when that is so.
+    since: u64,
 }
 
 /// What the store has done to a blob.
@@ -141,6 +152,12 @@ impl Ledger {
         self.pages().mended = Some(self.chronicle.next());
     }
 
+    /// Writes down that what was asked for before `asked`, and not answered, has happened by now, or
+    /// never will.
+    pub(crate) fn settle(&self, asked: u64) {
+        self.pages().settled = Some(Settled { asked, since: self.chronicle.next() });
+    }
+
     /// Whether a request that was sent at `called` may find `item` damaged: then it is absent until
     /// somebody pushes it again.
     pub(crate) fn may_be_damaged(&self, item: &Item, called: u64) -> bool {
@@ -171,7 +188,7 @@ impl Ledger {
         let is_over = |change: &Change| match change.outcome {
             Outcome::Done(returned) => returned < *since,
             Outcome::Refused => true,
-            Outcome::Unknown => false,
+            Outcome::Unknown | Outcome::Settled(_) => false,
         };
         let mut puts = of_digest.flat_map(|(_, changes)| changes);
         *since < called && puts.all(|change| change.deed == Deed::Delete || is_over(change))
@@ -207,7 +224,15 @@ impl Ledger {
     }
 
     fn changes(&self, item: &Item) -> Vec<Change> {
-        self.pages().changes.get(item).cloned().unwrap_or_default()
+        let pages = self.pages();
+        let mut changes = pages.changes.get(item).cloned().unwrap_or_default();
+        if let Some(Settled { asked, since }) = pages.settled {
+            let unanswered = changes
+                .iter_mut()
+                .filter(|change| change.called < asked && change.outcome == Outcome::Unknown);
+            unanswered.for_each(|change| change.outcome = Outcome::Settled(since));
+        }
+        changes
     }
 
     fn seen(&self, item: &Item) -> Vec<Change> {
@@ -248,7 +273,7 @@ impl Ledger {
             let mut of_deed = changes.iter().filter(|change| change.deed == deed);
             of_deed.any(|change| match change.outcome {
                 Outcome::Unknown => true,
-                Outcome::Done(returned) => returned > since,
+                Outcome::Settled(returned) | Outcome::Done(returned) => returned > since,
                 Outcome::Refused => false,
             })
         };

@@ -84,6 +84,8 @@ pub(super) struct Mood {
     pub(super) is_silent: bool,
     /// Whether all requests are refused, since what they are signed with is not good any more.
     pub(super) is_denied: bool,
+    /// Whether they ever were.
+    pub(super) has_denied: bool,
     /// One in how many requests meets a fault; 0: none.
     pub(super) fails_one_in: u64,
     /// The longest that answers take, in milliseconds, where that is not as usual.
@@ -103,6 +105,7 @@ impl Mood {
             is_away: false,
             is_silent: false,
             is_denied: false,
+            has_denied: false,
             fails_one_in: 0,
             slow: None,
             lists_late: 0,

@@ -1,8 +1,9 @@
 //! What of a bucket nobody needs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use proto::ObjectKey;
 
 use super::SimS3;
@@ -16,6 +17,11 @@ impl SimS3 {
     /// catalog names: bytes, indexes, cursors of uploads, and uploads in parts.
     pub(crate) fn left(&self, is_named: impl Fn(ObjectKey) -> bool) -> Vec<String> {
         left(&self.bucket(), is_named, self.now())
+    }
+
+    /// All bytes of each object, of one piece or of several.
+    pub(crate) fn contents(&self) -> BTreeMap<ObjectKey, Bytes> {
+        contents(&self.bucket())
     }
 }
 
@@ -37,6 +43,23 @@ fn left(bucket: &Bucket, is_named: impl Fn(ObjectKey) -> bool, now: Moment) -> V
     let objects = bucket.objects().filter(|(name, object)| !is_needed(name, object.written));
     let objects = objects.map(|(name, _)| name.to_owned());
     objects.chain(bucket.uploads().map(|name| format!("parts of {name}"))).collect()
+}
+
+fn contents(bucket: &Bucket) -> BTreeMap<ObjectKey, Bytes> {
+    let of_kind = |kind: &'static str| {
+        let objects = bucket.objects().filter(move |(name, _)| name.starts_with(kind));
+        objects.filter_map(|(name, object)| Some((key(name)?, object.bytes.clone())))
+    };
+    let pieces: BTreeMap<ObjectKey, Bytes> = of_kind("objects/").collect();
+    let wholes: BTreeMap<ObjectKey, Bytes> = of_kind("indexes/")
+        .map(|(key, index)| {
+            let pieces = segments(&index).filter_map(|piece| pieces.get(&piece));
+            let mut whole = BytesMut::new();
+            pieces.for_each(|piece| whole.extend_from_slice(piece));
+            (key, whole.freeze())
+        })
+        .collect();
+    pieces.into_iter().chain(wholes).collect()
 }
 
 /// The names of the objects that hold all bytes of a blob, where `is_named` says which objects have
@@ -112,6 +135,20 @@ mod tests {
         let left = left_of(&bucket, &named, now);
         assert!(left.contains(&"uploads/1".to_owned()));
         assert!(left.contains(&"parts of objects/00/1".to_owned()));
+    }
+
+    #[test]
+    fn an_object_with_an_index_has_the_bytes_of_its_pieces() {
+        let [whole, first, second] = [1, 2, 3].map(ObjectKey::from_random);
+        let mut bucket = Bucket::default();
+        let index = format!("roadstead object 1\n{first} 4\n{second} 2\n");
+        put(&mut bucket, &format!("indexes/00/{whole}"), &index);
+        put(&mut bucket, &format!("objects/00/{first}"), "some");
+        put(&mut bucket, &format!("objects/00/{second}"), "de");
+        let contents = contents(&bucket);
+        let of = |key| contents.get(&key).map(Bytes::as_ref);
+        assert_eq!(of(whole), Some(&b"somede"[..]));
+        assert_eq!(of(second), Some(&b"de"[..]));
     }
 
     #[test]

@@ -93,9 +93,15 @@ impl SimS3 {
         let mut mood = self.mood();
         mood.set_away(wanted.is_store_away);
         mood.is_denied = wanted.is_store_denied;
+        mood.has_denied |= mood.is_denied;
         mood.fails_one_in = wanted.store_fails.unwrap_or(0);
         mood.slow = wanted.store_takes;
         mood.lists_late = wanted.store_lists_late.unwrap_or(0);
+    }
+
+    /// Whether it has ever refused all nodes.
+    pub(crate) fn has_denied(&self) -> bool {
+        self.mood().has_denied
     }
 
     /// From now on nothing is wrong, and what was late comes at once.

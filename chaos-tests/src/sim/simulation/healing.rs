@@ -13,11 +13,12 @@ use crate::sim::machine::Machine;
 const RESTART: Duration = Duration::from_millis(100);
 
 impl Simulation<'_> {
-    /// Gives everything back as it was written. Whoever mends a store starts the nodes again, which
-    /// remember for minutes what was damaged.
-    pub(super) fn mend(&mut self, on_tick: &impl Fn(Duration)) -> Result<()> {
+    /// Gives everything back as it was written, and answers whether the cluster has healed of that,
+    /// too. Whoever mends a store starts the nodes again, which remember for minutes what was
+    /// damaged.
+    pub(super) fn mend(&mut self, on_tick: &impl Fn(Duration)) -> Result<bool> {
         if !self.rotting.is_begun() {
-            return Ok(());
+            return Ok(true);
         }
         for number in 0..self.machines.len() {
             let soon = self.sim.elapsed() + RESTART;
@@ -26,7 +27,7 @@ impl Simulation<'_> {
         self.step(on_tick)?;
         self.store.mend();
         self.records.ledger.mended();
-        Ok(())
+        Ok(self.heal(on_tick)?.is_some())
     }
 
     /// Waits until the cluster has healed. Answers how long that took since all nodes were members

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use http::{Method, StatusCode};
 use tokio::time::Instant;
 
@@ -20,6 +20,9 @@ use crate::sim::records::Records;
 
 /// How many items are pulled while a node is down.
 const PULLS: usize = 20;
+/// When pushes must go on.
+const WITH_ALL: &str = "after everything has healed";
+const WITHOUT_ONE: &str = "with one node down";
 
 impl Simulation<'_> {
     /// Kills a node, the leader as often as not: the others take pushes and serve pulls.
@@ -29,42 +32,49 @@ impl Simulation<'_> {
         let outage = self.havoc.faults().begin(Duration::MAX, Fault::Down(victim));
         let mut others = self.plan.node_names();
         others.remove(victim);
+        // At once, so that neither hides how long the other has to wait.
         let pulls = pull_anywhere(others.clone(), PULLS, dice, self.records.clone());
-        let failed = self.accompany("puller", PUSHES_MAX, pulls, on_tick)?;
-        if failed.is_some_and(|failed| failed > 0) {
-            let evidence = format!("{failed:?} pulls by digest failed through each of {others:?}");
+        let pushes = self.pushes(others.clone(), WITHOUT_ONE);
+        let work = join(pulls, pushes);
+        let worked = self.accompany("puller and pusher", PUSHES_MAX * 2, work, on_tick)?;
+        self.havoc.faults().end(outage);
+        let Some((failed, attempts)) = worked else { return Ok(()) };
+        if failed > 0 {
+            let evidence = format!("{failed} pulls by digest failed through each of {others:?}");
             self.chronicle.violated("I20 one node may be down", evidence);
         }
-        if self.goes_on() {
-            self.push_through(others, "with one node down", on_tick)?;
-        }
-        self.havoc.faults().end(outage);
+        self.check_pushes(&attempts, WITHOUT_ONE);
         Ok(())
     }
 
-    /// Checks that each of `nodes` takes a push soon.
-    pub(super) fn push_through(
+    /// Checks that each node takes a push soon.
+    pub(super) fn push_through_all(&mut self, on_tick: &impl Fn(Duration)) -> Result<()> {
+        let pushes = self.pushes(self.plan.node_names(), WITH_ALL);
+        if let Some(attempts) = self.accompany("pusher", PUSHES_MAX * 2, pushes, on_tick)? {
+            self.check_pushes(&attempts, WITH_ALL);
+        }
+        Ok(())
+    }
+
+    /// Pushes through each of `nodes`, by clients that nobody else is.
+    fn pushes(
         &mut self,
         nodes: Vec<String>,
         when: &'static str,
-        on_tick: &impl Fn(Duration),
-    ) -> Result<()> {
+    ) -> impl Future<Output = Vec<Attempt>> + use<> {
         let dice = Dice::new(self.plan.seed, when);
         let first_client = self.next_client;
         self.next_client += nodes.len();
-        let records = self.records.clone();
-        let pushes = push_through_each(nodes, first_client, PUSHES_MAX, dice, records);
-        let name = format!("pusher-{first_client}");
-        let Some(attempts) = self.accompany(&name, PUSHES_MAX * 2, pushes, on_tick)? else {
-            return Ok(());
-        };
-        match check_resumed(&attempts, RESUMING_MAX) {
+        push_through_each(nodes, first_client, PUSHES_MAX, dice, self.records.clone())
+    }
+
+    fn check_pushes(&self, attempts: &[Attempt], when: &'static str) {
+        match check_resumed(attempts, RESUMING_MAX) {
             Ok(took) => self.chronicle.note(format_args!("pushes go on {when}, after {took:?}")),
             Err(late) => {
                 self.chronicle.violated("I19 writes resume", format_args!("{when}: {late}"));
             }
         }
-        Ok(())
     }
 }
 
