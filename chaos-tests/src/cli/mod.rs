@@ -105,7 +105,7 @@ enum Command {
 }
 
 /// One run.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Args)]
 struct One {
     /// The seed.
     #[arg(long)]
