@@ -6,7 +6,7 @@ use std::io::{Read as _, Seek as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use super::One;
@@ -19,10 +19,16 @@ const PATIENCE_PER_SECOND: Duration = Duration::from_secs(5);
 /// Between two looks whether it has ended.
 const GLANCE: Duration = Duration::from_millis(10);
 
+/// A run came to no end within the time that it had: the one error of a child that can be due to
+/// what it runs, and not to the machine or to how it was called.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("it hangs: no end within {} s", .0.as_secs())]
+pub(super) struct Hangs(pub(super) Duration);
+
 /// Runs a seed and answers its report.
 ///
 /// # Errors
-/// When it gives none, or takes too long.
+/// When it gives none; [`Hangs`] when it takes too long.
 pub(super) fn run(one: One) -> Result<Value> {
     run_with(one, &[])
 }
@@ -59,10 +65,8 @@ fn within(patience: Duration, command: &mut Command) -> Result<(ExitStatus, Stri
     let mut child = command.spawn()?;
     let ended = wait(&mut child, patience)?;
     let (said, complaints) = (whole(&mut output)?, whole(&mut errors)?);
-    match ended {
-        Some(status) => Ok((status, said, complaints)),
-        None => bail!("it hangs: no end within {} s", patience.as_secs()),
-    }
+    let status = ended.ok_or(Hangs(patience))?;
+    Ok((status, said, complaints))
 }
 
 /// Waits for the child to end; ends it when that takes too long.
@@ -98,7 +102,7 @@ mod tests {
     fn a_run_that_hangs_is_ended_and_said_to_hang() {
         let mut hangs = Command::new("sleep");
         let error = within(Duration::from_millis(50), hangs.arg("600")).unwrap_err();
-        assert!(error.to_string().contains("it hangs"), "{error}");
+        assert!(error.is::<Hangs>() && error.to_string().contains("it hangs"), "{error}");
         let mut ends = Command::new("sh");
         let ended = within(Duration::from_secs(60), ends.args(["-c", "echo a; echo b >&2"]));
         let (status, said, complaints) = ended.unwrap();

@@ -31,8 +31,8 @@ enum Command {
         /// Write every event of every library to standard output.
         #[arg(long)]
         trace: bool,
-        /// Write the result as JSON.
-        #[arg(long, conflicts_with = "trace")]
+        /// Write the result as JSON, on a line of its own.
+        #[arg(long)]
         json: bool,
         /// Put a fault into the program.
         #[cfg(feature = "mutants")]
@@ -97,7 +97,8 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
-    /// Runs one seed twice, and compares every event of every library, byte by byte.
+    /// Runs one seed twice, and compares every event of every library, byte by byte; and once
+    /// without them, and compares the result.
     Meta {
         #[command(flatten)]
         one: One,
@@ -105,7 +106,7 @@ enum Command {
 }
 
 /// One run.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Args)]
 struct One {
     /// The seed.
     #[arg(long)]

@@ -17,7 +17,7 @@ pub(super) const VIOLATED: u8 = 1;
 /// Exit code of a run in which too little happened.
 pub(super) const IDLE: u8 = 2;
 
-/// Runs a seed and prints what became of it.
+/// Runs a seed and prints what became of it: the last line, if as JSON.
 pub(super) fn run(one: One, trace: bool, json: bool) -> Result<ExitCode> {
     let report = simulate(one, trace)?;
     if json {
@@ -115,6 +115,8 @@ pub(super) fn to_json(report: &Report) -> serde_json::Value {
         "coverage": report.coverage,
         "simulated_seconds": report.simulated.as_secs_f64(),
         "healed_in_seconds": report.healed_in.map(|time| time.as_secs_f64()),
+        "entry": report.end.map(|(index, _)| index),
+        "catalog": report.end.map(|(_, fingerprint)| format!("{fingerprint:032x}")),
     })
 }
 

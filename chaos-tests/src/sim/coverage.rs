@@ -89,7 +89,7 @@ const MUST_HAPPEN: &[&str] = &[
     "rights: changed",
     "rights: seen",
     "rights: refused",
-    "rights: tokens shown",
+    "rights: tokens accepted",
     "rights: pushed",
     "rights: pushes refused",
     "rights: deleted",

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
 
+use super::administrator::THERE;
 use crate::sim::docker::{APP, GUESTS};
+use crate::sim::history::{Action, History};
 use crate::sim::http::Pass;
 
 /// How many keys of an account are tried that were made last, those among them that were revoked.
@@ -108,6 +110,24 @@ pub(crate) struct Subject {
     pub(super) pass: Pass,
 }
 
+impl Subject {
+    /// Writes down that `by`, who asked at `called`, was told whether what varies is there.
+    pub(super) fn saw(&self, rights: &History, by: &str, called: u64, is_there: bool) {
+        let seen = Action::Saw(if is_there { THERE } else { None });
+        rights.answered(&self.register, by, called, seen);
+    }
+
+    /// Writes down what it says that `by`, who asked at `called`, was refused with a token that was
+    /// asked for at `since`, where all clocks are right and it cannot have ended. Either it is for
+    /// less than is granted by now, or what it rests on has been taken back; if neither is so, what
+    /// is written down fits no order.
+    pub(super) fn outgrew(&self, rights: &History, by: &str, since: u64, called: u64) {
+        let is_there = self.varying.is_grant();
+        self.saw(rights, by, since, !is_there);
+        self.saw(rights, by, called, is_there);
+    }
+}
+
 /// All ways to log in that there are by now. Clones are the same.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Subjects(Arc<Mutex<Vec<Subject>>>);
@@ -147,6 +167,8 @@ impl Subjects {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::chronicle::Chronicle;
+    use crate::sim::invariants::check_rights;
 
     #[test]
     fn answers_say_of_what_varies_whether_it_is_there() {
@@ -174,6 +196,33 @@ mod tests {
         ] {
             let status = StatusCode::from_u16(status).unwrap_or_default();
             assert_eq!(varying.told(by, status), told, "{varying:?} {by:?} {status}");
+        }
+    }
+
+    #[test]
+    fn a_new_token_is_refused_when_what_varies_has_changed_and_else_that_is_found() {
+        for varying in Varying::ALL {
+            for (before, after) in [(true, true), (true, false), (false, true), (false, false)] {
+                let chronicle = Chronicle::default();
+                let rights = History::new(chronicle.clone());
+                let register = varying.register();
+                let set = |is_there: bool| {
+                    let action = Action::Set(if is_there { THERE } else { None });
+                    rights.answered(&register, "administrator", rights.call(), action);
+                };
+                set(before);
+                let since = rights.call();
+                if after != before {
+                    set(after);
+                }
+                let pass = Pass::default();
+                let subject = Subject { varying, register: register.clone(), pass };
+                subject.outgrew(&rights, "guest", since, rights.call());
+                check_rights(&rights, &chronicle);
+                let has_changed = if varying.is_grant() { (false, true) } else { (true, false) };
+                let is_well = chronicle.violation().is_none();
+                assert_eq!(is_well, (before, after) == has_changed, "{varying:?} {before} {after}");
+            }
         }
     }
 

@@ -11,11 +11,9 @@ use tokio::time::{Instant, sleep};
 
 use self::trial::{Trial, fresh_image};
 use super::INVARIANT;
-use super::administrator::THERE;
 use super::subject::{By, Subject, Varying};
 use crate::sim::dice::Dice;
 use crate::sim::docker::{location, request};
-use crate::sim::history::Action;
 use crate::sim::http::{bearer, send};
 use crate::sim::records::Records;
 
@@ -35,6 +33,8 @@ pub(crate) struct Guest {
 /// What came of a request.
 #[derive(Default)]
 struct Tried {
+    /// How it was answered, if it was.
+    status: Option<StatusCode>,
     /// What it says of the right that it was to show.
     told: Option<bool>,
     /// What was asked for.
@@ -75,13 +75,25 @@ impl Guest {
         }
     }
 
-    /// Looks through every node which rights are there.
+    /// Looks through every node which rights are there, by keys, and by tokens that any node has
+    /// just given.
     pub(crate) async fn look_everywhere(mut self) {
-        for node in self.nodes.clone() {
-            self.nodes = vec![node];
-            for subject in self.records.subjects.all() {
+        let nodes = self.nodes.clone();
+        for subject in self.records.subjects.all() {
+            let since = self.records.rights.call();
+            let token = self.new_token(&subject).await;
+            for node in &nodes {
+                self.nodes = vec![node.clone()];
                 self.try_key(&subject).await;
+                let Some(token) = &token else { continue };
+                let called = self.records.rights.call();
+                let tried = self.show(&subject, token).await;
+                if tried.status == Some(StatusCode::UNAUTHORIZED) {
+                    let by = format!("guest by new Token through {node}");
+                    subject.outgrew(&self.records.rights, &by, since, called);
+                }
             }
+            self.nodes.clone_from(&nodes);
         }
     }
 
@@ -93,37 +105,51 @@ impl Guest {
     }
 
     async fn try_key(&mut self, subject: &Subject) -> Option<bool> {
-        let mut trial = self.trial(subject.varying);
+        let mut trial = self.trial(subject.varying, By::Key);
         trial.asked = subject.pass.shown(trial.asked);
         self.try_with(subject, By::Key, trial).await.told
     }
 
     /// Gets a token and shows that.
     async fn try_new_token(&mut self, subject: Subject) {
-        let path = format!("/roadstead/v1/token?scope={}", subject.varying.scope());
-        let asked = subject.pass.shown(request(Method::GET, &path));
-        let trial = Trial { asked, change: None };
-        let Some(body) = self.try_with(&subject, By::Key, trial).await.body else { return };
-        let body: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-        let Some(token) = body["token"].as_str() else { return };
-        self.token = Some((subject, token.to_owned()));
+        let Some(token) = self.new_token(&subject).await else { return };
+        self.token = Some((subject, token));
         self.try_token().await;
     }
 
+    /// Gets a token, through any node.
+    async fn new_token(&mut self, subject: &Subject) -> Option<String> {
+        let path = format!("/roadstead/v1/token?scope={}", subject.varying.scope());
+        let asked = subject.pass.shown(request(Method::GET, &path));
+        let trial = Trial { asked, change: None };
+        let body = self.try_with(subject, By::Key, trial).await.body?;
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        body["token"].as_str().map(str::to_owned)
+    }
+
     async fn try_token(&mut self) {
-        let Some((subject, token)) = self.token.clone() else { return };
-        let mut trial = self.trial(subject.varying);
-        if let Some(token) = bearer(&token) {
+        if let Some((subject, token)) = self.token.clone() {
+            self.show(&subject, &token).await;
+        }
+    }
+
+    /// Shows `token`, through any node.
+    async fn show(&mut self, subject: &Subject, token: &str) -> Tried {
+        let mut trial = self.trial(subject.varying, By::Token);
+        if let Some(token) = bearer(token) {
             trial.asked.headers_mut().insert(header::AUTHORIZATION, token);
         }
-        self.records.chronicle.count("rights: tokens shown");
-        self.try_with(&subject, By::Token, trial).await;
+        let tried = self.try_with(subject, By::Token, trial).await;
+        if tried.told == Some(true) {
+            self.records.chronicle.count("rights: tokens accepted");
+        }
+        tried
     }
 
     /// Asks once, through any node, and writes down what the answer says.
     async fn try_with(&mut self, subject: &Subject, by: By, trial: Trial) -> Tried {
         let node = self.dice.pick(&self.nodes).clone();
-        let who = format!("guest through {node}");
+        let who = format!("guest by {by:?} through {node}");
         let Trial { asked, change } = trial;
         let is_for_token = asked.uri().path() == "/roadstead/v1/token";
         let what = format!("{} {}", asked.method(), asked.uri());
@@ -138,8 +164,7 @@ impl Guest {
             Ok(Some(is_there)) => {
                 let seen = if is_there { "rights: seen" } else { "rights: refused" };
                 self.records.chronicle.count(seen);
-                let seen = Action::Saw(if is_there { THERE } else { None });
-                self.records.rights.answered(&subject.register, &who, called, seen);
+                subject.saw(&self.records.rights, &who, called, is_there);
             }
             Ok(None) => {}
             Err(()) => {
@@ -158,6 +183,6 @@ impl Guest {
             None => {}
         }
         let body = (status == StatusCode::OK).then(|| response.into_body());
-        Tried { told: told.ok().flatten(), body }
+        Tried { status: Some(status), told: told.ok().flatten(), body }
     }
 }

@@ -8,7 +8,7 @@ use http::{Method, Request, StatusCode};
 use super::Guest;
 use crate::Image;
 use crate::sim::access::INVARIANT;
-use crate::sim::access::subject::{Subject, Varying};
+use crate::sim::access::subject::{By, Subject, Varying};
 use crate::sim::docker::{APP, GUESTS, put_manifest, request, tag_name, with_body};
 use crate::sim::http::send;
 use crate::sim::ledger::{Deed, Item, May, Source, Ticket};
@@ -30,11 +30,11 @@ pub(super) fn fresh_image(records: &Records) -> u64 {
 }
 
 impl Guest {
-    /// Something that needs what `varying` is.
-    pub(super) fn trial(&mut self, varying: Varying) -> Trial {
+    /// Something that needs what `varying` is, and no more, if a token is shown.
+    pub(super) fn trial(&mut self, varying: Varying, by: By) -> Trial {
         match varying {
             Varying::Pull | Varying::Account | Varying::Key => self.read(),
-            Varying::Push => self.push(),
+            Varying::Push => self.push(by),
             Varying::Delete => self.delete(),
         }
     }
@@ -51,11 +51,11 @@ impl Guest {
     }
 
     /// Begins an upload, or pushes a part of an image; or tries an upload that somebody else has
-    /// begun, which is there for nobody but them.
-    fn push(&mut self) -> Trial {
+    /// begun, which is there for nobody but them, and in a repository that tokens are not for.
+    fn push(&mut self, by: By) -> Trial {
         let of_others = self.records.upload.borrow().clone();
         let asked = match (self.dice.number(0..=7), of_others) {
-            (0, Some(upload)) => {
+            (0, Some(upload)) if by == By::Key => {
                 self.records.chronicle.count("rights: uploads of others tried");
                 request(self.dice.pick(&[Method::GET, Method::DELETE]).clone(), &upload)
             }
