@@ -109,7 +109,7 @@ storm: prerequisites ## Measures many clients that pull one image from S3 at onc
 
 .PHONY: image
 image: ## Builds the container image roadstead:latest from nothing but the sources.
-	@tools/prerequisites interop
+	@tools/prerequisites image
 	@deploy/build-image
 
 .PHONY: prerequisites

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -125,8 +126,8 @@ impl Node {
     /// Does what [`Node::start`] does, on listeners that were bound before the stores were opened.
     ///
     /// # Errors
-    /// [`NodeError::Tls`], [`NodeError::Advertise`], [`NodeError::Cluster`] and
-    /// [`NodeError::Blobs`].
+    /// [`NodeError::Tls`], [`NodeError::Advertise`], [`NodeError::Cluster`],
+    /// [`NodeError::NoTokenIn`] and [`NodeError::Blobs`].
     pub async fn start_on(
         listeners: Listeners,
         config: &Config,
@@ -144,7 +145,11 @@ impl Node {
         let dial = Arc::new(WorldDial::new(world));
         let door = dial.door();
         let part = part_in_cluster(config, addresses.peer, authority)?;
-        let cluster = Cluster::start(part, kv, dial, clock.clone()).await?;
+        let cluster = Cluster::start(part, kv, dial, clock.clone()).await;
+        let cluster = cluster.map_err(|error| match (error, &config.cluster.token_file) {
+            (StartError::TokenMissing, Some(path)) => NodeError::NoTokenIn { path: path.clone() },
+            (error, _) => error.into(),
+        })?;
         blobs.claim(cluster.status().cluster, cluster.may_found_store()?).await?;
         cluster.remember_store().await?;
 
@@ -344,6 +349,16 @@ pub enum NodeError {
     /// It has no part in a cluster.
     #[error(transparent)]
     Cluster(#[from] StartError),
+    /// The token to join its cluster with is not where it was to be.
+    #[error(
+        "{}; {}, which cluster.token_file names, is not there, or is empty",
+        StartError::TokenMissing,
+        path.display()
+    )]
+    NoTokenIn {
+        /// The file.
+        path: PathBuf,
+    },
     /// The authority for nodes' certificates cannot be used.
     #[error(transparent)]
     Authority(#[from] AuthorityError),

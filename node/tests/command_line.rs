@@ -128,6 +128,7 @@ async fn an_unwritable_folder_is_refused() {
     }
     let said = complaint(command).await;
     assert!(said.contains("data cannot be used: Permission denied"), "{said}");
+    assert!(said.ends_with("; node.data_dir or --data-dir names it"), "{said}");
 }
 
 #[tokio::test]

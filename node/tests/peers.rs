@@ -501,6 +501,12 @@ async fn the_command_line_makes_tokens_and_joins_with_them() {
     let admin = format!("http://{}", address("first", "admin").unwrap());
     let said = complaint(serve(&at("none"), &at("blobs"), &["--join", &peer])).await;
     assert!(said.contains("needs a token: `roadstead cluster token`"), "{said}");
+    let elsewhere = ["--join", &peer, "--token-file", "/nowhere/token"];
+    let said = complaint(serve(&at("none"), &at("blobs"), &elsewhere)).await;
+    assert!(
+        said.contains("/nowhere/token, which cluster.token_file names, is not there"),
+        "{said}"
+    );
     let said = complaint(serve(&at("none"), &at("blobs"), &["--token", "RSJ1-x"])).await;
     assert!(said.contains("must be what `roadstead cluster token` prints"), "{said}");
 

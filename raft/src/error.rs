@@ -79,7 +79,10 @@ pub enum StartError {
     #[error("consensus cannot start from the data folder: {0}; {remedy}", remedy = MAKE_ANEW)]
     Inconsistent(String),
     /// None of the addresses to join answered in time.
-    #[error("no cluster answered at {addresses}: {reason}")]
+    #[error(
+        "no cluster answered at {addresses}: {reason}; see that a node runs there, and that its \
+         peer.listen is an address at which this machine reaches it: by default it is loopback"
+    )]
     Join {
         /// The addresses that were tried.
         addresses: String,

@@ -196,10 +196,14 @@ fn cause(status: &Status) -> &(dyn Error + 'static) {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
+    use std::sync::Arc;
+
     use proto::{Timestamp, TokenSecret};
+    use tonic::transport::Channel;
 
     use super::*;
-    use crate::{PeerName, certificates};
+    use crate::lanes::Lanes;
+    use crate::{Dial, DialError, PeerName, Tuning, certificates};
 
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -236,5 +240,30 @@ mod tests {
         for wrong in [now.minus(DAY * 2), now.plus(DAY * 91)] {
             assert!(matches!(admission(now, wrong), Admission::Untimely), "{wrong}");
         }
+    }
+
+    struct Nowhere;
+
+    impl Dial for Nowhere {
+        fn dial(&self, address: &PeerAddress) -> Result<Channel, DialError> {
+            Err(DialError(address.clone()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_finds_no_cluster_is_told_to_look_where_that_listens() {
+        let config = Config {
+            peer_address: "second:5001".parse().unwrap(),
+            join: vec!["first:5001".parse().unwrap()],
+            authority: None,
+            token: None,
+            voters: 3,
+            tuning: Tuning::default(),
+        };
+        let neighbours = Neighbours::new(Lanes::new(Arc::new(Nowhere)));
+        let joined = join(&config, None, &neighbours, &Clock::new(Timestamp::default)).await;
+        let said = joined.err().unwrap().to_string();
+        let tried = "no cluster answered at first:5001: first:5001: first:5001 cannot be dialled; ";
+        assert!(said.starts_with(tried) && said.contains("its peer.listen is"), "{said}");
     }
 }

@@ -24,7 +24,7 @@ pub enum Failure {
     #[error(transparent)]
     Audit(#[from] AuditError),
     /// The data folder is refused.
-    #[error(transparent)]
+    #[error("{0}; node.data_dir or --data-dir names it")]
     Folder(#[from] FolderError),
     /// The key-value store does not open.
     #[error("the data in {} cannot be used: {reason}", path.display())]

@@ -39,7 +39,7 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
     /// Give the administrator `admin` another password and all rights again, and show it: for those
-    /// who have lost it.
+    /// who have lost it. At every start that has this: take it away afterwards.
     #[arg(long)]
     reset_administrator: bool,
     /// Stop when standard input, a pipe, is closed: a parent that dies takes the node with it.

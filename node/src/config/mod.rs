@@ -136,6 +136,8 @@ pub struct Cluster {
     pub authority: Option<AuthorityFiles>,
     /// The token to join with, while the data folder is new.
     pub token: Option<JoinToken>,
+    /// The file that it was to be in, if one is named.
+    pub token_file: Option<PathBuf>,
     /// How many nodes shall vote; further ones are learners. What the leader has counts.
     pub voters: Voters,
 }
@@ -173,6 +175,7 @@ impl Config {
     pub fn read(source: &mut Source) -> Result<Self, ConfigError> {
         let data_dir = source.take("node.data_dir", || PathBuf::from("/var/lib/roadstead"))?;
         let join = source.take("cluster.join", Vec::new)?;
+        let (token, token_file) = token::read(source)?;
         let config = Self {
             api: Api {
                 listen: source.take("api.listen", || loopback(5000))?,
@@ -204,7 +207,8 @@ impl Config {
             cluster: Cluster {
                 join,
                 authority: authority::read(source)?,
-                token: token::read(source)?,
+                token,
+                token_file,
                 voters: source.take("cluster.voters", || Voters::Three)?,
             },
             node: Node { data_dir },
