@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
+use futures::future::try_join_all;
 use tempfile::TempDir;
 
 use self::node::{Folders, Store};
@@ -151,15 +152,14 @@ impl ProcessCluster {
         self.until_ready_within(READY).await
     }
 
-    /// The same, with another deadline for each node.
+    /// The same, with another deadline, which is one for all of them.
     ///
     /// # Errors
     /// When they do not become so in time; with the end of a log.
     pub async fn until_ready_within(&mut self, deadline: Duration) -> Result<()> {
         let size = self.nodes.len();
-        for node in self.nodes.iter_mut().filter(|node| node.is_running()) {
-            node.until_ready(size, deadline).await?;
-        }
+        let running = self.nodes.iter_mut().filter(|node| node.is_running());
+        try_join_all(running.map(|node| node.until_ready(size, deadline))).await?;
         Ok(())
     }
 

@@ -89,17 +89,15 @@ struct Ordeal<'a> {
     clients: JoinSet<Result<()>>,
     /// Clients that work at the same time.
     crowd: usize,
-    /// How long it may take until all nodes are ready when all troubles of a round are over.
-    healing: Duration,
     /// Blobs that clients pull beside those of images.
     layers: Arc<[Digest]>,
     troubles: Troubles,
 }
 
 impl<'a> Ordeal<'a> {
-    fn new(cluster: &'a mut ProcessCluster, dice: Dice, crowd: usize, healing: Duration) -> Self {
+    fn new(cluster: &'a mut ProcessCluster, dice: Dice, crowd: usize) -> Self {
         let (counts, clients, troubles) = (Arc::default(), JoinSet::new(), Troubles::default());
-        Self { cluster, dice, counts, clients, crowd, healing, layers: Arc::default(), troubles }
+        Self { cluster, dice, counts, clients, crowd, layers: Arc::default(), troubles }
     }
 
     /// Has clients work in round `round` while `trouble` lasts, and then looks whether all is as it
@@ -123,7 +121,7 @@ impl<'a> Ordeal<'a> {
             client??;
         }
         outcome?;
-        self.cluster.until_ready_within(self.healing).await?;
+        self.cluster.until_ready().await?;
         work.audit().await?;
         check_tags(&history, &chronicle);
         if let Some(violation) = chronicle.violation() {
