@@ -138,7 +138,8 @@ impl ProcessCluster {
     /// When a file system or a node does not come back.
     pub async fn power_returns(&mut self, volumes: &Volumes) -> Result<()> {
         for node in &mut self.nodes {
-            node.kill()?;
+            // A node that finds its disk gone ends by itself.
+            node.reap()?;
         }
         volumes.recover().await?;
         self.nodes.iter_mut().try_for_each(NodeProcess::start)
@@ -196,6 +197,18 @@ impl ProcessCluster {
             bail!("no node says that it leads")
         })
         .await
+    }
+
+    /// Kills all nodes that run. Each test of real processes ends with this.
+    ///
+    /// # Errors
+    /// When one had ended by itself, or any has ever panicked.
+    pub fn end(mut self) -> Result<()> {
+        for node in &mut self.nodes {
+            node.kill()?;
+            node.check_log()?;
+        }
+        Ok(())
     }
 }
 
