@@ -15,21 +15,24 @@ use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use chaos_tests::{
     Image, Loss, Lost, Network, NetworkError, ProcessCluster, RegistryClient, SmallDisk, Traffic,
-    Troubles, VolumeError, Volumes, eventually, thaw_leaders, trouble_network, trouble_power,
-    trouble_processes,
+    Troubles, VolumeError, Volumes, eventually, if_answered, is_unanswered, thaw_leaders,
+    trouble_network, trouble_power, trouble_processes,
 };
 use proto::{Algorithm, Digest};
 use tokio::sync::{Mutex, MutexGuard};
 
 use s3_server::S3Server;
 
-/// A push until it is acknowledged, as a CI job that retries would do it.
+/// A push that is sent again until it is answered, as a CI job that retries would do it.
 async fn push(client: &RegistryClient, tag: &str, image: &Image) -> Result<()> {
     let deadline = Duration::from_secs(30);
-    eventually("the push is acknowledged", deadline, async || {
-        client.push("team/app", tag, image).await
-    })
-    .await
+    let pushed = eventually("the push is acknowledged", deadline, async || {
+        match client.push("team/app", tag, image).await {
+            Err(error) if is_unanswered(&error) => Err(error),
+            answer => Ok(answer),
+        }
+    });
+    pushed.await.flatten()
 }
 
 /// Pulls each of `images` (their numbers are their tags) through each client.
@@ -85,11 +88,10 @@ async fn every_acknowledged_push_survives_killing_all_nodes() -> Result<()> {
                     while !stop.load(Ordering::Relaxed) {
                         let number = next.fetch_add(1, Ordering::Relaxed);
                         let image = Image::numbered(number);
-                        if client.push("team/app", &number.to_string(), &image).await.is_ok() {
-                            done.push(number);
-                        }
+                        let pushed = client.push("team/app", &number.to_string(), &image).await;
+                        done.extend(if_answered(pushed)?.map(|()| number));
                     }
-                    done
+                    anyhow::Ok(done)
                 })
             })
             .collect();
@@ -104,7 +106,7 @@ async fn every_acknowledged_push_survives_killing_all_nodes() -> Result<()> {
         }
         stop.store(true, Ordering::Relaxed);
         for pusher in pushers {
-            acknowledged.extend(pusher.await?);
+            acknowledged.extend(pusher.await??);
         }
         for node in cluster.nodes() {
             node.start()?;

@@ -48,7 +48,7 @@ pub async fn trouble_network(
         });
         played.await.with_context(|| format!("seed {seed}"))?;
     }
-    Ok(ordeal.end(started))
+    ordeal.end(started).await.with_context(|| format!("seed {seed}"))
 }
 
 /// What is wrong now, and until when; a trouble may be several faults.

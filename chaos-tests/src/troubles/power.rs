@@ -43,7 +43,7 @@ pub async fn trouble_power(
         });
         played.await.with_context(|| format!("seed {seed}"))?;
     }
-    Ok(ordeal.end(started))
+    ordeal.end(started).await.with_context(|| format!("seed {seed}"))
 }
 
 impl Ordeal<'_> {

@@ -48,7 +48,7 @@ pub async fn trouble_processes(
         });
         played.await.with_context(|| format!("seed {seed}"))?;
     }
-    Ok(ordeal.end(started))
+    ordeal.end(started).await.with_context(|| format!("seed {seed}"))
 }
 
 impl Ordeal<'_> {
