@@ -38,9 +38,7 @@ impl RegistryClient {
     /// When anything was not acknowledged.
     pub async fn push(&self, repository: &str, tag: &str, image: &Image) -> Result<()> {
         for (digest, content) in image.blobs() {
-            if !self.has_blob(repository, digest).await? {
-                self.push_blob(repository, digest, content).await?;
-            }
+            self.provide_blob(repository, digest, content).await?;
         }
         self.put_manifest(repository, tag, image).await
     }
@@ -110,11 +108,12 @@ impl RegistryClient {
     /// When the node does not say.
     pub async fn has_blob(&self, repository: &str, digest: &Digest) -> Result<bool> {
         let url = format!("{}/v2/{repository}/blobs/{digest}", self.base);
-        match self.http.head(url).send().await?.status() {
-            StatusCode::OK => Ok(true),
-            StatusCode::NOT_FOUND => Ok(false),
-            status => bail!("HEAD of a blob: {status}"),
+        let response = self.http.head(url).send().await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(false);
         }
+        expect(response, StatusCode::OK).await?;
+        Ok(true)
     }
 
     /// Pulls a blob and checks it against its digest.
@@ -122,24 +121,32 @@ impl RegistryClient {
     /// # Errors
     /// When it does not come, or differs.
     pub async fn pull_blob(&self, repository: &str, digest: &Digest) -> Result<()> {
-        let response = expect(self.blob(repository, digest).await?, StatusCode::OK).await?;
+        let url = format!("{}/v2/{repository}/blobs/{digest}", self.base);
+        let response = expect(self.http.get(url).send().await?, StatusCode::OK).await?;
         check(digest, &response.bytes().await?)
     }
 
-    /// Whether a blob came, and not only a part of it; it is checked against its digest.
+    /// Pushes a blob unless the repository has it, and answers whether it had.
     ///
     /// # Errors
-    /// When it differs, or the node says that it has none.
-    pub async fn try_pull_blob(&self, repository: &str, digest: &Digest) -> Result<bool> {
-        let Ok(response) = self.blob(repository, digest).await else { return Ok(false) };
-        if response.status() == StatusCode::SERVICE_UNAVAILABLE {
-            return Ok(false);
+    /// When the node does not say, or the blob was not acknowledged.
+    pub async fn provide_blob(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        content: &Bytes,
+    ) -> Result<bool> {
+        let was_there = self.has_blob(repository, digest).await?;
+        if !was_there {
+            self.push_blob(repository, digest, content).await?;
         }
-        let content = expect(response, StatusCode::OK).await?.bytes().await;
-        content.map_or(Ok(false), |content| check(digest, &content).map(|()| true))
+        Ok(was_there)
     }
 
     /// Pushes a blob in one chunk.
+    ///
+    /// Nobody else knows of its upload, and each request is sent once: it can neither have ended
+    /// (404) nor stand elsewhere (416), so that both are wrong answers here.
     ///
     /// # Errors
     /// When it was not acknowledged.
@@ -246,10 +253,6 @@ impl RegistryClient {
         Ok(())
     }
 
-    async fn blob(&self, repository: &str, digest: &Digest) -> reqwest::Result<Response> {
-        self.http.get(format!("{}/v2/{repository}/blobs/{digest}", self.base)).send().await
-    }
-
     fn at(&self, method: Method, location: &str) -> reqwest::RequestBuilder {
         // A Location is a path, or a URL of the node that gave it: only its path counts, on
         // whichever node is asked.
@@ -275,7 +278,9 @@ impl Outcome {
     fn of(answer: reqwest::Result<Response>, done: StatusCode) -> Self {
         match answer.map(|response| response.status()) {
             Ok(status) if status == done => Self::Done,
-            Ok(StatusCode::SERVICE_UNAVAILABLE) | Err(_) => Self::Unknown,
+            Ok(StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) | Err(_) => {
+                Self::Unknown
+            }
             Ok(status) if status.is_client_error() => Self::Refused(status),
             Ok(status) => Self::Wrong(status),
         }
@@ -288,10 +293,28 @@ impl Outcome {
 #[error("{0}")]
 pub struct Lost(pub String);
 
-/// A node has said that it cannot answer now, in an election for example, and is to be asked again.
+/// A node has said that it cannot answer now, in an election or when too many ask for example, and
+/// is to be asked again.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Unavailable(String);
+
+/// Whether `error` is that there was no answer, or not all of one, or only the request to come
+/// again. That is nobody's fault while there is trouble; any other error is a wrong answer.
+pub fn is_unanswered(error: &anyhow::Error) -> bool {
+    error.is::<reqwest::Error>() || error.is::<Unavailable>()
+}
+
+/// What was answered, if anything was.
+///
+/// # Errors
+/// When it was answered wrongly.
+pub fn if_answered<T>(outcome: Result<T>) -> Result<Option<T>> {
+    match outcome {
+        Err(error) if is_unanswered(&error) => Ok(None),
+        outcome => outcome.map(Some),
+    }
+}
 
 /// Checks that `content` is what `digest` names.
 fn check(digest: &Digest, content: &[u8]) -> Result<()> {
@@ -310,7 +333,9 @@ async fn expect(response: Response, wanted: StatusCode) -> Result<Response> {
     let said = format!("{url}: {status} instead of {wanted}: {text}");
     match status {
         StatusCode::NOT_FOUND => bail!(Lost(said)),
-        StatusCode::SERVICE_UNAVAILABLE => bail!(Unavailable(said)),
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+            bail!(Unavailable(said))
+        }
         _ => bail!(said),
     }
 }
@@ -319,4 +344,27 @@ fn header(response: &Response, name: &str) -> Result<String> {
     let value =
         response.headers().get(name).with_context(|| format!("the answer has no {name}"))?;
     Ok(value.to_str()?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use super::*;
+    use crate::processes::free_ports;
+
+    #[tokio::test]
+    async fn silence_and_the_request_to_come_again_are_no_answer_and_all_else_is_one() {
+        let [nobody, ..] = free_ports().unwrap();
+        let client = RegistryClient::new(&format!("http://127.0.0.1:{nobody}")).unwrap();
+        let silence = client.image_at("team/app", "latest").await;
+        assert!(matches!(if_answered(silence), Ok(None)));
+        for (status, is_answer) in
+            [(503, false), (429, false), (202, true), (400, true), (404, true), (500, true)]
+        {
+            let answer = http::Response::builder().status(status).body("").unwrap();
+            let answer = expect(answer.into(), StatusCode::OK).await;
+            assert_eq!(if_answered(answer).is_err(), is_answer, "{status}");
+        }
+    }
 }

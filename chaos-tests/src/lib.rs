@@ -17,7 +17,7 @@ mod troubles;
 mod volume;
 mod wait;
 
-pub use client::{Lost, Outcome, RegistryClient, Unavailable};
+pub use client::{Lost, Outcome, RegistryClient, Unavailable, if_answered, is_unanswered};
 pub use image::Image;
 pub use network::{Network, NetworkError, Traffic};
 pub use processes::{CacheUse, NodeProcess, Place, ProcessCluster};

@@ -15,21 +15,24 @@ use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use chaos_tests::{
     Image, Loss, Lost, Network, NetworkError, ProcessCluster, RegistryClient, SmallDisk, Traffic,
-    Troubles, VolumeError, Volumes, eventually, thaw_leaders, trouble_network, trouble_power,
-    trouble_processes,
+    Troubles, VolumeError, Volumes, eventually, if_answered, is_unanswered, thaw_leaders,
+    trouble_network, trouble_power, trouble_processes,
 };
 use proto::{Algorithm, Digest};
 use tokio::sync::{Mutex, MutexGuard};
 
 use s3_server::S3Server;
 
-/// A push until it is acknowledged, as a CI job that retries would do it.
+/// A push that is sent again until it is answered, as a CI job that retries would do it.
 async fn push(client: &RegistryClient, tag: &str, image: &Image) -> Result<()> {
     let deadline = Duration::from_secs(30);
-    eventually("the push is acknowledged", deadline, async || {
-        client.push("team/app", tag, image).await
-    })
-    .await
+    let pushed = eventually("the push is acknowledged", deadline, async || {
+        match client.push("team/app", tag, image).await {
+            Err(error) if is_unanswered(&error) => Err(error),
+            answer => Ok(answer),
+        }
+    });
+    pushed.await.flatten()
 }
 
 /// Pulls each of `images` (their numbers are their tags) through each client.
@@ -64,7 +67,8 @@ async fn a_push_survives_losing_the_leader() -> Result<()> {
 
     cluster.nodes()[leader].start()?;
     cluster.until_ready().await?;
-    pull_all(&clients[leader..=leader], &[1, 2, 3]).await
+    pull_all(&clients[leader..=leader], &[1, 2, 3]).await?;
+    cluster.end()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,11 +88,10 @@ async fn every_acknowledged_push_survives_killing_all_nodes() -> Result<()> {
                     while !stop.load(Ordering::Relaxed) {
                         let number = next.fetch_add(1, Ordering::Relaxed);
                         let image = Image::numbered(number);
-                        if client.push("team/app", &number.to_string(), &image).await.is_ok() {
-                            done.push(number);
-                        }
+                        let pushed = client.push("team/app", &number.to_string(), &image).await;
+                        done.extend(if_answered(pushed)?.map(|()| number));
                     }
-                    done
+                    anyhow::Ok(done)
                 })
             })
             .collect();
@@ -103,7 +106,7 @@ async fn every_acknowledged_push_survives_killing_all_nodes() -> Result<()> {
         }
         stop.store(true, Ordering::Relaxed);
         for pusher in pushers {
-            acknowledged.extend(pusher.await?);
+            acknowledged.extend(pusher.await??);
         }
         for node in cluster.nodes() {
             node.start()?;
@@ -113,7 +116,7 @@ async fn every_acknowledged_push_survives_killing_all_nodes() -> Result<()> {
     }
     println!("{} pushes were acknowledged", acknowledged.len());
     ensure!(acknowledged.len() >= 30, "too few pushes were acknowledged to tell");
-    Ok(())
+    cluster.end()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,7 +162,7 @@ async fn a_tag_moved_through_one_node_is_seen_at_once_through_the_others() -> Re
     }
     println!("{MOVES} moves beside {pushed} pushes");
     ensure!(pushed > 0, "the moves were to be seen under load");
-    Ok(())
+    cluster.end()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -189,7 +192,7 @@ async fn an_upload_goes_on_through_another_node_when_its_node_is_killed() -> Res
     let finished = clients[1].append(&resumed, rest).await?;
     clients[2].finish_upload(&finished, &digest).await?;
     ensure!(clients[1].has_blob("team/app", &digest).await?, "the blob is not on node 2");
-    Ok(())
+    cluster.end()
 }
 
 /// How many troubles there are, and of which seed: `make chaos-long` asks for more.
@@ -208,7 +211,7 @@ async fn nothing_acknowledged_is_lost_however_often_nodes_are_killed_or_stand_st
     println!("{troubles}");
     let enough = troubles.kills >= count && troubles.pauses > 0 && troubles.acknowledged >= 100;
     ensure!(enough, "too little has happened: {troubles}");
-    Ok(())
+    cluster.end()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,7 +248,7 @@ async fn nothing_acknowledged_is_lost_on_s3_while_nodes_with_caches_are_killed_o
         // The bytes broke off for a client, but the store's own were whole.
         ensure!(!node.has_said("came damaged once")?, "a cache has given other bytes");
     }
-    Ok(())
+    cluster.end()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -254,7 +257,7 @@ async fn a_leader_that_stood_still_answers_nothing_that_is_old_when_it_goes_on()
     let thaws = thaw_leaders(&mut cluster, 5).await?;
     println!("{thaws}");
     ensure!(thaws.late_reads > 0, "what was asked of those that stood still was never answered");
-    Ok(())
+    cluster.end()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -275,7 +278,7 @@ async fn nothing_acknowledged_is_lost_in_a_network_that_is_bad_and_cut() -> Resu
     let Traffic { sent: _, lost, late, doubled, damaged } = traffic;
     let is_bad = [lost, late, doubled, damaged].iter().all(|packets| *packets > 0);
     ensure!(is_bad && troubles.acknowledged >= 50, "too little has happened: {troubles}");
-    Ok(())
+    cluster.end()
 }
 
 /// The fault that `make mutants` puts into the nodes.
@@ -313,7 +316,7 @@ async fn nothing_acknowledged_is_lost_however_often_the_power_fails() -> Result<
     println!("{troubles}");
     let enough = troubles.cuts >= count && troubles.acknowledged >= 50;
     ensure!(enough, "too little has happened: {troubles}");
-    Ok(())
+    cluster.end()
 }
 
 /// Has the power of all machines fail each time right after something was acknowledged: an image,
@@ -356,7 +359,7 @@ async fn what_was_acknowledged_last_is_there_when_the_power_comes_back() -> Resu
     let mut cluster = ProcessCluster::start_on(&volumes).await?;
     let outcome = fail_after_each(&mut cluster, &volumes).await;
     // With a fault something must be missing, and nothing else be wrong.
-    let Some(mutant) = mutant() else { return outcome };
+    let Some(mutant) = mutant() else { return outcome.and_then(|()| cluster.end()) };
     match outcome {
         Err(lost) if lost.is::<Lost>() => println!("{mutant} was found: {lost:#}"),
         outcome => {
@@ -387,7 +390,8 @@ async fn a_full_blob_store_is_said_so_and_loses_nothing() -> Result<()> {
     let digest = Digest::of(Algorithm::Sha256, &large);
     let session = clients[1].append(&session, large).await?;
     clients[1].finish_upload(&session, &digest).await?;
-    pull_all(&clients, &[1, 2]).await
+    pull_all(&clients, &[1, 2]).await?;
+    cluster.end()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -418,7 +422,8 @@ async fn a_node_whose_own_disk_is_full_says_so_and_comes_back_with_all_it_had() 
     cluster.until_ready().await?;
     pull_all(&clients, &[1, 2, 3]).await?;
     push(&clients[2], "4", &Image::numbered(4)).await?;
-    pull_all(&clients, &[4]).await
+    pull_all(&clients, &[4]).await?;
+    cluster.end()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -435,5 +440,6 @@ async fn a_removed_process_stops_with_a_sentence_and_does_not_start_again() -> R
     let said = cluster.nodes()[2].until_ended().await?;
     ensure!(said.contains("was removed") && said.contains("empty folder"), "it said: {said}");
     push(&clients[0], "2", &Image::numbered(2)).await?;
-    pull_all(&clients[..2], &[1, 2]).await
+    pull_all(&clients[..2], &[1, 2]).await?;
+    cluster.end()
 }

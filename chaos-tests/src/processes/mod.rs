@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
+use futures::future::try_join_all;
 use tempfile::TempDir;
 
 use self::node::{Folders, Store};
@@ -137,7 +138,8 @@ impl ProcessCluster {
     /// When a file system or a node does not come back.
     pub async fn power_returns(&mut self, volumes: &Volumes) -> Result<()> {
         for node in &mut self.nodes {
-            node.kill()?;
+            // A node that finds its disk gone ends by itself.
+            node.reap()?;
         }
         volumes.recover().await?;
         self.nodes.iter_mut().try_for_each(NodeProcess::start)
@@ -151,15 +153,14 @@ impl ProcessCluster {
         self.until_ready_within(READY).await
     }
 
-    /// The same, with another deadline for each node.
+    /// The same, with another deadline, which is one for all of them.
     ///
     /// # Errors
     /// When they do not become so in time; with the end of a log.
     pub async fn until_ready_within(&mut self, deadline: Duration) -> Result<()> {
         let size = self.nodes.len();
-        for node in self.nodes.iter_mut().filter(|node| node.is_running()) {
-            node.until_ready(size, deadline).await?;
-        }
+        let running = self.nodes.iter_mut().filter(|node| node.is_running());
+        try_join_all(running.map(|node| node.until_ready(size, deadline))).await?;
         Ok(())
     }
 
@@ -196,6 +197,18 @@ impl ProcessCluster {
             bail!("no node says that it leads")
         })
         .await
+    }
+
+    /// Kills all nodes that run. Each test of real processes ends with this.
+    ///
+    /// # Errors
+    /// When one had ended by itself, or any has ever panicked.
+    pub fn end(mut self) -> Result<()> {
+        for node in &mut self.nodes {
+            node.kill()?;
+            node.check_log()?;
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! One node as a process, and what can be done to it.
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -104,8 +105,14 @@ impl NodeProcess {
     /// Ends the process with SIGKILL, at whatever it is doing, and also when it stands still.
     ///
     /// # Errors
-    /// When it cannot be killed.
+    /// When it had ended by itself, with the end of its log; or cannot be killed.
     pub fn kill(&mut self) -> Result<()> {
+        self.check_runs().with_context(|| self.last_lines())?;
+        Ok(self.reap()?)
+    }
+
+    /// The same, for one that may have ended by itself.
+    pub(super) fn reap(&mut self) -> io::Result<()> {
         self.is_paused = false;
         if let Some(mut child) = self.child.take() {
             child.kill()?;
@@ -219,6 +226,16 @@ impl NodeProcess {
         Ok(std::fs::read_to_string(&self.folders.log)?.contains(words))
     }
 
+    /// Checks that none of its processes has panicked.
+    pub(super) fn check_log(&self) -> Result<()> {
+        let log = std::fs::read_to_string(&self.folders.log)?;
+        if let Some((_, said)) = log.split_once("panicked at") {
+            let said: Vec<&str> = said.lines().take(3).collect();
+            bail!("node {} has panicked at{}", self.number, said.join("\n"));
+        }
+        Ok(())
+    }
+
     /// Whether it runs and says that it leads.
     pub(super) async fn leads(&self) -> bool {
         let is_at_work = self.is_running() && !self.is_paused;
@@ -246,12 +263,8 @@ impl NodeProcess {
 
     /// Waits until it is ready, and knows of so many voters.
     pub(super) async fn until_ready(&mut self, voters: usize, deadline: Duration) -> Result<()> {
-        let number = self.number;
         let ready = eventually("the node is ready", deadline, async || {
-            if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().transpose())
-            {
-                bail!("node {number} has ended: {}", status?);
-            }
+            self.check_runs()?;
             let response = self.ask("/readyz").await?;
             ensure!(response.status().is_success(), "{}", response.text().await?);
             let known = self.metric("roadstead_raft_voters").await?;
@@ -259,11 +272,22 @@ impl NodeProcess {
             Ok(())
         });
         let ready = ready.await;
-        ready.with_context(|| {
-            let log = std::fs::read_to_string(&self.folders.log).unwrap_or_default();
-            let lines: Vec<&str> = log.lines().collect();
-            format!("node {number}:\n{}", lines[lines.len().saturating_sub(15)..].join("\n"))
-        })
+        ready.with_context(|| self.last_lines())
+    }
+
+    fn check_runs(&mut self) -> Result<()> {
+        let status = self.child.as_mut().map(Child::try_wait).transpose()?.flatten();
+        match status {
+            Some(status) => bail!("node {} has ended by itself: {status}", self.number),
+            None => Ok(()),
+        }
+    }
+
+    /// The end of its log.
+    fn last_lines(&self) -> String {
+        let log = std::fs::read_to_string(&self.folders.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        format!("node {}:\n{}", self.number, lines[lines.len().saturating_sub(15)..].join("\n"))
     }
 
     async fn metric(&self, name: &str) -> Result<u64> {
@@ -286,7 +310,7 @@ impl NodeProcess {
 impl Drop for NodeProcess {
     fn drop(&mut self) {
         // It may have ended by itself.
-        let _ = self.kill();
+        let _ = self.reap();
     }
 }
 

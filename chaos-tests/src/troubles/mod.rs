@@ -21,7 +21,7 @@ use anyhow::{Result, bail, ensure};
 use proto::Digest;
 use tokio::task::JoinSet;
 
-use self::work::Work;
+use self::work::{Work, audit_images};
 use crate::sim::{Chronicle, Dice, History, check_tags};
 use crate::{ProcessCluster, eventually};
 
@@ -33,6 +33,8 @@ pub use self::thaw::{Thaws, thaw_leaders};
 /// Troubles between two audits. Each time the tags are other ones, so that what clients saw of them
 /// stays small enough to be put in order.
 const ROUND: usize = 20;
+/// Most images of all rounds that are looked at in the end.
+const SAMPLE: usize = 100;
 /// How long a cluster may take until it does something again.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -89,17 +91,18 @@ struct Ordeal<'a> {
     clients: JoinSet<Result<()>>,
     /// Clients that work at the same time.
     crowd: usize,
-    /// How long it may take until all nodes are ready when all troubles of a round are over.
-    healing: Duration,
     /// Blobs that clients pull beside those of images.
     layers: Arc<[Digest]>,
+    /// Images of all rounds that must be there.
+    kept: Vec<u64>,
     troubles: Troubles,
 }
 
 impl<'a> Ordeal<'a> {
-    fn new(cluster: &'a mut ProcessCluster, dice: Dice, crowd: usize, healing: Duration) -> Self {
+    fn new(cluster: &'a mut ProcessCluster, dice: Dice, crowd: usize) -> Self {
         let (counts, clients, troubles) = (Arc::default(), JoinSet::new(), Troubles::default());
-        Self { cluster, dice, counts, clients, crowd, healing, layers: Arc::default(), troubles }
+        let (layers, kept) = (Arc::default(), Vec::new());
+        Self { cluster, dice, counts, clients, crowd, layers, kept, troubles }
     }
 
     /// Has clients work in round `round` while `trouble` lasts, and then looks whether all is as it
@@ -123,8 +126,8 @@ impl<'a> Ordeal<'a> {
             client??;
         }
         outcome?;
-        self.cluster.until_ready_within(self.healing).await?;
-        work.audit().await?;
+        self.cluster.until_ready().await?;
+        self.kept.extend(work.audit().await?);
         check_tags(&history, &chronicle);
         if let Some(violation) = chronicle.violation() {
             bail!("in round {round}: {violation}");
@@ -158,15 +161,19 @@ impl<'a> Ordeal<'a> {
         .await?
     }
 
-    /// What came of it, `started` then.
-    fn end(self, started: Instant) -> Troubles {
-        Troubles {
+    /// Looks at some images of all rounds once more, and answers what came of what was `started`
+    /// then.
+    async fn end(mut self, started: Instant) -> Result<Troubles> {
+        let count = SAMPLE.min(self.kept.len());
+        let sample = (0..count).map(|_| *self.dice.pick(&self.kept)).collect();
+        audit_images(&self.cluster.clients()?, &sample).await?;
+        Ok(Troubles {
             acknowledged: self.counts.acknowledged.load(Ordering::Relaxed),
             unknown: self.counts.unknown.load(Ordering::Relaxed),
             reads: self.counts.reads.load(Ordering::Relaxed),
             pulls: self.counts.pulls.load(Ordering::Relaxed),
             time: started.elapsed(),
             ..self.troubles
-        }
+        })
     }
 }

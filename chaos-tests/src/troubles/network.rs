@@ -12,7 +12,7 @@ use crate::sim::Dice;
 
 /// Clients that work at the same time; many of them wait for what does not arrive.
 const CLIENTS: usize = 12;
-/// How long nodes may take until they are ready when the network is whole.
+/// How long nodes may take until all are ready when the network is whole, and clients go on.
 const HEALING: Duration = Duration::from_secs(15);
 
 /// Has `faults` things go wrong with `network`, which the nodes of `cluster` are in: what, when and
@@ -27,7 +27,7 @@ pub async fn trouble_network(
     seed: u64,
 ) -> Result<Troubles> {
     let started = std::time::Instant::now();
-    let mut ordeal = Ordeal::new(cluster, Dice::new(seed, "network"), CLIENTS, HEALING);
+    let mut ordeal = Ordeal::new(cluster, Dice::new(seed, "network"), CLIENTS);
     for round in 0.. {
         let until = faults.min(ordeal.troubles.faults + ROUND);
         if ordeal.troubles.faults >= until {
@@ -43,11 +43,12 @@ pub async fn trouble_network(
                 under_way.pass(Instant::now() + ordeal.dice.millis(100..=1_500)).await;
             }
             under_way.pass_all().await;
+            ordeal.cluster.until_ready_within(HEALING).await?;
             ordeal.something_happens(10).await
         });
         played.await.with_context(|| format!("seed {seed}"))?;
     }
-    Ok(ordeal.end(started))
+    ordeal.end(started).await.with_context(|| format!("seed {seed}"))
 }
 
 /// What is wrong now, and until when; a trouble may be several faults.

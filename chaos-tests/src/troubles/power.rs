@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 use futures::future::join_all;
 
-use super::{Ordeal, PATIENCE, Troubles};
+use super::{Ordeal, Troubles};
 use crate::sim::Dice;
 use crate::volume::{Loss, Volumes};
 use crate::{Image, Outcome, ProcessCluster};
@@ -30,7 +30,7 @@ pub async fn trouble_power(
 ) -> Result<Troubles> {
     let started = Instant::now();
     cluster.clients()?[0].push(REPOSITORY, "latest", &Image::numbered(IMAGE)).await?;
-    let mut ordeal = Ordeal::new(cluster, Dice::new(seed, "power"), CROWDS[0], PATIENCE);
+    let mut ordeal = Ordeal::new(cluster, Dice::new(seed, "power"), CROWDS[0]);
     for round in 0.. {
         if ordeal.troubles.cuts >= cuts {
             break;
@@ -43,7 +43,7 @@ pub async fn trouble_power(
         });
         played.await.with_context(|| format!("seed {seed}"))?;
     }
-    Ok(ordeal.end(started))
+    ordeal.end(started).await.with_context(|| format!("seed {seed}"))
 }
 
 impl Ordeal<'_> {

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use proto::Digest;
 use tokio::time::sleep;
 
-use super::{Ordeal, PATIENCE, ROUND, Troubles};
+use super::{Ordeal, ROUND, Troubles};
 use crate::ProcessCluster;
 use crate::sim::Dice;
 
@@ -26,7 +26,7 @@ pub async fn trouble_processes(
     seed: u64,
 ) -> Result<Troubles> {
     let started = Instant::now();
-    let mut ordeal = Ordeal::new(cluster, Dice::new(seed, "kills"), CLIENTS, PATIENCE);
+    let mut ordeal = Ordeal::new(cluster, Dice::new(seed, "kills"), CLIENTS);
     ordeal.layers = layers.into();
     for round in 0.. {
         let until = kills.min(ordeal.troubles.kills + ROUND);
@@ -48,7 +48,7 @@ pub async fn trouble_processes(
         });
         played.await.with_context(|| format!("seed {seed}"))?;
     }
-    Ok(ordeal.end(started))
+    ordeal.end(started).await.with_context(|| format!("seed {seed}"))
 }
 
 impl Ordeal<'_> {

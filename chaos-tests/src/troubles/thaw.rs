@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use tokio::task::JoinSet;
 
 use crate::sim::{Action, Chronicle, History, check_tags};
-use crate::{Image, Outcome, ProcessCluster, RegistryClient, eventually};
+use crate::{Image, Outcome, ProcessCluster, RegistryClient, eventually, if_answered};
 
 /// Where it happens.
 const REPOSITORY: &str = "team/app";
@@ -65,7 +65,7 @@ pub async fn thaw_leaders(cluster: &mut ProcessCluster, times: usize) -> Result<
         story.freeze_and_thaw(cluster, &mut thaws).await?;
         cluster.until_ready().await?;
         for node in 0..story.nodes.len() {
-            ensure!(story.look(node, "audit").await.is_some(), "node {node} does not answer");
+            ensure!(story.look(node, "audit").await?, "node {node} does not answer");
         }
     }
     check_tags(&story.history, &chronicle);
@@ -98,7 +98,7 @@ impl Story {
             let (story, is_over) = (self.clone(), Arc::clone(&is_over));
             in_flight.spawn(async move {
                 while !is_over.load(Ordering::Relaxed) {
-                    story.look(leader, "reader").await;
+                    story.look(leader, "reader").await?;
                 }
                 anyhow::Ok(())
             });
@@ -124,14 +124,17 @@ impl Story {
         ensure!(successor != leader, "a node leads that stands still");
         // The first request to a new leader may come before it can decide.
         eventually("the others move the tag", PATIENCE, async || {
-            ensure!(self.push(successor, "successor").await? == Outcome::Done, "not moved");
-            Ok(())
+            let outcome = self.push(successor, "successor").await;
+            ensure!(!matches!(outcome, Ok(Outcome::Unknown)), "not moved");
+            Ok(outcome)
         })
-        .await?;
+        .await??;
 
         let (reads, write) = self.ask_the_frozen(cluster, leader).await?;
         cluster.nodes()[leader].resume()?;
-        thaws.late_reads += reads.join_all().await.into_iter().flatten().count() as u64;
+        for read in reads.join_all().await {
+            thaws.late_reads += u64::from(read?);
+        }
         thaws.late_writes += u64::from(write.await?? == Outcome::Done);
         while let Some(client) = in_flight.join_next().await {
             client??;
@@ -144,7 +147,7 @@ impl Story {
         &self,
         cluster: &mut ProcessCluster,
         node: usize,
-    ) -> Result<(JoinSet<Option<()>>, tokio::task::JoinHandle<Result<Outcome>>)> {
+    ) -> Result<(JoinSet<Result<bool>>, tokio::task::JoinHandle<Result<Outcome>>)> {
         let image = self.upload((node + 1) % self.nodes.len()).await?;
         let waiting = cluster.nodes()[node].unread()? + LATE_READS + 1;
         let mut reads = JoinSet::new();
@@ -163,22 +166,23 @@ impl Story {
         Ok((reads, write))
     }
 
-    /// Reads the tag through a node; nothing when that does not say.
-    async fn look(&self, node: usize, who: &str) -> Option<()> {
+    /// Reads the tag through a node; whether that says what it is.
+    async fn look(&self, node: usize, who: &str) -> Result<bool> {
         let by = format!("{who} through node {}", node + 1);
         let called = self.history.call();
-        let seen = self.nodes[node].image_at(REPOSITORY, TAG).await.ok()?;
+        let seen = if_answered(self.nodes[node].image_at(REPOSITORY, TAG).await);
+        let Some(seen) = seen.with_context(|| by.clone())? else { return Ok(false) };
         self.history.answered(TAG, &by, called, Action::Saw(seen));
         self.reads.fetch_add(1, Ordering::Relaxed);
-        Some(())
+        Ok(true)
     }
 
     /// Pushes another image and points the tag to it, all through one node.
     async fn push(&self, node: usize, who: &str) -> Result<Outcome> {
-        match self.upload(node).await {
-            Ok(image) => self.put(node, who, image).await,
+        match if_answered(self.upload(node).await)? {
+            Some(image) => self.put(node, who, image).await,
             // Nothing has happened to the tag.
-            Err(_) => Ok(Outcome::Unknown),
+            None => Ok(Outcome::Unknown),
         }
     }
 
@@ -186,9 +190,7 @@ impl Story {
     async fn upload(&self, node: usize) -> Result<u64> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         for (digest, content) in Image::numbered(number).blobs() {
-            if !self.nodes[node].has_blob(REPOSITORY, digest).await? {
-                self.nodes[node].push_blob(REPOSITORY, digest, content).await?;
-            }
+            self.nodes[node].provide_blob(REPOSITORY, digest, content).await?;
         }
         Ok(number)
     }

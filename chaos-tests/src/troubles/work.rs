@@ -1,8 +1,8 @@
 //! What clients do while a cluster is troubled, and what they remember of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use proto::Digest;
@@ -10,20 +10,53 @@ use reqwest::StatusCode;
 
 use super::{Counts, PATIENCE};
 use crate::sim::{Action, Dice, History};
-use crate::{Image, Outcome, RegistryClient, Unavailable, eventually};
+use crate::{Image, Lost, Outcome, RegistryClient, Unavailable, eventually, if_answered};
 
 /// Where all of it goes.
 const REPOSITORY: &str = "team/app";
 /// Tags that all clients work on.
 const TAGS: usize = 3;
 
+/// What clients were told.
+#[derive(Debug, Default)]
+struct Told {
+    /// The images whose manifest was acknowledged once.
+    images: BTreeMap<u64, Known>,
+    /// The blobs that were acknowledged, or seen. They stay when images go, and nobody deletes any.
+    blobs: BTreeSet<Digest>,
+}
+
 /// What is known of an image by its digest.
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
-    /// Its manifest was acknowledged.
-    put: bool,
-    /// Somebody has tried to delete it. Whether that came before or after, nobody knows.
-    deleted: bool,
+    /// It was acknowledged, and no deletion of it can have come after that, or come yet.
+    is_there: bool,
+    /// Deletions of it that were sent.
+    deletions: u64,
+    /// Those of them that were answered. Any other may still happen.
+    answered: u64,
+}
+
+impl Known {
+    /// It was acknowledged. When it was put, `answered` deletions had been answered: if these are
+    /// all, none came after it.
+    fn put(&mut self, answered: u64) {
+        self.is_there |= self.deletions == answered;
+    }
+
+    /// A deletion is sent. What was known before.
+    fn delete(&mut self) -> Self {
+        let before = *self;
+        *self = Self { is_there: false, deletions: before.deletions + 1, ..before };
+        before
+    }
+
+    /// A deletion was answered, before which this was known. Whether there must have been something
+    /// to delete: nobody else can have done it.
+    fn deleted(&mut self, before: Self) -> bool {
+        self.answered += 1;
+        before.is_there && self.deletions == before.deletions + 1
+    }
 }
 
 /// A round of work. Clones are the same one.
@@ -35,7 +68,7 @@ pub(crate) struct Work {
     history: History,
     counts: Arc<Counts>,
     next: Arc<AtomicU64>,
-    images: Arc<Mutex<BTreeMap<u64, Known>>>,
+    told: Arc<Mutex<Told>>,
 }
 
 /// Checks that a deletion was refused because there was nothing to delete, and not otherwise.
@@ -53,7 +86,9 @@ impl Work {
         counts: Arc<Counts>,
     ) -> Self {
         let next = Arc::new(AtomicU64::new(round as u64 * 1_000_000));
-        Self { round, nodes, layers, history, counts, next, images: Arc::default() }
+        let blobs = layers.iter().cloned().collect();
+        let told = Arc::new(Mutex::new(Told { blobs, ..Told::default() }));
+        Self { round, nodes, layers, history, counts, next, told }
     }
 
     /// Works as client `number` until it is to stop.
@@ -90,15 +125,12 @@ impl Work {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let image = Image::numbered(number);
         for (digest, content) in image.blobs() {
-            let is_there = node.has_blob(REPOSITORY, digest).await;
-            let pushed = match is_there {
-                Ok(true) => Ok(()),
-                _ => node.push_blob(REPOSITORY, digest, content).await,
-            };
+            let was_known = self.told().blobs.contains(digest);
+            let provided = if_answered(node.provide_blob(REPOSITORY, digest, content).await);
             // As a push that the client gives up.
-            if pushed.is_err() {
-                return Ok(());
-            }
+            let Some(was_there) = provided.with_context(|| by.to_owned())? else { return Ok(()) };
+            ensure!(was_there || !was_known, Lost(format!("{by}: blob {digest} was gone")));
+            self.told().blobs.insert(digest.clone());
         }
         self.put(node, by, tag, number).await
     }
@@ -117,12 +149,13 @@ impl Work {
     }
 
     async fn put(&self, node: &RegistryClient, by: &str, tag: &str, number: u64) -> Result<()> {
+        let answered = self.told().images.get(&number).map_or(0, |known| known.answered);
         let called = self.history.call();
         let pending = self.history.begin(tag, by, called, Action::Set(Some(number)));
         let outcome = node.try_put(REPOSITORY, tag, &Image::numbered(number)).await;
         if self.count(&outcome)? {
             self.history.done(&pending, by);
-            self.know(number, |known| known.put = true);
+            self.know(number, |known| known.put(answered));
         } else if let Outcome::Refused(status) = outcome {
             bail!("{by}: {status} for an image whose blobs are all there");
         } else {
@@ -149,7 +182,7 @@ impl Work {
 
     async fn delete_image(&self, node: &RegistryClient, by: &str, dice: &mut Dice) -> Result<()> {
         let Some(number) = self.some_image(dice) else { return Ok(()) };
-        self.know(number, |known| known.deleted = true);
+        let before = self.know(number, Known::delete);
         let called = self.history.call();
         let removed = Action::Removed(number);
         let tags = (0..TAGS).map(|tag| self.tag(tag));
@@ -167,6 +200,10 @@ impl Work {
                 }
             }
         }
+        if outcome != Outcome::Unknown {
+            let was_there = self.know(number, |known| known.deleted(before));
+            ensure!(is_done || !was_there, Lost(format!("{by}: image {number} was gone")));
+        }
         Ok(())
     }
 
@@ -179,7 +216,8 @@ impl Work {
         dice: &mut Dice,
     ) -> Result<()> {
         let called = self.history.call();
-        let Ok(seen) = node.image_at(REPOSITORY, tag).await else { return Ok(()) };
+        let seen = if_answered(node.image_at(REPOSITORY, tag).await);
+        let Some(seen) = seen.with_context(|| by.to_owned())? else { return Ok(()) };
         self.history.answered(tag, by, called, Action::Saw(seen));
         self.counts.reads.fetch_add(1, Ordering::Relaxed);
         let image = seen.map(Image::numbered);
@@ -188,9 +226,9 @@ impl Work {
         let blobs: Vec<&Digest> = blobs.chain(&*self.layers).collect();
         if !blobs.is_empty() {
             let blob = dice.pick(&blobs);
-            let pulled = node.try_pull_blob(REPOSITORY, blob).await;
-            let pulls = u64::from(pulled.with_context(|| by.to_owned())?);
-            self.counts.pulls.fetch_add(pulls, Ordering::Relaxed);
+            let pulled = if_answered(node.pull_blob(REPOSITORY, blob).await);
+            let is_pulled = pulled.with_context(|| by.to_owned())?.is_some();
+            self.counts.pulls.fetch_add(u64::from(is_pulled), Ordering::Relaxed);
         }
         Ok(())
     }
@@ -206,49 +244,80 @@ impl Work {
         Ok(*outcome == Outcome::Done)
     }
 
-    fn know(&self, number: u64, change: impl FnOnce(&mut Known)) {
-        let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
-        change(images.entry(number).or_default());
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn know<T>(&self, number: u64, change: impl FnOnce(&mut Known) -> T) -> T {
+        change(self.told().images.entry(number).or_default())
     }
 
     /// An image whose manifest was acknowledged once.
     fn some_image(&self, dice: &mut Dice) -> Option<u64> {
-        let images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
-        let put: Vec<u64> =
-            images.iter().filter(|(_, known)| known.put).map(|(number, _)| *number).collect();
-        (!put.is_empty()).then(|| *dice.pick(&put))
+        let images: Vec<u64> = self.told().images.keys().copied().collect();
+        (!images.is_empty()).then(|| *dice.pick(&images))
     }
 
-    /// Looks at every tag, layer and image through every node, when nobody changes anything.
+    /// Looks at every blob and image, and at all that a tag names, through every node, when nobody
+    /// changes anything. Answers which images must be there from now on.
     ///
     /// # Errors
-    /// When something that was acknowledged is not there, or not whole.
-    pub(crate) async fn audit(&self) -> Result<()> {
-        let images: Vec<(u64, Known)> = {
-            let images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
-            images.iter().map(|(number, known)| (*number, *known)).collect()
+    /// When something that was acknowledged is not there, or what is there is not whole.
+    pub(crate) async fn audit(&self) -> Result<BTreeSet<u64>> {
+        let (images, blobs) = {
+            let told = self.told();
+            let images = told.images.iter().filter(|(_, known)| known.is_there);
+            (images.map(|(number, _)| *number).collect(), told.blobs.clone())
         };
-        for (position, node) in self.nodes.iter().enumerate() {
-            let by = format!("audit through node {}", position + 1);
+        for (position, node) in (1..).zip(&self.nodes) {
+            let by = format!("audit through node {position}");
+            let mut blobs = blobs.clone();
             for tag in (0..TAGS).map(|tag| self.tag(tag)) {
                 let called = self.history.call();
                 let seen = answered(&by, async || node.image_at(REPOSITORY, &tag).await).await?;
                 self.history.answered(&tag, &by, called, Action::Saw(seen));
+                // Its manifest may never have been acknowledged.
+                blobs.extend(seen.into_iter().flat_map(blobs_of));
             }
-            for layer in &*self.layers {
-                answered(&by, async || node.pull_blob(REPOSITORY, layer).await).await?;
-            }
-            for (number, known) in &images {
-                if known.put && !known.deleted {
-                    let expected = Image::numbered(*number).digest();
-                    let pull = async || node.pull(REPOSITORY, expected.as_str()).await;
-                    let found = answered(&by, pull).await?;
-                    ensure!(found == expected, "{by}: image {number} is another");
-                }
-            }
+            pull(node, &by, &images, &blobs).await?;
         }
-        Ok(())
+        Ok(images)
     }
+}
+
+/// Looks at `images`, which must be there, and at all of each, through each of `nodes`.
+///
+/// # Errors
+/// When one of them is not there, or not whole.
+pub(crate) async fn audit_images(nodes: &[RegistryClient], images: &BTreeSet<u64>) -> Result<()> {
+    let blobs = images.iter().copied().flat_map(blobs_of).collect();
+    for (position, node) in (1..).zip(nodes) {
+        pull(node, &format!("last audit through node {position}"), images, &blobs).await?;
+    }
+    Ok(())
+}
+
+fn blobs_of(image: u64) -> Vec<Digest> {
+    Image::numbered(image).blobs().iter().map(|(digest, _)| digest.clone()).collect()
+}
+
+/// Pulls the manifests of `images`, and `blobs`, and compares each byte.
+async fn pull(
+    node: &RegistryClient,
+    by: &str,
+    images: &BTreeSet<u64>,
+    blobs: &BTreeSet<Digest>,
+) -> Result<()> {
+    for number in images {
+        let digest = Image::numbered(*number).digest();
+        let image_at = async || node.image_at(REPOSITORY, digest.as_str()).await;
+        let found = answered(by, image_at).await?;
+        ensure!(found == Some(*number), Lost(format!("{by}: {found:?} and not image {number}")));
+    }
+    for blob in blobs {
+        answered(by, async || node.pull_blob(REPOSITORY, blob).await).await?;
+    }
+    Ok(())
 }
 
 /// Asks again for as long as the node says that it cannot answer now: one that was ready may have
@@ -259,4 +328,34 @@ async fn answered<T>(by: &str, ask: impl AsyncFn() -> Result<T>) -> Result<T> {
         answer => Ok(answer),
     });
     answer.await.flatten().with_context(|| by.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_must_be_there_that_no_deletion_can_have_come_after() {
+        let mut image = Known::default();
+        image.put(0);
+        assert!(image.is_there);
+
+        let before = image.delete();
+        assert!(!image.is_there);
+        // Another one was put meanwhile: which came first, nobody knows.
+        image.put(0);
+        assert!(!image.is_there);
+        assert!(image.deleted(before), "nobody else has deleted it");
+        image.put(image.answered);
+        assert!(image.is_there, "it was put again");
+
+        let both = [image.delete(), image.delete()];
+        assert_eq!(both.map(|before| image.deleted(before)), [false; 2], "one may be too late");
+        let before = image.delete();
+        assert!(!image.deleted(before), "it was deleted already");
+        // What becomes of this one is never known.
+        image.delete();
+        image.put(image.answered);
+        assert!(!image.is_there);
+    }
 }
