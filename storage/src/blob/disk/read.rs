@@ -133,7 +133,8 @@ struct Source {
 impl Source {
     /// Finds the parts that hold `range`, and opens the first.
     fn find(folder: &Folder, object: ObjectKey, range: Range<u64>) -> Result<Self, BlobsError> {
-        let found = folder.surely(|| Self::look(folder, object, &range)).map_err(failure)?;
+        let found =
+            folder.surely(object, || Self::look(folder, object, &range)).map_err(failure)?;
         found.ok_or(BlobsError::Missing(object))
     }
 
