@@ -15,6 +15,7 @@ use super::error::OpenError;
 use super::stale;
 use super::threads::Threads;
 use crate::blob::BlobsError;
+use crate::blob::reserve::check_room;
 use crate::make_folder;
 
 /// The file that marks a folder as an object store.
@@ -156,6 +157,7 @@ impl Folder {
     /// Writes, syncs and removes a little, as an append would.
     pub(super) fn probe(&self) -> io::Result<()> {
         let mut file = self.temporary()?;
+        check_room(file.as_file())?;
         file.write_all(&[0; 4096])?;
         file.as_file().sync_data()?;
         file.close()

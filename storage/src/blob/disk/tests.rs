@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use rustix::fs::inotify;
 use tempfile::tempdir;
 
 use super::*;
+use crate::blob::reserve::{LOOK_BYTES, reserve};
 use crate::child::{child_dir, on_small_disk};
 use crate::conformance::{self, blobs::Races};
 
@@ -371,6 +373,55 @@ async fn a_store_that_lost_its_folder_says_so() {
     assert!(matches!(blobs.probe().await, Err(BlobsError::Unavailable(_))));
     let refused = blobs.append(OBJECT, Position::START, body("abc")).await;
     assert!(matches!(refused, Err(BlobsError::Unavailable(_))));
+}
+
+#[test]
+fn a_store_takes_nothing_of_the_reserve_of_its_disk() {
+    on_small_disk("size=256m", "blob::disk::tests::fills_its_disk");
+}
+
+#[tokio::test]
+#[ignore = "the child process of another test"]
+async fn fills_its_disk() {
+    let dir = child_dir();
+    let store = dir.join("store");
+    let blobs = open(&store);
+    let disk = rustix::fs::statvfs(&dir).unwrap();
+    let reserve = reserve(disk.f_blocks * disk.f_frsize);
+    let free = move || {
+        let disk = rustix::fs::statvfs(&dir).unwrap();
+        disk.f_bavail * disk.f_frsize
+    };
+    let empty = free();
+
+    // What is more than there is room for: seen while it arrives.
+    let least = Arc::new(AtomicU64::new(u64::MAX));
+    let endless = {
+        let (least, free, frame) = (Arc::clone(&least), free.clone(), vec![7; 1 << 20]);
+        let frame = Bytes::from(frame);
+        stream::repeat_with(move || {
+            least.fetch_min(free(), Ordering::Relaxed);
+            Ok(frame.clone())
+        })
+    };
+    let refused = blobs.append(OBJECT, Position::START, endless.boxed()).await;
+    assert!(matches!(refused, Err(BlobsError::Full)), "{refused:?}");
+    let least = least.load(Ordering::Relaxed);
+    assert!((reserve - LOOK_BYTES - (4 << 20)..reserve).contains(&least), "{least}");
+    until("what came of it is removed", || free() >= empty).await;
+
+    // What there would be room for: seen before it is taken.
+    let ballast = File::create(store.join("ballast")).unwrap();
+    let flags = rustix::fs::FallocateFlags::empty();
+    rustix::fs::fallocate(&ballast, flags, 0, free() - reserve + 4096).unwrap();
+    let refused = blobs.append(OBJECT, Position::START, body("abc")).await;
+    assert!(matches!(refused, Err(BlobsError::Full)), "{refused:?}");
+    assert!(matches!(blobs.probe().await, Err(BlobsError::Full)));
+    let stale: Vec<_> = blobs.stale(Duration::ZERO).try_collect().await.unwrap();
+    assert_eq!(stale, [], "what makes room goes on");
+    ballast.set_len(0).unwrap();
+    blobs.probe().await.unwrap();
+    assert_eq!(blobs.append(OBJECT, Position::START, body("abc")).await.unwrap().extent, 3);
 }
 
 #[test]
