@@ -77,7 +77,8 @@ async fn a_founder_refuses_an_empty_store_in_place_of_its_own() {
     let said = complaint(command).await;
     assert!(said.contains(&ClaimError::Empty.to_string()), "{said}");
 
-    std::fs::remove_dir_all(&blobs).unwrap();
+    // It has left nothing there.
+    std::fs::remove_dir(&blobs).unwrap();
     std::fs::rename(&aside, &blobs).unwrap();
     serve(folder.path(), &[], Stdio::null()).await;
 }
@@ -98,12 +99,18 @@ async fn a_node_on_this_machine_is_asked_without_a_proxy() {
 
 #[tokio::test]
 async fn a_node_can_be_stopped_while_its_store_is_still_being_opened() {
+    // What RocksDB reads first, and what is read first of a store of blobs.
+    can_be_stopped_while_it_reads("kv/CURRENT").await;
+    can_be_stopped_while_it_reads("blobs/roadstead-blobs").await;
+}
+
+async fn can_be_stopped_while_it_reads(file: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let store = folder.path().join("data/kv");
-    std::fs::create_dir_all(&store).unwrap();
-    std::fs::write(folder.path().join("data/roadstead"), "format = 1\nkind = \"node\"\n").unwrap();
-    // What RocksDB reads first. It waits for the other end of this pipe to say something.
-    let pipe = store.join("CURRENT");
+    let data = folder.path().join("data");
+    // It waits for the other end of this pipe to say something.
+    let pipe = data.join(file);
+    std::fs::create_dir_all(pipe.parent().unwrap()).unwrap();
+    std::fs::write(data.join("roadstead"), "format = 1\nkind = \"node\"\n").unwrap();
     mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).unwrap();
     let mut command = roadstead(&["serve"]);
     alone(&mut command, folder.path());

@@ -6,6 +6,8 @@
 //! Cancellation`; nothing here knows HTTP or Raft.
 
 pub mod blob;
+#[cfg(test)]
+mod child;
 pub mod conformance;
 mod folder;
 pub mod kv;

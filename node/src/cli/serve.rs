@@ -8,7 +8,7 @@ use std::sync::Arc;
 use api::Appointed;
 use clap::Args;
 use raft::Ended;
-use storage::blob::{CachedBlobs, DiskBlobs, S3Blobs};
+use storage::blob::{CachedBlobs, DiskBlobs, OpenError, S3Blobs};
 use storage::kv::RocksKv;
 use storage::{Blobs, KvError};
 use tokio::io::AsyncReadExt as _;
@@ -146,13 +146,23 @@ async fn open_kv(path: PathBuf) -> Result<RocksKv, Failure> {
 
 async fn open_blobs(storage: &Storage) -> Result<Arc<dyn Blobs>, Failure> {
     let far: Arc<dyn Blobs> = match storage.kind {
-        StorageKind::Disk => Arc::new(DiskBlobs::open(&storage.path)?),
+        StorageKind::Disk => Arc::new(open_disk(storage.path.clone()).await?),
         StorageKind::S3 => Arc::new(S3Blobs::open(&storage.s3()).await?),
     };
     let Some(bytes_max) = storage.cache_bytes.bytes() else { return Ok(far) };
     let folder = storage.cache_path.clone();
     let cached = CachedBlobs::open(far, folder.clone(), bytes_max);
     Ok(Arc::new(cached.map_err(|reason| Failure::Cache { folder, reason })?))
+}
+
+/// Opens the store of blobs in `path`, on a thread of its own too: the file system may hang.
+async fn open_disk(path: PathBuf) -> Result<DiskBlobs, OpenError> {
+    let opening = {
+        let path = path.clone();
+        spawn_blocking(move || DiskBlobs::open(path))
+    };
+    let not_run = |error| Err(OpenError::Io { folder: path, error: io::Error::other(error) });
+    opening.await.unwrap_or_else(not_run)
 }
 
 /// Ends a node that cannot go on: in order where that can be.

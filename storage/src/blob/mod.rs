@@ -11,6 +11,7 @@ mod disk;
 mod error;
 mod memory;
 mod position;
+mod reserve;
 mod s3;
 mod stale;
 

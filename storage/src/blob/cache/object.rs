@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use super::SUFFIX;
 use super::shelf::Room;
 use crate::blob::disk::{Threads, read_file};
+use crate::blob::reserve::check_room;
 use crate::blob::{Blobs, BlobsError, ByteStream};
 
 /// Frames that are written at once, of those that have come.
@@ -84,15 +85,16 @@ impl CachedObject {
     }
 
     async fn pour(&self, far: &dyn Blobs, folder: &Path) -> Result<bool, BlobsError> {
+        let folder = folder.to_owned();
+        // Before the far store is asked, in vain if there is no room.
+        let make = move || begin(&folder).map_err(BlobsError::Unavailable);
+        let (mut file, path) = self.threads.run(make).await?.into_parts();
+        let _ = self.file.set(path);
         let bytes = match far.read(self.key, 0..self.length).await {
             Ok(bytes) => bytes,
             // Whoever asks the store gets to know why.
             Err(_) => return Ok(false),
         };
-        let folder = folder.to_owned();
-        let make = move || file_in(&folder).map_err(BlobsError::Unavailable);
-        let (mut file, path) = self.threads.run(make).await?.into_parts();
-        let _ = self.file.set(path);
         let mut batches = bytes.ready_chunks(BATCH_FRAMES);
         let mut end = 0;
         while let Some(batch) = batches.next().await {
@@ -138,8 +140,16 @@ pub(super) fn file_in(folder: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new().prefix("object-").suffix(SUFFIX).tempfile_in(folder)
 }
 
+/// The same, where there is room for more.
+fn begin(folder: &Path) -> io::Result<NamedTempFile> {
+    let file = file_in(folder)?;
+    check_room(file.as_file())?;
+    Ok(file)
+}
+
 fn write(mut file: File, batch: &[Bytes]) -> Result<File, BlobsError> {
-    let mut written = batch.iter().map(|frame| file.write_all(frame));
-    written.try_for_each(|written| written).map_err(BlobsError::Unavailable)?;
+    let room = check_room(&file);
+    let written = room.and_then(|()| batch.iter().try_for_each(|frame| file.write_all(frame)));
+    written.map_err(BlobsError::Unavailable)?;
     Ok(file)
 }

@@ -1,17 +1,21 @@
 //! The cache before a store that counts its reads, waits and breaks off when it is told to.
 #![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
+use std::fs::File;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures::future::join_all;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use rustix::fs::FallocateFlags;
 use tempfile::TempDir;
 use tokio::sync::Notify;
 
 use super::*;
 use crate::blob::MemoryBlobs;
+use crate::blob::reserve::reserve;
+use crate::child::{child_dir, on_small_disk};
 use crate::conformance::blobs::{self, Races};
 
 /// Bytes of a frame of the far store.
@@ -127,7 +131,11 @@ struct World {
 
 impl World {
     fn new(bytes_max: u64) -> Self {
-        let (far, folder) = (Arc::new(Far::default()), tempfile::tempdir().unwrap());
+        Self::within(&std::env::temp_dir(), bytes_max)
+    }
+
+    fn within(dir: &Path, bytes_max: u64) -> Self {
+        let (far, folder) = (Arc::new(Far::default()), tempfile::tempdir_in(dir).unwrap());
         let cache =
             CachedBlobs::open(Arc::new(Arc::clone(&far)), folder.path().into(), bytes_max).unwrap();
         Self { far, cache, folder }
@@ -345,6 +353,37 @@ async fn files_that_somebody_takes_away_or_cuts_fail_nobody() {
     }
     assert_eq!(world.read(object, 0..5000).await, content);
     assert_eq!(world.reads(), 3);
+}
+
+#[test]
+fn a_cache_takes_nothing_of_the_reserve_of_its_disk() {
+    on_small_disk("size=16m", "blob::cache::tests::leaves_the_reserve");
+}
+
+#[tokio::test]
+#[ignore = "the child process of another test"]
+async fn leaves_the_reserve() {
+    let world = World::within(&child_dir(), 1 << 30);
+    let (object, content) = world.object(1, 1000 * FRAME).await;
+    let length = content.len() as u64;
+    let disk = rustix::fs::statvfs(child_dir()).unwrap();
+    let reserve = reserve(disk.f_blocks * disk.f_frsize);
+    let ballast = File::create(child_dir().join("ballast")).unwrap();
+    // There is room for a part of it, and then for nothing: the far store is not asked in vain.
+    for (left, reads) in [(reserve + length / 3, 2), (reserve - 4096, 3)] {
+        let taken = disk.f_bavail * disk.f_frsize - left;
+        rustix::fs::fallocate(&ballast, FallocateFlags::empty(), 0, taken).unwrap();
+        assert_eq!(world.read(object, 0..length).await, content);
+        assert_eq!(world.reads(), reads);
+        world.has_files(0).await;
+        eventually(|| world.counts().bytes == 0).await;
+    }
+    ballast.set_len(0).unwrap();
+    for _ in 0..2 {
+        assert_eq!(world.read(object, 0..length).await, content);
+        assert_eq!(world.reads(), 4, "it is kept");
+    }
+    assert_eq!(world.counts().bytes, length);
 }
 
 /// It may take long over the rest.

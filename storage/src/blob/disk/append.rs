@@ -17,6 +17,7 @@ use super::parts;
 use super::threads::Threads;
 use super::writeback::Writeback;
 use crate::blob::body::begun;
+use crate::blob::reserve::{LOOK_BYTES, check_room};
 use crate::blob::{BlobsError, ByteStream, Position};
 
 /// Bytes that are gathered before they are written: few switches between threads, and little memory
@@ -37,7 +38,7 @@ pub(super) async fn append(
     if end.count >= parts_max {
         return Err(BlobsError::TooManyParts);
     }
-    let file = folder.blocking(|folder| folder.temporary().map_err(failure)).await?;
+    let file = folder.blocking(|folder| begin(folder).map_err(failure)).await?;
     let arriving = Arriving::new(file, &folder.threads);
     let (arriving, length) = receive(arriving, body, &folder.threads).await?;
     let publish = move |folder: &Folder| {
@@ -67,6 +68,13 @@ fn end_at(folder: &Folder, object: ObjectKey, at: Position) -> Result<End, Blobs
     }
 }
 
+/// A file for a part, where there is room for one.
+fn begin(folder: &Folder) -> io::Result<NamedTempFile> {
+    let file = folder.temporary()?;
+    check_room(file.as_file())?;
+    Ok(file)
+}
+
 /// Writes `body` to `file`. While one piece is being written the next is awaited, so whoever makes
 /// the body, by hashing it for example, works beside the disk; and a slow body keeps no thread
 /// waiting.
@@ -87,8 +95,10 @@ async fn receive(
         }
         let file = arriving.file().map_err(failure)?.as_file();
         writeback.keep_up(file, length, threads).await?;
-        length += piece.iter().map(|frame| frame.len() as u64).sum::<u64>();
-        writing = Writing::start(arriving, piece, threads).await?;
+        let end = length + piece.iter().map(|frame| frame.len() as u64).sum::<u64>();
+        let looks = length / LOOK_BYTES < end / LOOK_BYTES;
+        writing = Writing::start(arriving, piece, looks, threads).await?;
+        length = end;
     }
 }
 
@@ -99,13 +109,19 @@ enum Writing {
 }
 
 impl Writing {
+    /// Starts the write of `piece`; one that `looks` fails where there is no room for more.
     async fn start(
         mut arriving: Arriving,
         piece: Vec<Bytes>,
+        looks: bool,
         threads: &Threads,
     ) -> Result<Self, BlobsError> {
         let write = threads.start(move || {
-            write(arriving.file()?, &piece)?;
+            let file = arriving.file()?;
+            if looks {
+                check_room(file.as_file())?;
+            }
+            write(file, &piece)?;
             Ok(arriving)
         });
         Ok(Self::Busy(write.await?))

@@ -60,11 +60,12 @@ pub struct DiskBlobs {
 }
 
 impl DiskBlobs {
-    /// Opens the store in `dir`, and makes it if the folder is empty or not there. Removes what
-    /// appends of long ago left when their nodes died. Blocks the calling thread.
+    /// Opens the store in `dir`. A folder that is empty, or not there, becomes one when it is first
+    /// [claimed](Blobs::claim), and is empty until then. Removes what appends of long ago left when
+    /// their nodes died, where it is not full or read-only. Blocks the calling thread.
     ///
     /// # Errors
-    /// [`OpenError`]: the folder is not ours, or cannot be written.
+    /// [`OpenError`]: the folder is not ours, or cannot be used.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, OpenError> {
         Ok(Self { folder: Arc::new(Folder::open(dir.as_ref())?), parts_max: UPLOAD_PARTS_MAX })
     }
@@ -78,15 +79,8 @@ impl DiskBlobs {
 #[async_trait]
 impl Blobs for DiskBlobs {
     async fn claim(&self, cluster: ClusterId, may_bind: bool) -> Result<(), ClaimError> {
-        let owner = self.folder.blocking(move |folder| {
-            let owner = folder.owner().map_err(failure)?;
-            if owner.is_some() || !may_bind {
-                return Ok(owner);
-            }
-            folder.bind(cluster).map_err(failure)?;
-            folder.owner().map_err(failure)
-        });
-        match owner.await? {
+        let claim = move |folder: &Folder| folder.claim(cluster, may_bind).map_err(failure);
+        match self.folder.blocking(claim).await? {
             Some(owner) if owner == cluster => Ok(()),
             Some(owner) => Err(ClaimError::Taken(owner)),
             None => Err(ClaimError::Empty),

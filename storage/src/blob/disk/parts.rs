@@ -35,7 +35,7 @@ pub(super) fn parts(
         let part = if is_seen {
             following(folder, object, start)
         } else {
-            folder.surely(|| part(folder, object, start))
+            folder.surely(object, || part(folder, object, start))
         };
         let part = part.transpose()?;
         is_seen = true;
@@ -45,14 +45,13 @@ pub(super) fn parts(
 }
 
 /// The part of `object` that starts at `start`, if there is one, when the one before it was just
-/// seen: since then the folder would have to have been unmounted and mounted again, so it is looked
-/// for once. Whoever asks how long an object is pays for this each time.
+/// seen: that the folder was the store then needs no look. Whoever asks how long an object is pays
+/// for this each time.
 fn following(folder: &Folder, object: ObjectKey, start: u64) -> io::Result<Option<Part>> {
-    let found = part(folder, object, start)?;
-    if found.is_none() {
-        folder.check_present()?;
+    match part(folder, object, start)? {
+        None => folder.again(object, || part(folder, object, start)),
+        found => Ok(found),
     }
-    Ok(found)
 }
 
 /// Makes a synced `file` of `length` bytes the part of `object` that follows `end`. Answers the new

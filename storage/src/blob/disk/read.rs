@@ -80,7 +80,7 @@ impl Reading {
     async fn next(mut self) -> io::Result<Option<(Bytes, Self)>> {
         loop {
             self.turn = match self.turn {
-                Turn::Reader(mut source) => match source.frame_at_hand()? {
+                Turn::Reader(mut source) => match source.frame_at_hand(read_at_hand) {
                     Some(frame) => {
                         return Ok(Some((frame, Self { turn: Turn::Reader(source), ..self })));
                     }
@@ -133,7 +133,8 @@ struct Source {
 impl Source {
     /// Finds the parts that hold `range`, and opens the first.
     fn find(folder: &Folder, object: ObjectKey, range: Range<u64>) -> Result<Self, BlobsError> {
-        let found = folder.surely(|| Self::look(folder, object, &range)).map_err(failure)?;
+        let found =
+            folder.surely(object, || Self::look(folder, object, &range)).map_err(failure)?;
         found.ok_or(BlobsError::Missing(object))
     }
 
@@ -164,28 +165,30 @@ impl Source {
         Ok((part, file))
     }
 
-    /// What of the next frame the system has in memory, if anything.
-    fn frame_at_hand(&mut self) -> io::Result<Option<Bytes>> {
-        let Some((part, file)) = self.open.take() else { return Ok(None) };
+    /// What of the next frame the system has in memory, if anything, as `read` tells.
+    fn frame_at_hand(
+        &mut self,
+        read: impl FnOnce(&File, &mut [u8], u64) -> rustix::io::Result<usize>,
+    ) -> Option<Bytes> {
+        let (part, file) = self.open.take()?;
         let mut buffer = self.pool.take();
         let space = buffer.space(self.frame_bytes(&part));
-        let at = self.range.start - part.start;
-        match preadv2(&file, &mut [IoSliceMut::new(space)], at, ReadWriteFlags::NOWAIT) {
-            // A file that has become shorter is an error, not an early end.
-            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+        match read(&file, space, self.range.start - part.start) {
+            // Nothing, or the system cannot tell, or it fails, or the file has become shorter: that
+            // comes of reading on a thread. Linux 5.9 and 5.10 say 0 of what is not in memory.
+            Ok(0) | Err(_) => {
+                self.open = Some((part, file));
+                None
+            }
             Ok(length) => {
                 buffer.length = length;
-                Ok(Some(self.pass(part, file, buffer)))
-            }
-            // Nothing, or the system cannot tell, or it fails: that comes of reading on a thread.
-            Err(_) => {
-                self.open = Some((part, file));
-                Ok(None)
+                Some(self.pass(part, file, buffer))
             }
         }
     }
 
-    /// The next frame, from wherever it is.
+    /// The next frame, from wherever it is. A file that has become shorter is an error, not an
+    /// early end.
     fn frame(&mut self) -> io::Result<Bytes> {
         let (part, file) = match self.open.take() {
             Some(open) => open,
@@ -211,6 +214,11 @@ impl Source {
         }
         Bytes::from_owner(buffer)
     }
+}
+
+/// Reads from `at` on what of `file` the system has in memory.
+fn read_at_hand(file: &File, space: &mut [u8], at: u64) -> rustix::io::Result<usize> {
+    preadv2(file, &mut [IoSliceMut::new(space)], at, ReadWriteFlags::NOWAIT)
 }
 
 /// Buffers that come back when the frames made of them are dropped.
@@ -259,5 +267,26 @@ impl Drop for Buffer {
     fn drop(&mut self) {
         // Fails when the read is over; then the buffer is freed.
         let _ = self.home.send(std::mem::take(&mut self.bytes));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use std::io::Write as _;
+
+    use super::*;
+
+    /// As Linux 5.9 and 5.10 say it of what is not in memory.
+    #[test]
+    fn that_nothing_is_at_hand_is_not_the_end_of_the_file() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"abc").unwrap();
+        let part = Part { path: PathBuf::new(), start: 0, end: 3 };
+        let (parts, pool) = (Vec::new().into_iter(), Pool::new());
+        let mut source = Source { range: 0..3, parts, open: Some((part, file)), pool };
+        assert_eq!(source.frame_at_hand(|_, _, _| Ok(0)), None);
+        assert_eq!(source.frame().unwrap(), "abc");
     }
 }

@@ -15,17 +15,15 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use tempfile::tempdir;
 
 use super::*;
+use crate::child::{child, child_dir, on_small_disk};
 use crate::conformance;
-
-/// Tells a child process of a test which folder to work in.
-const CHILD_DIR: &str = "ROADSTEAD_TEST_CHILD_DIR";
 
 #[test]
 fn rocksdb_does_all_that_a_store_must() {
@@ -107,7 +105,10 @@ fn a_folder_in_use_is_refused_with_one_sentence() {
     let sentence = format!("another process uses the folder {}", dir.path().display());
     assert_eq!(RocksKv::open(dir.path()).unwrap_err(), KvError::Failed(sentence.clone()));
 
-    let child = child("opens_a_folder", dir.path()).stderr(Stdio::piped()).output().unwrap();
+    let child = child("kv::rocks::tests::opens_a_folder", dir.path())
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&child.stderr).into_owned();
     assert!(said.contains(&sentence), "{said}");
     drop(first);
@@ -175,7 +176,7 @@ fn whatever_was_synced_or_flushed_survives_kill_9() {
     let dir = tempdir().unwrap();
     let mut next = 0_u32;
     for _ in 0..4 {
-        let mut child = child("writes_until_killed", dir.path())
+        let mut child = child("kv::rocks::tests::writes_until_killed", dir.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -222,23 +223,9 @@ fn a_folder_with_a_damaged_file_is_refused_with_what_to_do() {
     assert!(refused.as_deref().is_some_and(is_told), "{refused:?}");
 }
 
-/// Runs in a file system of its own, for which it needs a user namespace; where there is none it
-/// says so and passes.
 #[test]
 fn a_full_disk_refuses_writes_until_there_is_space() {
-    let dir = tempdir().unwrap();
-    let mount = "mount -t tmpfs -o size=128m tmpfs \"$0\" && exec \"$@\"";
-    let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", mount]).arg(dir.path());
-    let test = child("fills_its_disk", dir.path());
-    command.arg(test.get_program()).args(test.get_args()).env(CHILD_DIR, dir.path());
-    let output = command.output();
-    let said = output.as_ref().map(|o| String::from_utf8_lossy(&o.stdout).into_owned());
-    let Some(said) = said.ok().filter(|said| said.contains("running 1 test")) else {
-        eprintln!("skipped: this machine lets nobody mount a file system");
-        return;
-    };
-    assert!(output.unwrap().status.success(), "{said}");
+    on_small_disk("size=128m", "kv::rocks::tests::fills_its_disk");
 }
 
 #[test]
@@ -331,19 +318,6 @@ fn kill_after(child: &mut Child, lines: usize) -> Durable {
     }
     child.wait().unwrap();
     durable
-}
-
-/// The command that runs the ignored test `name` of this binary in a process of its own.
-fn child(name: &str, dir: &Path) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    let test = format!("kv::rocks::tests::{name}");
-    command.args(["--exact", &test, "--ignored", "--nocapture"]).env(CHILD_DIR, dir);
-    command
-}
-
-/// The folder that a child process was told to work in.
-fn child_dir() -> PathBuf {
-    std::env::var_os(CHILD_DIR).expect("runs only as a child of another test").into()
 }
 
 fn newest_wal(dir: &Path) -> PathBuf {
