@@ -4,6 +4,10 @@
 
 #[path = "support/fake_s3.rs"]
 mod fake_s3;
+#[path = "s3_faults/lies.rs"]
+mod lies;
+#[path = "support/shelf.rs"]
+mod shelf;
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -342,8 +346,13 @@ fn ok(body: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}").into()
 }
 
+/// An error as S3 writes it.
+fn error(code: &str) -> String {
+    format!("<Error><Code>{code}</Code><Message>it says why</Message></Error>")
+}
+
 fn no_such_key() -> Vec<u8> {
-    let body = "<Error><Code>NoSuchKey</Code><Message>gone</Message></Error>";
+    let body = error("NoSuchKey");
     let length = body.len();
     format!("HTTP/1.1 404 Not Found\r\ncontent-length: {length}\r\n\r\n{body}").into()
 }
