@@ -53,6 +53,35 @@ async fn a_404_that_is_not_the_stores_is_an_outage_and_says_of_nothing_that_it_i
     }
 }
 
+/// A node that starts now is needed for its vote; what is in front of the store is mended later.
+#[tokio::test]
+async fn a_node_starts_unless_the_store_itself_says_what_is_to_be_mended() {
+    let html = "<html><body>sign in</body></html>";
+    for (status, body, code) in [
+        ("404 Not Found", String::new(), None),
+        ("404 Not Found", html.to_owned(), None),
+        ("403 Forbidden", html.to_owned(), None),
+        ("401 Unauthorized", String::new(), None),
+        ("400 Bad Request", error("ExpiredToken"), None),
+        ("403 Forbidden", error("RequestTimeTooSkewed"), None),
+        ("403 Forbidden", error("InvalidAccessKeyId"), Some("InvalidAccessKeyId (403)")),
+        ("400 Bad Request", error("InvalidBucketName"), Some("InvalidBucketName (400)")),
+        ("404 Not Found", error("NoSuchBucket"), Some("does not exist")),
+    ] {
+        let length = body.len();
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}");
+        let said = answer.clone();
+        let server = FakeS3::start(move |_, _| answer.clone().into()).await;
+        match (S3Blobs::open(&server.settings()).await, code) {
+            (Ok(_), None) => {}
+            (Err(refused), Some(code)) => {
+                assert!(refused.to_string().contains(code), "{said}: {refused}");
+            }
+            (outcome, _) => panic!("{said}: {outcome:?}"),
+        }
+    }
+}
+
 /// A proxy may drop a length that it does not know, or answer with more than was asked for.
 #[tokio::test]
 async fn an_answer_without_a_usable_length_says_of_nothing_that_it_is_gone() {
