@@ -18,6 +18,13 @@ impl Checksum {
     /// The checksum of no bytes.
     pub const EMPTY: Self = Self(0);
 
+    /// The checksum of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut checksum = Self::EMPTY;
+        checksum.extend(bytes);
+        checksum
+    }
+
     /// One that was stored.
     pub const fn from_crc(crc: u32) -> Self {
         Self(crc)

@@ -110,6 +110,7 @@ async fn suite(kind: &'static str, races: Races) {
     nothing_is_left_behind(&server.settings("left")).await;
     what_a_dead_node_left_is_removed_once_it_is_old(&server.settings("dead")).await;
     an_object_of_many_parts_goes_on_in_another(&server.settings("many")).await;
+    a_piece_that_was_given_up_is_missed_at_the_end(&server.settings("given-up")).await;
     a_presigned_url_gives_the_bytes(&server.settings("presigned")).await;
     a_mistake_of_the_operator_is_named(&server.settings("mistakes")).await;
     a_store_that_holds_other_things_is_not_taken(&server.settings("")).await;
@@ -159,6 +160,27 @@ async fn an_object_of_many_parts_goes_on_in_another(settings: &S3Settings) {
     assert_eq!(stale(&blobs, Duration::ZERO).await, [Stale::Object(object)]);
     blobs.delete(object).await.unwrap();
     sweep(&blobs).await;
+    until_empty(&settings).await;
+}
+
+/// A sweep that takes what still arrives for old, as after a node stood still for days, may give up
+/// its first pieces: the catalog knows of none. What is left must not become an object.
+async fn a_piece_that_was_given_up_is_missed_at_the_end(settings: &S3Settings) {
+    let settings = S3Settings { parts_max: 1, ..settings.clone() };
+    let blobs = S3Blobs::open(&settings).await.unwrap();
+    let (mut sender, body) = mpsc::channel(1);
+    let sending = async {
+        // When this many are taken, the first eight are a piece.
+        for _ in 0..12 {
+            sender.send(Ok(Bytes::from(vec![1; MIB]))).await.unwrap();
+        }
+        let found = stale(&blobs, Duration::ZERO).await;
+        assert!(matches!(found[..], [Stale::Object(_)]), "{found:?}");
+        sweep(&blobs).await;
+        drop(sender);
+    };
+    let (put, ()) = futures::join!(blobs.put(ObjectKey::from_random(12), body.boxed()), sending);
+    assert!(matches!(put, Err(BlobsError::Missing(_))), "{put:?}");
     until_empty(&settings).await;
 }
 

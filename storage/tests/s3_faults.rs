@@ -4,6 +4,10 @@
 
 #[path = "support/fake_s3.rs"]
 mod fake_s3;
+#[path = "s3_faults/lies.rs"]
+mod lies;
+#[path = "support/shelf.rs"]
+mod shelf;
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -45,6 +49,35 @@ async fn a_404_that_is_not_the_stores_is_an_outage_and_says_of_nothing_that_it_i
         ];
         for outcome in outcomes {
             assert!(matches!(outcome, Err(BlobsError::Unavailable(_))), "{outcome:?}");
+        }
+    }
+}
+
+/// A node that starts now is needed for its vote; what is in front of the store is mended later.
+#[tokio::test]
+async fn a_node_starts_unless_the_store_itself_says_what_is_to_be_mended() {
+    let html = "<html><body>sign in</body></html>";
+    for (status, body, code) in [
+        ("404 Not Found", String::new(), None),
+        ("404 Not Found", html.to_owned(), None),
+        ("403 Forbidden", html.to_owned(), None),
+        ("401 Unauthorized", String::new(), None),
+        ("400 Bad Request", error("ExpiredToken"), None),
+        ("403 Forbidden", error("RequestTimeTooSkewed"), None),
+        ("403 Forbidden", error("InvalidAccessKeyId"), Some("InvalidAccessKeyId (403)")),
+        ("400 Bad Request", error("InvalidBucketName"), Some("InvalidBucketName (400)")),
+        ("404 Not Found", error("NoSuchBucket"), Some("does not exist")),
+    ] {
+        let length = body.len();
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}");
+        let said = answer.clone();
+        let server = FakeS3::start(move |_, _| answer.clone().into()).await;
+        match (S3Blobs::open(&server.settings()).await, code) {
+            (Ok(_), None) => {}
+            (Err(refused), Some(code)) => {
+                assert!(refused.to_string().contains(code), "{said}: {refused}");
+            }
+            (outcome, _) => panic!("{said}: {outcome:?}"),
         }
     }
 }
@@ -342,8 +375,13 @@ fn ok(body: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}").into()
 }
 
+/// An error as S3 writes it.
+fn error(code: &str) -> String {
+    format!("<Error><Code>{code}</Code><Message>it says why</Message></Error>")
+}
+
 fn no_such_key() -> Vec<u8> {
-    let body = "<Error><Code>NoSuchKey</Code><Message>gone</Message></Error>";
+    let body = error("NoSuchKey");
     let length = body.len();
     format!("HTTP/1.1 404 Not Found\r\ncontent-length: {length}\r\n\r\n{body}").into()
 }

@@ -97,17 +97,19 @@ pub trait Blobs: Send + Sync + 'static {
 
     /// Makes the bytes of `upload`, which stands at `at`, an object, and answers its key. The same
     /// position gives the same object, however often and through whatever nodes it is sealed. Takes
-    /// no longer for more bytes.
+    /// hardly longer for more bytes.
     ///
     /// # Errors
-    /// [`BlobsError::Offset`] when the upload does not stand at `at`.
+    /// [`BlobsError::Offset`] when the upload does not stand at `at`; [`BlobsError::Missing`] when
+    /// some of its bytes are found to be gone.
     async fn seal(&self, upload: ObjectKey, at: Position) -> Result<ObjectKey, BlobsError>;
 
     /// Removes all that is kept of `upload`, which was sealed or put as `object`, but what the
     /// object `kept` needs: that is `object`, or the one that was there before with the same bytes.
     ///
     /// # Errors
-    /// When the store fails; then something may be left that only takes space.
+    /// When the store fails, or does not find `kept`; then something may be left that only takes
+    /// space.
     async fn settle(
         &self,
         upload: ObjectKey,

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -11,13 +12,14 @@ use storage::blob::{S3Credentials, S3Settings};
 pub(crate) const EMPTY_LIST: &str =
     "HTTP/1.1 200 OK\r\ncontent-length: 19\r\n\r\n<ListBucketResult/>";
 
-/// A request, without its body.
+/// A request.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) method: String,
     pub(crate) target: String,
     /// Its headers, by their names in lower case.
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Bytes,
 }
 
 impl Request {
@@ -27,6 +29,19 @@ impl Request {
 
     pub(crate) fn is_list(&self) -> bool {
         self.target.contains("list-type=2")
+    }
+
+    /// The name of the object that it is about; empty when it is about the bucket.
+    pub(crate) fn name(&self) -> &str {
+        let path = self.target.split('?').next().unwrap();
+        path.strip_prefix("/bucket").unwrap().trim_start_matches('/')
+    }
+
+    /// What the names begin with that it is to list.
+    pub(crate) fn prefix(&self) -> String {
+        let (_, query) = self.target.split_once('?').unwrap();
+        let prefix = query.split('&').find_map(|pair| pair.strip_prefix("prefix="));
+        prefix.unwrap_or_default().replace("%2F", "/")
     }
 }
 
@@ -103,8 +118,11 @@ async fn receive(stream: &mut BufReader<TcpStream>) -> Option<Request> {
     let headers = headers.iter().filter_map(|line| line.split_once(": "));
     let headers: Vec<_> =
         headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
-    let request = Request { method: words.next()?, target: words.next()?, headers };
+    let (method, target) = (words.next()?, words.next()?);
+    let mut request = Request { method, target, headers, body: Bytes::new() };
     let length = request.header("content-length").and_then(|length| length.parse().ok());
-    stream.take(length.unwrap_or(0)).read_to_end(&mut Vec::new()).await.ok()?;
+    let mut body = Vec::new();
+    stream.take(length.unwrap_or(0)).read_to_end(&mut body).await.ok()?;
+    request.body = body.into();
     Some(request)
 }

@@ -241,8 +241,9 @@ mod tests {
             let Ok(at) = blobs.position(upload).await else { continue };
             if at != before
                 && let Ok(object) = blobs.seal(upload, at).await
-                && blobs.settle(upload, object, object).await.is_ok()
             {
+                // It is a blob, whether or not all else that was the upload's goes.
+                let _ = blobs.settle(upload, object, object).await;
                 return object;
             }
         }

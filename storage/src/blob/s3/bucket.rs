@@ -42,8 +42,8 @@ pub(super) struct Bucket {
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) bytes: Bytes,
-    /// The store's name for exactly this content.
-    pub(super) etag: String,
+    /// The store's name for exactly this content, if it came with one.
+    pub(super) etag: Option<String>,
 }
 
 /// When an object may be written.
@@ -94,7 +94,7 @@ impl Bucket {
             Err(error) if is_absent(&error) => return Ok(None),
             Err(error) => return Err(failure(&error)),
         };
-        let etag = answer.e_tag.unwrap_or_default();
+        let etag = answer.e_tag;
         let mut body = answer.body;
         let mut bytes = BytesMut::new();
         let broken = |error| Err(BlobsError::Unavailable(error));

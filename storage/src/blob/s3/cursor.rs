@@ -4,7 +4,8 @@
 //! ```text
 //! roadstead upload 1                                  roadstead object 1
 //! tip 0123456789abcdef0123456789abcdef                3f62...e1 8388608
-//! 3f62...e1 8388608                                   77ab...03 1048576
+//! tail e3069283                                       77ab...03 1048576
+//! 3f62...e1 8388608
 //! 77ab...03 1048576
 //! replaced 0c51...aa 524288
 //! ```
@@ -13,12 +14,14 @@ use std::fmt::Write as _;
 use std::io;
 use std::str::Lines;
 
-use proto::ObjectKey;
+use proto::{Checksum, ObjectKey};
 
 use crate::blob::{BlobsError, Position, Tip};
 
 const CURSOR: &str = "roadstead upload 1";
 const INDEX: &str = "roadstead object 1";
+/// What the line of the last segment's checksum begins with.
+const TAIL: &str = "tail ";
 /// What the line of a segment begins with that was replaced.
 const REPLACED: &str = "replaced ";
 
@@ -36,6 +39,9 @@ pub(super) struct Segment {
 pub(super) struct Cursor {
     /// Drawn at random for each cursor.
     pub(super) tip: Tip,
+    /// The checksum of the last segment, when that is so small that it will be read back; unset in
+    /// cursors from before there was one.
+    pub(super) tail: Option<Checksum>,
     /// At least one.
     pub(super) segments: Vec<Segment>,
     /// Small segments that were written anew with what followed them. They stay as long as the
@@ -60,27 +66,38 @@ impl Cursor {
 
     pub(super) fn encode(&self) -> String {
         let mut text = format!("{CURSOR}\ntip {}\n", self.tip);
+        if let Some(checksum) = self.tail {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{TAIL}{checksum}");
+        }
         write_segments(&mut text, &self.segments, "");
         write_segments(&mut text, &self.replaced, REPLACED);
         text
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, BlobsError> {
-        let mut lines = lines(bytes, CURSOR)?;
+        let mut lines = lines(bytes, CURSOR)?.peekable();
         let tip = lines.next().and_then(|line| line.strip_prefix("tip "));
         let tip = tip.and_then(|tip| u128::from_str_radix(tip, 16).ok()).ok_or_else(damaged)?;
         let tip = Tip::from_bytes(tip.to_be_bytes());
+        let tail = lines.next_if(|line| line.starts_with(TAIL)).map(read_tail).transpose()?;
         let (replaced, segments) = lines.partition(|line| line.starts_with(REPLACED));
         let (segments, replaced): (Vec<_>, Vec<_>) = (segments, replaced);
         let replaced = replaced.into_iter().filter_map(|line| line.strip_prefix(REPLACED));
         let replaced = read_segments(replaced)?;
-        Ok(Self { tip, segments: at_least_one(read_segments(segments.into_iter())?)?, replaced })
+        let segments = at_least_one(read_segments(segments.into_iter())?)?;
+        Ok(Self { tip, tail, segments, replaced })
     }
 }
 
 /// How many bytes `segments` hold together.
 pub(super) fn length(segments: &[Segment]) -> u64 {
     segments.iter().map(|segment| segment.length).sum()
+}
+
+/// The keys of `segments`.
+pub(super) fn keys(segments: &[Segment]) -> impl Iterator<Item = ObjectKey> {
+    segments.iter().map(|segment| segment.key)
 }
 
 /// An index of `segments`.
@@ -105,6 +122,11 @@ fn write_segments(text: &mut String, segments: &[Segment], what: &str) {
 fn lines<'a>(bytes: &'a [u8], title: &str) -> Result<Lines<'a>, BlobsError> {
     let mut lines = std::str::from_utf8(bytes).map_err(|_| damaged())?.lines();
     if lines.next() == Some(title) { Ok(lines) } else { Err(damaged()) }
+}
+
+fn read_tail(line: &str) -> Result<Checksum, BlobsError> {
+    let crc = line.strip_prefix(TAIL).and_then(|crc| u32::from_str_radix(crc, 16).ok());
+    crc.map(Checksum::from_crc).ok_or_else(damaged)
 }
 
 fn read_segments<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Vec<Segment>, BlobsError> {
@@ -140,10 +162,18 @@ mod tests {
                           00000000000000000000000000000002 3\n\
                           replaced 00000000000000000000000000000003 1\n";
 
+    const GOLDEN_WITH_TAIL: &str = "roadstead upload 1\n\
+                                    tip 00000000000000000000000000000007\n\
+                                    tail e3069283\n\
+                                    00000000000000000000000000000001 8388608\n\
+                                    00000000000000000000000000000002 3\n\
+                                    replaced 00000000000000000000000000000003 1\n";
+
     fn cursor() -> Cursor {
         let segment = |key, length| Segment { key: ObjectKey::from_random(key), length };
         Cursor {
             tip: Tip::from_bytes(7_u128.to_be_bytes()),
+            tail: None,
             segments: vec![segment(1, 8_388_608), segment(2, 3)],
             replaced: vec![segment(3, 1)],
         }
@@ -154,6 +184,13 @@ mod tests {
         assert_eq!(cursor().encode(), GOLDEN);
         assert_eq!(Cursor::decode(GOLDEN.as_bytes()).unwrap(), cursor());
         assert_eq!(cursor().position(), Position { extent: 8_388_611, tip: cursor().tip });
+    }
+
+    #[test]
+    fn a_cursor_has_the_checksum_of_a_small_last_segment() {
+        let cursor = Cursor { tail: Some(Checksum::of(b"123456789")), ..cursor() };
+        assert_eq!(cursor.encode(), GOLDEN_WITH_TAIL);
+        assert_eq!(Cursor::decode(GOLDEN_WITH_TAIL.as_bytes()).unwrap(), cursor);
     }
 
     #[test]
@@ -180,6 +217,7 @@ mod tests {
             GOLDEN.replace("tip ", ""),
             GOLDEN.replace(" 3\n", " 0\n"),
             GOLDEN.replace(" 3\n", "\n"),
+            GOLDEN_WITH_TAIL.replace("e3069283", "none"),
             GOLDEN.lines().take(2).collect::<Vec<_>>().join("\n"),
             String::new(),
         ];

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aws_sdk_s3::types::CompletedPart;
 use bytes::Bytes;
 use futures::StreamExt as _;
-use proto::ObjectKey;
+use proto::{Checksum, ObjectKey};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
@@ -15,7 +15,7 @@ use super::budget::{Budget, Part};
 use super::client::Patience;
 use super::cursor::Segment;
 use super::fresh;
-use super::sizes::PARTS_IN_FLIGHT;
+use super::sizes::{PARTS_IN_FLIGHT, SEGMENT_MIN};
 use crate::blob::{BlobsError, ByteStream};
 
 /// A body that was received whole, and is in the bucket but for its last piece. What it has written
@@ -28,6 +28,8 @@ pub(super) struct Draft {
     open: Option<Open>,
     /// What comes after that.
     rest: Part,
+    /// The checksum of the last segment, when that is small.
+    tail: Option<Checksum>,
     /// The object whose index names the segments.
     index: Option<ObjectKey>,
 }
@@ -51,7 +53,8 @@ impl Draft {
         head: Part,
         body: ByteStream,
     ) -> Result<Self, BlobsError> {
-        let mut draft = Self { bucket, segments: Vec::new(), open: None, rest: head, index: None };
+        let mut draft =
+            Self { bucket, segments: Vec::new(), open: None, rest: head, tail: None, index: None };
         let mut body = Frames { body, next: Bytes::new() };
         while !body.fill(&mut draft.rest, budget).await? {
             draft.add().await?;
@@ -70,12 +73,19 @@ impl Draft {
         } else if self.rest.len() > 0 {
             let (key, rest) = (fresh()?, mem::take(&mut self.rest));
             // Noted before it is written: an attempt that seems to fail may have an effect.
-            self.segments.push(Segment { key, length: rest.len() as u64 });
+            let length = rest.len() as u64;
+            self.segments.push(Segment { key, length });
             let name = self.bucket.keys.object(key);
             let rest = rest.into_bytes();
+            self.tail = (length < SEGMENT_MIN).then(|| Checksum::of(&rest));
             self.bucket.put(&name, rest, Condition::Always, Patience::Part).await?;
         }
         Ok(&self.segments)
+    }
+
+    /// The checksum of the last piece, if that may be read back.
+    pub(super) fn tail(&self) -> Option<Checksum> {
+        self.tail
     }
 
     /// Notes that an index of `object` will name what was written.

@@ -25,6 +25,10 @@ use crate::blob::{BlobsError, ClaimError};
 const LOOK: i32 = 10;
 /// How long after the claim of a store without conditions that claim is looked at.
 const SETTLING: Duration = Duration::from_secs(3);
+/// The store's code for credentials that were good for a time, and may be renewed.
+const EXPIRED: &str = "ExpiredToken";
+/// Its code for a request that was signed at another time than it is there.
+const SKEWED: &str = "RequestTimeTooSkewed";
 
 impl S3Blobs {
     /// Opens the store that `settings` name. One that cannot be reached now is opened as well: what
@@ -59,7 +63,7 @@ impl S3Blobs {
             if let Some(refusal) = refusal(&error, &bucket.name, place) {
                 return Err(refusal);
             }
-            tracing::warn!(error = reason(&error), "the object store does not answer");
+            tracing::warn!(error = reason(&error), "{}", outage(error.code()));
         }
         let store = Store {
             bucket,
@@ -84,7 +88,16 @@ impl S3Blobs {
     }
 }
 
-/// What the operator has to mend; `None` when the store may only be down.
+/// What is said of a store that may come back, and refused us with this `code`.
+fn outage(code: Option<&str>) -> &'static str {
+    match code {
+        Some(EXPIRED) => "the credentials for the object store have expired: renew them",
+        Some(SKEWED) => "by the object store's clock this machine's is wrong: set it right",
+        _ => "the object store does not answer",
+    }
+}
+
+/// What the operator has to mend before a node can start; `None` when the store may only be down.
 fn refusal<E>(error: &Failed<E>, bucket: &str, place: String) -> Option<S3OpenError>
 where
     E: aws_sdk_s3::error::ProvideErrorMetadata + std::error::Error + 'static,
@@ -106,6 +119,9 @@ where
         };
     };
     match (status(error), error.code()) {
+        // Who gives no code is a proxy that does not find the store, or does not let us through.
+        // (The SDK calls a 404 without a body `NotFound`.)
+        (_, None | Some("NotFound" | EXPIRED | SKEWED)) => None,
         (_, Some("NoSuchBucket")) => Some(S3OpenError::NoBucket { bucket, place }),
         (Some(401 | 403), _) => Some(S3OpenError::Denied { bucket, place, reason: reason(error) }),
         (Some(408 | 429), _) => None,

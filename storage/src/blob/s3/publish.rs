@@ -8,8 +8,9 @@ use tokio::sync::{Mutex, OnceCell};
 use super::bucket::{Bucket, Condition, Found, Written};
 use super::client::Patience;
 use super::cursor::Cursor;
+use super::error::lacking;
 use super::fresh;
-use crate::blob::BlobsError;
+use crate::blob::{BlobsError, Tip};
 
 /// How often a write is tried that met another at the same time.
 const ATTEMPTS: usize = 3;
@@ -91,7 +92,8 @@ async fn replace(
     before: Option<&Found>,
 ) -> Result<bool, BlobsError> {
     let condition = match before {
-        Some(found) => Condition::Unchanged(&found.etag),
+        Some(Found { etag: Some(etag), .. }) => Condition::Unchanged(etag),
+        Some(Found { etag: None, .. }) => return Err(lacking("GET", "ETag")),
         None => Condition::Absent,
     };
     for _ in 0..ATTEMPTS {
@@ -103,7 +105,7 @@ async fn replace(
         if is_cursor(now.as_ref(), cursor)? {
             return Ok(true);
         }
-        if !is_same(now.as_ref(), before) {
+        if !is_same(now.as_ref(), before)? {
             return Ok(false);
         }
     }
@@ -119,22 +121,24 @@ async fn look_and_replace(
     cursor: &Cursor,
     before: Option<&Found>,
 ) -> Result<bool, BlobsError> {
-    if !is_same(bucket.get(key).await?.as_ref(), before) {
+    if !is_same(bucket.get(key).await?.as_ref(), before)? {
         return Ok(false);
     }
     bucket.put(key, cursor.encode(), Condition::Always, Patience::Question).await?;
     is_cursor(bucket.get(key).await?.as_ref(), cursor)
 }
 
-fn is_same(now: Option<&Found>, before: Option<&Found>) -> bool {
-    now.map(|found| &found.etag) == before.map(|found| &found.etag)
+fn is_same(now: Option<&Found>, before: Option<&Found>) -> Result<bool, BlobsError> {
+    Ok(tip(now)? == tip(before)?)
 }
 
 fn is_cursor(now: Option<&Found>, cursor: &Cursor) -> Result<bool, BlobsError> {
-    match now {
-        Some(found) => Ok(Cursor::decode(&found.bytes)?.tip == cursor.tip),
-        None => Ok(false),
-    }
+    Ok(tip(now)? == Some(cursor.tip))
+}
+
+/// The tip of the cursor that was found, which no other has.
+fn tip(found: Option<&Found>) -> Result<Option<Tip>, BlobsError> {
+    found.map(|found| Ok(Cursor::decode(&found.bytes)?.tip)).transpose()
 }
 
 #[cfg(test)]

@@ -77,6 +77,12 @@ impl Store {
             return Ok(length);
         }
         let Some(segments) = self.index(object).await? else { return Ok(0) };
+        self.found(&segments).await
+    }
+
+    /// How many bytes of `segments` are there, before the first that is found missing of those that
+    /// are asked after.
+    pub(super) async fn found(&self, segments: &[Segment]) -> Result<u64, BlobsError> {
         let asked: Vec<_> = probes(segments.len()).map(|at| (at, segments[at])).collect();
         let lost = stream::iter(asked)
             .map(|(at, segment)| async move {

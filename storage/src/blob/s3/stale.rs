@@ -19,7 +19,12 @@
 //! For the same reason the index of an object is deleted alone: which of its pieces another index
 //! names, or the catalog by their own key, is known here only. What was not named any more comes up
 //! the next time.
+//!
+//! Pieces that were not named in time, since a node stood still for days, may be found and given
+//! up; then [`Store::seal`] misses them.
 
+use std::io;
+use std::sync::Once;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _, TryStreamExt as _, future, stream};
@@ -27,7 +32,7 @@ use proto::ObjectKey;
 
 use super::bucket::{Bucket, Condition};
 use super::client::Patience;
-use super::cursor::{Cursor, Segment, decode_index};
+use super::cursor::{Cursor, decode_index, keys};
 use super::keys::Keys;
 use super::list::{Entry, Moment};
 use super::{Store, fresh};
@@ -65,6 +70,10 @@ impl Store {
     }
 }
 
+/// What to do with something under `uploads/` or `indexes/` that cannot be understood.
+const REMEDY: &str = "upgrade this node if another one is newer; else put back what was there, or \
+                      delete it: an upload is begun again then, and a blob is pushed again";
+
 /// The time `age` ago. The clock is read where the times of all objects come from: in a list.
 async fn cutoff(bucket: &Bucket, age: Duration) -> Result<Moment, BlobsError> {
     let name = bucket.keys.probe(fresh()?);
@@ -74,7 +83,7 @@ async fn cutoff(bucket: &Bucket, age: Duration) -> Result<Moment, BlobsError> {
     let now = page.first().map(|entry| entry.written);
     let now = now.ok_or_else(|| {
         let reason = "the store does not list what was just written to it";
-        BlobsError::Unavailable(std::io::Error::other(reason))
+        BlobsError::Unavailable(io::Error::other(reason))
     })?;
     Ok(now.saturating_sub_unsigned(age.as_nanos()))
 }
@@ -117,9 +126,9 @@ impl Names {
         self.read(bucket, bucket.keys.uploads(), cutoff, |bytes| {
             let cursor = Cursor::decode(bytes)?;
             // Until it is settled, the upload stands for what it may be sealed as.
-            let mut keys = vec![cursor.object()];
-            keys.extend(keys_of(&cursor.segments).chain(keys_of(&cursor.replaced)));
-            Ok(keys)
+            let mut named = vec![cursor.object()];
+            named.extend(keys(&cursor.segments).chain(keys(&cursor.replaced)));
+            Ok(named)
         })
         .await
     }
@@ -130,12 +139,13 @@ impl Names {
         bucket: &Bucket,
         cutoff: Moment,
     ) -> Result<Vec<ObjectKey>, BlobsError> {
-        let read = |bytes: &[u8]| Ok(keys_of(&decode_index(bytes)?).collect());
+        let read = |bytes: &[u8]| Ok(keys(&decode_index(bytes)?).collect());
         self.read(bucket, bucket.keys.indexes(), cutoff, read).await
     }
 
-    /// Adds what `read` finds in everything under `prefix`. One that cannot be understood ends the
-    /// look: what it names must not be taken for something that nothing names.
+    /// Adds what `read` finds in everything under `prefix` that a node can have written. One that
+    /// cannot be understood, or is there in a list only, ends the look: what it names must not be
+    /// taken for something that nothing names.
     async fn read(
         &mut self,
         bucket: &Bucket,
@@ -145,17 +155,20 @@ impl Names {
     ) -> Result<Vec<ObjectKey>, BlobsError> {
         let mut old = Vec::new();
         let pages = bucket.list(prefix);
-        let entries = pages.map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten();
-        let texts = entries.map_ok(|entry: Entry| async move {
-            let found = bucket.get(&entry.name).await?;
-            Ok(found.map(|found| (entry, found.bytes)))
+        let pages = pages.map_ok(|page| stream::iter(page.into_iter().filter(is_ours).map(Ok)));
+        let texts = pages.try_flatten().map_ok(|entry: Entry| async move {
+            match bucket.get(&entry.name).await? {
+                Some(found) => Ok(Some((entry, found.bytes))),
+                None if is_listed(bucket, &entry.name).await? => Err(contradiction(&entry.name)),
+                None => Ok(None),
+            }
         });
         // What is gone meanwhile names nothing any more.
         let texts = texts.try_buffer_unordered(AT_ONCE).try_filter_map(future::ok);
         let mut texts = std::pin::pin!(texts);
         while let Some((entry, text)) = texts.try_next().await? {
             let named = read(&text).inspect_err(|error| {
-                tracing::error!(name = entry.name, %error, "nothing can be swept");
+                tracing::error!(name = entry.name, %error, "nothing can be swept: {REMEDY}");
             });
             self.0.extend(named?);
             old.extend(Keys::key_of(&entry.name).filter(|_| entry.written <= cutoff));
@@ -175,6 +188,30 @@ impl Names {
     }
 }
 
-fn keys_of(segments: &[Segment]) -> impl Iterator<Item = ObjectKey> {
-    segments.iter().map(|segment| segment.key)
+/// Whether a node can have written it. What others make, such as the empty object that stands for a
+/// folder in a console, names nothing.
+fn is_ours(entry: &Entry) -> bool {
+    static TOLD: Once = Once::new();
+    let is_ours = Keys::key_of(&entry.name).is_some();
+    if !is_ours {
+        TOLD.call_once(|| {
+            tracing::warn!(
+                name = entry.name,
+                "the bucket holds what no node wrote; it is left alone"
+            );
+        });
+    }
+    is_ours
+}
+
+/// Whether a list shows what has this `name`.
+async fn is_listed(bucket: &Bucket, name: &str) -> Result<bool, BlobsError> {
+    let page = bucket.list(name.to_owned()).boxed().try_next().await?.unwrap_or_default();
+    Ok(page.iter().any(|entry| entry.name == name))
+}
+
+/// The error when the store shows in lists what it does not find.
+fn contradiction(name: &str) -> BlobsError {
+    let reason = format!("the store lists {name} but does not find it: nothing is swept meanwhile");
+    BlobsError::Unavailable(io::Error::other(reason))
 }

@@ -1,14 +1,15 @@
 //! Uploads: bytes are written under fresh keys, and then the upload's cursor is moved to them.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::Arc;
 
-use proto::ObjectKey;
+use proto::{Checksum, ObjectKey};
 
 use super::bucket::{Condition, Found};
 use super::budget::Part;
 use super::client::Patience;
-use super::cursor::{Cursor, Segment, encode_index, length};
+use super::cursor::{Cursor, Segment, encode_index, keys, length};
 use super::draft::Draft;
 use super::sizes::{REPLACED_MAX, SEGMENT_MIN};
 use super::{Store, fresh_tip};
@@ -34,9 +35,9 @@ impl Store {
             return Err(BlobsError::Offset { extent: now.extent });
         }
         let Some(body) = begun(body).await? else { return Ok(at) };
-        let (before, mut segments, mut replaced) = match before {
-            Some((found, cursor)) => (Some(found), cursor.segments, cursor.replaced),
-            None => (None, Vec::new(), Vec::new()),
+        let (before, mut segments, mut replaced, checksum) = match before {
+            Some((found, cursor)) => (Some(found), cursor.segments, cursor.replaced, cursor.tail),
+            None => (None, Vec::new(), Vec::new(), None),
         };
         // Each append has left a segment, which may be replaced by now.
         if segments.len() + replaced.len() >= self.upload_parts_max {
@@ -46,7 +47,7 @@ impl Store {
         let tail = segments.pop_if(|last| may_replace && last.length < SEGMENT_MIN);
         replaced.extend(tail);
         let head = match tail {
-            Some(tail) => match self.read_back(tail).await? {
+            Some(tail) => match self.read_back(tail, checksum).await? {
                 Some(head) => head,
                 // The upload has ended meanwhile.
                 None => return self.refuse(upload, at).await,
@@ -55,7 +56,7 @@ impl Store {
         };
         let draft = self.receive(head, body).await?;
         let store = Arc::clone(self);
-        let cursor = Cursor { tip: fresh_tip()?, segments, replaced };
+        let cursor = Cursor { tip: fresh_tip()?, tail: None, segments, replaced };
         // The body is whole: from here on it is added, whether or not the caller waits for it.
         let adding = async move { store.add(upload, before, cursor, draft).await };
         match tokio::spawn(adding).await {
@@ -66,12 +67,25 @@ impl Store {
         }
     }
 
-    /// The bytes of `tail`, which is small; `None` when they are gone.
-    async fn read_back(&self, tail: Segment) -> Result<Option<Part>, BlobsError> {
+    /// The bytes of `tail`, which is small; `None` when they are gone. Nobody compares what they
+    /// become a part of with what the client has sent, so they must have the `checksum` that they
+    /// had then: not all stores send one of their own.
+    async fn read_back(
+        &self,
+        tail: Segment,
+        checksum: Option<Checksum>,
+    ) -> Result<Option<Part>, BlobsError> {
         let head = Part::with_room_for(tail.length, &self.budget).await?;
         let found = self.bucket.get(&self.bucket.keys.object(tail.key)).await?;
-        let found = found.filter(|found| found.bytes.len() as u64 == tail.length);
-        Ok(found.map(|found| head.filled(found.bytes.into())))
+        let Some(found) = found.filter(|found| found.bytes.len() as u64 == tail.length) else {
+            return Ok(None);
+        };
+        if checksum.is_some_and(|checksum| checksum != Checksum::of(&found.bytes)) {
+            let reason = format!("{} came with other bytes than it was written with", tail.key);
+            let reason = io::Error::new(io::ErrorKind::InvalidData, reason);
+            return Err(BlobsError::Unavailable(reason));
+        }
+        Ok(Some(head.filled(found.bytes.into())))
     }
 
     async fn receive(&self, head: Part, body: ByteStream) -> Result<Draft, BlobsError> {
@@ -89,6 +103,7 @@ impl Store {
         mut draft: Draft,
     ) -> Result<Option<Position>, BlobsError> {
         cursor.segments.extend_from_slice(draft.finish().await?);
+        cursor.tail = draft.tail();
         // The store may move the cursor even if it does not say so, and by the time that it is
         // found to be another, or gone, the upload may have become a blob: then these bytes are
         // needed. Only the cluster knows; if they are not, they are swept.
@@ -123,7 +138,7 @@ impl Store {
                 return Ok((draft, upload, 0));
             }
             let extent = length(&segments);
-            let cursor = Cursor { tip: fresh_tip()?, segments, replaced: Vec::new() };
+            let cursor = Cursor { tip: fresh_tip()?, tail: None, segments, replaced: Vec::new() };
             if cursor.segments.len() > 1 {
                 draft.note_index(cursor.object());
             }
@@ -163,6 +178,11 @@ impl Store {
             let key = self.bucket.keys.index(object);
             let index = encode_index(&cursor.segments);
             self.bucket.put(&key, index, Condition::Always, Patience::Question).await?;
+            // No sweep that begins now gives up what the index names. Until then nothing may have
+            // named the pieces, and for a node that stood still that can have been too long.
+            if self.found(&cursor.segments).await? < length(&cursor.segments) {
+                return Err(BlobsError::Missing(object));
+            }
         }
         Ok(object)
     }
@@ -178,17 +198,23 @@ impl Store {
         let cursor = self.cursor(upload).await?.map(|(_, cursor)| cursor);
         let mut unneeded = BTreeSet::new();
         if let Some(cursor) = &cursor {
-            unneeded.extend(cursor.segments.iter().chain(&cursor.replaced).map(|s| s.key));
+            unneeded.extend(keys(&cursor.segments).chain(keys(&cursor.replaced)));
         }
-        if object != kept {
+        // An upload that was sealed without a byte is its own object. Its blob needs nothing.
+        let is_empty = object == upload;
+        if object != kept && !is_empty {
             unneeded.extend(self.keys_of(object).await?);
         }
-        if unneeded.iter().any(|key| *key != kept) {
-            for needed in self.keys_of(kept).await? {
-                unneeded.remove(&needed);
+        unneeded.remove(&kept);
+        if !unneeded.is_empty() && !is_empty {
+            let needed = match &cursor {
+                Some(cursor) if cursor.object() == kept => keys(&cursor.segments).collect(),
+                _ => self.needed_by(kept).await?,
+            };
+            for key in needed {
+                unneeded.remove(&key);
             }
         }
-        unneeded.remove(&kept);
         let indexes = cursor.as_ref().map(Cursor::object).into_iter().chain([object]);
         for index in indexes.filter(|index| *index != kept) {
             self.bucket.delete(&self.bucket.keys.index(index)).await?;
@@ -202,7 +228,19 @@ impl Store {
     /// The keys of the bytes of `object`.
     async fn keys_of(&self, object: ObjectKey) -> Result<Vec<ObjectKey>, BlobsError> {
         let segments = self.index(object).await?;
-        Ok(segments.map_or(vec![object], |all| all.iter().map(|segment| segment.key).collect()))
+        Ok(segments.map_or(vec![object], |all| keys(&all).collect()))
+    }
+
+    /// The keys of the bytes of `kept`, which is there: a store that knows neither an index of it
+    /// nor an object is mistaken, and without an index all its pieces would be taken for unneeded.
+    async fn needed_by(&self, kept: ObjectKey) -> Result<Vec<ObjectKey>, BlobsError> {
+        match self.index(kept).await? {
+            Some(segments) => Ok(keys(&segments).collect()),
+            None => match self.bucket.head(&self.bucket.keys.object(kept)).await? {
+                Some(_) => Ok(vec![kept]),
+                None => Err(BlobsError::Missing(kept)),
+            },
+        }
     }
 
     async fn forget(&self, upload: ObjectKey) -> Result<(), BlobsError> {
@@ -217,8 +255,7 @@ impl Store {
         if cursor.segments.len() > 1 {
             self.bucket.delete(&self.bucket.keys.index(cursor.object())).await?;
         }
-        let segments = cursor.segments.iter().chain(&cursor.replaced);
-        self.delete_objects(segments.map(|segment| segment.key)).await
+        self.delete_objects(keys(&cursor.segments).chain(keys(&cursor.replaced))).await
     }
 
     async fn cursor(&self, upload: ObjectKey) -> Result<Option<(Found, Cursor)>, BlobsError> {
