@@ -333,6 +333,7 @@ impl Inner {
         let metrics = metrics.borrow_watched();
         let membership = metrics.membership_config.membership();
         let voters: Vec<NodeId> = membership.voter_ids().collect();
+        let applied = metrics.last_applied.map(|id| id.index);
         Status {
             cluster: self.identity.cluster,
             node: self.identity.node,
@@ -340,8 +341,8 @@ impl Inner {
             term: metrics.current_term,
             leader: metrics.current_leader.filter(|_| hears),
             last_log: metrics.last_log_index,
-            applied: metrics.last_applied.map(|id| id.index),
-            ready: self.has_recovered.load(Ordering::Acquire),
+            applied,
+            ready: self.has_recovered.load(Ordering::Acquire) && self.presence.keeps_up(applied),
             members: membership
                 .nodes()
                 .map(|(node, peer)| Member {

@@ -76,7 +76,7 @@ pub struct Status {
     pub last_log: Option<u64>,
     /// The index up to which its catalog has applied the log.
     pub applied: Option<u64>,
-    /// Whether it has caught up since it started: only then it is ready to serve.
+    /// Whether it has caught up since it started, and keeps up: only then it is ready to serve.
     pub ready: bool,
     /// All nodes of the cluster, by id.
     pub members: Vec<Member>,

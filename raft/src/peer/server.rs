@@ -169,7 +169,8 @@ impl<C: Consensus> Peer for PeerService<C> {
         // Before the answer, which takes as long as the disk does: a leader that waits for it no
         // longer has this call dropped.
         if request.vote >= self.consensus.known_vote() {
-            self.presence.hear(has_majority);
+            let committed = request.leader_commit.map(|id| id.index);
+            self.presence.hear(has_majority, committed);
         }
         let has_entries = !request.entries.is_empty();
         let appended = self.consensus.append_entries(request).await;
