@@ -32,8 +32,8 @@ use crate::store::{Failure, Watched};
 use crate::types::{Membership, Raft, TypeConfig};
 use crate::{
     Clock, Config, Dial, Ended, Handover, Hindrance, Member, PeerStatus, ProposeError, ReadError,
-    RemoveError, Role, StartError, Status, Tuning, View, barrier, hearing, membership, recovery,
-    renewal,
+    RemoveError, Removed, Role, StartError, Status, Tuning, View, barrier, hearing, membership,
+    recovery, renewal,
 };
 
 /// A node's part in its cluster. Clones share it.
@@ -232,8 +232,8 @@ impl Cluster {
     }
 
     /// Removes `node` from the cluster, for good, through any node: it stops, and its id is never
-    /// taken again. When this returns, it is decided, and as a rule done. `actor` asked for it;
-    /// repeating it with the same `request` has no second effect.
+    /// taken again. When this returns, it is decided, and as a rule carried out. `actor` asked for
+    /// it; repeating it with the same `request` has no second effect.
     ///
     /// # Errors
     /// See [`RemoveError`].
@@ -242,7 +242,7 @@ impl Cluster {
         request: RequestId,
         actor: &Actor,
         node: NodeId,
-    ) -> Result<(), RemoveError> {
+    ) -> Result<Removed, RemoveError> {
         self.inner.remove(request, actor, node).await
     }
 

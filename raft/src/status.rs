@@ -58,6 +58,15 @@ pub enum Handover {
     TimedOut,
 }
 
+/// How far a removal has come that is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// The node has no vote any more: nothing is needed of it.
+    CarriedOut,
+    /// Its vote may be needed until those that stay have agreed on that.
+    Decided,
+}
+
 /// What this node knows, without asking another.
 #[derive(Clone, Debug)]
 pub struct Status {
