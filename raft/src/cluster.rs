@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver as _;
+use openraft::errors::Fatal;
 use openraft::{RaftMetrics, ServerState, SnapshotPolicy};
 use proto::limits::{PEER_MESSAGE_BYTES_MAX, SNAPSHOT_IDLE_MAX};
 use proto::pb::cluster::cluster_server::ClusterServer;
@@ -89,13 +90,15 @@ impl Cluster {
         let mut machine = StateMachine::open(Arc::clone(&kv))?;
         let staging = machine.staging();
         let mut log = LogStore::open(Arc::clone(&kv)).map_err(StartError::unusable)?;
-        recovery::recover(&mut log, &mut machine).await.map_err(StartError::unusable)?;
+        let applied = recovery::recover(&mut log, &mut machine).await;
+        let applied = applied.map_err(StartError::unusable)?;
         let (addresses, majority) = (Addresses::default(), Majority::default());
         let network = Network::new(lanes, identity, addresses.clone(), majority.clone());
         let settings = Arc::new(settings(config.tuning)?);
-        let raft = Raft::new(identity.node, settings, network, log, machine)
-            .await
-            .map_err(|error| StartError::inconsistent(&failure, &error))?;
+        let inconsistent = |error: Fatal<TypeConfig>| StartError::inconsistent(&failure, &error);
+        let raft = Raft::new(identity.node, settings, network, log, machine).await;
+        let raft = raft.map_err(inconsistent)?;
+        recovery::purge(&raft, applied).await.map_err(inconsistent)?;
         hearing::follow(&raft, config.tuning, &addresses, &majority);
 
         let (readers, waiting) = mpsc::channel(barrier::READERS_MAX);
