@@ -11,7 +11,7 @@ use proto::access::{AccountName, Verb};
 use proto::{
     Actor, Answer, Command, Digest, Mutant, NodeId, Refusal, RepoName, RequestId, UploadKey, limits,
 };
-use raft::{Clock, Cluster, ProposeError, ReadError, RemoveError, View};
+use raft::{Clock, Cluster, ProposeError, ReadError, RemoveError, Removed, View};
 use storage::Blobs;
 use tokio::time::timeout;
 use tracing::Instrument as _;
@@ -293,7 +293,7 @@ impl Registry {
 
     /// Removes `node` from the cluster. Waits out an election, under one request id, and goes on to
     /// its end when the caller is dropped.
-    pub(crate) async fn remove_node(&self, node: NodeId) -> Result<(), Error> {
+    pub(crate) async fn remove_node(&self, node: NodeId) -> Result<Removed, Error> {
         let (cluster, request) = (self.cluster.clone(), fresh_request()?);
         let (actor, origin) = (self.caller.actor(), self.origin);
         detached(async move {
@@ -310,9 +310,9 @@ impl Registry {
             };
             match timeout(REMOVE_PATIENCE, attempts).await {
                 Ok(outcome) => {
-                    outcome?;
+                    let removed = outcome?;
                     audit::changed(origin, &actor, &Command::RemoveNode { node });
-                    Ok(())
+                    Ok(removed)
                 }
                 Err(_) => Err(Error::Unavailable { retry_after: RETRY_AFTER }),
             }

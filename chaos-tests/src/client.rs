@@ -243,13 +243,16 @@ impl RegistryClient {
         status["node"].as_u64().context("a node has an id")
     }
 
-    /// Has the cluster remove the node with this id.
+    /// Has the cluster remove the node with this id, now or soon.
     ///
     /// # Errors
-    /// When it is not removed.
+    /// When that is not decided.
     pub async fn remove_node(&self, id: u64) -> Result<()> {
         let url = format!("{}/roadstead/v1/cluster/nodes/{id}", self.base);
-        expect(self.http.delete(url).send().await?, StatusCode::NO_CONTENT).await?;
+        let answer = self.http.delete(url).send().await?;
+        if answer.status() != StatusCode::ACCEPTED {
+            expect(answer, StatusCode::NO_CONTENT).await?;
+        }
         Ok(())
     }
 

@@ -23,7 +23,7 @@ use crate::error::RETRY_AFTER;
 use crate::neighbours::not_leader;
 
 /// How long a round may take to get its index, and then this node to apply that far.
-const DEADLINE: Duration = Duration::from_secs(2);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
 
 /// How long a round may take to get its index from a leader that was not heard of lately.
 const DEADLINE_SILENT: Duration = Duration::from_millis(300);

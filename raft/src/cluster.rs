@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver as _;
+use openraft::errors::Fatal;
 use openraft::{RaftMetrics, ServerState, SnapshotPolicy};
 use proto::limits::{PEER_MESSAGE_BYTES_MAX, SNAPSHOT_IDLE_MAX};
 use proto::pb::cluster::cluster_server::ClusterServer;
@@ -32,8 +33,8 @@ use crate::store::{Failure, Watched};
 use crate::types::{Membership, Raft, TypeConfig};
 use crate::{
     Clock, Config, Dial, Ended, Handover, Hindrance, Member, PeerStatus, ProposeError, ReadError,
-    RemoveError, Role, StartError, Status, Tuning, View, barrier, hearing, membership, recovery,
-    renewal,
+    RemoveError, Removed, Role, StartError, Status, Tuning, View, barrier, hearing, membership,
+    recovery, renewal,
 };
 
 /// A node's part in its cluster. Clones share it.
@@ -89,13 +90,15 @@ impl Cluster {
         let mut machine = StateMachine::open(Arc::clone(&kv))?;
         let staging = machine.staging();
         let mut log = LogStore::open(Arc::clone(&kv)).map_err(StartError::unusable)?;
-        recovery::recover(&mut log, &mut machine).await.map_err(StartError::unusable)?;
+        let applied = recovery::recover(&mut log, &mut machine).await;
+        let applied = applied.map_err(StartError::unusable)?;
         let (addresses, majority) = (Addresses::default(), Majority::default());
         let network = Network::new(lanes, identity, addresses.clone(), majority.clone());
         let settings = Arc::new(settings(config.tuning)?);
-        let raft = Raft::new(identity.node, settings, network, log, machine)
-            .await
-            .map_err(|error| StartError::inconsistent(&failure, &error))?;
+        let inconsistent = |error: Fatal<TypeConfig>| StartError::inconsistent(&failure, &error);
+        let raft = Raft::new(identity.node, settings, network, log, machine).await;
+        let raft = raft.map_err(inconsistent)?;
+        recovery::purge(&raft, applied).await.map_err(inconsistent)?;
         hearing::follow(&raft, config.tuning, &addresses, &majority);
 
         let (readers, waiting) = mpsc::channel(barrier::READERS_MAX);
@@ -232,8 +235,8 @@ impl Cluster {
     }
 
     /// Removes `node` from the cluster, for good, through any node: it stops, and its id is never
-    /// taken again. When this returns, it is decided, and as a rule done. `actor` asked for it;
-    /// repeating it with the same `request` has no second effect.
+    /// taken again. When this returns, it is decided, and as a rule carried out. `actor` asked for
+    /// it; repeating it with the same `request` has no second effect.
     ///
     /// # Errors
     /// See [`RemoveError`].
@@ -242,7 +245,7 @@ impl Cluster {
         request: RequestId,
         actor: &Actor,
         node: NodeId,
-    ) -> Result<(), RemoveError> {
+    ) -> Result<Removed, RemoveError> {
         self.inner.remove(request, actor, node).await
     }
 
@@ -333,6 +336,7 @@ impl Inner {
         let metrics = metrics.borrow_watched();
         let membership = metrics.membership_config.membership();
         let voters: Vec<NodeId> = membership.voter_ids().collect();
+        let applied = metrics.last_applied.map(|id| id.index);
         Status {
             cluster: self.identity.cluster,
             node: self.identity.node,
@@ -340,8 +344,8 @@ impl Inner {
             term: metrics.current_term,
             leader: metrics.current_leader.filter(|_| hears),
             last_log: metrics.last_log_index,
-            applied: metrics.last_applied.map(|id| id.index),
-            ready: self.has_recovered.load(Ordering::Acquire),
+            applied,
+            ready: self.has_recovered.load(Ordering::Acquire) && self.presence.keeps_up(applied),
             members: membership
                 .nodes()
                 .map(|(node, peer)| Member {

@@ -58,4 +58,4 @@ pub use identity::is_settled;
 #[doc(hidden)]
 pub use log::BareLog;
 pub use peer_name::{PeerName, PeerNameError};
-pub use status::{Handover, Member, PeerStatus, Role, Status};
+pub use status::{Handover, Member, PeerStatus, Removed, Role, Status};

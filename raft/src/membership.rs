@@ -5,6 +5,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use openraft::ChangeMembers;
 use openraft::errors::{ClientWriteError, RaftError};
@@ -197,7 +198,10 @@ impl Inner {
 
     /// Makes the next change that brings the membership closer to what it should be.
     async fn settle(&self) {
-        let outlook = self.outlook();
+        let mut outlook = self.outlook();
+        if matches!(outlook.next(), Some(Change::Voters(_))) {
+            outlook = self.outlook_now().await;
+        }
         let Some(change) = outlook.next() else { return };
         let members = &outlook.membership;
         match change {
@@ -238,7 +242,7 @@ impl Inner {
     }
 
     /// What this leader knows of the nodes.
-    pub(crate) fn outlook(&self) -> Outlook {
+    fn outlook(&self) -> Outlook {
         let membership = self.membership();
         let (patience, now) = (self.config.tuning.replace_after, Instant::now());
         let dead = {
@@ -258,6 +262,19 @@ impl Inner {
             removed: nodes.into_iter().filter(|node| self.is_removed(*node)).collect(),
             membership,
         }
+    }
+
+    /// The same, but of the nodes only those live that answer now and are not about to stop. One
+    /// may have died since it was heard of, and a change of the voters that needs a dead one stops
+    /// all else. Whoever dies while others are asked, for half a second at most, still counts.
+    pub(crate) async fn outlook_now(&self) -> Outlook {
+        let heard = self.heard_from().into_iter();
+        let answers = join_all(heard.map(async |node| self.stays(node).await.then_some(node)));
+        let staying: BTreeSet<NodeId> = answers.await.into_iter().flatten().collect();
+        let mut outlook = self.outlook();
+        outlook.alive.retain(|node| *node == self.identity.node || staying.contains(node));
+        outlook.caught_up.retain(|node| staying.contains(node));
+        outlook
     }
 
     /// The nodes that live, and whose log is nearly as long as the leader's.

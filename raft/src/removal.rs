@@ -15,7 +15,7 @@ use crate::error::RETRY_AFTER;
 use crate::neighbours::not_leader;
 use crate::propose::Proposed;
 use crate::types::TypeConfig;
-use crate::{RemoveError, View, identity};
+use crate::{RemoveError, Removed, View, identity};
 
 /// How long the leader waits, once a removal is decided, until it is carried out.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,8 +25,8 @@ const DEADLINE: Duration = Duration::from_secs(12);
 
 /// What became of a removal that this node was asked for.
 pub(crate) enum Removal {
-    /// It is decided: the node is removed, or will be soon.
-    Decided,
+    /// It is decided, and has come so far.
+    Removed(Removed),
     /// It is refused, and nothing happened.
     Refused(Refusal),
     /// Nothing happened: those that stay would be too few.
@@ -47,9 +47,9 @@ impl Inner {
         request: RequestId,
         actor: &Actor,
         node: NodeId,
-    ) -> Result<(), RemoveError> {
+    ) -> Result<Removed, RemoveError> {
         match self.remove_here(request, actor, node).await {
-            Removal::Decided => Ok(()),
+            Removal::Removed(removed) => Ok(removed),
             Removal::Refused(refusal) => Err(RemoveError::Refused(refusal)),
             Removal::WouldLoseQuorum(why) => Err(RemoveError::WouldLoseQuorum(why)),
             Removal::Unknown => Err(RemoveError::Unknown),
@@ -71,10 +71,16 @@ impl Inner {
             return Removal::NotLeader(self.leader_address());
         }
         let has_listened = self.has_listened();
-        if !self.is_removed(node)
-            && let Err(why) = self.outlook().check_removal(node)
-        {
-            return if has_listened { Removal::WouldLoseQuorum(why) } else { Removal::Unavailable };
+        if !self.is_removed(node) {
+            let outlook = self.outlook_now().await;
+            if !self.leads() {
+                return Removal::NotLeader(self.leader_address());
+            }
+            match outlook.check_removal(node) {
+                Ok(()) => {}
+                Err(why) if has_listened => return Removal::WouldLoseQuorum(why),
+                Err(_) => return Removal::Unavailable,
+            }
         }
         match self.propose_here(request, actor, Command::RemoveNode { node }).await {
             Proposed::Decided(Ok(_)) => {}
@@ -82,17 +88,26 @@ impl Inner {
             Proposed::NotLeader(leader) => return Removal::NotLeader(leader),
             Proposed::Unknown => return Removal::Unknown,
         }
+        Removal::Removed(self.await_removal(node).await)
+    }
+
+    /// Waits a while until the removal of `node` is carried out: what a leader has only appended,
+    /// the next one may take back.
+    async fn await_removal(&self, node: NodeId) -> Removed {
         let own = self.identity.node;
         let is_gone = move |metrics: &RaftMetrics<TypeConfig>| {
-            let membership = metrics.membership_config.membership();
+            let membership = metrics.committed_membership_config.membership();
             let votes = membership.voter_ids().any(|voter| voter == node);
             !votes && (node == own || membership.get_node(&node).is_none())
         };
         let wait = self.raft.wait(Some(PATIENCE));
-        if let Err(error) = wait.metrics(is_gone, "the node is removed").await {
-            tracing::info!(%error, node, "the removal is decided, and not carried out yet");
+        match wait.metrics(is_gone, "the node is removed").await {
+            Ok(_) => Removed::CarriedOut,
+            Err(error) => {
+                tracing::info!(%error, node, "the removal is decided, and not carried out yet");
+                Removed::Decided
+            }
         }
-        Removal::Decided
     }
 
     async fn forward_removal(
@@ -101,7 +116,7 @@ impl Inner {
         request_id: RequestId,
         actor: &Actor,
         node: NodeId,
-    ) -> Result<(), RemoveError> {
+    ) -> Result<Removed, RemoveError> {
         use pb::remove_response::Result as Pb;
         let message = pb::RemoveRequest {
             cluster_id: self.identity.cluster.as_bytes().to_vec().into(),
@@ -116,7 +131,8 @@ impl Inner {
             RemoveError::Unknown
         })?;
         match answer.result {
-            Some(Pb::Decided(_)) => Ok(()),
+            Some(Pb::Decided(decided)) if decided.carried_out => Ok(Removed::CarriedOut),
+            Some(Pb::Decided(_)) => Ok(Removed::Decided),
             Some(Pb::Refused(refusal)) => Err(match Refusal::try_from(refusal) {
                 Ok(refusal) => RemoveError::Refused(refusal),
                 Err(_) => RemoveError::Unknown,
@@ -159,7 +175,9 @@ const fn unavailable() -> RemoveError {
 pub(crate) fn response(removal: Removal) -> pb::RemoveResponse {
     use pb::remove_response::Result as Pb;
     let result = match removal {
-        Removal::Decided => Pb::Decided(pb::RemovalDecided {}),
+        Removal::Removed(removed) => {
+            Pb::Decided(pb::RemovalDecided { carried_out: removed == Removed::CarriedOut })
+        }
         Removal::Refused(refusal) => Pb::Refused((&refusal).into()),
         Removal::WouldLoseQuorum(why) => Pb::WouldLoseQuorum(why),
         Removal::NotLeader(leader) => Pb::NotLeader(not_leader(leader)),

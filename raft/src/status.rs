@@ -58,6 +58,15 @@ pub enum Handover {
     TimedOut,
 }
 
+/// How far a removal has come that is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// The node has no vote any more: nothing is needed of it.
+    CarriedOut,
+    /// Its vote may be needed until those that stay have agreed on that.
+    Decided,
+}
+
 /// What this node knows, without asking another.
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -76,7 +85,7 @@ pub struct Status {
     pub last_log: Option<u64>,
     /// The index up to which its catalog has applied the log.
     pub applied: Option<u64>,
-    /// Whether it has caught up since it started: only then it is ready to serve.
+    /// Whether it has caught up since it started, and keeps up: only then it is ready to serve.
     pub ready: bool,
     /// All nodes of the cluster, by id.
     pub members: Vec<Member>,

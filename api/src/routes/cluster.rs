@@ -4,6 +4,7 @@ use axum::Json;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use proto::NodeId;
+use raft::Removed;
 use serde_json::json;
 
 use crate::error::Error;
@@ -26,8 +27,12 @@ pub(super) async fn show(registry: &Registry) -> Response {
     .into_response()
 }
 
-/// Removes a node for good. Waits out an election.
+/// Removes a node for good. Waits out an election. 202 when that is decided and, after some
+/// seconds, not carried out: until then the node may be needed.
 pub(super) async fn remove(registry: &Registry, node: NodeId) -> Result<Response, Error> {
-    registry.remove_node(node).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    let status = match registry.remove_node(node).await? {
+        Removed::CarriedOut => StatusCode::NO_CONTENT,
+        Removed::Decided => StatusCode::ACCEPTED,
+    };
+    Ok(status.into_response())
 }

@@ -86,7 +86,8 @@ impl Operator {
             let asked = Instant::now();
             let answer = send(&through, self.pass.shown(request(Method::DELETE, &path))).await;
             match answer.map(|answer| answer.status()) {
-                Ok(StatusCode::NO_CONTENT) => {
+                // Carried out, or only decided: whoever leads next carries it out.
+                Ok(StatusCode::NO_CONTENT | StatusCode::ACCEPTED) => {
                     let machine = &self.machines[number].name;
                     self.records
                         .chronicle

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use proto::NodeId;
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 
 use super::cluster::{StatusError, accepted, send};
 use super::login::LoginArgs;
@@ -31,12 +31,18 @@ pub(super) async fn remove(arguments: &RemoveArgs) -> Result<(), Failure> {
     let (client, server) = (at.client(TIMEOUT)?, &at.server);
     let path = format!("/roadstead/v1/cluster/nodes/{node}");
     let answer = send(&client, Method::DELETE, server, &path, login.as_ref()).await?;
-    accepted(server, login.as_ref(), answer).await.map_err(|error| match error {
+    let answer = accepted(server, login.as_ref(), answer).await.map_err(|error| match error {
         StatusError::Said { reason, .. } => StatusError::NotRemoved { node: *node, reason },
         other => other,
     })?;
-    say(format_args!(
-        "node {node} is removed; if it still runs, it stops, and its folder can be deleted"
-    ));
+    match answer.status() {
+        StatusCode::ACCEPTED => say(format_args!(
+            "the removal of node {node} is decided, and not carried out yet: keep the node and its \
+             folder until `roadstead cluster status` no longer lists it"
+        )),
+        _ => say(format_args!(
+            "node {node} is removed; if it still runs, it stops, and its folder can be deleted"
+        )),
+    }
     Ok(())
 }

@@ -7,8 +7,8 @@
 
 use std::io;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use openraft::RaftSnapshotBuilder;
@@ -108,6 +108,8 @@ impl FrozenRows {
 pub(crate) struct Staging {
     kv: Arc<dyn Kv>,
     next: Arc<AtomicU32>,
+    /// The generations that nobody needs and that could not be removed.
+    left: Arc<Mutex<Vec<Generation>>>,
 }
 
 impl Staging {
@@ -117,20 +119,45 @@ impl Staging {
         batch.delete_range(keys::prefix(0), keys::prefix(current));
         batch.delete_range(keys::prefix(current.saturating_add(1)), keys::after(&[1]));
         kv.write(Space::Catalog, batch)?;
-        Ok(Self { kv, next: Arc::new(AtomicU32::new(current.saturating_add(1))) })
+        let next = Arc::new(AtomicU32::new(current.saturating_add(1)));
+        Ok(Self { kv, next, left: Arc::default() })
     }
 
-    /// A new generation to write rows into.
+    /// A new generation to write rows into. Those that could not be removed are tried again.
     pub(crate) fn begin(&self) -> StagedRows {
+        let left = std::mem::take(&mut *self.left());
+        for generation in left {
+            self.abandon(generation);
+        }
         let generation = self.next.fetch_add(1, Ordering::Relaxed);
-        StagedRows { kv: Arc::clone(&self.kv), generation, is_current: false }
+        StagedRows { staging: self.clone(), generation, is_current: false }
+    }
+
+    fn left(&self) -> MutexGuard<'_, Vec<Generation>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes the rows of `generation`, now or later.
+    fn abandon(&self, generation: Generation) {
+        if let Err(error) = self.remove(generation) {
+            // The next start removes them too.
+            tracing::warn!(%error, "rows of an abandoned snapshot stay behind for now");
+            self.left().push(generation);
+        }
+    }
+
+    fn remove(&self, generation: Generation) -> Result<(), KvError> {
+        let prefix = keys::prefix(generation);
+        let mut batch = Batch::new();
+        batch.delete_range(prefix.clone(), keys::after(&prefix));
+        self.kv.write(Space::Catalog, batch)
     }
 }
 
 /// Rows that arrive, in a generation of their own. Dropping them removes them, unless they became
 /// current.
 pub(crate) struct StagedRows {
-    kv: Arc<dyn Kv>,
+    staging: Staging,
     generation: Generation,
     is_current: bool,
 }
@@ -143,14 +170,14 @@ impl StagedRows {
         for (key, value) in rows {
             batch.put([&prefix, key.as_ref()].concat(), value);
         }
-        self.kv.write(Space::Catalog, batch).map_err(machine::broken)
+        self.staging.kv.write(Space::Catalog, batch).map_err(machine::broken)
     }
 
     /// What the rows say is applied in them. When that does not decode, whoever sent them is wrong,
     /// and not this node's store.
     pub(crate) fn applied(&self) -> io::Result<Applied> {
         let key = Keys::of(self.generation).applied();
-        let row = self.kv.get(Space::Catalog, &key).map_err(machine::broken)?;
+        let row = self.staging.kv.get(Space::Catalog, &key).map_err(machine::broken)?;
         let applied = row.map(Applied::decode).transpose().map_err(machine::broken)?;
         Ok(applied.unwrap_or_default())
     }
@@ -158,31 +185,22 @@ impl StagedRows {
     /// Makes these rows the catalog, in one write of the pointer, and removes those of `old`. A
     /// crash leaves one of the two, whole.
     pub(crate) fn make_current(mut self, old: Generation) -> io::Result<Generation> {
-        self.kv.flush().map_err(machine::broken)?;
+        let kv = &self.staging.kv;
+        kv.flush().map_err(machine::broken)?;
         let mut batch = Batch::new();
         batch.put(keys::POINTER, self.generation.to_be_bytes());
-        self.kv.write(Space::Catalog, batch).map_err(machine::broken)?;
+        kv.write(Space::Catalog, batch).map_err(machine::broken)?;
         self.is_current = true;
-        self.kv.flush().map_err(machine::broken)?;
-
-        let mut batch = Batch::new();
-        batch.delete_range(keys::prefix(old), keys::after(&keys::prefix(old)));
-        self.kv.write(Space::Catalog, batch).map_err(machine::broken)?;
+        kv.flush().map_err(machine::broken)?;
+        self.staging.remove(old).map_err(machine::broken)?;
         Ok(self.generation)
     }
 }
 
 impl Drop for StagedRows {
     fn drop(&mut self) {
-        if self.is_current {
-            return;
-        }
-        let prefix = keys::prefix(self.generation);
-        let mut batch = Batch::new();
-        batch.delete_range(prefix.clone(), keys::after(&prefix));
-        if let Err(error) = self.kv.write(Space::Catalog, batch) {
-            // The next start removes them too.
-            tracing::warn!(%error, "rows of an abandoned snapshot stay behind");
+        if !self.is_current {
+            self.staging.abandon(self.generation);
         }
     }
 }
@@ -212,5 +230,88 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
         let rows = FrozenRows::new(&self.view, &Sendings::default());
         let snapshot = CatalogSnapshot::Frozen(rows);
         Ok(SnapshotOf { meta, snapshot })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use std::sync::atomic::AtomicBool;
+
+    use storage::kv::{MemoryKv, Synced, Visitor};
+
+    use super::*;
+
+    /// A store whose disk is full at times, so much that not even room can be made.
+    #[derive(Default)]
+    struct Filling {
+        kv: MemoryKv,
+        is_full: AtomicBool,
+    }
+
+    impl KvRead for Filling {
+        fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, KvError> {
+            self.kv.get(space, key)
+        }
+
+        fn scan(
+            &self,
+            space: Space,
+            from: &[u8],
+            to: &[u8],
+            visit: &mut Visitor<'_>,
+        ) -> Result<(), KvError> {
+            self.kv.scan(space, from, to, visit)
+        }
+
+        fn last(
+            &self,
+            space: Space,
+            from: &[u8],
+            to: &[u8],
+        ) -> Result<Option<(Bytes, Bytes)>, KvError> {
+            self.kv.last(space, from, to)
+        }
+    }
+
+    impl Kv for Filling {
+        fn write(&self, space: Space, batch: Batch) -> Result<(), KvError> {
+            if self.is_full.load(Ordering::Acquire) {
+                return Err(KvError::Full("no space left".to_owned()));
+            }
+            self.kv.write(space, batch)
+        }
+
+        fn sync(&self, synced: Synced) {
+            self.kv.sync(synced);
+        }
+
+        fn flush(&self) -> Result<(), KvError> {
+            self.kv.flush()
+        }
+
+        fn freeze(&self) -> Arc<dyn KvRead> {
+            self.kv.freeze()
+        }
+    }
+
+    #[test]
+    fn rows_of_an_abandoned_snapshot_are_removed_once_that_is_possible() {
+        let disk = Arc::<Filling>::default();
+        let kv: Arc<dyn Kv> = Arc::<Filling>::clone(&disk);
+        let staging = Staging::open(kv, 1).unwrap();
+        let rows = || disk.last(Space::Catalog, &keys::prefix(0), &keys::after(&[1])).unwrap();
+        for _ in 0..2 {
+            let mut staged = staging.begin();
+            assert_eq!(rows(), None);
+            staged.write_rows(vec![("row".into(), "of a snapshot".into())]).unwrap();
+            disk.is_full.store(true, Ordering::Release);
+            drop(staged);
+            assert!(rows().is_some(), "its disk is full");
+            disk.is_full.store(false, Ordering::Release);
+        }
+        drop(staging.begin());
+        assert_eq!(rows(), None);
     }
 }

@@ -130,8 +130,8 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     /// Purges the log up to `upto`. Openraft asks for it only below a snapshot, and whoever builds
-    /// or installs a snapshot makes the catalog durable first: so the log never loses what the
-    /// catalog could still lose.
+    /// or installs a snapshot makes the catalog durable first, as recovery does when the node
+    /// starts: so the log never loses what the catalog could still lose.
     ///
     /// # Durability
     /// That of what is appended next: a crash before brings the purged entries back.

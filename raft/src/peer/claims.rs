@@ -1,9 +1,11 @@
-//! In whose name a node speaks: in its own only.
+//! In whose name a node speaks: in its own only; and in which term: in one that there can be.
 
 use proto::NodeId;
+use proto::limits::TERMS_AHEAD_MAX;
 use tonic::{Request, Status};
 
 use crate::PeerName;
+use crate::types::Vote;
 
 /// Who has sent `request`, as its certificate says. None where nodes have no certificates: where
 /// they have, whoever serves lets nobody through to here without a name.
@@ -26,4 +28,9 @@ pub(crate) fn check_claim(proved: Option<PeerName>, claimed: NodeId) -> Result<(
         }
         _ => Ok(()),
     }
+}
+
+/// Whether `claimed` is of a term that a node which knows `known` cannot have missed.
+pub(super) const fn is_far_ahead(claimed: &Vote, known: &Vote) -> bool {
+    claimed.leader_id.term > known.leader_id.term.saturating_add(TERMS_AHEAD_MAX)
 }

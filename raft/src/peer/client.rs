@@ -23,6 +23,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
 use super::addresses::Addresses;
+use super::claims::is_far_ahead;
 use super::confirmed::Confirmed;
 use super::majority::Majority;
 use super::outgoing::send_snapshot;
@@ -149,7 +150,10 @@ impl<S> Peer<S> {
         let message = pb::VoteRequest { envelope: self.envelope(), ..request.to_message() };
         let call =
             async { if pre_vote { rpc.pre_vote(message).await } else { rpc.vote(message).await } };
-        self.answer(RPCTypes::Vote, option.soft_ttl(), call).await
+        let answer: VoteResponse<TypeConfig> =
+            self.answer(RPCTypes::Vote, option.soft_ttl(), call).await?;
+        check_term(&answer.vote, &request.vote)?;
+        Ok(answer)
     }
 }
 
@@ -225,7 +229,9 @@ impl<S: SnapshotSource> RaftNetworkV2<TypeConfig> for Peer<S> {
         };
         let timeout = || self.timeout(RPCTypes::InstallSnapshot, option.soft_ttl());
         let answer = sent.ok_or_else(timeout)?.map_err(rpc_error)?;
-        Ok(SnapshotResponse::from_message(answer).map_err(invalid)?)
+        let answer = SnapshotResponse::<TypeConfig>::from_message(answer).map_err(invalid)?;
+        check_term(&answer.vote, &vote)?;
+        Ok(answer)
     }
 }
 
@@ -244,7 +250,16 @@ fn check_answer(
         AppendEntriesResponse::PartialSuccess(matching) if *matching < prev || *matching > last => {
             Err(invalid("a success with entries that were not sent"))
         }
+        AppendEntriesResponse::HigherVote(vote) => check_term(vote, &request.vote),
         _ => Ok(()),
+    }
+}
+
+/// Refuses an answer with a vote in a term that there cannot be: openraft would make it its own.
+fn check_term(answered: &Vote, asked: &Vote) -> Result<(), RpcError> {
+    match is_far_ahead(answered, asked) {
+        true => Err(invalid("a term that there cannot be")),
+        false => Ok(()),
     }
 }
 

@@ -13,7 +13,7 @@ use proto::{DecodeError, NodeId};
 use storage::Kv;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::claims::{check_claim, proved, removed};
+use super::claims::{check_claim, is_far_ahead, proved, removed};
 use super::consensus::{Consensus, RaftConsensus};
 use super::incoming;
 use super::rows::SnapshotSink;
@@ -102,11 +102,14 @@ impl<C: Consensus> PeerService<C> {
         Ok(())
     }
 
-    /// Refuses a vote in this node's own name, which no other node can have, and in that of another
-    /// node than has sent it.
+    /// Refuses a vote in this node's own name, which no other node can have, in that of another
+    /// node than has sent it, and in a term that there cannot be.
     fn check_vote(&self, vote: &Vote, proved: Option<PeerName>) -> Result<(), Status> {
         if vote.leader_id.voted_for == self.identity.node {
             return Err(Status::invalid_argument("the request is in this node's own name"));
+        }
+        if is_far_ahead(vote, &self.consensus.known_vote()) {
+            return Err(Status::invalid_argument("the request is of a term that there cannot be"));
         }
         self.check_sender(proved, vote.leader_id.voted_for)
     }
@@ -169,7 +172,8 @@ impl<C: Consensus> Peer for PeerService<C> {
         // Before the answer, which takes as long as the disk does: a leader that waits for it no
         // longer has this call dropped.
         if request.vote >= self.consensus.known_vote() {
-            self.presence.hear(has_majority);
+            let committed = request.leader_commit.map(|id| id.index);
+            self.presence.hear(has_majority, committed);
         }
         let has_entries = !request.entries.is_empty();
         let appended = self.consensus.append_entries(request).await;

@@ -18,6 +18,7 @@ use openraft::raft::{
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{EntryPayload, RaftNetworkFactory as _, RaftNetworkV2 as _};
+use proto::limits::TERMS_AHEAD_MAX;
 use proto::pb::peer as pb;
 use proto::pb::peer::peer_client::PeerClient;
 use proto::pb::peer::snapshot_chunk::Chunk;
@@ -58,12 +59,16 @@ type Installed = (SnapshotMeta, Vec<Row>);
 #[derive(Clone, Default)]
 struct FakeRaft {
     appended: Arc<Mutex<Vec<Entry>>>,
+    /// For whom its vote was asked for.
+    candidates: Arc<Mutex<Vec<Vote>>>,
     installed: Arc<Mutex<Vec<Installed>>>,
     has_stopped: bool,
     conflicts: bool,
     /// Whether it never answers what is appended, but tells that it was asked.
     stalls: Option<Arc<Notify>>,
     voted: Option<Vote>,
+    /// The vote that it answers to all that comes.
+    answers: Option<Vote>,
     committed: Option<LogId>,
 }
 
@@ -99,6 +104,9 @@ impl Consensus for FakeRaft {
         if self.conflicts {
             return Ok(AppendEntriesResponse::Conflict);
         }
+        if let Some(vote) = self.answers {
+            return Ok(AppendEntriesResponse::HigherVote(vote));
+        }
         self.appended.lock().unwrap().extend(request.entries);
         Ok(AppendEntriesResponse::Success)
     }
@@ -107,14 +115,17 @@ impl Consensus for FakeRaft {
         &self,
         request: VoteRequest<TypeConfig>,
     ) -> Result<VoteResponse<TypeConfig>, Fatal<TypeConfig>> {
-        Ok(VoteResponse::new(request.vote, request.last_log_id, request.leadership_transfer))
+        self.candidates.lock().unwrap().push(request.vote);
+        let vote = self.answers.unwrap_or(request.vote);
+        Ok(VoteResponse::new(vote, request.last_log_id, request.leadership_transfer))
     }
 
     async fn pre_vote(
         &self,
         request: VoteRequest<TypeConfig>,
     ) -> Result<VoteResponse<TypeConfig>, Fatal<TypeConfig>> {
-        Ok(VoteResponse::new(request.vote, None, false))
+        self.candidates.lock().unwrap().push(request.vote);
+        Ok(VoteResponse::new(self.answers.unwrap_or(request.vote), None, false))
     }
 
     async fn transfer_leader(
@@ -143,7 +154,7 @@ impl Consensus for FakeRaft {
         snapshot: SnapshotOf<FakeSink>,
     ) -> Result<SnapshotResponse<TypeConfig>, Fatal<TypeConfig>> {
         self.installed.lock().unwrap().push((snapshot.meta, snapshot.snapshot.0));
-        Ok(SnapshotResponse::new(vote))
+        Ok(SnapshotResponse::new(self.answers.unwrap_or(vote)))
     }
 }
 
@@ -419,6 +430,53 @@ async fn requests_that_openraft_would_panic_over_are_refused() {
     let empty = pb::TransferLeaderRequest { envelope: envelope(), ..Default::default() };
     assert_eq!(rpc.transfer_leader(empty).await.unwrap_err().code(), Code::InvalidArgument);
     assert!(raft.appended.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_term_after_which_there_would_soon_be_none_is_refused_and_goes_no_further() {
+    let raft = FakeRaft { voted: Some(Vote::new(7, 2)), ..FakeRaft::default() };
+    let served = serve(raft.clone()).await;
+    let mut peer = client(served.address, SENDER, 2).await;
+    let last = 7 + TERMS_AHEAD_MAX;
+    for term in [last + 1, u64::MAX - 1] {
+        let request = VoteRequest::new(Vote::new(term, 1), None);
+        let leader = Vote::new_committed(term, 1);
+        let append = AppendEntriesRequest { vote: leader, ..append(vec![]) };
+        let sending =
+            peer.full_snapshot(leader, snapshot(vec![]), std::future::pending(), option());
+        for refused in [
+            sending.await.unwrap_err().to_string(),
+            peer.vote(request.clone(), option()).await.unwrap_err().to_string(),
+            peer.pre_vote(request, option()).await.unwrap_err().to_string(),
+            peer.append_entries(append, option()).await.unwrap_err().to_string(),
+        ] {
+            assert!(refused.contains("a term that there cannot be"), "{refused}");
+        }
+    }
+    assert!(raft.candidates.lock().unwrap().is_empty());
+    assert!(raft.installed.lock().unwrap().is_empty());
+    peer.vote(VoteRequest::new(Vote::new(last, 1), None), option()).await.unwrap();
+    assert_eq!(*raft.candidates.lock().unwrap(), [Vote::new(last, 1)]);
+}
+
+#[tokio::test]
+async fn an_answer_in_a_term_after_which_there_would_soon_be_none_is_an_error() {
+    let (request, leader) = (VoteRequest::new(Vote::new(3, 1), None), Vote::new_committed(3, 1));
+    let last = 3 + TERMS_AHEAD_MAX;
+    for (term, is_taken) in [(last, true), (last + 1, false), (u64::MAX - 1, false)] {
+        let raft = FakeRaft { answers: Some(Vote::new(term, 2)), ..FakeRaft::default() };
+        let served = serve(raft).await;
+        let mut peer = client(served.address, SENDER, 2).await;
+        let append = peer.append_entries(append(vec![]), option()).await;
+        assert_eq!(append.is_ok(), is_taken, "{append:?}");
+        let vote = peer.vote(request.clone(), option()).await;
+        assert_eq!(vote.is_ok(), is_taken, "{vote:?}");
+        let vote = peer.pre_vote(request.clone(), option()).await;
+        assert_eq!(vote.is_ok(), is_taken, "{vote:?}");
+        let sent =
+            peer.full_snapshot(leader, snapshot(vec![]), std::future::pending(), option()).await;
+        assert_eq!(sent.is_ok(), is_taken, "{sent:?}");
+    }
 }
 
 #[tokio::test]

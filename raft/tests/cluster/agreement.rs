@@ -1,9 +1,15 @@
 //! Agreement, reads on every node, the loss of a leader, and catching up.
 
-use proto::Reference;
-use raft::Role;
+use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use super::{Node, leader, link_config, memory, move_tag, repository, tag, three_nodes};
+use proto::Reference;
+use raft::{Role, Tuning};
+use storage::{Kv, Space};
+
+use super::{
+    Node, QUICK, eventually, leader, link_config, memory, move_tag, repository, tag, three_nodes,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_node_acknowledged_every_node_shows_at_once() {
@@ -76,6 +82,39 @@ async fn a_node_that_lags_behind_the_purged_log_gets_a_snapshot() {
     let view = returned.cluster.read().await.unwrap();
     let manifest = view.manifest(&repository(), &Reference::Tag(tag())).unwrap();
     assert_eq!(manifest.map(|manifest| manifest.digest().clone()), last);
+}
+
+/// How many entries the log in `kv` has.
+fn entries(kv: &dyn Kv) -> usize {
+    let mut entries = 0;
+    let mut count = |_: &[u8], _: &[u8]| {
+        entries += 1;
+        ControlFlow::Continue(())
+    };
+    kv.scan(Space::Log, b"e", b"f", &mut count).unwrap();
+    entries
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_of_a_node_that_is_often_started_is_purged_as_that_of_any_other() {
+    let tuning = Tuning { snapshot_every: 10, ..QUICK };
+    let kv = memory();
+    let mut address = "127.0.0.1:0".to_owned();
+    for start in 0..6 {
+        let node = Node::start_with(&address, &[], Arc::clone(&kv), tuning).await;
+        node.until("the node is ready", |status| status.ready).await;
+        // Half of what a snapshot is built after stays, and an entry or two come with the start.
+        eventually("the log is purged", async || match entries(&*kv) {
+            left if start == 0 || left <= 8 => Ok(()),
+            left => Err(format!("{left} entries are left")),
+        })
+        .await;
+        node.propose(link_config()).await;
+        for number in 0..7 {
+            node.propose(move_tag(number).0).await;
+        }
+        (address, _) = node.kill().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

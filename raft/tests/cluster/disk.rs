@@ -1,9 +1,9 @@
 //! A disk that outlives the node that uses it. What still runs of a node that was killed reaches
 //! it no more: otherwise it could confirm what the next node on the same disk has not read. It can
-//! also have consensus panic, which writes to the log.
+//! also have consensus panic, which writes to the log, or wait.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Condvar, Mutex, RwLock};
 
 use bytes::Bytes;
 use storage::kv::{Synced, Visitor};
@@ -14,11 +14,40 @@ pub(crate) struct Disk {
     kv: Arc<dyn Kv>,
     is_taken: RwLock<bool>,
     panics: AtomicBool,
+    hangs: Mutex<bool>,
+    goes_on: Condvar,
+}
+
+/// A disk that hangs, until this is dropped.
+pub(crate) struct Hanging(Arc<Disk>);
+
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        *self.0.hangs.lock().unwrap() = false;
+        self.0.goes_on.notify_all();
+    }
 }
 
 impl Disk {
     pub(crate) fn new(kv: Arc<dyn Kv>) -> Self {
-        Self { kv, is_taken: RwLock::default(), panics: AtomicBool::default() }
+        let (panics, hangs, goes_on) = (AtomicBool::default(), Mutex::default(), Condvar::new());
+        Self { kv, is_taken: RwLock::default(), panics, hangs, goes_on }
+    }
+
+    /// Has whoever writes to the log wait, for as long as what this answers is there.
+    pub(crate) fn hang(self: &Arc<Self>) -> Hanging {
+        *self.hangs.lock().unwrap() = true;
+        Hanging(Arc::clone(self))
+    }
+
+    /// Waits while the disk hangs. Other tasks of the same thread go on.
+    fn wait(&self) {
+        let hangs = self.hangs.lock().unwrap();
+        if *hangs {
+            tokio::task::block_in_place(|| {
+                drop(self.goes_on.wait_while(hangs, |hangs| *hangs).unwrap());
+            });
+        }
     }
 
     /// Takes the store away. What is being written is in it when this returns.
@@ -71,6 +100,9 @@ impl Kv for Disk {
     fn write(&self, space: Space, batch: Batch) -> Result<(), KvError> {
         let panics = space == Space::Log && self.panics.load(Ordering::Acquire);
         assert!(!panics, "this disk was told to have them panic");
+        if space == Space::Log {
+            self.wait();
+        }
         self.if_there(|| self.kv.write(space, batch))
     }
 

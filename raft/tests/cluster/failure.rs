@@ -97,6 +97,24 @@ async fn a_node_that_is_cut_off_together_with_its_leader_knows_no_leader() {
     assert_eq!(leading.cluster.status().role, Role::Leader, "openraft's leader goes on to lead");
 }
 
+/// Nothing is heard of consensus itself then: it waits for the disk.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_disk_hangs_is_not_ready_until_it_has_caught_up() {
+    let nodes = three_nodes().await;
+    let leading = &nodes[leader(&nodes)];
+    let follower = &nodes[(leader(&nodes) + 1) % 3];
+    let hanging = follower.disk.hang();
+    leading.propose(link_config()).await;
+    follower
+        .until("it lags and hears its leader", |status| !status.ready && status.leader.is_some())
+        .await;
+    assert!(leading.cluster.status().ready);
+    drop(hanging);
+    follower.until("it has caught up", |status| status.ready).await;
+    let last = leading.cluster.status().applied;
+    follower.until("it is where the leader is", |status| status.applied >= last).await;
+}
+
 /// What `kv` holds now, in a store of its own.
 fn copy_of(kv: &dyn Kv) -> Arc<dyn Kv> {
     let copy = MemoryKv::new();

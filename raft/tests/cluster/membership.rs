@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use proto::{NodeId, Refusal, RequestId};
-use raft::{Ended, Handover, RemoveError, Role, StartError};
+use raft::{Ended, Handover, RemoveError, Removed, Role, StartError};
 
 use super::{
-    Node, PATIENCE, QUICK, actor, eventually, leader, link_config, memory, move_tag, random,
-    repository, tag, three_nodes, voters,
+    Node, PATIENCE, QUICK, TRUSTING, actor, eventually, leader, link_config, memory, move_tag,
+    random, repository, tag, three_nodes, three_nodes_with, voters,
 };
 
 /// Three voters and a learner that has caught up.
@@ -23,7 +23,7 @@ async fn four_nodes() -> Vec<Node> {
 }
 
 /// Asks `through` to remove `node`, until there is an answer.
-pub(super) async fn remove(through: &Node, node: NodeId) -> Result<(), RemoveError> {
+pub(super) async fn remove(through: &Node, node: NodeId) -> Result<Removed, RemoveError> {
     let request = RequestId::from_bytes(random());
     eventually("there is an answer", async || {
         match through.cluster.remove(request, &actor(), node).await {
@@ -110,7 +110,8 @@ async fn a_removed_follower_stops_and_never_comes_back() {
     let staying: Vec<NodeId> = voters(&nodes[0]);
     until_only(&nodes, &staying).await;
     assert!(!staying.contains(&id));
-    assert_eq!(remove(&nodes[0], id).await, Ok(()), "once more is no failure");
+    let again = remove(&nodes[0], id).await;
+    assert_eq!(again, Ok(Removed::CarriedOut), "once more is no failure");
 
     let error = refusal(&nodes[0].address, removed).await;
     assert!(matches!(error, StartError::Removed(node) if node == id), "{error}");
@@ -192,7 +193,42 @@ async fn a_leader_that_was_just_elected_refuses_no_removal_that_is_safe() {
         panic!("no successor")
     };
     let successor = nodes.iter().find(|node| node.cluster.status().node == successor).unwrap();
-    assert_eq!(remove(successor, id).await, Ok(()));
+    remove(successor, id).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_that_waits_for_a_vote_is_decided_and_carried_out_when_that_is_there() {
+    let mut nodes = three_nodes_with(TRUSTING).await;
+    let leading = leader(&nodes);
+    let (slow, leaving) = ((leading + 1) % 3, (leading + 2) % 3);
+    let id = nodes[leaving].cluster.status().node;
+    // It is there, and does not agree to anything.
+    let hanging = nodes[slow].disk.hang();
+    assert_eq!(remove(&nodes[leading], id).await, Ok(Removed::Decided));
+    assert!(voters(&nodes[leading]).contains(&id), "its vote is needed");
+    drop(hanging);
+    assert_eq!(ended(&nodes[leaving]).await, Ended::Removed(id));
+    drop(nodes.remove(leaving));
+    eventually("it is carried out", async || match remove(&nodes[0], id).await {
+        Ok(Removed::CarriedOut) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_just_heard_of_and_is_dead_counts_for_no_removal() {
+    let mut nodes = three_nodes_with(TRUSTING).await;
+    let leading = leader(&nodes);
+    let ids: Vec<NodeId> = nodes.iter().map(|node| node.cluster.status().node).collect();
+    let (dying, leaving) = ((leading + 1) % 3, (leading + 2) % 3);
+    drop(nodes.remove(dying).kill().await);
+    let through = &nodes[leader(&nodes)];
+    assert!(through.cluster.silent().is_empty(), "the leader has heard of it");
+    let refused = remove(through, ids[leaving]).await;
+    let Err(RemoveError::WouldLoseQuorum(why)) = refused else { panic!("{refused:?}") };
+    assert!(why.contains(&format!("node {} does not", ids[dying])), "{why}");
+    through.propose(link_config()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

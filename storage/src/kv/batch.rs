@@ -51,6 +51,11 @@ impl Batch {
         self.writes.push(Write::DeleteRange { from: from.into(), to: to.into() });
     }
 
+    /// Whether it removes a range of keys: then it makes room, whatever little it puts beside that.
+    pub fn makes_room(&self) -> bool {
+        self.writes.iter().any(|write| matches!(write, Write::DeleteRange { .. }))
+    }
+
     /// Whether it does nothing.
     pub const fn is_empty(&self) -> bool {
         self.writes.is_empty()

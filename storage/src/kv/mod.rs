@@ -81,7 +81,8 @@ pub trait Kv: KvRead {
     /// were written before it.
     ///
     /// # Errors
-    /// [`KvError`]; then the batch had no effect.
+    /// [`KvError`]; then the batch had no effect. One that [makes room](Batch::makes_room) is tried
+    /// on a full disk, too.
     fn write(&self, space: Space, batch: Batch) -> Result<(), KvError>;
 
     /// Asks that all batches of [`Space::Log`] written before this call become durable, and returns

@@ -108,7 +108,9 @@ impl OpenDisk {
 impl Kv for OpenDisk {
     fn write(&self, space: Space, batch: Batch) -> Result<(), KvError> {
         let mut state = self.usable_for(space)?;
-        state.check_room()?;
+        if !batch.makes_room() {
+            state.check_room()?;
+        }
         state.heal(space, &batch);
         match space {
             Space::Log => {

@@ -318,7 +318,7 @@ impl Stage {
             let path = format!("/roadstead/v1/cluster/nodes/{id}");
             let remove = request(Method::DELETE, &path);
             match self.records.send(&node.to_string(), remove).await.map(|answer| answer.status()) {
-                Ok(StatusCode::NO_CONTENT) => return Ok(()),
+                Ok(StatusCode::NO_CONTENT | StatusCode::ACCEPTED) => return Ok(()),
                 Ok(StatusCode::SERVICE_UNAVAILABLE) | Err(_) if begun.elapsed() < PATIENCE => {
                     sleep(GLANCE).await;
                 }

@@ -12,8 +12,8 @@ use super::opening::{EVERY, accompany};
 use super::options::{Setup, family_name};
 use crate::make_folder;
 
-/// Bytes that a write must find free on the disk, or it is refused: room for RocksDB to write out
-/// what is in memory, and to be opened again.
+/// Bytes that a write must find free on the disk, or it is refused, unless it makes room: for
+/// RocksDB to write out what is in memory, to be opened again, and to remove what is not needed.
 pub const FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
 
 /// A RocksDB database that stays failed once it has failed.
@@ -68,7 +68,9 @@ impl Engine {
 
     pub(super) fn write(&self, space: Space, batch: Batch) -> Result<(), KvError> {
         self.is_healthy()?;
-        self.has_room()?;
+        if !batch.makes_room() {
+            self.has_room()?;
+        }
         self.write_unchecked(space, batch)
     }
 

@@ -10,7 +10,8 @@
 //! - *Catalog.* Batches stay out of the write-ahead log. They become durable when memory is written
 //!   out, which happens in the order of writing and never in the middle of a batch: again a prefix.
 //! - *A full disk* is seen coming: a write is refused while less than [`FREE_BYTES_MIN`] is free,
-//!   before RocksDB could get stuck half way, and accepted again when there is more. When RocksDB
+//!   before RocksDB could get stuck half way, and accepted again when there is more. One that
+//!   removes a range of keys is taken all the same, so that there can be more. When RocksDB
 //!   did run out of space, for example while compacting, it looks every few seconds whether there
 //!   is some again and resumes by itself; only a sync that comes before that fails for good.
 //! - *Any other failure*, a failed sync above all, is final: what a failed sync left behind nobody

@@ -240,6 +240,12 @@ fn fills_its_disk() {
     fs::write(&ballast, vec![0; 80 << 20]).unwrap();
     for space in [Space::Log, Space::Catalog] {
         assert!(matches!(put(&store, space, b"b", b"refused"), Err(KvError::Full(_))));
+        // As a purge of the log does, and whoever removes rows that are not needed any more.
+        let mut batch = Batch::new();
+        batch.put(b"purged", b"b");
+        batch.delete_range(b"b", b"c");
+        store.write(space, batch).unwrap();
+        assert!(store.get(space, b"purged").unwrap().is_some());
     }
     sync(&store).unwrap();
     fs::remove_file(&ballast).unwrap();
