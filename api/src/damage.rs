@@ -1,23 +1,26 @@
-//! Blobs whose bytes are no longer those that were pushed.
+//! Blobs whose bytes are no longer those that were pushed, or cannot be read.
 //!
 //! What is pulled whole is compared with the checksum of what was pushed, on its way. When it is
 //! another, the connection breaks before the last bytes are sent, so that no client takes it for
-//! the blob, and the node reads the object again, to know the store from the line. An object that
-//! is damaged is treated as one that is gone: the blob is absent, and the next push heals it.
+//! the blob, and the node reads the object again, to know the store from the line. So it does when
+//! a pull breaks off. An object that is damaged is treated as one that is gone: the blob is absent,
+//! and the next push heals it.
 
 use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use lru::LruCache;
 use proto::{Checksum, Digest, Mutant, ObjectKey};
 use raft::Blob;
-use storage::ByteStream;
-use tokio::time::Instant;
+use storage::{BlobsError, ByteStream};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
 
+use crate::client::Client;
 use crate::error::Error;
 use crate::registry::Registry;
 
@@ -26,9 +29,24 @@ const FINDINGS_MAX: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 /// After what time an object that was found damaged is read again when it is asked for: the store
 /// may have mended it.
 const EXAMINED_AGAIN_AFTER: Duration = Duration::from_secs(10 * 60);
+/// Objects that are examined at once. Others are when they are next asked for: while a store is
+/// away, each pull breaks off.
+const EXAMINED_AT_ONCE: usize = 16;
+/// How often in a row an object must fail to be read, while another that was just written is read,
+/// before that is taken for damage of it and not for an outage of the store.
+const FAILURES_MIN: u32 = 4;
+/// The pause between two of these: all together last for a minute.
+const FAILURE_PAUSE: Duration = Duration::from_secs(20);
+/// Largest blob that is read while its client waits, because it pushes what is there, in bytes: a
+/// few seconds for most stores.
+const COMPARED_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 /// The objects that this node has found damaged.
-pub(crate) struct Damage(Mutex<LruCache<ObjectKey, Finding>>);
+pub(crate) struct Damage {
+    findings: Mutex<LruCache<ObjectKey, Finding>>,
+    /// What is left of [`EXAMINED_AT_ONCE`].
+    turns: Arc<Semaphore>,
+}
 
 /// What is known of an object that did not come back as it was pushed.
 #[derive(Clone, Copy, Debug)]
@@ -42,11 +60,12 @@ struct Finding {
 impl Damage {
     /// Nothing is damaged.
     pub(crate) fn none() -> Self {
-        Self(Mutex::new(LruCache::new(FINDINGS_MAX)))
+        let turns = Arc::new(Semaphore::new(EXAMINED_AT_ONCE));
+        Self { findings: Mutex::new(LruCache::new(FINDINGS_MAX)), turns }
     }
 
     fn findings(&self) -> MutexGuard<'_, LruCache<ObjectKey, Finding>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether `object` was found damaged; and whether to read it again now, of which the caller
@@ -68,7 +87,7 @@ impl Damage {
         !std::mem::replace(&mut finding.is_examined, true)
     }
 
-    /// Notes how `object` was found when it was read again; `None`: it could not be read.
+    /// Notes how `object` was found when it was read again; `None`: that could not be told.
     fn found(&self, object: ObjectKey, is_damaged: Option<bool>) {
         let mut findings = self.findings();
         let was_damaged = findings.peek(&object).is_some_and(|finding| finding.is_damaged);
@@ -108,65 +127,151 @@ impl Registry {
         range: Range<u64>,
     ) -> Result<ByteStream, Error> {
         let is_all = range == (0..blob.size);
-        let bytes = self.read(blob.object, range).await?;
-        let Some(checksum) =
-            blob.checksum.filter(|_| is_all && !Mutant::ChecksumIgnored.is_active())
-        else {
-            return Ok(bytes);
+        let bytes = match self.read(blob.object, range).await {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                if !is_missing(&error) {
+                    self.doubt(digest, blob);
+                }
+                return Err(error);
+            }
         };
         let (registry, digest) = (self.outliving(), digest.clone());
-        Ok(checked(bytes, blob.size, checksum, move || {
-            if registry.damage.suspect(blob.object) {
-                registry.examine(digest, blob);
+        let doubt = move || registry.doubt(&digest, blob);
+        match blob.checksum.filter(|_| is_all && !Mutant::ChecksumIgnored.is_active()) {
+            Some(checksum) => Ok(checked(bytes, blob.size, checksum, doubt)),
+            None => Ok(bytes.inspect_err(move |_| doubt()).boxed()),
+        }
+    }
+
+    /// Whether `blob`, which `client` pushes although it is there, comes back from the store as it
+    /// was pushed. What is too large, or comes while too much is being read, is taken for whole,
+    /// and read beside all else: then the next push heals it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) async fn comes_whole(
+        &self,
+        digest: &Digest,
+        blob: Blob,
+        client: Client,
+    ) -> Result<bool, Error> {
+        if blob.size > COMPARED_BYTES_MAX {
+            self.doubt(digest, blob);
+            return Ok(true);
+        }
+        let Ok(_share) = self.reading(client).await else {
+            self.doubt(digest, blob);
+            return Ok(true);
+        };
+        // Once only the way from the store may have changed it.
+        for _ in 0..2 {
+            match self.compare(digest, blob).await {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(error) if is_missing(&error) => return Ok(false),
+                Err(error) => {
+                    self.doubt(digest, blob);
+                    return Err(error);
+                }
             }
-        }))
+        }
+        self.condemn(digest, blob.object);
+        Ok(false)
+    }
+
+    /// Notes that `blob` did not come back as it was pushed, and reads it again, unless somebody
+    /// does.
+    fn doubt(&self, digest: &Digest, blob: Blob) {
+        if self.damage.suspect(blob.object) {
+            self.examine(digest.clone(), blob);
+        }
     }
 
     /// Reads `blob` again, beside all else, to find out whether its object is damaged.
     fn examine(&self, digest: Digest, blob: Blob) {
+        let object = blob.object;
+        let Ok(turn) = Arc::clone(&self.damage.turns).try_acquire_owned() else {
+            return self.damage.found(object, None);
+        };
         let registry = self.outliving();
         tokio::spawn(async move {
-            let Blob { size, object, .. } = blob;
-            registry.blobs.forget(object).await;
-            let found = match registry.hash(object, size, digest.algorithm()).await {
-                Ok(hasher) => Some(hasher.checksum()) != blob.checksum || hasher.finish() != digest,
-                Err(error) => {
-                    tracing::warn!(%digest, %object, %error, "what may be damaged cannot be read");
-                    return registry.damage.found(object, None);
+            let _turn = turn;
+            match registry.judge(&digest, blob).await {
+                Some(true) => {
+                    registry.damage.found(object, Some(false));
+                    tracing::warn!(%digest, %object, "a blob came damaged once, and is whole");
                 }
-            };
-            registry.damage.found(object, Some(found));
-            if found {
-                registry.metrics.found_damaged();
-                tracing::error!(
-                    %digest, %object,
-                    "the bytes of a blob are not those that were pushed: a push of it heals it"
-                );
-            } else {
-                tracing::warn!(%digest, %object, "a blob came damaged once, and is whole");
+                Some(false) => registry.condemn(&digest, object),
+                None => registry.damage.found(object, None),
             }
         });
     }
+
+    /// Whether `blob` is as it was pushed; `None` when that cannot be told.
+    async fn judge(&self, digest: &Digest, blob: Blob) -> Option<bool> {
+        let object = blob.object;
+        for failures in 0..FAILURES_MIN {
+            if failures > 0 {
+                sleep(FAILURE_PAUSE).await;
+            }
+            match self.compare(digest, blob).await {
+                Ok(is_whole) => return Some(is_whole),
+                Err(error) => {
+                    tracing::warn!(%digest, %object, %error, "what may be damaged cannot be read");
+                    // That it is gone is seen without reading it. And what ails the store is no
+                    // damage of what it holds.
+                    if is_missing(&error) || self.try_out().await.is_err() {
+                        return None;
+                    }
+                }
+            }
+        }
+        Some(false)
+    }
+
+    /// Whether the store itself gives the bytes of `blob` as they were pushed.
+    async fn compare(&self, digest: &Digest, blob: Blob) -> Result<bool, Error> {
+        self.blobs.forget(blob.object).await;
+        let hasher = self.hash(blob.object, blob.size, digest.algorithm()).await?;
+        let is_same = blob.checksum.is_none_or(|checksum| checksum == hasher.checksum());
+        Ok(is_same && hasher.finish() == *digest)
+    }
+
+    /// Notes that `object` is damaged.
+    fn condemn(&self, digest: &Digest, object: ObjectKey) {
+        self.damage.found(object, Some(true));
+        self.metrics.found_damaged();
+        tracing::error!(
+            %digest, %object,
+            "the bytes of a blob are not those that were pushed, or cannot be read: a push of it \
+             heals it"
+        );
+    }
 }
 
-/// What `bytes` gives, unless all `size` of them have another checksum: then `differ` is called,
-/// and the last piece is withheld.
+/// Whether the store says that an object is not there.
+const fn is_missing(error: &Error) -> bool {
+    matches!(error, Error::Blobs(BlobsError::Missing(_)))
+}
+
+/// What `bytes` gives, unless it breaks off, or all `size` of them have another checksum: then
+/// `differ` is called, and the last piece is withheld.
 fn checked(
     bytes: ByteStream,
     size: u64,
     expected: Checksum,
-    differ: impl FnOnce() + Send + 'static,
+    differ: impl Fn() + Send + 'static,
 ) -> ByteStream {
-    let state = (bytes, size, Checksum::EMPTY, Some(differ));
+    let state = (bytes, size, Checksum::EMPTY, differ);
     let checked =
-        stream::try_unfold(state, move |(mut bytes, left, mut checksum, mut differ)| async move {
-            let Some(piece) = bytes.next().await.transpose()? else { return Ok(None) };
+        stream::try_unfold(state, move |(mut bytes, left, mut checksum, differ)| async move {
+            let Some(piece) = bytes.next().await else { return Ok(None) };
+            let piece = piece.inspect_err(|_| differ())?;
             checksum.extend(&piece);
             let left = left.saturating_sub(piece.len() as u64);
             if left == 0 && checksum != expected {
-                if let Some(differ) = differ.take() {
-                    differ();
-                }
+                differ();
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidData,
                     "these are not the bytes that were pushed",
@@ -181,19 +286,23 @@ fn checked(
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use bytes::Bytes;
 
     use super::*;
 
+    fn pieces(texts: &[&'static str]) -> Vec<io::Result<Bytes>> {
+        texts.iter().map(|text| Ok(Bytes::from_static(text.as_bytes()))).collect()
+    }
+
     /// What comes of these pieces where `pushed` is expected, and whether the difference was told.
-    async fn pulled(pieces: &[&'static str], pushed: &str) -> (Vec<Result<Bytes, String>>, bool) {
+    async fn pulled(
+        pieces: Vec<io::Result<Bytes>>,
+        pushed: &str,
+    ) -> (Vec<Result<Bytes, String>>, bool) {
         let mut checksum = Checksum::EMPTY;
         checksum.extend(pushed.as_bytes());
-        let pieces: Vec<_> =
-            pieces.iter().map(|piece| Ok(Bytes::from_static(piece.as_bytes()))).collect();
         let told = Arc::new(AtomicBool::new(false));
         let tell = Arc::clone(&told);
         let differ = move || tell.store(true, Ordering::Relaxed);
@@ -205,13 +314,22 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_piece_is_withheld_when_the_bytes_are_others() {
-        let (same, is_told) = pulled(&["some ", "", "bytes"], "some bytes").await;
+        let (same, is_told) = pulled(pieces(&["some ", "", "bytes"]), "some bytes").await;
         assert_eq!((same.iter().flatten().count(), same.len(), is_told), (3, 3, false));
         for others in [&["some ", "Bytes"][..], &["Some ", "bytes"]] {
-            let (pieces, is_told) = pulled(others, "some bytes").await;
-            assert!(pieces[0].is_ok() && pieces[1].is_err() && pieces.len() == 2, "{pieces:?}");
+            let (found, is_told) = pulled(pieces(others), "some bytes").await;
+            assert!(found[0].is_ok() && found[1].is_err() && found.len() == 2, "{found:?}");
             assert!(is_told);
         }
+    }
+
+    #[tokio::test]
+    async fn that_it_breaks_off_is_told_too() {
+        let mut broken = pieces(&["some "]);
+        broken.push(Err(io::Error::other("a bad sector")));
+        let (found, is_told) = pulled(broken, "some bytes").await;
+        assert!(found[0].is_ok() && found[1].is_err() && found.len() == 2, "{found:?}");
+        assert!(is_told);
     }
 
     #[tokio::test(start_paused = true)]

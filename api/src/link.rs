@@ -1,8 +1,10 @@
 //! The end of an upload: its bytes become a blob of a repository, or nothing.
 
-use proto::{Answer, Checksum, Command, Digest, ObjectKey, RepoName, RequestId};
+use proto::{Answer, Command, Digest, ObjectKey, RepoName, RequestId};
+use raft::Blob;
 use sha2::{Digest as _, Sha256};
 
+use crate::client::Client;
 use crate::error::Error;
 use crate::registry::{Registry, detached, fresh_request};
 
@@ -13,14 +15,12 @@ pub(crate) struct Upload {
     pub(crate) repository: RepoName,
     /// The upload.
     pub(crate) id: ObjectKey,
-    /// The object that holds its bytes.
-    pub(crate) object: ObjectKey,
     /// The digest of the bytes.
     pub(crate) digest: Digest,
-    /// How many there are.
-    pub(crate) size: u64,
-    /// Their checksum.
-    pub(crate) checksum: Checksum,
+    /// How many there are, their checksum, and the object that holds them.
+    pub(crate) blob: Blob,
+    /// Whether the request that ends it has made that object, so that no other has bytes of it.
+    pub(crate) is_fresh: bool,
 }
 
 impl Registry {
@@ -28,18 +28,22 @@ impl Registry {
     /// first answer. Goes on to its end when the caller is dropped.
     ///
     /// When the digest has an object already, that one stays and the uploaded one is removed,
-    /// unless the linked one lost its bytes: then the upload takes its place, and heals every
-    /// repository that has the blob. What the cluster refuses is removed too.
-    pub(crate) async fn link(&self, upload: Upload) -> Result<(), Error> {
+    /// unless it is the `damaged` one: then the upload takes its place, and heals every repository
+    /// that has the blob. What the cluster refuses is removed too.
+    pub(crate) async fn link(
+        &self,
+        upload: Upload,
+        damaged: Option<ObjectKey>,
+    ) -> Result<(), Error> {
         let registry = self.clone();
         detached(async move {
-            match registry.agree(&upload).await {
+            match registry.agree(&upload, damaged).await {
                 Ok(kept) => {
-                    registry.settle(upload.id, upload.object, kept).await;
+                    registry.settle(upload.id, upload.blob.object, kept).await;
                     Ok(())
                 }
                 Err(refused @ Error::Refused(_)) => {
-                    registry.discard_object(upload.object).await;
+                    registry.clear(&upload).await;
                     Err(refused)
                 }
                 Err(error) => Err(error),
@@ -50,41 +54,66 @@ impl Registry {
 
     /// Has the cluster agree that `upload` is a blob of its repository, and answers the object that
     /// holds the blob.
-    async fn agree(&self, upload: &Upload) -> Result<ObjectKey, Error> {
-        let damaged = self.damaged(upload).await?;
-        let kept = self.propose_link(request_id(upload, damaged), upload, damaged).await?;
-        if self.view().await?.blob(&upload.repository, &upload.digest)?.is_some() {
-            return Ok(kept);
+    async fn agree(&self, upload: &Upload, damaged: Option<ObjectKey>) -> Result<ObjectKey, Error> {
+        let object = self.propose_link(request_id(upload, damaged), upload, damaged).await?;
+        let Upload { repository, digest, blob, .. } = upload;
+        if self.view().await?.blob(repository, digest)?.is_some() {
+            return Ok(object);
         }
         // The first answer to this upload is kept, but its blob was deleted since. The upload has
         // ended with that answer; when another object was kept, its own is a blob no more.
-        let again = Upload { id: kept, object: kept, ..upload.clone() };
-        self.propose_link(fresh_request()?, &again, None).await
+        self.link_again(repository.clone(), digest.clone(), Blob { object, ..*blob }).await
     }
 
-    /// Removes an object that was not linked, once the cluster agrees that it never will be. One
-    /// that cannot be removed now only takes space until it is swept.
-    async fn discard_object(&self, object: ObjectKey) {
-        match self.propose_once(Command::DiscardObject { object }).await {
+    /// Makes `blob`, which an upload into `repository` has become, a blob of it again, after it was
+    /// deleted there. Answers the object that holds it.
+    pub(crate) async fn link_again(
+        &self,
+        repository: RepoName,
+        digest: Digest,
+        blob: Blob,
+    ) -> Result<ObjectKey, Error> {
+        let upload = Upload { repository, id: blob.object, digest, blob, is_fresh: false };
+        self.propose_link(fresh_request()?, &upload, None).await
+    }
+
+    /// Removes the object of an upload that was refused, once the cluster agrees that nothing of
+    /// that upload will ever be a blob. Otherwise something of it is one, and may share its bytes
+    /// with the object, unless that was made only now. What stays only takes space until it is
+    /// swept.
+    async fn clear(&self, upload: &Upload) {
+        let (id, object) = (upload.id, upload.blob.object);
+        match self.propose_once(Command::DiscardObject { object: id }).await {
             Ok(_) => self.remove(object).await,
-            // It holds a blob: what was refused was another one.
+            Err(Error::Refused(_)) if upload.is_fresh && object != id => self.remove(object).await,
             Err(Error::Refused(_)) => {}
             Err(error) => tracing::warn!(%object, %error, "an unneeded object stays for now"),
         }
     }
 
-    /// The object that the upload's digest has already, when its bytes are gone.
-    async fn damaged(&self, upload: &Upload) -> Result<Option<ObjectKey>, Error> {
-        match self.view().await?.blob_anywhere(&upload.digest)? {
-            Some(blob) if blob.object != upload.object => {
-                let is_whole = self.is_whole(&upload.digest, blob).await?;
-                if !is_whole {
-                    tracing::warn!(digest = %upload.digest, damaged = %blob.object, "healing");
-                }
-                Ok((!is_whole).then_some(blob.object))
-            }
-            Some(_) | None => Ok(None),
+    /// The object that the digest of `upload`, which `client` ends, has already, when its bytes are
+    /// not those that were pushed.
+    ///
+    /// Who sends what the repository has was told, perhaps by another node, that it is gone; or has
+    /// not asked. So it is read before it is preferred to what came.
+    pub(crate) async fn damaged(
+        &self,
+        upload: &Upload,
+        client: Client,
+    ) -> Result<Option<ObjectKey>, Error> {
+        let Upload { repository, digest, .. } = upload;
+        let view = self.view().await?;
+        let blob = match view.blob_anywhere(digest)? {
+            Some(blob) if blob.object != upload.blob.object => blob,
+            Some(_) | None => return Ok(None),
+        };
+        let is_linked = view.blob(repository, digest)?.is_some();
+        let is_whole = self.is_whole(digest, blob).await?
+            && (!is_linked || self.comes_whole(digest, blob, client).await?);
+        if !is_whole {
+            tracing::warn!(%digest, damaged = %blob.object, "healing");
         }
+        Ok((!is_whole).then_some(blob.object))
     }
 
     /// The object that holds the blob after `upload` was proposed.
@@ -94,18 +123,19 @@ impl Registry {
         upload: &Upload,
         replaces: Option<ObjectKey>,
     ) -> Result<ObjectKey, Error> {
+        let Blob { size, checksum, object } = upload.blob;
         let command = Command::LinkBlob {
             repository: upload.repository.clone(),
             digest: upload.digest.clone(),
-            size: upload.size,
-            checksum: Some(upload.checksum),
-            object: upload.object,
+            size,
+            checksum,
+            object,
             replaces,
-            upload: (upload.id != upload.object).then_some(upload.id),
+            upload: (upload.id != object).then_some(upload.id),
         };
         match self.propose(request, command).await? {
             Answer::Linked { object } => Ok(object),
-            Answer::Done | Answer::Sparse { .. } | Answer::Admitted { .. } => Ok(upload.object),
+            Answer::Done | Answer::Sparse { .. } | Answer::Admitted { .. } => Ok(object),
         }
     }
 
@@ -146,24 +176,26 @@ fn request_id(upload: &Upload, replaces: Option<ObjectKey>) -> RequestId {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
-    use proto::Algorithm;
+    use proto::{Algorithm, Checksum};
 
     use super::*;
 
     #[test]
     fn an_upload_is_linked_under_one_id_wherever_it_is_finished() {
+        let object = ObjectKey::from_random(1);
+        let blob = Blob { size: 1, checksum: Some(Checksum::EMPTY), object };
         let upload = Upload {
             repository: "team/app".parse().unwrap(),
-            id: ObjectKey::from_random(1),
-            object: ObjectKey::from_random(1),
+            id: object,
             digest: Digest::of(Algorithm::Sha256, b"x"),
-            size: 1,
-            checksum: Checksum::EMPTY,
+            blob,
+            is_fresh: true,
         };
         let other = Upload { id: ObjectKey::from_random(2), ..upload.clone() };
-        let stored_twice = Upload { object: ObjectKey::from_random(3), ..upload.clone() };
+        let elsewhere = Blob { object: ObjectKey::from_random(3), ..blob };
+        let stored_twice = Upload { blob: elsewhere, ..upload.clone() };
         assert_eq!(request_id(&upload, None), request_id(&stored_twice, None));
         assert_ne!(request_id(&upload, None), request_id(&other, None));
-        assert_ne!(request_id(&upload, None), request_id(&upload, Some(other.object)));
+        assert_ne!(request_id(&upload, None), request_id(&upload, Some(elsewhere.object)));
     }
 }

@@ -61,7 +61,7 @@ impl RequestMetrics {
         let damaged = Counter::default();
         metrics.register(
             "roadstead_damaged",
-            "Objects that were found to hold other bytes than were pushed",
+            "Objects found to hold other bytes than were pushed, or none that can be read",
             damaged.clone(),
         );
         Self { requests, latencies, swept, damaged }

@@ -71,6 +71,8 @@ pub struct Shared {
     pub(crate) access: Option<Arc<Access>>,
     /// How many transfers there may be at once.
     pub(crate) transfers: Quota,
+    /// How much each client may have read back at once.
+    pub(crate) readings: Quota,
     /// How often each client may ask anything.
     pub(crate) requests: Rate,
     /// How often each account may ask anything.
@@ -170,6 +172,7 @@ impl Registry {
         };
         let metrics = RequestMetrics::register(metrics);
         let transfers = Quota::new(options.transfers, options.transfers_per_client);
+        let readings = Quota::new(limits::READINGS_MAX, limits::READINGS_PER_CLIENT_MAX);
         let requests = Rate::new(options.requests_per_minute, options.requests_per_minute);
         let per_account = options.requests_per_account_per_minute;
         let requests_of_accounts = Rate::new(per_account, per_account);
@@ -184,6 +187,7 @@ impl Registry {
             metrics,
             access,
             transfers,
+            readings,
             requests,
             requests_of_accounts,
             throughput,

@@ -1,4 +1,4 @@
-//! What is left of a request's body when its answer is an error.
+//! What is left of a request's body when its answer needed none of it, as most that are errors.
 //!
 //! A client that is still sending reads no answer. When the server then closes the connection with
 //! bytes unread, the client's system may throw the answer away too (RFC 9112, section 9.6): it

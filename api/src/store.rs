@@ -1,20 +1,27 @@
-//! The object store as handlers use it: every question has a deadline.
+//! The object store as handlers use it: every question has a deadline, and nobody has it read for
+//! nothing.
 
 use std::io;
 use std::ops::Range;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures::future::ready;
 use futures::{StreamExt as _, stream};
 use proto::{Algorithm, Hasher, Mutant, ObjectKey};
 use storage::blob::Position;
 use storage::{BlobsError, ByteStream};
 use tokio::time::timeout;
 
+use crate::client::Client;
 use crate::error::Error;
-use crate::registry::Registry;
+use crate::quota::Share;
+use crate::registry::{Registry, random};
 
 /// How long the store may take to answer a question, and to give each next piece of an object.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a client waits for its turn to have something read back.
+const TURN_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Registry {
     /// Where `upload` stands.
@@ -61,6 +68,16 @@ impl Registry {
         Ok(Box::pin(bytes))
     }
 
+    /// A share of what is read back at once only to answer `client`, who need send nothing for it.
+    /// Waits for its turn.
+    ///
+    /// # Errors
+    /// [`Error::TooManyTransfers`] when that does not come.
+    pub(crate) async fn reading(&self, client: Client) -> Result<Share, Error> {
+        let share = self.readings.wait(client, TURN_PATIENCE).await;
+        share.ok_or(Error::TooManyTransfers)
+    }
+
     /// A hasher that has taken the first `size` bytes of `object`, read from the store.
     pub(crate) async fn hash(
         &self,
@@ -91,6 +108,26 @@ impl Registry {
         if let Err(error) = in_time(self.blobs.abandon(upload)).await {
             tracing::warn!(%upload, %error, "an abandoned upload could not be removed");
         }
+    }
+
+    /// Removes what lies in the store behind the `size` bytes of `object`.
+    pub(crate) async fn trim(&self, object: ObjectKey, size: u64) {
+        if let Err(error) = in_time(self.blobs.trim(object, size)).await {
+            tracing::warn!(%object, %error, "what lies behind a blob could not be removed");
+        }
+    }
+
+    /// Has the store give back what is written to it now, and removed after.
+    ///
+    /// # Errors
+    /// When it does not: then nothing is known of what else it does not give.
+    pub(crate) async fn try_out(&self) -> Result<(), Error> {
+        let key = ObjectKey::from_random(u128::from_be_bytes(random()?));
+        let body = stream::once(ready(Ok(Bytes::from_static(b"is it read?")))).boxed();
+        let (object, size) = in_time(self.blobs.put(key, body)).await?;
+        let read = self.hash(object, size, Algorithm::Sha256).await;
+        self.remove(object).await;
+        read.map(drop)
     }
 
     /// Removes what is kept of an upload beside the object that its blob has.

@@ -45,9 +45,12 @@ impl Registry {
         let (Stale::Upload(key) | Stale::Object(key)) = found;
         // As far as this node has applied is far enough: what is linked was linked long ago.
         if let Some(blob) = self.cluster.local()?.blob_in(key)? {
-            if matches!(found, Stale::Upload(_)) {
+            match found {
                 // It became a blob, but what only the upload needed was not removed then.
-                self.settle(key, blob.object, blob.object).await;
+                Stale::Upload(_) => self.settle(key, blob.object, blob.object).await,
+                // What was on its way when the upload ended may have come after.
+                Stale::Object(_) if key == blob.object => self.trim(key, blob.size).await,
+                Stale::Object(_) => {}
             }
             return Ok(false);
         }

@@ -156,6 +156,14 @@ pub const TRANSFERS_DEFAULT: usize = 512;
 /// all, since behind one address may be a whole network.
 pub const TRANSFERS_PER_CLIENT_DEFAULT: usize = 128;
 
+/// Uploads and blobs that are read back at once to answer those who end uploads: each costs the
+/// store as much as a pull, and its client nothing.
+pub const READINGS_MAX: usize = 64;
+
+/// How many of these one client address may have. They are rare: an upload whose digest can be told
+/// without reading it, as of all that usual clients push, is none.
+pub const READINGS_PER_CLIENT_MAX: usize = 2;
+
 /// Uploads that one client address may begin in a minute, unless the operator sets another number:
 /// a hundred a second, for a network of build machines behind one address.
 pub const UPLOADS_PER_MINUTE_DEFAULT: u32 = 6_000;

@@ -44,6 +44,7 @@ async fn serve(
     }
     let etag = etag(&digest);
     if is_unchanged(&parts.headers, || digest.clone().into(), &digest)? {
+        check_whole(registry, blob, &digest).await?;
         return Ok((StatusCode::NOT_MODIFIED, about(&digest)).into_response());
     }
     let wanted = match text(&parts.headers, header::RANGE) {
@@ -61,7 +62,10 @@ async fn serve(
         return Ok((StatusCode::TEMPORARY_REDIRECT, digest, headers).into_response());
     }
     match wanted {
-        Wanted::Unsatisfiable => Err(Error::Range { digest, size: blob.size }),
+        Wanted::Unsatisfiable => {
+            check_whole(registry, blob, &digest).await?;
+            Err(Error::Range { digest, size: blob.size })
+        }
         Wanted::Whole => {
             let body = open(registry, blob, &digest, 0..blob.size).await?;
             let length = [(header::CONTENT_LENGTH, blob.size.to_string())];
@@ -85,9 +89,8 @@ pub(super) async fn describe(
     parts: &Parts,
 ) -> Result<Response, Error> {
     let (blob, standing) = blob(registry, repository, &digest).await?;
-    if !registry.is_whole(&digest, blob).await? {
-        return Err(standing.judge(gone(digest, blob.object)));
-    }
+    let checked = check_whole(registry, blob, &digest).await;
+    checked.map_err(|error| standing.judge(error))?;
     let mut response = if is_unchanged(&parts.headers, || digest.clone().into(), &digest)? {
         (StatusCode::NOT_MODIFIED, about(&digest)).into_response()
     } else {
@@ -156,6 +159,14 @@ async fn open(
         Ok(bytes) => Ok(Body::from_stream(bytes)),
         Err(Error::Blobs(BlobsError::Missing(object))) => Err(gone(digest.clone(), object)),
         Err(error) => Err(error),
+    }
+}
+
+/// Refuses a blob whose bytes are gone, for an answer that has none of them.
+async fn check_whole(registry: &Registry, blob: Blob, digest: &Digest) -> Result<(), Error> {
+    match registry.is_whole(digest, blob).await? {
+        true => Ok(()),
+        false => Err(gone(digest.clone(), blob.object)),
     }
 }
 

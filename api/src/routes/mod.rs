@@ -98,7 +98,13 @@ async fn dispatch(
     // A client that waits to be asked for its body must not be asked for it now.
     let is_sending = !parts.headers.contains_key(header::EXPECT);
     match Box::pin(handle(registry, endpoint, &parts, body)).await {
-        Ok(response) => Ok(transfers::attach(share, response)),
+        Ok(response) => {
+            // Where an upload has ended, nobody needs what comes for it.
+            if is_sending {
+                remainder.discard().await;
+            }
+            Ok(transfers::attach(share, response))
+        }
         Err(error) => {
             // Who is refused holds up nobody else, however long they go on sending.
             drop(share);

@@ -241,6 +241,11 @@ async fn a_blob_whose_bytes_are_gone_is_absent_and_heals_on_the_next_push() {
     world.blobs.delete(object).await.unwrap();
     world.get(&path).await.fails(404, "BLOB_UNKNOWN");
     world.head(&path).await.is(StatusCode::NOT_FOUND);
+    let etag = format!("\"{digest}\"");
+    for (name, value) in [(header::IF_NONE_MATCH, etag.as_str()), (header::RANGE, "bytes=7-")] {
+        let get = world.request("GET", &path).header(name, value).send().await;
+        get.fails(404, "BLOB_UNKNOWN");
+    }
     let mount = format!("/v2/b/blobs/uploads/?mount={digest}&from=a");
     world.request("POST", &mount).send().await.is(StatusCode::ACCEPTED);
     world.push_blob("b", b"fragile").await;

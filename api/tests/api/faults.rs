@@ -1,11 +1,15 @@
 //! What clients see while something behind the API fails, over a real connection where that
 //! matters.
 
+use std::time::Duration;
+
+use axum::body::Bytes;
 use http::{StatusCode, header};
+use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::world::{World, eventually, sha256};
+use crate::world::{World, eventually, in_time, sha256};
 
 /// Serves `world` on a port of its own and answers what it says to `request`, to the end of the
 /// connection.
@@ -20,6 +24,15 @@ async fn converse(world: &World, request: &str) -> String {
     let _cut = stream.read_to_end(&mut answer).await;
     server.abort();
     String::from_utf8(answer).unwrap()
+}
+
+/// Pulls what is at `path`, or a part of it, as far as it comes.
+async fn pull(world: &World, path: &str, range: Option<&str>) -> Result<Bytes, axum::Error> {
+    let mut call = world.request("GET", path);
+    if let Some(range) = range {
+        call = call.header(header::RANGE, range);
+    }
+    Ok(call.open().await.into_body().collect().await?.to_bytes())
 }
 
 /// What came after the head, if that came.
@@ -105,11 +118,83 @@ async fn an_upload_that_is_read_back_with_another_byte_once_is_not_refused() {
     let digest = sha256(b"some bytes");
     let end = format!("{location}&digest={digest}");
     world.request("PUT", &end).body(b"bytes").send().await.is(StatusCode::CREATED);
-    // That answer was lost, too.
-    world.blobs.glitch();
-    world.request("PUT", &end).body(b"bytes").send().await.is(StatusCode::CREATED);
     let pulled = world.get(&format!("/v2/a/blobs/{digest}")).await;
     assert_eq!(pulled.is(StatusCode::OK).body, "some bytes");
+
+    // That the last chunk was taken was lost, too.
+    let begun = world.begin("a").await;
+    let first = world.request("PATCH", &begun).body(b"more ").send().await.location();
+    world.request("PATCH", &first).body(b"bytes").send().await.is(StatusCode::ACCEPTED);
+    world.blobs.glitch();
+    let digest = sha256(b"more bytes");
+    let end = format!("{first}&digest={digest}");
+    world.request("PUT", &end).body(b"bytes").send().await.is(StatusCode::CREATED);
+    let pulled = world.get(&format!("/v2/a/blobs/{digest}")).await;
+    assert_eq!(pulled.is(StatusCode::OK).body, "more bytes");
+    world.stop().await;
+}
+
+/// A balancer sends each request of one push elsewhere.
+#[tokio::test]
+async fn a_push_that_ends_at_a_node_which_has_not_seen_the_damage_heals_it_all_the_same() {
+    let world = World::start().await;
+    let other = world.beside();
+    let digest = world.push_blob("a", b"0123456789").await;
+    let path = format!("/v2/a/blobs/{digest}");
+    world.blobs.rot().await;
+    assert!(pull(&world, &path, None).await.is_err(), "the connection broke");
+    eventually(async || world.head(&path).await.status == StatusCode::NOT_FOUND).await;
+    other.head(&path).await.is(StatusCode::OK);
+
+    other.push_blob("a", b"0123456789").await;
+    for node in [&world, &other] {
+        node.head(&path).await.is(StatusCode::OK);
+        assert_eq!(node.get(&path).await.is(StatusCode::OK).body, "0123456789");
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_blob_that_is_pushed_again_stays_where_it_is_if_it_is_whole() {
+    let world = World::start().await;
+    let digest = world.push_blob("a", b"0123456789").await;
+    let before = world.blobs.keys().await;
+    for glitches in [false, true] {
+        if glitches {
+            world.blobs.glitch();
+        }
+        world.push_blob("a", b"0123456789").await;
+        assert_eq!(world.blobs.keys().await, before);
+    }
+    // What cannot be read now may be whole.
+    world.blobs.set_breaking(true);
+    let path = format!("/v2/a/blobs/uploads/?digest={digest}");
+    let pushed = world.request("POST", &path).body(b"0123456789").send().await;
+    pushed.fails(503, "UNAVAILABLE");
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blob_that_cannot_be_read_is_absent_until_a_push_heals_it() {
+    let world = World::start().await;
+    let digest = world.push_blob("a", b"0123456789").await;
+    let path = format!("/v2/a/blobs/{digest}");
+    // While the store gives nothing, that says nothing of what it holds.
+    world.blobs.set_breaking(true);
+    assert!(pull(&world, &path, None).await.is_err());
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    world.head(&path).await.is(StatusCode::OK);
+    world.blobs.set_breaking(false);
+    world.blobs.spoil().await;
+
+    // A part is enough; and what fails once may come the next time.
+    assert!(pull(&world, &path, Some("bytes=2-5")).await.is_err());
+    world.head(&path).await.is(StatusCode::OK);
+    in_time(async || world.head(&path).await.status == StatusCode::NOT_FOUND).await;
+    world.get(&path).await.fails(404, "BLOB_UNKNOWN");
+
+    world.push_blob("a", b"0123456789").await;
+    assert_eq!(world.get(&path).await.is(StatusCode::OK).body, "0123456789");
     world.stop().await;
 }
 
@@ -173,6 +258,23 @@ async fn a_client_that_sends_all_before_it_reads_learns_why_it_is_refused() {
     let forged = location.replace("state=", "state=A");
     let answer = converse(&world, &patch(&forged, "")).await;
     assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_ends_an_upload_again_with_all_its_bytes_learns_that_it_has_ended() {
+    let world = World::start().await;
+    let chunk = "x".repeat(usize::try_from(proto::limits::UPLOAD_CHUNK_BYTES_MIN).unwrap());
+    let end = format!("{}&digest={}", world.begin("a").await, sha256(chunk.as_bytes()));
+    let put = world.request("PUT", &end).body(chunk.as_bytes()).send().await;
+    put.is(StatusCode::CREATED);
+    let length = chunk.len();
+    let again = format!(
+        "PUT {end} HTTP/1.1\r\nhost: registry\r\nconnection: close\r\n\
+         content-length: {length}\r\n\r\n{chunk}"
+    );
+    let answer = converse(&world, &again).await;
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
     world.stop().await;
 }
 

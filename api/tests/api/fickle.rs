@@ -1,9 +1,9 @@
 //! An object store that fails when it is told to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use proto::{ClusterId, ObjectKey};
 use storage::blob::{ClaimError, MemoryBlobs, Position, Stale};
 use storage::{Blobs, BlobsError, ByteStream};
+use tokio::sync::watch;
 
 /// A store in memory, with faults. Clones are the same store.
 #[derive(Clone, Default)]
@@ -25,6 +26,14 @@ pub(crate) struct FickleBlobs {
     presigning: Arc<AtomicBool>,
     glitching: Arc<AtomicBool>,
     rotten: Arc<Mutex<BTreeSet<ObjectKey>>>,
+    unreadable: Arc<Mutex<BTreeSet<ObjectKey>>>,
+    /// How many reads have begun.
+    reads: Arc<AtomicUsize>,
+    /// Whether reads wait.
+    holding: Arc<watch::Sender<bool>>,
+    sharing: Arc<AtomicBool>,
+    /// While objects share the bytes of their uploads: the upload of each, and how far it goes.
+    sealed: Arc<Mutex<BTreeMap<ObjectKey, (ObjectKey, u64)>>>,
 }
 
 impl FickleBlobs {
@@ -45,9 +54,42 @@ impl FickleBlobs {
 
     /// Has all objects that there are give other bytes, of which there are as many as before.
     pub(crate) async fn rot(&self) {
-        let all = self.store.stale(Duration::ZERO).filter_map(|found| ready(found.ok()));
-        let keys: Vec<_> = all.map(|(Stale::Upload(key) | Stale::Object(key))| key).collect().await;
+        let keys = self.keys().await;
         self.rotten.lock().unwrap().extend(keys);
+    }
+
+    /// Has reads of all objects that there are break off after their first byte, from now on.
+    pub(crate) async fn spoil(&self) {
+        let keys = self.keys().await;
+        self.unreadable.lock().unwrap().extend(keys);
+    }
+
+    /// All that there is.
+    pub(crate) async fn keys(&self) -> Vec<ObjectKey> {
+        let all = self.store.stale(Duration::ZERO).filter_map(|found| ready(found.ok()));
+        all.map(|(Stale::Upload(key) | Stale::Object(key))| key).collect().await
+    }
+
+    /// How many reads have begun.
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.load(Ordering::Relaxed)
+    }
+
+    /// Whether reads wait, those that have begun and others.
+    pub(crate) fn hold_reads(&self, hold: bool) {
+        self.holding.send_replace(hold);
+    }
+
+    /// From now on, what an upload is sealed as has a key of its own and bytes in common with all
+    /// else that the upload is sealed as, as where an upload of one piece is that piece.
+    pub(crate) fn share(&self) {
+        self.sharing.store(true, Ordering::Relaxed);
+    }
+
+    /// Where the bytes of `object` are, and how many of them.
+    fn source(&self, object: ObjectKey) -> (ObjectKey, u64) {
+        let sealed = self.sealed.lock().unwrap().get(&object).copied();
+        sealed.unwrap_or((object, u64::MAX))
     }
 
     /// Whether reads break off after their first byte.
@@ -79,7 +121,17 @@ impl Blobs for FickleBlobs {
     }
 
     async fn seal(&self, upload: ObjectKey, at: Position) -> Result<ObjectKey, BlobsError> {
-        self.store.seal(upload, at).await
+        let object = self.store.seal(upload, at).await?;
+        if !self.sharing.load(Ordering::Relaxed) {
+            return Ok(object);
+        }
+        let mut sealed = self.sealed.lock().unwrap();
+        let source = (upload, at.extent);
+        let known = sealed.iter().find(|(_, known)| **known == source).map(|(key, _)| *key);
+        let fresh = ObjectKey::from_random(sealed.len() as u128);
+        let object = known.unwrap_or(fresh);
+        sealed.insert(object, source);
+        Ok(object)
     }
 
     async fn settle(
@@ -88,7 +140,11 @@ impl Blobs for FickleBlobs {
         object: ObjectKey,
         kept: ObjectKey,
     ) -> Result<(), BlobsError> {
-        self.store.settle(upload, object, kept).await
+        match self.sharing.load(Ordering::Relaxed) {
+            // What is kept may have all of the bytes.
+            true => Ok(()),
+            false => self.store.settle(upload, object, kept).await,
+        }
     }
 
     async fn abandon(&self, upload: ObjectKey) -> Result<(), BlobsError> {
@@ -96,11 +152,16 @@ impl Blobs for FickleBlobs {
     }
 
     async fn extent(&self, object: ObjectKey) -> Result<u64, BlobsError> {
-        self.store.extent(object).await
+        let (object, end) = self.source(object);
+        Ok(self.store.extent(object).await?.min(end))
     }
 
     async fn read(&self, object: ObjectKey, range: Range<u64>) -> Result<ByteStream, BlobsError> {
-        if self.breaking.load(Ordering::Relaxed) {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let _ = self.holding.subscribe().wait_for(|hold| !hold).await;
+        let (object, _) = self.source(object);
+        let is_unreadable = self.unreadable.lock().unwrap().contains(&object);
+        if self.breaking.load(Ordering::Relaxed) || is_unreadable {
             let first = self.store.read(object, range.start..range.start + 1).await?;
             let broken = stream::once(async { Err(io::Error::other("a bad sector")) });
             return Ok(first.chain(broken).boxed());
@@ -123,7 +184,11 @@ impl Blobs for FickleBlobs {
     }
 
     async fn delete(&self, object: ObjectKey) -> Result<(), BlobsError> {
-        self.store.delete(object).await
+        self.store.delete(self.source(object).0).await
+    }
+
+    async fn trim(&self, object: ObjectKey, size: u64) -> Result<(), BlobsError> {
+        self.store.trim(object, size).await
     }
 
     fn stale(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>> {

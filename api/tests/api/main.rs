@@ -7,6 +7,7 @@ mod abuse;
 mod access;
 mod blobs;
 mod conditions;
+mod ends;
 mod faults;
 mod fickle;
 mod hostile;

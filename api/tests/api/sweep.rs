@@ -7,6 +7,7 @@ use http::StatusCode;
 use proto::ObjectKey;
 use storage::Blobs as _;
 
+use crate::abuse::begin;
 use crate::world::{World, sha256};
 
 #[tokio::test]
@@ -46,6 +47,29 @@ async fn what_is_linked_stays_however_old_it_is() {
     assert_eq!(world.registry.sweep(Duration::ZERO).await, 0);
     assert_eq!(world.get(&format!("/v2/a/blobs/{digest}")).await.body, "content");
     assert_eq!(world.get(&format!("/v2/b/blobs/{}", sha256(b"layer"))).await.body, "layer");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_came_for_an_upload_after_it_had_ended_is_freed() {
+    let world = World::start().await;
+    let begun = world.begin("a").await;
+    let sent = world.request("PATCH", &begun).body(b"content").send().await.location();
+    let longer = format!("{sent}&digest={}", sha256(b"content and"));
+    let (rest, late) = begin(world.request("PUT", &longer), " and").await;
+    let digest = sha256(b"content");
+    let end = format!("{sent}&digest={digest}");
+    world.request("PUT", &end).send().await.is(StatusCode::CREATED);
+    rest.send(()).unwrap();
+    assert_eq!(late.await.unwrap(), 404);
+    assert_eq!(world.extent(&sent).await, 11, "the store knows nothing of blobs");
+    world.request("PUT", &end).send().await.is(StatusCode::CREATED);
+
+    assert_eq!(world.registry.sweep(Duration::from_secs(3600)).await, 0);
+    assert_eq!(world.extent(&sent).await, 11, "it is young");
+    assert_eq!(world.registry.sweep(Duration::ZERO).await, 0);
+    assert_eq!(world.extent(&sent).await, 7);
+    assert_eq!(world.get(&format!("/v2/a/blobs/{digest}")).await.body, "content");
     world.stop().await;
 }
 

@@ -38,6 +38,16 @@ pub(crate) async fn eventually(claim: impl AsyncFn() -> bool) {
     tokio::time::timeout(Duration::from_secs(10), attempts).await.expect("it comes true");
 }
 
+/// The same where the clock is paused, and goes on when everybody waits.
+pub(crate) async fn in_time(claim: impl AsyncFn() -> bool) {
+    let attempts = async {
+        while !claim().await {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(3600), attempts).await.expect("it comes true");
+}
+
 /// A registry, the store behind it and the clock it looks at.
 pub(crate) struct World {
     /// The objects.
@@ -69,8 +79,7 @@ impl World {
     /// A registry as `options` say.
     pub(crate) async fn start_with(options: Options) -> Self {
         let millis = Arc::new(AtomicU64::new(1_700_000_000_000));
-        let now = Arc::clone(&millis);
-        let clock = Clock::new(move || Timestamp::from_millis(now.load(Ordering::Relaxed)));
+        let clock = clock(&millis);
         let tuning = Tuning {
             heartbeat: Duration::from_millis(50),
             election_min: Duration::from_millis(100),
@@ -86,8 +95,23 @@ impl World {
             tuning,
         };
         let kv = Arc::new(MemoryKv::new());
-        let cluster = Cluster::start(config, kv, Arc::new(Alone), clock.clone()).await.unwrap();
-        let blobs = FickleBlobs::default();
+        let cluster = Cluster::start(config, kv, Arc::new(Alone), clock).await.unwrap();
+        Self::over(cluster, FickleBlobs::default(), millis, options)
+    }
+
+    /// Another node over the same facts and the same store: what it finds out by itself is its own.
+    pub(crate) fn beside(&self) -> Self {
+        let millis = Arc::clone(&self.millis);
+        Self::over(self.cluster.clone(), self.blobs.clone(), millis, Options::default())
+    }
+
+    fn over(
+        cluster: Cluster,
+        blobs: FickleBlobs,
+        millis: Arc<AtomicU64>,
+        options: Options,
+    ) -> Self {
+        let clock = clock(&millis);
         let mut metrics = prometheus_client::registry::Registry::default();
         let store = Arc::new(blobs.clone());
         let registry = Registry::new(cluster.clone(), store, clock, options, &mut metrics).unwrap();
@@ -219,6 +243,12 @@ impl World {
             .send()
             .await
     }
+}
+
+/// The clock that shows `millis`.
+fn clock(millis: &Arc<AtomicU64>) -> Clock {
+    let millis = Arc::clone(millis);
+    Clock::new(move || Timestamp::from_millis(millis.load(Ordering::Relaxed)))
 }
 
 /// A request that is being made.

@@ -236,6 +236,10 @@ impl Blobs for SimObjects {
         self.call(self.objects.delete(object)).await
     }
 
+    async fn trim(&self, object: ObjectKey, size: u64) -> Result<(), BlobsError> {
+        self.call(self.objects.trim(object, size)).await
+    }
+
     fn stale(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>> {
         let found = self.call(async move { Ok(self.objects.stale(age)) });
         stream::once(found).try_flatten().boxed()

@@ -128,6 +128,13 @@ impl Blobs for MemoryBlobs {
         Ok(())
     }
 
+    async fn trim(&self, object: ObjectKey, size: u64) -> Result<(), BlobsError> {
+        if let Some(object) = self.objects().get_mut(&object) {
+            object.frames = within(&object.frames, 0..size);
+        }
+        Ok(())
+    }
+
     fn stale(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>> {
         let objects = self.objects();
         let stale = objects.iter().filter(|(_, object)| object.written.elapsed() >= age);

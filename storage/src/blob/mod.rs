@@ -162,6 +162,16 @@ pub trait Blobs: Send + Sync + 'static {
     /// When the store fails; then a part of it may be gone, and the call can be repeated.
     async fn delete(&self, object: ObjectKey) -> Result<(), BlobsError>;
 
+    /// Removes what lies behind the `size` bytes of `object`, where an upload is its object: bytes
+    /// that came for it after it had been linked. Of others, nothing is removed.
+    ///
+    /// # Errors
+    /// When the store fails; then some of it may be left, and the call can be repeated.
+    async fn trim(&self, object: ObjectKey, size: u64) -> Result<(), BlobsError> {
+        let _ = (object, size);
+        Ok(())
+    }
+
     /// All uploads and objects to which nothing was written for `age`, by the clock of the store,
     /// in no particular order; those that someone needs, and those that nobody does. What no fact
     /// could ever name is removed on the way.

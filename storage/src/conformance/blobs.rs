@@ -43,6 +43,7 @@ pub async fn all(blobs: &dyn Blobs) {
     a_reader_may_leave_early(blobs).await;
     a_deleted_object_is_gone(blobs).await;
     objects_are_deleted_alone(blobs).await;
+    what_came_behind_an_object_goes_alone(blobs).await;
     stale::all(blobs).await;
 }
 
@@ -312,6 +313,26 @@ async fn objects_are_deleted_alone(blobs: &dyn Blobs) {
     }
     blobs.delete(objects[0]).await.unwrap();
     assert_eq!(content(blobs, objects[1], 0..3).await, b"abc");
+}
+
+/// What was added to an upload after it was sealed goes, in how many parts it ever came, and the
+/// object stays; where nothing was added, nothing goes.
+async fn what_came_behind_an_object_goes_alone(blobs: &dyn Blobs) {
+    let mut upload = Trial::new(blobs);
+    upload.add(&["abc"]).await;
+    upload.add(&["def"]).await;
+    let object = upload.seal().await;
+    for late in [&["ghi", "jkl"][..], &[]] {
+        for part in late {
+            upload.add(&[*part]).await;
+        }
+        blobs.trim(object, 6).await.expect("trims");
+        assert_eq!(blobs.extent(object).await.unwrap(), 6);
+        assert_eq!(content(blobs, object, 0..6).await, b"abcdef");
+        assert!(is_missing(blobs, object, 6..7).await);
+    }
+    blobs.abandon(upload.key).await.unwrap();
+    blobs.delete(object).await.unwrap();
 }
 
 /// One store shows the same through every handle, at once.

@@ -5,12 +5,14 @@ use axum::body::Body;
 use axum::response::Response;
 use http::request::Parts;
 use proto::{Algorithm, Digest, Hasher, Mutant, ObjectKey, Refusal};
+use raft::Blob;
 use storage::BlobsError;
 use storage::blob::Position;
 
 use super::created;
 use super::standing::{chunk, interrupted, out_of_step};
 use crate::access::readmit;
+use crate::client::Client;
 use crate::error::Error;
 use crate::extract::Query;
 use crate::intake::{self, Held, IntakeError, Place, Taken, Terms};
@@ -37,6 +39,10 @@ pub(crate) async fn finish(
 ) -> Result<Response, Error> {
     let query = Query::of(&parts.uri);
     let digest: Digest = query.first("digest").ok_or(Error::DigestMissing)?.parse()?;
+    // What this node knows is enough: whoever knows less takes more than is needed.
+    if begun == Begun::Before && registry.cluster.local()?.blob_in(session.upload)?.is_some() {
+        return repeated(registry, &session, &digest).await;
+    }
     let (session, terms) = chunk(registry, session, &parts.headers).await?;
     let algorithm = digest.algorithm();
     let arriving = Whole::arrive(registry, &session, algorithm, parts, body, terms);
@@ -44,7 +50,8 @@ pub(crate) async fn finish(
         return ended(registry, &session, &digest).await;
     };
     let registry = &readmit(registry, parts).await?;
-    let (object, hasher) = match whole.seal(registry, session.upload, &digest).await {
+    let client = Client::of(&parts.extensions);
+    let (object, hasher) = match whole.seal(registry, client, session.upload, &digest).await {
         Err(Error::Blobs(BlobsError::Offset { .. })) => {
             return Err(out_of_step(registry, session).await?);
         }
@@ -65,8 +72,11 @@ pub(crate) async fn finish(
     }
     let Session { repository, upload: id, .. } = session;
     let response = created(&repository, &digest);
-    let upload = Upload { repository, id, object, digest, size: whole.size, checksum };
-    registry.link(upload).await?;
+    let blob = Blob { size: whole.size, checksum: Some(checksum), object };
+    let is_fresh = matches!(whole.held, Held::Object(_));
+    let upload = Upload { repository, id, digest, blob, is_fresh };
+    let damaged = registry.damaged(&upload, client).await?;
+    registry.link(upload, damaged).await?;
     Ok(response)
 }
 
@@ -123,12 +133,13 @@ impl Whole {
         Ok(Some(Self { held: Held::Upload(now), size: now.extent, hasher, is_repeated }))
     }
 
-    /// The object that the upload `id` is, and a hasher that has taken all of it. What is read back
-    /// for that and is not `expected` is read once more: only the way from the store may have
-    /// changed it, and a client that did nothing wrong would be refused.
+    /// The object that the upload `id` of `client` is, and a hasher that has taken all of it. What
+    /// is read back for that and is not `expected` is read once more: only the way from the store
+    /// may have changed it, and a client that did nothing wrong would be refused.
     async fn seal(
         &self,
         registry: &Registry,
+        client: Client,
         id: ObjectKey,
         expected: &Digest,
     ) -> Result<(ObjectKey, Hasher), Error> {
@@ -139,6 +150,7 @@ impl Whole {
         if let Some(hasher) = &self.hasher {
             return Ok((object, hasher.clone()));
         }
+        let _share = registry.reading(client).await?;
         let hash = || registry.hash(object, self.size, expected.algorithm());
         let hasher = hash().await?;
         if hasher.clone().finish() == *expected {
@@ -174,6 +186,30 @@ async fn reject(
         }
         Err(error) => Err(error),
     }
+}
+
+/// The answer to ending an upload that has become a blob: yes again, when that is `digest` and has
+/// its bytes. Nothing is read for it, and nothing taken of what comes with it: those bytes would
+/// lie in the store behind the blob's.
+async fn repeated(
+    registry: &Registry,
+    session: &Session,
+    digest: &Digest,
+) -> Result<Response, Error> {
+    let view = registry.view().await?;
+    let became = view.blob_in(session.upload)?;
+    let blob = match view.blob_anywhere(digest)? {
+        Some(blob) if became == Some(blob) => blob,
+        Some(_) | None => return ended(registry, session, digest).await,
+    };
+    if !registry.is_whole(digest, blob).await? {
+        return Err(Error::UploadUnknown);
+    }
+    if view.blob(&session.repository, digest)?.is_none() {
+        // It was deleted since: this makes it a blob again, as the bytes would.
+        registry.link_again(session.repository.clone(), digest.clone(), blob).await?;
+    }
+    Ok(created(&session.repository, digest))
 }
 
 /// The answer to ending an upload whose bytes are gone: yes, when it was ended before and the blob

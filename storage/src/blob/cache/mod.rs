@@ -172,6 +172,10 @@ impl Blobs for CachedBlobs {
         self.far.delete(object).await
     }
 
+    async fn trim(&self, object: ObjectKey, size: u64) -> Result<(), BlobsError> {
+        self.far.trim(object, size).await
+    }
+
     fn stale(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>> {
         self.far.stale(age)
     }

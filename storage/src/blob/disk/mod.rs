@@ -136,6 +136,11 @@ impl Blobs for DiskBlobs {
         self.folder.blocking(delete).await
     }
 
+    async fn trim(&self, object: ObjectKey, size: u64) -> Result<(), BlobsError> {
+        let trim = move |folder: &Folder| parts::trim(folder, object, size).map_err(failure);
+        self.folder.blocking(trim).await
+    }
+
     async fn probe(&self) -> Result<(), BlobsError> {
         self.folder.blocking(|folder| folder.probe().map_err(failure)).await
     }

@@ -116,15 +116,30 @@ fn replace_empty(folder: &Folder, path: &Path, file: NamedTempFile) -> io::Resul
 }
 
 /// Removes all parts of `object`.
+pub(super) fn delete(folder: &Folder, object: ObjectKey) -> io::Result<()> {
+    let doomed = parts(folder, object, 0).collect::<io::Result<Vec<_>>>()?;
+    match doomed.is_empty() {
+        true => delete_strays(folder, object),
+        false => delete_parts(folder, object, doomed),
+    }
+}
+
+/// Removes the parts of `object` from byte `size` on. One that is not seen for a moment is found
+/// the next time: nobody needs it.
+pub(super) fn trim(folder: &Folder, object: ObjectKey, size: u64) -> io::Result<()> {
+    let Some(first) = part(folder, object, size)? else { return Ok(()) };
+    let rest = parts(folder, object, first.end);
+    let doomed = std::iter::once(Ok(first)).chain(rest).collect::<io::Result<Vec<_>>>()?;
+    delete_parts(folder, object, doomed)
+}
+
+/// Removes the last parts of `object`, which are `doomed`.
 ///
 /// An append that is under way may publish a part behind one that is removed here. It looks
 /// afterwards whether the previous part is still there, and here the place behind each removed part
 /// is looked at after the removal: whichever comes second finds the part and removes it.
-pub(super) fn delete(folder: &Folder, object: ObjectKey) -> io::Result<()> {
-    let mut doomed = parts(folder, object, 0).collect::<io::Result<Vec<_>>>()?;
-    let Some(end) = doomed.last().map(|part| part.end) else {
-        return delete_strays(folder, object);
-    };
+fn delete_parts(folder: &Folder, object: ObjectKey, mut doomed: Vec<Part>) -> io::Result<()> {
+    let end = doomed.last().map(|part| part.end);
     while let Some(part) = doomed.pop() {
         remove(&part.path)?;
         for late in parts(folder, object, part.end) {
@@ -132,7 +147,9 @@ pub(super) fn delete(folder: &Folder, object: ObjectKey) -> io::Result<()> {
         }
     }
     // An empty file is no part, and would be in the way.
-    remove(&folder.part(object, end))?;
+    if let Some(end) = end {
+        remove(&folder.part(object, end))?;
+    }
     sync_folder(&folder.shard(object))
 }
 
