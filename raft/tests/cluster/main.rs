@@ -169,7 +169,11 @@ async fn three_nodes() -> Vec<Node> {
 }
 
 async fn three_nodes_with(tuning: Tuning) -> Vec<Node> {
-    let first = Node::start_with("127.0.0.1:0", &[], memory(), tuning).await;
+    with_two_more(Node::start_with("127.0.0.1:0", &[], memory(), tuning).await, tuning).await
+}
+
+/// The cluster that `first` has founded, with two more voters.
+async fn with_two_more(first: Node, tuning: Tuning) -> Vec<Node> {
     let seed = first.address.clone();
     let mut nodes = vec![first];
     for _ in 0..2 {
