@@ -54,6 +54,7 @@ pub(crate) struct Inner {
     /// By what the cluster's authority is known; none where nodes have no certificates.
     pub(crate) authority: Option<Thumbprint>,
     pub(crate) neighbours: Neighbours,
+    pub(crate) addresses: Addresses,
     pub(crate) readers: mpsc::Sender<barrier::Reader>,
     pub(crate) kv: Arc<dyn Kv>,
     /// Whether `kv` has failed for good.
@@ -112,6 +113,7 @@ impl Cluster {
             clock,
             authority: credentials.as_ref().map(|own| Thumbprint::of(&own.authority)),
             neighbours,
+            addresses,
             readers,
             kv,
             failure,

@@ -104,11 +104,12 @@ impl Inner {
         self.identity.node != FOUNDER && !self.is_member() && self.others().is_empty()
     }
 
-    /// The addresses of all members, and those that this node was told to join at.
+    /// The addresses of all members, those at which they say that they are, and those that this
+    /// node was told to join at.
     fn known_addresses(&self) -> BTreeSet<PeerAddress> {
         let membership = self.membership();
         let members = membership.nodes().map(|(_, node)| node.peer_address.clone());
-        self.config.join.iter().cloned().chain(members).collect()
+        self.config.join.iter().cloned().chain(members).chain(self.addresses.told()).collect()
     }
 
     /// The addresses at which other nodes may be.
@@ -177,8 +178,10 @@ impl Inner {
         }
     }
 
-    /// Makes `node` a member at `peer_address`, when this node leads.
+    /// Makes `node` a member at `peer_address`, when this node leads. A member is reached there
+    /// from now on, whoever leads: there may be no leader until it is.
     pub(crate) async fn activate(&self, node: NodeId, peer_address: PeerAddress) -> Activation {
+        self.addresses.note(node, peer_address.clone());
         if !self.leads() {
             return Activation::NotLeader(self.leader_address());
         }
