@@ -205,7 +205,7 @@ impl Inner {
         let members = &outlook.membership;
         match change {
             Change::StepDown => {
-                tracing::info!("this node was removed, so another one has to lead");
+                tracing::info!("this node is to have no vote, so another one has to lead");
                 self.hand_over().await;
             }
             Change::Voters(voters) => {
