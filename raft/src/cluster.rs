@@ -55,6 +55,7 @@ pub(crate) struct Inner {
     pub(crate) authority: Option<Thumbprint>,
     pub(crate) neighbours: Neighbours,
     pub(crate) addresses: Addresses,
+    pub(crate) majority: Majority,
     pub(crate) readers: mpsc::Sender<barrier::Reader>,
     pub(crate) kv: Arc<dyn Kv>,
     /// Whether `kv` has failed for good.
@@ -114,6 +115,7 @@ impl Cluster {
             authority: credentials.as_ref().map(|own| Thumbprint::of(&own.authority)),
             neighbours,
             addresses,
+            majority,
             readers,
             kv,
             failure,

@@ -78,7 +78,7 @@ impl Inner {
     }
 
     /// Whether `node` answers and is not about to stop.
-    async fn stays(&self, node: NodeId) -> bool {
+    pub(crate) async fn stays(&self, node: NodeId) -> bool {
         let Some(address) = self.address_of(node) else { return false };
         let answer = self.neighbours.status(&address, ANSWER_DEADLINE).await;
         answer.is_ok_and(|answer| answer.node_id == node && !answer.leaving)

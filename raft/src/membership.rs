@@ -52,6 +52,7 @@ pub(crate) async fn run(inner: Arc<Inner>) {
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let begun = Instant::now();
+    let mut led = false;
     loop {
         interval.tick().await;
         if inner.has_left(inner.identity.node) {
@@ -59,7 +60,11 @@ pub(crate) async fn run(inner: Arc<Inner>) {
         }
         inner.neighbours.lanes().keep(&inner.known_addresses());
         if inner.leads() {
-            inner.presence.proceed();
+            led = true;
+            match inner.lateness().await {
+                Some(late) => inner.presence.hinder(late),
+                None => inner.presence.proceed(),
+            }
             inner.settle().await;
             if !inner.is_member() {
                 let address = inner.config.peer_address.clone();
@@ -67,7 +72,11 @@ pub(crate) async fn run(inner: Arc<Inner>) {
             }
             continue;
         }
+        if std::mem::take(&mut led) {
+            inner.presence.proceed();
+        }
         inner.silences().forget();
+        inner.majority.forget();
         // A member asks too when it hears nothing: it may have been removed without having heard.
         if inner.is_member() && inner.presence.hears_a_leader(inner.silence_max()) {
             continue;

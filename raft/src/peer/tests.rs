@@ -587,6 +587,23 @@ async fn entries_in_the_place_of_committed_ones_are_refused_and_end_who_committe
 }
 
 #[tokio::test]
+async fn heartbeats_that_are_answered_too_late_are_noted_until_one_is_not() {
+    let late = FakeRaft { stalls: Some(Arc::default()), ..FakeRaft::default() };
+    let majority = Majority::default();
+    for (raft, deadline, expected) in
+        [(late, Duration::from_millis(50), vec![2]), (FakeRaft::default(), DEADLINE, vec![])]
+    {
+        let served = serve(raft).await;
+        let node = PeerNode { peer_address: peer_address(served.address) };
+        let mut network = PeerNetwork::new(lanes(), SENDER, Addresses::default(), majority.clone());
+        let mut peer: Peer<FakeSource> = network.new_heartbeat_client(2, &node).await;
+        let answer = peer.append_entries(append(vec![]), RPCOption::new(deadline)).await;
+        assert_eq!(answer.is_ok(), expected.is_empty(), "{answer:?}");
+        assert_eq!(majority.late_for(Duration::ZERO), expected);
+    }
+}
+
+#[tokio::test]
 async fn a_snapshot_that_is_not_whole_is_not_installed() {
     let raft = FakeRaft::default();
     let served = serve(raft.clone()).await;

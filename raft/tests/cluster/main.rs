@@ -7,6 +7,7 @@ mod disk;
 mod failure;
 mod handover;
 mod membership;
+mod slow;
 mod snapshots;
 
 use std::sync::Arc;
@@ -93,6 +94,17 @@ impl Node {
         kv: Arc<dyn Kv>,
         tuning: Tuning,
     ) -> Result<Self, StartError> {
+        Self::try_start_through(Arc::new(Loopback), address, join, kv, tuning).await
+    }
+
+    /// Starts a node that reaches others through `dial`.
+    async fn try_start_through(
+        dial: Arc<dyn Dial>,
+        address: &str,
+        join: &[&str],
+        kv: Arc<dyn Kv>,
+        tuning: Tuning,
+    ) -> Result<Self, StartError> {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let join = join.iter().map(|address| address.parse().unwrap()).collect();
@@ -103,7 +115,7 @@ impl Node {
             Clock::new(move || Timestamp::from_millis(ticks.fetch_add(1, Ordering::Relaxed)));
         let disk = Arc::new(Disk::new(kv));
         let kv: Arc<dyn Kv> = Arc::<Disk>::clone(&disk);
-        let cluster = Cluster::start(config, kv, Arc::new(Loopback), clock).await?;
+        let cluster = Cluster::start(config, kv, dial, clock).await?;
         let router = cluster.peer_services().into_axum_router();
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Ok(Self { cluster, address, disk, server })
