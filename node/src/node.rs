@@ -21,7 +21,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::health::{Health, StoreHealth};
 use crate::http::Manner;
 use crate::operators::Operators;
-use crate::peers::{AuthorityError, authority, guarded};
+use crate::peers::{AuthorityError, PeerDoor, authority, guarded};
 use crate::service::Service;
 use crate::tls::{Acceptor, Files, Handshake, TlsError, WorldTime};
 use crate::{
@@ -150,6 +150,9 @@ impl Node {
             (StartError::TokenMissing, Some(path)) => NodeError::NoTokenIn { path: path.clone() },
             (error, _) => error.into(),
         })?;
+        // Before the store is asked, which may not answer for long: consensus goes on meanwhile,
+        // and a leader that nobody reaches stops those that have elected it.
+        let peer = serve_peers(peer, &cluster, door, &refused);
         blobs.claim(cluster.status().cluster, cluster.may_found_store()?).await?;
         cluster.remember_store().await?;
 
@@ -163,9 +166,6 @@ impl Node {
         let sweeping = sweeper::run(cluster.clone(), registry.clone(), pause);
         let (accompanying, appointed) = accompany(config, &access, &cluster, &registry);
         let stopping = CancellationToken::new();
-        let peers = cluster.peer_services().into_axum_router();
-        let peers = if door.is_some() { guarded(peers) } else { peers };
-        let door = door.map(|door| door as Arc<dyn Handshake>);
         let health = health::router(Health::new(cluster.clone(), store, stopping.clone(), metrics));
         let operators = health
             .merge(invitations::router(cluster.clone(), addresses.admin.ip()))
@@ -173,7 +173,7 @@ impl Node {
         let distribution = api::router(registry.clone());
         Ok(Self {
             api: Service::start(api, distribution, tls, clients(config), refused.by("api")),
-            peer: Service::start(peer, peers, door, Manner::nodes(), refused.by("peer")),
+            peer,
             admin: admin.serve(operators),
             _sweeper: AbortOnDropHandle::new(tokio::spawn(sweeping)),
             _accompanying: accompanying,
@@ -237,6 +237,19 @@ impl Node {
         }
         tokio::join!(self.peer.stop(HANG_UP_DEADLINE), self.admin.stop(HANG_UP_DEADLINE));
     }
+}
+
+/// Has other nodes reach this one's part in `cluster`.
+fn serve_peers(
+    listener: Box<dyn Listener>,
+    cluster: &Cluster,
+    door: Option<Arc<PeerDoor>>,
+    refused: &metrics::Refused,
+) -> Service {
+    let peers = cluster.peer_services().into_axum_router();
+    let peers = if door.is_some() { guarded(peers) } else { peers };
+    let door = door.map(|door| door as Arc<dyn Handshake>);
+    Service::start(listener, peers, door, Manner::nodes(), refused.by("peer"))
 }
 
 /// Starts what goes on for access beside answering.

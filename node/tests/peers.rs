@@ -5,9 +5,11 @@
 mod support;
 
 use std::fs;
-use std::io;
+use std::future::ready;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::pin;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -26,6 +28,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, GeneralSubtree, IsCa, KeyPair, NameConstraints,
     PKCS_ED25519,
 };
+use rustix::fs::{CWD, Mode, OFlags, mkfifoat, open};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject as _;
@@ -290,6 +293,42 @@ async fn nodes_join_by_a_token_and_know_each_other_by_their_certificates() {
     until_all_are_members(&[&first, &second]).await;
     let third = place.start(&memory(), Some((second.addresses().peer, &token))).await.unwrap();
     until_all_are_members(&[&first, &second, &third]).await;
+}
+
+#[tokio::test]
+async fn a_node_takes_part_while_its_object_store_does_not_answer() {
+    let place = Place::new();
+    let first = place.found().await;
+    let token = issue(&first, DAY, false).await;
+    // Whoever asks whose the store is waits for the other end of this pipe to say it.
+    let path = place.folder.path().join("blobs/cluster");
+    let owner = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
+
+    let kv = memory();
+    let mut starting = pin!(place.start(&kv, Some((first.addresses().peer, &token))));
+    let reached = async {
+        let mut other_end = None;
+        until("the store is asked", || {
+            other_end = open(&path, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).ok();
+            ready(other_end.is_some())
+        })
+        .await;
+        until("the node that starts is reached", async || {
+            let seen = first.cluster().survey().await;
+            seen.len() == 2 && seen.iter().all(|peer| peer.reachable)
+        })
+        .await;
+        other_end.unwrap()
+    };
+    let other_end = tokio::select! {
+        _ = &mut starting => panic!("it has started without its store"),
+        other_end = reached => other_end,
+    };
+    fs::File::from(other_end).write_all(&owner).unwrap();
+    let second = starting.await.unwrap();
+    until_all_are_members(&[&first, &second]).await;
 }
 
 #[tokio::test]

@@ -55,6 +55,8 @@ pub(crate) struct Inner {
     /// By what the cluster's authority is known; none where nodes have no certificates.
     pub(crate) authority: Option<Thumbprint>,
     pub(crate) neighbours: Neighbours,
+    pub(crate) addresses: Addresses,
+    pub(crate) majority: Majority,
     pub(crate) readers: mpsc::Sender<barrier::Reader>,
     pub(crate) kv: Arc<dyn Kv>,
     /// Whether `kv` has failed for good.
@@ -115,6 +117,8 @@ impl Cluster {
             clock,
             authority: credentials.as_ref().map(|own| Thumbprint::of(&own.authority)),
             neighbours,
+            addresses,
+            majority,
             readers,
             kv,
             failure,

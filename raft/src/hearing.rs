@@ -3,14 +3,18 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures::future::join_all;
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::{Instant as _, RaftMetrics, ServerState};
 use proto::{NodeId, PeerAddress};
 
-use crate::Tuning;
 use crate::cluster::Inner;
 use crate::peer::{Addresses, Majority};
 use crate::types::{Raft, TypeConfig};
+use crate::{Hindrance, Tuning};
+
+/// For how long a node must have answered no heartbeat in time before it is asked whether it lives.
+const LATE_MIN: Duration = Duration::from_secs(3);
 
 /// Tells what this node sends to others with where they are, and whether a majority answers.
 pub(crate) fn follow(raft: &Raft, tuning: Tuning, addresses: &Addresses, majority: &Majority) {
@@ -85,6 +89,18 @@ impl Inner {
             true => has_majority(&self.raft.metrics().borrow_watched(), self.silence_max()),
             false => self.presence.hears_a_majority(self.silence_max()),
         }
+    }
+
+    /// Why this leader hears no majority, when that is because nodes answer too late: heartbeats
+    /// that take too long count as lost, however well they arrive.
+    pub(crate) async fn lateness(&self) -> Option<Hindrance> {
+        if self.hears_a_majority() {
+            return None;
+        }
+        let late = self.majority.late_for(LATE_MIN).into_iter();
+        let answers = late.map(async |node| self.stays(node).await.then_some(node));
+        let node = join_all(answers).await.into_iter().flatten().next()?;
+        Some(Hindrance::Late { node, heartbeat: self.config.tuning.heartbeat })
     }
 }
 

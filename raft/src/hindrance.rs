@@ -1,6 +1,8 @@
 //! What keeps a node from taking part in its cluster until its operator does something.
 
-use proto::DecodeError;
+use std::time::Duration;
+
+use proto::{DecodeError, NodeId};
 
 /// What is in the way, as a sentence for the operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,4 +20,18 @@ pub enum Hindrance {
          upgrade this node's program"
     )]
     Outdated(DecodeError),
+    /// It leads, and nodes answer it, but no heartbeat in time, so that it has no majority. They
+    /// hear it, and elect no other.
+    #[error(
+        "this leader has no majority, since node {node} and perhaps others answer, but heartbeats \
+         too late to count: raft.heartbeat_ms, {millis} now, must be more than 4/3 of the longest \
+         round trip between nodes and a sync; raise it, and the times of elections, on all nodes",
+        millis = .heartbeat.as_millis()
+    )]
+    Late {
+        /// One of those that answer.
+        node: NodeId,
+        /// The time between two heartbeats.
+        heartbeat: Duration,
+    },
 }

@@ -53,6 +53,7 @@ pub(crate) async fn run(inner: Arc<Inner>) {
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let begun = Instant::now();
+    let mut led = false;
     loop {
         interval.tick().await;
         if inner.has_left(inner.identity.node) {
@@ -60,7 +61,11 @@ pub(crate) async fn run(inner: Arc<Inner>) {
         }
         inner.neighbours.lanes().keep(&inner.known_addresses());
         if inner.leads() {
-            inner.presence.proceed();
+            led = true;
+            match inner.lateness().await {
+                Some(late) => inner.presence.hinder(late),
+                None => inner.presence.proceed(),
+            }
             inner.settle().await;
             if !inner.is_member() {
                 let address = inner.config.peer_address.clone();
@@ -68,7 +73,11 @@ pub(crate) async fn run(inner: Arc<Inner>) {
             }
             continue;
         }
+        if std::mem::take(&mut led) {
+            inner.presence.proceed();
+        }
         inner.silences().forget();
+        inner.majority.forget();
         // A member asks too when it hears nothing: it may have been removed without having heard.
         if inner.is_member() && inner.presence.hears_a_leader(inner.silence_max()) {
             continue;
@@ -105,11 +114,12 @@ impl Inner {
         self.identity.node != FOUNDER && !self.is_member() && self.others().is_empty()
     }
 
-    /// The addresses of all members, and those that this node was told to join at.
+    /// The addresses of all members, those at which they say that they are, and those that this
+    /// node was told to join at.
     fn known_addresses(&self) -> BTreeSet<PeerAddress> {
         let membership = self.membership();
         let members = membership.nodes().map(|(_, node)| node.peer_address.clone());
-        self.config.join.iter().cloned().chain(members).collect()
+        self.config.join.iter().cloned().chain(members).chain(self.addresses.told()).collect()
     }
 
     /// The addresses at which other nodes may be.
@@ -178,8 +188,10 @@ impl Inner {
         }
     }
 
-    /// Makes `node` a member at `peer_address`, when this node leads.
+    /// Makes `node` a member at `peer_address`, when this node leads. A member is reached there
+    /// from now on, whoever leads: there may be no leader until it is.
     pub(crate) async fn activate(&self, node: NodeId, peer_address: PeerAddress) -> Activation {
+        self.addresses.note(node, peer_address.clone());
         if !self.leads() {
             return Activation::NotLeader(self.leader_address());
         }
@@ -206,7 +218,7 @@ impl Inner {
         let members = &outlook.membership;
         match change {
             Change::StepDown => {
-                tracing::info!("this node was removed, so another one has to lead");
+                tracing::info!("this node is to have no vote, so another one has to lead");
                 self.hand_over().await;
             }
             Change::Voters(voters) => {

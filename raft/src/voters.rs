@@ -32,7 +32,8 @@ pub(crate) enum Change {
     Voters(BTreeSet<NodeId>),
     /// These learners are no members any more.
     Forget(BTreeSet<NodeId>),
-    /// The leader itself is removed: another one has to lead, and to see to it.
+    /// The leader itself is removed, or has no vote any more: another one has to lead, and to see
+    /// to it.
     StepDown,
 }
 
@@ -44,6 +45,9 @@ impl Outlook {
         if let [_, last] = self.membership.get_joint_config().as_slice() {
             return Some(Change::Voters(last.clone()));
         }
+        if self.leads_for_others() {
+            return Some(Change::StepDown);
+        }
         if let Some(removal) = self.removal() {
             return Some(removal);
         }
@@ -54,6 +58,14 @@ impl Outlook {
             return Some(Change::Forget(forgotten));
         }
         self.demotion().or_else(|| self.replacement()).or_else(|| self.promotion())
+    }
+
+    /// Whether the leader has no vote, and one of those that have can take its place. It has
+    /// finished what a former leader began, and would never be promoted: it hears all but itself.
+    fn leads_for_others(&self) -> bool {
+        let could_lead =
+            |voter: NodeId| self.caught_up.contains(&voter) && !self.removed.contains(&voter);
+        self.voters().all(|voter| voter != self.own) && self.voters().any(could_lead)
     }
 
     /// The end of the vote of one removed node: of one that is silent first, since that costs
@@ -215,6 +227,21 @@ mod tests {
     fn a_change_that_was_left_half_done_is_finished_first() {
         let half_done = outlook(&[&[1, 2, 3], &[1, 2]], &[4]);
         assert_eq!(half_done.next(), voters([1, 2]));
+    }
+
+    #[test]
+    fn a_leader_that_has_no_vote_any_more_hands_over_to_one_that_has() {
+        let leading = |configs: &[&[NodeId]]| Outlook { own: 3, ..outlook(configs, &[3]) };
+        assert_eq!(leading(&[&[1, 2, 3], &[1, 2, 4]]).next(), voters([1, 2, 4]));
+        let learner = leading(&[&[1, 2, 4]]);
+        assert_eq!(learner.next(), Some(Change::StepDown));
+        let mut last = with_dead(learner.clone(), &[1]);
+        last.caught_up.remove(&2);
+        assert_eq!(last.next(), Some(Change::StepDown), "to node 4");
+        last.removed.insert(4);
+        assert_ne!(last.next(), Some(Change::StepDown), "nobody could take its place");
+        let replaced = with_dead(leading(&[&[1, 2]]), &[1, 2]);
+        assert_eq!(replaced.next(), None);
     }
 
     #[test]

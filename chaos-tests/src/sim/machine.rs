@@ -114,7 +114,7 @@ impl Machine {
         self.told(false).await;
         let started = tokio::select! {
             biased;
-            // As the program: nothing was served yet.
+            // As the program: no client was served yet.
             () = self.told(true) => match self.end().await {},
             started = self.start() => started,
         };

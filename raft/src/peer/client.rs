@@ -176,7 +176,11 @@ impl<S: SnapshotSource> RaftNetworkV2<TypeConfig> for Peer<S> {
             }
         };
         let call = rpc.append_entries(message);
-        let answer = self.answer(RPCTypes::AppendEntries, deadline, call).await?;
+        let answer = self.answer(RPCTypes::AppendEntries, deadline, call).await;
+        if self.appends == Lane::Heartbeats {
+            self.majority.note(self.target, matches!(answer, Err(RPCError::Timeout(_))));
+        }
+        let answer = answer?;
         check_answer(&request, &answer)?;
         let noted = self.confirmed.note(self.target, &request, &answer);
         // Openraft waits a while after that, and takes the node for one that does not answer.

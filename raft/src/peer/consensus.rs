@@ -1,6 +1,7 @@
 //! What peers may ask of this node's Raft.
 
 use async_trait::async_trait;
+use openraft::ServerState;
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::{Fatal, RaftError};
 use openraft::raft::{
@@ -11,6 +12,16 @@ use openraft::raft::{
 use super::rows::SnapshotSink;
 use crate::catalog::{CatalogSnapshot, StagedRows, Staging};
 use crate::types::{LogId, Raft, SnapshotOf, TypeConfig, Vote};
+
+/// A node that has the only vote of its cluster, as far as it knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Alone {
+    pub(crate) term: u64,
+    pub(crate) leads: bool,
+}
+
+/// Two positions at one index, of which the first is claimed and the second committed.
+pub(crate) type Contradiction = (LogId, LogId);
 
 /// Openraft as its peers see it. The only error is that it has stopped.
 #[async_trait]
@@ -48,6 +59,18 @@ pub(crate) trait Consensus: Clone + Send + Sync + 'static {
 
     /// The last entry that this node knows to be committed.
     fn local_committed(&self) -> Option<LogId>;
+
+    /// What this node is, if it has the only vote: all of it at one moment.
+    fn alone(&self) -> Option<Alone>;
+
+    /// The first of `claims`, which are of what is committed, where this node has another entry.
+    /// None when a former leader claims, whose `vote` is out of date: it may have had another one
+    /// there before this one was committed.
+    async fn contradiction(
+        &self,
+        vote: Vote,
+        claims: Vec<LogId>,
+    ) -> Result<Option<Contradiction>, Fatal<TypeConfig>>;
 
     /// Begins to stage a snapshot.
     fn stage(&self) -> Self::Staged;
@@ -111,6 +134,31 @@ impl Consensus for RaftConsensus {
 
     fn local_committed(&self) -> Option<LogId> {
         self.raft.metrics().borrow_watched().local_committed
+    }
+
+    fn alone(&self) -> Option<Alone> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let mut voters = metrics.membership_config.membership().voter_ids();
+        let leads = metrics.state == ServerState::Leader;
+        let is_alone = voters.next() == Some(metrics.id) && voters.next().is_none();
+        is_alone.then_some(Alone { term: metrics.current_term, leads })
+    }
+
+    async fn contradiction(
+        &self,
+        vote: Vote,
+        claims: Vec<LogId>,
+    ) -> Result<Option<Contradiction>, Fatal<TypeConfig>> {
+        let look = self.raft.with_raft_state(move |state| {
+            let differs = |claim: LogId| {
+                let known = state.log_ids.get(claim.index)?;
+                (known != claim).then_some((claim, known))
+            };
+            let is_current = vote >= *state.vote_ref();
+            is_current.then(|| claims.into_iter().find_map(differs)).flatten()
+        });
+        look.await
     }
 
     fn stage(&self) -> StagedRows {

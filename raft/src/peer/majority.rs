@@ -1,7 +1,13 @@
 //! Whether the leader that this node is hears a majority: it tells those that follow it, which
-//! would go on to hear it and take all for well when they are cut off together with it.
+//! would go on to hear it and take all for well when they are cut off together with it. And whom it
+//! does not hear because they answer too late.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use proto::NodeId;
+use tokio::time::Instant;
 
 type Look = Box<dyn Fn() -> bool + Send + Sync>;
 
@@ -9,6 +15,8 @@ type Look = Box<dyn Fn() -> bool + Send + Sync>;
 #[derive(Clone, Default)]
 pub(crate) struct Majority {
     look: Arc<OnceLock<Look>>,
+    /// Since when each node has answered no heartbeat in time.
+    late: Arc<Mutex<BTreeMap<NodeId, Instant>>>,
 }
 
 impl Majority {
@@ -25,5 +33,33 @@ impl Majority {
     /// Whether none is heard.
     pub(super) fn is_missing(&self) -> bool {
         self.look.get().is_some_and(|has_majority| !has_majority())
+    }
+
+    /// Notes whether `node` had not answered a heartbeat when that was given up.
+    pub(super) fn note(&self, node: NodeId, is_late: bool) {
+        let mut late = self.locked();
+        if is_late {
+            late.entry(node).or_insert_with(Instant::now);
+        } else {
+            late.remove(&node);
+        }
+    }
+
+    /// The nodes that have answered no heartbeat in time for as long as `patience`.
+    pub(crate) fn late_for(&self, patience: Duration) -> Vec<NodeId> {
+        let late = self.locked();
+        late.iter()
+            .filter(|(_, since)| since.elapsed() >= patience)
+            .map(|(node, _)| *node)
+            .collect()
+    }
+
+    /// Notes that this node does not lead.
+    pub(crate) fn forget(&self) {
+        self.locked().clear();
+    }
+
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<NodeId, Instant>> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,6 +11,7 @@ use proto::pb::peer as pb;
 use proto::pb::peer::peer_server::{Peer, PeerServer};
 use proto::{DecodeError, NodeId};
 use storage::Kv;
+use storage::kv::MAKE_ANEW;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::claims::{check_claim, is_far_ahead, proved, removed};
@@ -114,6 +115,51 @@ impl<C: Consensus> PeerService<C> {
         self.check_sender(proved, vote.leader_id.voted_for)
     }
 
+    /// Has the store fail when another node leads in the term in which this one does with the only
+    /// vote, or in a later one. Without that vote nobody could be elected: the store is an older
+    /// copy, from before there were others, and what this node acknowledges now is in no other log.
+    fn check_alone(&self, vote: &Vote) -> Result<(), Status> {
+        match self.consensus.alone() {
+            Some(alone) if alone.leads && vote.leader_id.term >= alone.term => {
+                let (other, term) = (vote.leader_id.voted_for, vote.leader_id.term);
+                Err(self.fail(&format!(
+                    "node {other} leads in term {term}, and only this node has a vote, by what is \
+                     in its folder"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses entries in the place of others that this node knows to be committed, and what comes
+    /// after them: openraft takes whatever is claimed up to there for what it has. Where this node
+    /// has committed them alone, its store fails; else it may be the leader's that is an older
+    /// copy.
+    async fn check_log(&self, request: &AppendEntriesRequest<TypeConfig>) -> Result<(), Status> {
+        let Some(committed) = self.consensus.local_committed() else { return Ok(()) };
+        let entries = request.entries.iter().map(|entry| entry.log_id);
+        let claims = entries.chain(request.prev_log_id);
+        // As a rule there are none.
+        let claims: Vec<LogId> =
+            claims.filter(|claim| claim.index <= committed.index && *claim != committed).collect();
+        if claims.is_empty() {
+            return Ok(());
+        }
+        let found = self.consensus.contradiction(request.vote, claims).await.map_err(ended)?;
+        let Some((claim, known)) = found else { return Ok(()) };
+        let contradiction = format!("{claim} contradicts {known}, which is committed");
+        match self.consensus.alone() {
+            Some(_) => Err(self.fail(&contradiction)),
+            None => Err(Status::invalid_argument(contradiction)),
+        }
+    }
+
+    /// Has the store fail, and the node end: its disk is not to be trusted.
+    fn fail(&self, found: &str) -> Status {
+        let failed = self.kv.fail(format!("{found}; {MAKE_ANEW}"));
+        Status::failed_precondition(failed.to_string())
+    }
+
     /// Refuses positions that cannot be in the same log as what this node knows to be committed.
     /// Openraft takes it for granted that no leader claims them.
     fn check_committed(&self, claims: impl IntoIterator<Item = LogId>) -> Result<(), Status> {
@@ -167,6 +213,8 @@ impl<C: Consensus> Peer for PeerService<C> {
         let request =
             AppendEntriesRequest::from_message(message).map_err(|error| self.unreadable(error))?;
         self.check_vote(&request.vote, proved)?;
+        self.check_alone(&request.vote)?;
+        self.check_log(&request).await?;
         let entries = request.entries.iter().map(|entry| entry.log_id);
         self.check_committed(entries.chain(request.prev_log_id).chain(request.leader_commit))?;
         // Before the answer, which takes as long as the disk does: a leader that waits for it no
@@ -236,6 +284,7 @@ impl<C: Consensus> Peer for PeerService<C> {
         check_meta(&meta, &snapshot)?;
         // Once more: more may be committed than when it began to come.
         self.check_committed(meta.last_log_id)?;
+        self.check_alone(&vote)?;
         let snapshot = SnapshotOf { meta, snapshot };
         let Some(_installing) = turn.install() else {
             return Err(Status::aborted("a newer snapshot took its place"));
@@ -266,8 +315,12 @@ fn check_meta(header: &SnapshotMeta, rows: &impl SnapshotSink) -> Result<(), Sta
 fn answer<T: Wire>(result: Result<T, Fatal<TypeConfig>>) -> Result<Response<T::Message>, Status> {
     match result {
         Ok(answer) => Ok(Response::new(answer.to_message())),
-        Err(fatal) => Err(Status::unavailable(format!("this node's Raft has ended: {fatal}"))),
+        Err(fatal) => Err(ended(fatal)),
     }
+}
+
+fn ended(fatal: Fatal<TypeConfig>) -> Status {
+    Status::unavailable(format!("this node's Raft has ended: {fatal}"))
 }
 
 /// Whether this node has taken what it answers.

@@ -33,7 +33,7 @@ use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Code, Response, Status};
 
 use super::client::{Peer, PeerNetwork};
-use super::consensus::Consensus;
+use super::consensus::{Alone, Consensus, Contradiction};
 use super::rows::{RowSum, SnapshotSink, SnapshotSource};
 use super::{Addresses, Majority, PeerService};
 use crate::catalog::Row;
@@ -70,6 +70,9 @@ struct FakeRaft {
     /// The vote that it answers to all that comes.
     answers: Option<Vote>,
     committed: Option<LogId>,
+    alone: Option<Alone>,
+    /// Entries that are committed.
+    log: Vec<LogId>,
 }
 
 #[derive(Default)]
@@ -142,6 +145,20 @@ impl Consensus for FakeRaft {
 
     fn local_committed(&self) -> Option<LogId> {
         self.committed
+    }
+
+    fn alone(&self) -> Option<Alone> {
+        self.alone
+    }
+
+    async fn contradiction(
+        &self,
+        _: Vote,
+        claims: Vec<LogId>,
+    ) -> Result<Option<Contradiction>, Fatal<TypeConfig>> {
+        let at = |claim: &LogId| self.log.iter().find(|known| known.index == claim.index).copied();
+        let mut pairs = claims.into_iter().filter_map(|claim| Some((claim, at(&claim)?)));
+        Ok(pairs.find(|(claim, known)| claim != known))
     }
 
     fn stage(&self) -> FakeSink {
@@ -574,6 +591,74 @@ async fn what_contradicts_a_committed_entry_is_refused() {
     peer.append_entries(append(vec![blank(2, 10)]), option()).await.unwrap();
     assert!(raft.installed.lock().unwrap().is_empty());
     assert_eq!(raft.appended.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_node_that_leads_with_the_only_vote_ends_when_another_one_leads_too() {
+    // What comes is of term 3.
+    for (term, leads, ends) in
+        [(2, true, true), (3, true, true), (4, true, false), (2, false, false)]
+    {
+        let raft = FakeRaft { alone: Some(Alone { term, leads }), ..FakeRaft::default() };
+        let served = serve(raft.clone()).await;
+        let mut peer = client(served.address, SENDER, 2).await;
+        let appended = peer.append_entries(append(vec![]), option()).await;
+        let vote = Vote::new_committed(3, 1);
+        let sent = snapshot(rows(2, 8));
+        let installed = peer.full_snapshot(vote, sent, std::future::pending(), option()).await;
+        assert_eq!(installed.is_err(), ends, "{term}, {leads}: {installed:?}");
+        assert_eq!(raft.installed.lock().unwrap().is_empty(), ends);
+        let Err(refused) = appended else {
+            assert!(!ends, "{term}, {leads}");
+            continue;
+        };
+        assert!(ends && matches!(refused, RPCError::Unreachable(_)), "{refused:?}");
+        assert!(refused.to_string().contains("make a new node of this one"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn entries_in_the_place_of_committed_ones_are_refused_and_end_who_committed_alone() {
+    let log = vec![log_id(1, 9), log_id(1, 10), log_id(2, 11)];
+    let raft = FakeRaft { committed: Some(log_id(2, 11)), log, ..FakeRaft::default() };
+    let alone = FakeRaft { alone: Some(Alone { term: 2, leads: false }), ..raft.clone() };
+    let blank = |term, index| Entry { log_id: log_id(term, index), payload: EntryPayload::Blank };
+    let prev_log_id = Some(log_id(1, 9));
+    let known = AppendEntriesRequest { prev_log_id, leader_commit: None, ..append(vec![]) };
+    for (raft, ends) in [(raft, false), (alone, true)] {
+        let served = serve(raft.clone()).await;
+        let mut peer = client(served.address, SENDER, 2).await;
+        for bad in [
+            AppendEntriesRequest { prev_log_id: Some(log_id(2, 10)), ..known.clone() },
+            AppendEntriesRequest { entries: vec![blank(2, 10)], ..known.clone() },
+            AppendEntriesRequest { entries: vec![blank(1, 10), blank(1, 11)], ..known.clone() },
+        ] {
+            let refused = peer.append_entries(bad, option()).await.unwrap_err().to_string();
+            assert!(refused.contains("contradicts"), "{refused}");
+            assert_eq!(refused.contains("make a new node of this one"), ends, "{refused}");
+        }
+        assert!(raft.appended.lock().unwrap().is_empty());
+        let entries = vec![blank(1, 10), blank(2, 11), blank(3, 12)];
+        let good = AppendEntriesRequest { entries, ..known.clone() };
+        peer.append_entries(good, option()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn heartbeats_that_are_answered_too_late_are_noted_until_one_is_not() {
+    let late = FakeRaft { stalls: Some(Arc::default()), ..FakeRaft::default() };
+    let majority = Majority::default();
+    for (raft, deadline, expected) in
+        [(late, Duration::from_millis(50), vec![2]), (FakeRaft::default(), DEADLINE, vec![])]
+    {
+        let served = serve(raft).await;
+        let node = PeerNode { peer_address: peer_address(served.address) };
+        let mut network = PeerNetwork::new(lanes(), SENDER, Addresses::default(), majority.clone());
+        let mut peer: Peer<FakeSource> = network.new_heartbeat_client(2, &node).await;
+        let answer = peer.append_entries(append(vec![]), RPCOption::new(deadline)).await;
+        assert_eq!(answer.is_ok(), expected.is_empty(), "{answer:?}");
+        assert_eq!(majority.late_for(Duration::ZERO), expected);
+    }
 }
 
 #[tokio::test]

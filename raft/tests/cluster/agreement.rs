@@ -65,6 +65,36 @@ async fn a_node_that_returns_at_another_address_is_reached_by_the_leader_there_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_all_return_at_other_addresses_elect_a_leader() {
+    let nodes = three_nodes().await;
+    nodes[0].propose(link_config()).await;
+    let (command, digest) = move_tag(1);
+    nodes[1].propose(command).await;
+    let (mut disks, mut taken) = (Vec::new(), Vec::new());
+    for node in nodes {
+        let (old_address, kv) = node.kill().await;
+        taken.push(std::net::TcpListener::bind(old_address).unwrap());
+        disks.push(kv);
+    }
+
+    let mut returned: Vec<Node> = Vec::new();
+    for kv in disks {
+        let join: Vec<&str> = returned.iter().map(|node| node.address.as_str()).collect();
+        let node = Node::start("127.0.0.1:0", &join, kv).await;
+        returned.push(node);
+    }
+    let addresses: Vec<&str> = returned.iter().map(|node| node.address.as_str()).collect();
+    for node in &returned {
+        node.until("it knows where the others are", |status| {
+            let mut members = status.members.iter();
+            status.ready && members.all(|member| addresses.contains(&member.peer_address.as_str()))
+        })
+        .await;
+        assert_eq!(node.tag(&repository(), &tag()).await.as_ref(), Some(&digest));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_lags_behind_the_purged_log_gets_a_snapshot() {
     let mut nodes = three_nodes().await;
     nodes[0].propose(link_config()).await;

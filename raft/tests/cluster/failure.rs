@@ -4,13 +4,17 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
-use raft::{Ended, ReadError, Role};
+use proto::pb::peer::peer_client::PeerClient;
+use proto::pb::{peer as pb, raft as pb_raft};
+use raft::{Dial as _, Ended, ReadError, Role};
 use storage::kv::MemoryKv;
 use storage::{Batch, Kv, Space};
+use tonic::Code;
 
 use super::membership::{ended, remove};
 use super::{
-    Node, PATIENCE, eventually, leader, link_config, memory, move_tag, repository, tag, three_nodes,
+    Loopback, Node, PATIENCE, QUICK, eventually, leader, link_config, memory, move_tag, repository,
+    tag, three_nodes, with_two_more,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,4 +166,57 @@ async fn a_node_whose_disk_is_an_older_copy_is_found_out_and_stops_nobody() {
     assert!(!reverted.cluster.status().ready);
     remove(&nodes[0], id).await.unwrap();
     assert_eq!(ended(&reverted).await, Ended::Removed(id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_founder_whose_disk_is_from_when_it_was_alone_is_found_out_and_ends() {
+    let founder = Node::start("127.0.0.1:0", &[], memory()).await;
+    founder.until("it is ready", |status| status.ready).await;
+    let older = copy_of(&*founder.disk);
+    let mut nodes = with_two_more(founder, QUICK).await;
+    nodes[0].propose(link_config()).await;
+    nodes[0].cluster.stop().await;
+    let (address, _) = nodes.remove(0).kill().await;
+
+    // Where nobody looks for it, it leads, and acknowledges what no other node has.
+    let reverted = Node::start("127.0.0.1:0", &[], older).await;
+    reverted.until("it leads", |status| status.ready && status.role == Role::Leader).await;
+    reverted.propose(link_config()).await;
+    reverted.propose(move_tag(1).0).await;
+    let (_, diverged) = reverted.kill().await;
+
+    let reverted = Node::start(&address, &[], diverged).await;
+    let said = ended(&reverted).await.to_string();
+    assert!(said.contains("make a new node of this one"), "{said}");
+    let (command, digest) = move_tag(2);
+    nodes[0].propose(command).await;
+    assert_eq!(nodes[1].tag(&repository(), &tag()).await, Some(digest));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_without_what_is_committed_is_refused_and_stops_nobody() {
+    let nodes = three_nodes().await;
+    let leading = leader(&nodes);
+    let term = nodes[leading].cluster.status().term;
+    let follower = &nodes[(leading + 1) % 3];
+    let own = follower.cluster.status();
+    let request = pb::AppendEntriesRequest {
+        envelope: Some(pb::Envelope {
+            cluster_id: own.cluster.as_bytes().to_vec().into(),
+            target: own.node,
+            no_majority: false,
+        }),
+        vote: Some(pb_raft::Vote { term: 1_000, node_id: 77, committed: true }),
+        // In the term of the entry that founds a cluster, which is the only one of it.
+        prev_log_id: Some(pb_raft::LogId { term: 0, index: 2 }),
+        ..Default::default()
+    };
+    let mut peer = PeerClient::new(Loopback.dial(&follower.address.parse().unwrap()).unwrap());
+    let refused = peer.append_entries(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+    assert!(refused.message().contains("contradicts"), "{refused}");
+
+    follower.propose(link_config()).await;
+    assert_eq!(follower.cluster.status().term, term, "no election");
+    assert_eq!(follower.cluster.failed().now_or_never(), None);
 }

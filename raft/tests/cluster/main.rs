@@ -7,6 +7,7 @@ mod disk;
 mod failure;
 mod handover;
 mod membership;
+mod slow;
 mod snapshots;
 
 use std::sync::Arc;
@@ -96,6 +97,17 @@ impl Node {
         kv: Arc<dyn Kv>,
         tuning: Tuning,
     ) -> Result<Self, StartError> {
+        Self::try_start_through(Arc::new(Loopback), address, join, kv, tuning).await
+    }
+
+    /// Starts a node that reaches others through `dial`.
+    async fn try_start_through(
+        dial: Arc<dyn Dial>,
+        address: &str,
+        join: &[&str],
+        kv: Arc<dyn Kv>,
+        tuning: Tuning,
+    ) -> Result<Self, StartError> {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let join = join.iter().map(|address| address.parse().unwrap()).collect();
@@ -106,7 +118,7 @@ impl Node {
             Clock::new(move || Timestamp::from_millis(ticks.fetch_add(1, Ordering::Relaxed)));
         let disk = Arc::new(Disk::new(kv));
         let kv: Arc<dyn Kv> = Arc::<Disk>::clone(&disk);
-        let cluster = Cluster::start(config, kv, Arc::new(Loopback), clock).await?;
+        let cluster = Cluster::start(config, kv, dial, clock).await?;
         let router = cluster.peer_services().into_axum_router();
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Ok(Self { cluster, address, disk, server })
@@ -172,7 +184,11 @@ async fn three_nodes() -> Vec<Node> {
 }
 
 async fn three_nodes_with(tuning: Tuning) -> Vec<Node> {
-    let first = Node::start_with("127.0.0.1:0", &[], memory(), tuning).await;
+    with_two_more(Node::start_with("127.0.0.1:0", &[], memory(), tuning).await, tuning).await
+}
+
+/// The cluster that `first` has founded, with two more voters.
+async fn with_two_more(first: Node, tuning: Tuning) -> Vec<Node> {
     let seed = first.address.clone();
     let mut nodes = vec![first];
     for _ in 0..2 {
