@@ -1,6 +1,7 @@
 //! How many transfers are under way at once: each holds memory, a file or both for as long as its
 //! client likes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -29,16 +30,16 @@ pub(crate) async fn admit(
     endpoint: &Endpoint,
     method: &Method,
     client: Client,
-) -> Result<Option<Share>, Error> {
+) -> Result<Option<Arc<Share>>, Error> {
     if !is_transfer(endpoint, method) {
         return Ok(None);
     }
     let share = registry.transfers.wait(client, PATIENCE).await.ok_or(Error::TooManyTransfers)?;
-    Ok(Some(share))
+    Ok(Some(Arc::new(share)))
 }
 
 /// `response`, which holds `share` until its last byte was taken.
-pub(crate) fn attach(share: Option<Share>, response: Response) -> Response {
+pub(crate) fn attach(share: Option<Arc<Share>>, response: Response) -> Response {
     let Some(share) = share else { return response };
     response.map(|body| {
         Body::new(body.map_err(move |error| {

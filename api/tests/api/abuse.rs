@@ -15,7 +15,7 @@ use proto::{Algorithm, Command, Digest, Manifest, Tagging};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::world::{Call, IMAGE, INDEX, World, descriptor, image, sha256};
+use crate::world::{Call, IMAGE, INDEX, World, descriptor, eventually, image, sha256};
 
 /// A body that says `first`, and ends when what comes with it is sent or dropped.
 pub(crate) fn held_body(first: &'static str) -> (oneshot::Sender<()>, Body) {
@@ -101,6 +101,22 @@ async fn a_transfer_that_is_broken_off_gives_its_part_back() {
         world.get("/v2/a/manifests/none").await.fails(404, "MANIFEST_UNKNOWN");
     }
     world.stop().await;
+}
+
+#[tokio::test]
+async fn who_hangs_up_keeps_their_part_until_what_they_sent_is_decided() {
+    let options = Options { transfers: 1, transfers_per_client: 1, ..Options::default() };
+    let world = World::start_with(options).await;
+    let manifest = world.push_image("a", "v1", b"layer").await;
+    // Nobody decides any more: a proposal is repeated for seconds.
+    world.cease().await;
+    let mut put = Box::pin(world.put_manifest("a", "v2", IMAGE, &manifest));
+    // All of it is there, so that it is proposed at once.
+    assert!(futures::poll!(put.as_mut()).is_pending());
+    drop(put);
+    let malformed = || world.get("/v2/a/tags/list?n=abc");
+    malformed().await.fails(429, "TOOMANYREQUESTS");
+    eventually(async || malformed().await.status == StatusCode::BAD_REQUEST).await;
 }
 
 #[tokio::test]
