@@ -62,7 +62,9 @@ async fn transfers_beyond_the_limit_are_told_to_come_back() {
     assert_eq!(refused.header("retry-after"), "2");
     let pull = || world.request("GET", &blob);
     pull().from("10.0.0.1").send().await.fails(429, "TOOMANYREQUESTS");
-    world.request("HEAD", &blob).from("10.0.0.1").send().await.is(StatusCode::OK);
+    let look = |path: &str| world.request("HEAD", path).from("10.0.0.1").send();
+    look(&blob).await.is(StatusCode::TOO_MANY_REQUESTS);
+    look("/v2/a/manifests/none").await.is(StatusCode::NOT_FOUND);
     world.request("GET", "/v2/").from("10.0.0.1").send().await.is(StatusCode::OK);
 
     // Another client has its own part, until all of it is taken: here by an answer that is not
