@@ -218,6 +218,52 @@ async fn a_subject_with_a_hundred_thousand_referrers_is_listed_page_by_page() {
     world.stop().await;
 }
 
+#[tokio::test]
+async fn no_page_of_referrers_is_larger_than_a_manifest() {
+    let world = World::start().await;
+    world.push_image("a", "v1", b"layer").await;
+    let about = |subject: &[u8]| json!({ "mediaType": "a/b", "digest": sha256(subject).as_str(), "size": 0 });
+    // As large as a page without its commas, which are a thousand.
+    let referrer = |number: usize, padding: usize| {
+        let mut referrer = image(&[], Some(about(b"many")));
+        referrer["annotations"] = json!({ format!("{number:04}"): "x".repeat(padding) });
+        referrer.to_string().into_bytes()
+    };
+    let listed = |content: Vec<u8>| {
+        let manifest =
+            Manifest::parse(IMAGE.parse().unwrap(), Algorithm::Sha256, content.into()).unwrap();
+        json!(manifest.descriptor()).to_string().len()
+    };
+    let (all, overhead) = (MANIFEST_BYTES_MAX - 1024, listed(referrer(0, 3_000)) - 3_000);
+    let sizes = (0..PAGE_ENTRIES_MAX)
+        .map(|number| all / PAGE_ENTRIES_MAX + usize::from(number < all % PAGE_ENTRIES_MAX));
+    let many: Vec<_> =
+        sizes.enumerate().map(|(number, size)| referrer(number, size - overhead)).collect();
+    assert_eq!(many.iter().cloned().map(listed).sum::<usize>(), all);
+    world.decide(many.into_iter().map(|content| put_manifest("a", content))).await;
+    let path = format!("/v2/a/referrers/{}", sha256(b"many"));
+    let pages = all_pages(&world, path).await;
+    assert_eq!(pages.concat().len(), PAGE_ENTRIES_MAX);
+
+    // One that has more room as a manifest than in the list, for its annotations or for its type.
+    for field in ["annotations", "artifactType"] {
+        let large = |padding: usize| {
+            let mut large =
+                json!({ "schemaVersion": 2, "manifests": [], "subject": about(b"one") });
+            let text = Value::from("x".repeat(padding));
+            large[field] = if field == "annotations" { json!({ "a": text }) } else { text };
+            large.to_string().into_bytes()
+        };
+        let content = large(MANIFEST_BYTES_MAX - large(0).len());
+        let digest = sha256(&content);
+        let pushed = world.put_manifest("a", digest.as_str(), INDEX, &content).await;
+        pushed.is(StatusCode::CREATED);
+        let pages = all_pages(&world, format!("/v2/a/referrers/{}", sha256(b"one"))).await;
+        assert!(pages.concat().contains(&digest), "it is listed");
+    }
+    world.stop().await;
+}
+
 /// The command that puts an image without tags.
 fn put_manifest(name: &str, content: Vec<u8>) -> Command {
     let media_type = IMAGE.parse().unwrap();
