@@ -7,6 +7,7 @@ use base64::Engine as _;
 use bytes::Bytes;
 use serde::Deserialize;
 
+use crate::excerpt::{NAMED_CHARS_MAX, excerpt};
 use crate::limits::{INDEX_CHILDREN_BYTES_MAX, MANIFEST_BYTES_MAX, MANIFEST_LINKS_MAX};
 use crate::{Algorithm, Descriptor, Digest, ManifestKind, MediaType, strict_json};
 
@@ -47,7 +48,10 @@ impl Manifest {
         }
         let kind =
             media_type.manifest_kind().ok_or_else(|| ManifestError::Type(media_type.clone()))?;
-        let invalid = |error: serde_json::Error| ManifestError::Json(error.to_string());
+        let invalid = |error: serde_json::Error| {
+            // It names a value of a wrong type, and then says what it must be, and where it is.
+            ManifestError::Json(excerpt(&error.to_string(), 4 * NAMED_CHARS_MAX).to_owned())
+        };
         strict_json::check(&content).map_err(invalid)?;
         let json: ManifestJson = serde_json::from_slice(&content).map_err(invalid)?;
         json.check_shape(kind, &media_type)?;
@@ -230,7 +234,7 @@ impl ManifestJson {
             && found != pushed.as_str()
         {
             return Err(ManifestError::TypeMismatch {
-                found: found.clone(),
+                found: named(found),
                 pushed: pushed.clone(),
             });
         }
@@ -260,6 +264,11 @@ impl ManifestJson {
     }
 }
 
+/// As much of `text` as an error names.
+fn named(text: &str) -> String {
+    excerpt(text, NAMED_CHARS_MAX).to_owned()
+}
+
 fn has_value<T>(field: &Field<T>) -> bool {
     matches!(field, Some(Some(_)))
 }
@@ -271,7 +280,7 @@ impl DescriptorJson {
         }
         self.media_type()?;
         let digest: Digest =
-            self.digest.parse().map_err(|_| ManifestError::Digest(self.digest.clone()))?;
+            self.digest.parse().map_err(|_| ManifestError::Digest(named(&self.digest)))?;
         if let Some(data) = &self.data {
             let matches =
                 base64::engine::general_purpose::STANDARD.decode(data).is_ok_and(|data| {
@@ -291,7 +300,7 @@ impl DescriptorJson {
     }
 
     fn media_type(&self) -> Result<MediaType, ManifestError> {
-        self.media_type.parse().map_err(|_| ManifestError::MediaType(self.media_type.clone()))
+        self.media_type.parse().map_err(|_| ManifestError::MediaType(named(&self.media_type)))
     }
 }
 
@@ -387,6 +396,23 @@ mod tests {
         let half = u64::MAX / 2;
         let endless = [child(b"a", half), child(b"b", half), child(b"c", 2)];
         assert_eq!(index(&endless), Err(ManifestError::ChildrenTooLarge));
+    }
+
+    #[test]
+    fn an_error_names_the_beginning_of_what_was_sent() {
+        let long = "\u{fc}".repeat(100_000);
+        for json in [
+            format!(r#"{{"schemaVersion":2,"mediaType":"{long}","manifests":[]}}"#),
+            format!(r#"{{"schemaVersion":"{long}"}}"#),
+            format!(r#"{{"schemaVersion":2,"{long}":1,"{long}":2,"manifests":[]}}"#),
+            format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, descriptor(&long)),
+            format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, descriptor("a/b"))
+                .replace(EMPTY, &long),
+        ] {
+            let error = parse(MediaType::OCI_INDEX, &json).unwrap_err().to_string();
+            assert!(error.contains("\u{fc}\u{fc}"), "{error:.500}");
+            assert!(error.chars().count() <= 500, "{} characters", error.chars().count());
+        }
     }
 
     #[test]
