@@ -24,7 +24,7 @@ use crate::client::{Client, Origin};
 use crate::endpoint::{Endpoint, PathError};
 use crate::error::{Error, bad_reference};
 use crate::registry::Registry;
-use crate::{client, remainder, transfers};
+use crate::{client, intake, remainder, transfers};
 
 /// Tells clients that they talk to a registry of the second version of the API (distribution-spec,
 /// "Legacy Docker support HTTP headers").
@@ -119,7 +119,7 @@ async fn handle(
     let account = registry.caller.account();
     let client = Client::of(&parts.extensions);
     let limit = |body| registry.throughput.limit(client, account, body);
-    let response = answer(&registry, endpoint, parts, limit(body)).await?;
+    let response = answer(&registry, endpoint, parts, limit(intake::watched(body))).await?;
     Ok(response.map(limit))
 }
 
