@@ -1,11 +1,12 @@
 //! Request bodies on their way in: measured, hashed as they pass, cut off where they break their
 //! word.
 
+use std::error::Error as _;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use proto::limits::UPLOAD_LIFETIME;
@@ -80,6 +81,25 @@ pub(crate) enum IntakeError {
     Store(BlobsError),
 }
 
+/// Nothing came for too long.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing came for too long")]
+struct Idle;
+
+/// `body`, which breaks off when its client sends nothing for too long. That counts only while it
+/// is asked for more: not while it waits for how fast bytes may go.
+pub(crate) fn watched(body: Body) -> Body {
+    if body.is_end_stream() {
+        return body;
+    }
+    Body::from_stream(stream::try_unfold(body.into_data_stream(), |mut body| async move {
+        match timeout(IDLE_MAX, body.next()).await {
+            Ok(next) => Ok(next.transpose()?.map(|frame| (frame, body))),
+            Err(_) => Err(axum::Error::new(Idle)),
+        }
+    }))
+}
+
 /// Adds `body` to `upload`, and hashes it on the way. An empty body leaves the store alone.
 ///
 /// # Errors
@@ -93,7 +113,7 @@ pub(crate) async fn take(
     terms: Terms,
 ) -> Result<Taken, IntakeError> {
     let tally = Tally::shared(hasher);
-    let mut frames = Box::pin(frames(body, terms, IDLE_MAX, Arc::clone(&tally)));
+    let mut frames = Box::pin(frames(body, terms, Arc::clone(&tally)));
     let outcome = match frames.next().await {
         None => Ok(None),
         Some(first) => {
@@ -127,7 +147,7 @@ pub(crate) async fn take(
 /// off.
 pub(crate) async fn collect(body: Body, terms: Terms, too_large: Error) -> Result<Bytes, Error> {
     let tally = Tally::shared(None);
-    let frames = frames(body, terms, IDLE_MAX, Arc::clone(&tally));
+    let frames = frames(body, terms, Arc::clone(&tally));
     let whole: Result<BytesMut, io::Error> = frames
         .try_fold(BytesMut::new(), |mut whole, frame| async move {
             whole.extend_from_slice(&frame);
@@ -217,29 +237,28 @@ async fn stalled(tally: &Mutex<Tally>, most: Duration) -> BlobsError {
     }
 }
 
-/// The frames of `body` that are not empty, as long as they keep to `terms`, come within `idle_max`
-/// of each other, and end within the life of an upload.
+/// The frames of `body` that are not empty, as long as they keep to `terms`, and end within the
+/// life of an upload.
 fn frames(
     body: Body,
     terms: Terms,
-    idle_max: Duration,
     tally: Arc<Mutex<Tally>>,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
     let end = Instant::now() + UPLOAD_LIFETIME;
     stream::try_unfold((body.into_data_stream(), tally), move |(mut body, tally)| async move {
         lock(&tally).handed_over = None;
         loop {
-            let next = timeout(idle_max, body.next()).await;
+            let next = body.next().await;
             let mut guard = lock(&tally);
             let checked = match next {
                 _ if Instant::now() > end => {
                     Err(IntakeError::Broken("it took longer than an upload lives".to_owned()))
                 }
-                Ok(Some(Ok(frame))) if frame.is_empty() => continue,
-                Ok(Some(Ok(frame))) => guard.take(&frame, terms).map(|()| Some(frame)),
-                Ok(Some(Err(error))) => Err(IntakeError::Broken(error.to_string())),
-                Ok(None) => guard.end(terms).map(|()| None),
-                Err(_) => Err(IntakeError::Idle),
+                Some(Ok(frame)) if frame.is_empty() => continue,
+                Some(Ok(frame)) => guard.take(&frame, terms).map(|()| Some(frame)),
+                Some(Err(error)) if is_idle(&error) => Err(IntakeError::Idle),
+                Some(Err(error)) => Err(IntakeError::Broken(error.to_string())),
+                None => guard.end(terms).map(|()| None),
             };
             guard.handed_over = Some(Instant::now());
             let frame = checked.map_err(|fault| guard.fail(fault))?;
@@ -249,11 +268,17 @@ fn frames(
     })
 }
 
+/// Whether `error` comes from [`watched`], through the bodies around that.
+fn is_idle(error: &axum::Error) -> bool {
+    std::iter::successors(error.source(), |&error| error.source()).any(|error| error.is::<Idle>())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
 
     use super::*;
+    use crate::throughput::Throughput;
 
     fn body(frames: &[&'static str]) -> Body {
         let frames: Vec<io::Result<Bytes>> =
@@ -276,14 +301,27 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_body_that_stalls_is_given_up() {
         let stalled = Body::from_stream(stream::pending::<io::Result<Bytes>>());
-        let tally = Tally::shared(None);
         let terms = Terms { length: None, most: 6 };
-        let idle_max = Duration::from_millis(1);
-        let frames = frames(stalled, terms, idle_max, Arc::clone(&tally));
-        assert!(Box::pin(frames).next().await.unwrap().is_err());
-        assert!(matches!(tally.lock().unwrap().fault, Some(IntakeError::Idle)));
+        let collected = collect(limited(watched(stalled)), terms, Error::BlobTooLarge).await;
+        assert!(matches!(collected, Err(Error::BodyIdle)), "{collected:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_waits_for_what_it_may_have_does_not_stall() {
+        let begun = Instant::now();
+        let body = watched(Body::from(vec![0; 400 * 1024]));
+        let terms = Terms { length: None, most: 1024 * 1024 };
+        let collected = collect(limited(body), terms, Error::BlobTooLarge).await;
+        assert_eq!(collected.unwrap().len(), 400 * 1024);
+        assert!(begun.elapsed() > IDLE_MAX, "{:?}", begun.elapsed());
+    }
+
+    /// `body`, of which 4 KiB may come in a second.
+    fn limited(body: Body) -> Body {
+        let client = std::net::IpAddr::from([10, 0, 0, 1]).into();
+        Throughput::new(4, 0).limit(client, None, body)
     }
 }

@@ -1,6 +1,7 @@
 //! How much of something each client and all of them together may have at once.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,7 +24,16 @@ struct Inner {
     /// How large the part of each client is.
     each: usize,
     /// The parts of clients that have something, or wait for it.
-    parts: Mutex<BTreeMap<Client, Arc<Portion>>>,
+    parts: Mutex<BTreeMap<Client, Part>>,
+}
+
+/// The part of one client.
+#[derive(Debug)]
+struct Part {
+    portion: Arc<Portion>,
+    /// How many places it has. Counted under the lock, and not by who still has the portion: of two
+    /// that go at the same moment, each would see the other one.
+    places: usize,
 }
 
 impl Quota {
@@ -63,12 +73,14 @@ impl Quota {
     }
 
     fn place(&self, client: Client) -> Place {
-        let fresh = || Arc::new(Portion::of(self.0.each));
-        let part = Arc::clone(self.parts().entry(client).or_insert_with(fresh));
-        Place { quota: self.clone(), client, part }
+        let fresh = || Part { portion: Arc::new(Portion::of(self.0.each)), places: 0 };
+        let mut parts = self.parts();
+        let part = parts.entry(client).or_insert_with(fresh);
+        part.places += 1;
+        Place { quota: self.clone(), client, part: Arc::clone(&part.portion) }
     }
 
-    fn parts(&self) -> MutexGuard<'_, BTreeMap<Client, Arc<Portion>>> {
+    fn parts(&self) -> MutexGuard<'_, BTreeMap<Client, Part>> {
         self.0.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -136,10 +148,11 @@ struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut parts = self.quota.parts();
-        // What is kept is bounded by who is here now, not by who ever came. New places are made
-        // under the same lock: with the map's, this one is the last of its client.
-        if Arc::strong_count(&self.part) == 2 {
-            parts.remove(&self.client);
+        let Entry::Occupied(mut part) = parts.entry(self.client) else { return };
+        part.get_mut().places -= 1;
+        // What is kept is bounded by who is here now, not by who ever came.
+        if part.get().places == 0 {
+            part.remove();
         }
     }
 }
@@ -149,6 +162,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
     use std::net::IpAddr;
+    use std::sync::Barrier;
 
     use super::*;
 
@@ -210,6 +224,28 @@ mod tests {
         tokio::task::yield_now().await;
         assert!(quota.wait(a, SHORT).await.is_none());
         assert!(begun.elapsed() >= SHORT, "it waited");
+    }
+
+    #[test]
+    fn nothing_is_remembered_of_a_client_two_of_whose_shares_come_back_at_the_same_moment() {
+        const ROUNDS: usize = 5_000;
+        let (quota, client) = (Quota::new(2, 2), client("10.0.0.1"));
+        let (together, remembered) = (Barrier::new(2), AtomicUsize::new(0));
+        let take_and_drop = || {
+            for _ in 0..ROUNDS {
+                let share = quota.take(client);
+                together.wait();
+                drop(share);
+                together.wait();
+                remembered.fetch_add(quota.parts().len(), Ordering::Relaxed);
+                together.wait();
+            }
+        };
+        std::thread::scope(|threads| {
+            threads.spawn(take_and_drop);
+            take_and_drop();
+        });
+        assert_eq!(remembered.into_inner(), 0);
     }
 
     #[tokio::test]

@@ -22,7 +22,7 @@ use crate::client::Origin;
 use crate::damage::Damage;
 use crate::error::{Error, RETRY_AFTER};
 use crate::metrics::RequestMetrics;
-use crate::quota::Quota;
+use crate::quota::{Quota, Share};
 use crate::rate::Rate;
 use crate::redirect::Redirect;
 use crate::throughput::Throughput;
@@ -53,6 +53,9 @@ pub struct Registry {
     pub(crate) origin: Origin,
     /// The catalog by which whoever only reads was let in: they are shown that one.
     pub(crate) admitted_by: Option<View>,
+    /// The share of the transfers that the request has, which what goes on after its client hung up
+    /// has too.
+    pub(crate) share: Option<Arc<Share>>,
 }
 
 /// What all requests share: the facts, the bytes, and the clock that expires upload sessions.
@@ -202,13 +205,14 @@ impl Registry {
             admission: Admission::default(),
             origin: Origin::NONE,
             admitted_by: None,
+            share: None,
         })
     }
 
-    /// The same registry for what may outlive the request: without its view, for as long as which
-    /// the store would keep all rows.
+    /// The same registry for what may outlive the request: without its share, and without its view,
+    /// for as long as which the store would keep all rows.
     pub(crate) fn outliving(&self) -> Self {
-        Self { admitted_by: None, ..self.clone() }
+        Self { admitted_by: None, share: None, ..self.clone() }
     }
 
     /// The catalog after everything that was acknowledged before the request came.
@@ -269,14 +273,16 @@ impl Registry {
 
     /// Has the cluster decide `command`. Waits out an election: every attempt carries the same
     /// `request`, so it happens at most once. Goes on to its end when the caller is dropped, so
-    /// that a client that left leaves nothing half done.
+    /// that a client that left leaves nothing half done; until then it has its share.
     pub(crate) async fn propose(
         &self,
         request: RequestId,
         command: Command,
     ) -> Result<Answer, Error> {
         let (cluster, actor, origin) = (self.cluster.clone(), self.caller.actor(), self.origin);
+        let share = self.share.clone();
         detached(async move {
+            let _held = share;
             let outcome = decide(&cluster, &actor, request, &command).await;
             audit::decided(origin, &actor, &command, &outcome);
             outcome

@@ -1,6 +1,7 @@
 //! How fast the bytes of bodies go, for each client and each account: who has had its share of a
 //! second waits, and nobody is refused.
 
+use std::mem;
 use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -46,7 +47,7 @@ impl Throughput {
             of_client: 0,
             of_account: 0,
         };
-        Body::new(Limited { body, shares, held: None, pause: None })
+        Body::new(Limited { body, shares, held: None, pause: None, has_paid: false })
     }
 }
 
@@ -67,31 +68,28 @@ impl Shares {
         self.of_account += bytes as u64;
     }
 
-    /// Takes what is owed, as far as it is there.
+    /// Takes one piece of what is owed. Answers whether that was the last.
     ///
     /// # Errors
-    /// The time until there is more.
-    fn settle(&mut self) -> Result<(), Duration> {
+    /// The time until it is there.
+    fn settle(&mut self) -> Result<bool, Duration> {
         let Self { throughput, client, account, of_client, of_account } = self;
         pay(of_client, |count| throughput.by_client.take_many(*client, count))?;
-        match account {
-            Some(name) => {
-                pay(of_account, |count| throughput.by_account.take_many(name.clone(), count))
-            }
-            None => Ok(()),
-        }
+        let Some(name) = account else { return Ok(*of_client < UNIT) };
+        pay(of_account, |count| throughput.by_account.take_many(name.clone(), count))?;
+        Ok(*of_client < UNIT && *of_account < UNIT)
     }
 }
 
-/// Takes the whole units of `owed` one piece after the other, so that a large frame of one body
-/// leaves room for those of others.
+/// Takes one piece of the whole units of `owed`, if there are any.
 fn pay(owed: &mut u64, take: impl Fn(NonZeroU32) -> Result<(), Duration>) -> Result<(), Duration> {
-    /// Units that are taken at once: 64 KiB, less than any allowance of a second.
-    const PIECE: u64 = 64;
-    while *owed >= UNIT {
-        let units = (*owed / UNIT).min(PIECE);
-        let count = u32::try_from(units).ok().and_then(NonZeroU32::new);
-        take(count.unwrap_or(NonZeroU32::MIN))?;
+    /// Units that are taken at once: 4 KiB, which come within a millisecond, as exactly as a task
+    /// sleeps. Of more, those who need less would always take what whoever waits for all has yet
+    /// to see.
+    const PIECE: u64 = 4;
+    let units = (*owed / UNIT).min(PIECE);
+    if let Some(count) = u32::try_from(units).ok().and_then(NonZeroU32::new) {
+        take(count)?;
         *owed -= units * UNIT;
     }
     Ok(())
@@ -104,6 +102,8 @@ struct Limited {
     /// The frame that waits.
     held: Option<Frame<Bytes>>,
     pause: Option<Pin<Box<Sleep>>>,
+    /// Whether a piece was paid since all others had their turn.
+    has_paid: bool,
 }
 
 impl HttpBody for Limited {
@@ -129,8 +129,18 @@ impl HttpBody for Limited {
                     end => return Poll::Ready(end),
                 }
             }
+            if mem::take(&mut this.has_paid) {
+                // Who waits for the same allowance comes before the next piece of this one.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             match this.shares.settle() {
-                Ok(()) => return Poll::Ready(this.held.take().map(Ok)),
+                Ok(is_last) => {
+                    this.has_paid = true;
+                    if is_last {
+                        return Poll::Ready(this.held.take().map(Ok));
+                    }
+                }
                 Err(wait) => this.pause = Some(Box::pin(sleep(wait))),
             }
         }
@@ -156,8 +166,12 @@ impl HttpBody for Limited {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
+    use std::io;
     use std::net::{IpAddr, Ipv4Addr};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use futures::StreamExt as _;
     use http_body_util::BodyExt as _;
     use tokio::time::Instant;
 
@@ -171,7 +185,7 @@ mod tests {
     async fn time(throughput: &Throughput, who: [(Client, Option<&str>); 2], bytes: usize) -> u64 {
         let started = Instant::now();
         let read = who.map(|(client, account)| {
-            let pieces = [(); 4].map(|()| Ok::<_, std::io::Error>(vec![0_u8; bytes]));
+            let pieces = [(); 4].map(|()| Ok::<_, io::Error>(vec![0_u8; bytes]));
             let body = Body::from_stream(futures::stream::iter(pieces));
             let account = account.map(|name| name.parse().unwrap());
             throughput.limit(client, account.as_ref(), body).collect()
@@ -191,6 +205,31 @@ mod tests {
         assert!((6..=8).contains(&both), "{both} s");
         let apart = time(&throughput, [(client(2), None), (client(3), None)], mib).await;
         assert!((2..=4).contains(&apart), "{apart} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_of_large_frames_has_its_part_beside_one_of_small_frames() {
+        const MIB: usize = 1024 * 1024;
+        let throughput = Throughput::new(4 * 1024, 0);
+        let body = |size: usize| {
+            let frame = move |_| Ok::<_, io::Error>(Bytes::from(vec![0; size]));
+            let frames = (0..8 * MIB / size).map(frame);
+            throughput.limit(client(1), None, Body::from_stream(futures::stream::iter(frames)))
+        };
+        // What is there at once goes first.
+        let first = throughput.limit(client(1), None, Body::from(vec![0; 4 * MIB]));
+        first.collect().await.unwrap();
+        let moved = Arc::new(AtomicUsize::new(0));
+        let (count, mut large) = (Arc::clone(&moved), body(64 * 1024).into_data_stream());
+        let large = tokio::spawn(async move {
+            while let Some(frame) = large.next().await {
+                count.fetch_add(frame.unwrap().len(), Ordering::Relaxed);
+            }
+        });
+        tokio::spawn(body(4 * 1024).collect()).await.unwrap().unwrap();
+        let moved = moved.load(Ordering::Relaxed);
+        assert!(moved >= 2 * MIB, "{moved} bytes, while the other one had 8 MiB");
+        large.abort();
     }
 
     #[tokio::test(start_paused = true)]

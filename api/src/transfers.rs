@@ -1,6 +1,7 @@
 //! How many transfers are under way at once: each holds memory, a file or both for as long as its
-//! client likes.
+//! client likes, or has the store look for as many files as a blob may have parts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -29,16 +30,16 @@ pub(crate) async fn admit(
     endpoint: &Endpoint,
     method: &Method,
     client: Client,
-) -> Result<Option<Share>, Error> {
+) -> Result<Option<Arc<Share>>, Error> {
     if !is_transfer(endpoint, method) {
         return Ok(None);
     }
     let share = registry.transfers.wait(client, PATIENCE).await.ok_or(Error::TooManyTransfers)?;
-    Ok(Some(share))
+    Ok(Some(Arc::new(share)))
 }
 
 /// `response`, which holds `share` until its last byte was taken.
-pub(crate) fn attach(share: Option<Share>, response: Response) -> Response {
+pub(crate) fn attach(share: Option<Arc<Share>>, response: Response) -> Response {
     let Some(share) = share else { return response };
     response.map(|body| {
         Body::new(body.map_err(move |error| {
@@ -49,13 +50,15 @@ pub(crate) fn attach(share: Option<Share>, response: Response) -> Response {
     })
 }
 
-/// Whether a request has a body that counts, on its way in or out. The few questions that have none
-/// stay possible while everything is taken: tools ask them to find out what is wrong, and clients
-/// to get the tokens with which the transfers under way go on.
+/// Whether a request has a body that counts, on its way in or out, or has the store look for all
+/// parts of a blob. The few other questions stay possible while everything is taken: tools ask them
+/// to find out what is wrong, and clients to get the tokens with which the transfers under way go
+/// on.
 fn is_transfer(endpoint: &Endpoint, method: &Method) -> bool {
     match *method {
         _ if matches!(endpoint, Endpoint::Access(_)) => false,
         Method::GET => !matches!(endpoint, Endpoint::Base | Endpoint::Cluster),
+        Method::HEAD => matches!(endpoint, Endpoint::Blob(..)),
         Method::POST | Method::PUT | Method::PATCH => true,
         _ => false,
     }
@@ -68,10 +71,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_moves_content_counts_and_no_question_of_who_may_what() {
+    fn what_moves_or_looks_for_content_counts_and_no_question_of_who_may_what() {
+        let blob = format!("/v2/a/blobs/sha256:{}", "0".repeat(64));
         for (method, path, counts) in [
             (Method::GET, "/v2/a/manifests/1", true),
             (Method::HEAD, "/v2/a/manifests/1", false),
+            (Method::HEAD, &blob, true),
             (Method::POST, "/v2/a/blobs/uploads/", true),
             (Method::GET, "/v2/", false),
             (Method::GET, "/roadstead/v1/cluster", false),

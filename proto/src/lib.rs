@@ -14,6 +14,7 @@ mod convert;
 mod descriptor;
 mod digest;
 mod event;
+mod excerpt;
 mod ids;
 mod join_token;
 pub mod limits;

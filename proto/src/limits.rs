@@ -22,6 +22,11 @@ pub const MANIFEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// election timeout.
 pub const MANIFEST_LINKS_MAX: usize = 10_000;
 
+/// Most bytes that the manifests which one index names have, by what it says, each counted once: a
+/// decision reads all of each to find out whether it has that size, and has to stay well under an
+/// election timeout. An index of 10,000 may have 6 KiB for each, as many as an image of 30 layers.
+pub const INDEX_CHILDREN_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
 /// Most keys in all the objects of one manifest: five for each blob or manifest that it may name.
 /// Bounds the time that reading it takes.
 pub const MANIFEST_KEYS_MAX: usize = 50_000;

@@ -1,13 +1,14 @@
 //! Manifests: what of their JSON the registry must understand (image-spec, "Image Manifest" and
 //! "Image Index"; Docker image manifest version 2, schema 2), read once at the border.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::limits::{MANIFEST_BYTES_MAX, MANIFEST_LINKS_MAX};
+use crate::excerpt::{NAMED_CHARS_MAX, excerpt};
+use crate::limits::{INDEX_CHILDREN_BYTES_MAX, MANIFEST_BYTES_MAX, MANIFEST_LINKS_MAX};
 use crate::{Algorithm, Descriptor, Digest, ManifestKind, MediaType, strict_json};
 
 /// A manifest: its exact bytes, and what they say that the catalog must know.
@@ -47,7 +48,10 @@ impl Manifest {
         }
         let kind =
             media_type.manifest_kind().ok_or_else(|| ManifestError::Type(media_type.clone()))?;
-        let invalid = |error: serde_json::Error| ManifestError::Json(error.to_string());
+        let invalid = |error: serde_json::Error| {
+            // It names a value of a wrong type, and then says what it must be, and where it is.
+            ManifestError::Json(excerpt(&error.to_string(), 4 * NAMED_CHARS_MAX).to_owned())
+        };
         strict_json::check(&content).map_err(invalid)?;
         let json: ManifestJson = serde_json::from_slice(&content).map_err(invalid)?;
         json.check_shape(kind, &media_type)?;
@@ -60,11 +64,13 @@ impl Manifest {
         };
         let listed = json.manifests.iter().flatten().flatten();
         let (children, others) = listed.partition::<Vec<_>, _>(|listed| listed.is_manifest());
+        let children = links(children.into_iter())?;
+        check_total(&children)?;
         let blobs = config.chain(json.layers.iter().flatten().flatten()).chain(others);
         Ok(Self {
             digest: Digest::of(algorithm, &content),
             blobs: links(blobs)?,
-            children: links(children.into_iter())?,
+            children,
             subject: json
                 .subject
                 .map(|subject| subject.check())
@@ -160,6 +166,11 @@ pub enum ManifestError {
     /// More than [`MANIFEST_LINKS_MAX`] descriptors.
     #[error("a manifest names at most {MANIFEST_LINKS_MAX} blobs and manifests")]
     TooManyLinks,
+    /// An index of manifests that have more than [`INDEX_CHILDREN_BYTES_MAX`] together.
+    #[error(
+        "the manifests that an index names have at most {INDEX_CHILDREN_BYTES_MAX} bytes in all"
+    )]
+    ChildrenTooLarge,
     /// A descriptor's digest is none.
     #[error("the manifest names {0:?}, which is not a digest of sha256 or sha512")]
     Digest(String),
@@ -223,7 +234,7 @@ impl ManifestJson {
             && found != pushed.as_str()
         {
             return Err(ManifestError::TypeMismatch {
-                found: found.clone(),
+                found: named(found),
                 pushed: pushed.clone(),
             });
         }
@@ -253,6 +264,11 @@ impl ManifestJson {
     }
 }
 
+/// As much of `text` as an error names.
+fn named(text: &str) -> String {
+    excerpt(text, NAMED_CHARS_MAX).to_owned()
+}
+
 fn has_value<T>(field: &Field<T>) -> bool {
     matches!(field, Some(Some(_)))
 }
@@ -264,7 +280,7 @@ impl DescriptorJson {
         }
         self.media_type()?;
         let digest: Digest =
-            self.digest.parse().map_err(|_| ManifestError::Digest(self.digest.clone()))?;
+            self.digest.parse().map_err(|_| ManifestError::Digest(named(&self.digest)))?;
         if let Some(data) = &self.data {
             let matches =
                 base64::engine::general_purpose::STANDARD.decode(data).is_ok_and(|data| {
@@ -284,7 +300,7 @@ impl DescriptorJson {
     }
 
     fn media_type(&self) -> Result<MediaType, ManifestError> {
-        self.media_type.parse().map_err(|_| ManifestError::MediaType(self.media_type.clone()))
+        self.media_type.parse().map_err(|_| ManifestError::MediaType(named(&self.media_type)))
     }
 }
 
@@ -299,6 +315,16 @@ fn links<'a>(
         }
     }
     Ok(links)
+}
+
+/// Checks what is new, and not what was taken before there was this limit.
+fn check_total(children: &[Link]) -> Result<(), ManifestError> {
+    let distinct: BTreeSet<&Link> = children.iter().collect();
+    let total = distinct.iter().fold(0_u64, |total, child| total.saturating_add(child.size));
+    if total > INDEX_CHILDREN_BYTES_MAX {
+        return Err(ManifestError::ChildrenTooLarge);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -347,6 +373,46 @@ mod tests {
             format!(r#"{{"schemaVersion":2,"manifests":[{layer},{image},{config},{list}]}}"#);
         let index = parse(MediaType::OCI_INDEX, &json).unwrap();
         assert_eq!((index.children().len(), index.blobs().len()), (2, 2));
+    }
+
+    #[test]
+    fn an_index_of_different_manifests_that_are_large_together_is_refused() {
+        let child = |content: &[u8], size: u64| {
+            let digest = Digest::of(Algorithm::Sha256, content);
+            let media_type = MediaType::OCI_MANIFEST;
+            format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":{size}}}"#)
+        };
+        let index = |children: &[String]| {
+            let json = format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, children.join(","));
+            parse(MediaType::OCI_INDEX, &json).map(|index| index.children().len())
+        };
+        let large = MANIFEST_BYTES_MAX as u64;
+        let mut children: Vec<_> = (0..16).map(|number: u8| child(&[number], large)).collect();
+        assert_eq!(index(&children), Ok(16));
+        children.push(child(b"one more", 1));
+        assert_eq!(index(&children), Err(ManifestError::ChildrenTooLarge));
+        let same = vec![child(b"the same", large); MANIFEST_LINKS_MAX];
+        assert_eq!(index(&same), Ok(MANIFEST_LINKS_MAX), "each is read once");
+        let half = u64::MAX / 2;
+        let endless = [child(b"a", half), child(b"b", half), child(b"c", 2)];
+        assert_eq!(index(&endless), Err(ManifestError::ChildrenTooLarge));
+    }
+
+    #[test]
+    fn an_error_names_the_beginning_of_what_was_sent() {
+        let long = "\u{fc}".repeat(100_000);
+        for json in [
+            format!(r#"{{"schemaVersion":2,"mediaType":"{long}","manifests":[]}}"#),
+            format!(r#"{{"schemaVersion":"{long}"}}"#),
+            format!(r#"{{"schemaVersion":2,"{long}":1,"{long}":2,"manifests":[]}}"#),
+            format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, descriptor(&long)),
+            format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, descriptor("a/b"))
+                .replace(EMPTY, &long),
+        ] {
+            let error = parse(MediaType::OCI_INDEX, &json).unwrap_err().to_string();
+            assert!(error.contains("\u{fc}\u{fc}"), "{error:.500}");
+            assert!(error.chars().count() <= 500, "{} characters", error.chars().count());
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
+use crate::excerpt::{NAMED_CHARS_MAX, excerpt};
 use crate::limits::MANIFEST_KEYS_MAX;
 
 /// The keys of manifests and descriptors that say what the registry must know.
@@ -104,6 +105,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
             let is_free = self.is_free || key == "annotations";
             pairs.next_value_seed(Self { is_free, ..self })?;
             if let Some(key) = seen.replace(key) {
+                let key = excerpt(&key, NAMED_CHARS_MAX);
                 return Err(A::Error::custom(format_args!("key {key:?} stands twice")));
             }
         }

@@ -23,9 +23,8 @@ use tracing::Instrument as _;
 use crate::client::{Client, Origin};
 use crate::endpoint::{Endpoint, PathError};
 use crate::error::{Error, bad_reference};
-use crate::quota::Share;
 use crate::registry::Registry;
-use crate::{client, remainder, transfers};
+use crate::{client, intake, remainder, transfers};
 
 /// Tells clients that they talk to a registry of the second version of the API (distribution-spec,
 /// "Legacy Docker support HTTP headers").
@@ -72,7 +71,7 @@ fn count(registry: &Registry, request: &Request) -> Result<(), Error> {
 
 /// Answers a request once it has its share of what there is to share.
 async fn admit(
-    registry: Registry,
+    mut registry: Registry,
     endpoint: Endpoint,
     request: Request,
 ) -> Result<Response, Error> {
@@ -80,15 +79,14 @@ async fn admit(
         tokio::spawn(std::future::pending::<()>());
     }
     let client = Client::of(request.extensions());
-    let share = transfers::admit(&registry, &endpoint, request.method(), client).await?;
-    dispatch(registry, endpoint, request, share).await
+    registry.share = transfers::admit(&registry, &endpoint, request.method(), client).await?;
+    dispatch(registry, endpoint, request).await
 }
 
 async fn dispatch(
     registry: Registry,
     endpoint: Endpoint,
     request: Request,
-    share: Option<Share>,
 ) -> Result<Response, Error> {
     if !endpoint.allows(request.method()) {
         return Err(Error::Method(endpoint.allow()));
@@ -97,6 +95,7 @@ async fn dispatch(
     let (body, remainder) = remainder::lend(body);
     // A client that waits to be asked for its body must not be asked for it now.
     let is_sending = !parts.headers.contains_key(header::EXPECT);
+    let share = registry.share.clone();
     match Box::pin(handle(registry, endpoint, &parts, body)).await {
         Ok(response) => {
             // Where an upload has ended, nobody needs what comes for it.
@@ -126,7 +125,7 @@ async fn handle(
     let account = registry.caller.account();
     let client = Client::of(&parts.extensions);
     let limit = |body| registry.throughput.limit(client, account, body);
-    let response = answer(&registry, endpoint, parts, limit(body)).await?;
+    let response = answer(&registry, endpoint, parts, limit(intake::watched(body))).await?;
     Ok(response.map(limit))
 }
 

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, header};
-use proto::limits::MANIFEST_BYTES_MAX;
+use proto::limits::{MANIFEST_BYTES_MAX, MEDIA_TYPE_BYTES_MAX};
 use proto::{Descriptor, Digest, MediaType, RepoName};
 use raft::View;
 use serde_json::json;
@@ -21,6 +21,10 @@ const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied
 const SCANNED_ROWS_MAX: usize = 10_000;
 /// Bytes of rows that one request looks at: a row has all annotations of its manifest.
 const SCANNED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of the descriptors of one page, with a comma for each: as many as clients take for a
+/// manifest, less those of the index around them.
+const PAGE_BYTES_MAX: usize = MANIFEST_BYTES_MAX - 1024;
 
 /// One page of referrers.
 struct Found {
@@ -83,7 +87,7 @@ fn collect(
     }
     let (mut bytes, mut scanned_rows, mut scanned_bytes) = (0, 0, 0);
     let mut last = after.clone();
-    view.visit_referrers(repository, subject, after.as_ref(), |referrer, row_bytes| {
+    view.visit_referrers(repository, subject, after.as_ref(), |mut referrer, row_bytes| {
         scanned_bytes += row_bytes;
         let is_spent = scanned_rows == SCANNED_ROWS_MAX || scanned_bytes > SCANNED_BYTES_MAX;
         // Never at the first row, so that every page gets further.
@@ -92,11 +96,8 @@ fn collect(
             return ControlFlow::Break(());
         }
         if is_wanted(&referrer, wanted) {
-            let descriptor = json!(referrer);
-            let size = descriptor.to_string().len();
-            let is_full = found.descriptors.len() == limit
-                || (bytes + size > MANIFEST_BYTES_MAX - 1024 && bytes > 0);
-            if is_full {
+            let (descriptor, size) = entry(&mut referrer);
+            if found.descriptors.len() == limit || bytes + size > PAGE_BYTES_MAX {
                 found.next = last.take();
                 return ControlFlow::Break(());
             }
@@ -108,6 +109,23 @@ fn collect(
         ControlFlow::Continue(())
     })?;
     Ok(found)
+}
+
+/// What the list says of `referrer`, and how many bytes of a page that takes. Where a page would
+/// not hold it, it is without its annotations, and without a type that is too long to be one.
+fn entry(referrer: &mut Descriptor) -> (serde_json::Value, usize) {
+    let measure = |referrer: &Descriptor| {
+        let descriptor = json!(referrer);
+        let size = descriptor.to_string().len() + 1;
+        (descriptor, size)
+    };
+    let whole = measure(referrer);
+    if whole.1 <= PAGE_BYTES_MAX {
+        return whole;
+    }
+    referrer.annotations.clear();
+    referrer.artifact_type.take_if(|artifact_type| artifact_type.len() > MEDIA_TYPE_BYTES_MAX);
+    measure(referrer)
 }
 
 fn is_wanted(referrer: &Descriptor, wanted: Option<&str>) -> bool {

@@ -15,7 +15,7 @@ use proto::{Algorithm, Command, Digest, Manifest, Tagging};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::world::{Call, IMAGE, INDEX, World, descriptor, image, sha256};
+use crate::world::{Call, IMAGE, INDEX, World, descriptor, eventually, image, sha256};
 
 /// A body that says `first`, and ends when what comes with it is sent or dropped.
 pub(crate) fn held_body(first: &'static str) -> (oneshot::Sender<()>, Body) {
@@ -62,7 +62,9 @@ async fn transfers_beyond_the_limit_are_told_to_come_back() {
     assert_eq!(refused.header("retry-after"), "2");
     let pull = || world.request("GET", &blob);
     pull().from("10.0.0.1").send().await.fails(429, "TOOMANYREQUESTS");
-    world.request("HEAD", &blob).from("10.0.0.1").send().await.is(StatusCode::OK);
+    let look = |path: &str| world.request("HEAD", path).from("10.0.0.1").send();
+    look(&blob).await.is(StatusCode::TOO_MANY_REQUESTS);
+    look("/v2/a/manifests/none").await.is(StatusCode::NOT_FOUND);
     world.request("GET", "/v2/").from("10.0.0.1").send().await.is(StatusCode::OK);
 
     // Another client has its own part, until all of it is taken: here by an answer that is not
@@ -101,6 +103,22 @@ async fn a_transfer_that_is_broken_off_gives_its_part_back() {
         world.get("/v2/a/manifests/none").await.fails(404, "MANIFEST_UNKNOWN");
     }
     world.stop().await;
+}
+
+#[tokio::test]
+async fn who_hangs_up_keeps_their_part_until_what_they_sent_is_decided() {
+    let options = Options { transfers: 1, transfers_per_client: 1, ..Options::default() };
+    let world = World::start_with(options).await;
+    let manifest = world.push_image("a", "v1", b"layer").await;
+    // Nobody decides any more: a proposal is repeated for seconds.
+    world.cease().await;
+    let mut put = Box::pin(world.put_manifest("a", "v2", IMAGE, &manifest));
+    // All of it is there, so that it is proposed at once.
+    assert!(futures::poll!(put.as_mut()).is_pending());
+    drop(put);
+    let malformed = || world.get("/v2/a/tags/list?n=abc");
+    malformed().await.fails(429, "TOOMANYREQUESTS");
+    eventually(async || malformed().await.status == StatusCode::BAD_REQUEST).await;
 }
 
 #[tokio::test]
@@ -197,6 +215,52 @@ async fn a_subject_with_a_hundred_thousand_referrers_is_listed_page_by_page() {
     assert!(pages.concat() == expected, "each is listed once, in order");
     let pages = all_pages(&world, format!("{path}?artifactType=application/rare")).await;
     assert_eq!(pages.concat(), rare);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn no_page_of_referrers_is_larger_than_a_manifest() {
+    let world = World::start().await;
+    world.push_image("a", "v1", b"layer").await;
+    let about = |subject: &[u8]| json!({ "mediaType": "a/b", "digest": sha256(subject).as_str(), "size": 0 });
+    // As large as a page without its commas, which are a thousand.
+    let referrer = |number: usize, padding: usize| {
+        let mut referrer = image(&[], Some(about(b"many")));
+        referrer["annotations"] = json!({ format!("{number:04}"): "x".repeat(padding) });
+        referrer.to_string().into_bytes()
+    };
+    let listed = |content: Vec<u8>| {
+        let manifest =
+            Manifest::parse(IMAGE.parse().unwrap(), Algorithm::Sha256, content.into()).unwrap();
+        json!(manifest.descriptor()).to_string().len()
+    };
+    let (all, overhead) = (MANIFEST_BYTES_MAX - 1024, listed(referrer(0, 3_000)) - 3_000);
+    let sizes = (0..PAGE_ENTRIES_MAX)
+        .map(|number| all / PAGE_ENTRIES_MAX + usize::from(number < all % PAGE_ENTRIES_MAX));
+    let many: Vec<_> =
+        sizes.enumerate().map(|(number, size)| referrer(number, size - overhead)).collect();
+    assert_eq!(many.iter().cloned().map(listed).sum::<usize>(), all);
+    world.decide(many.into_iter().map(|content| put_manifest("a", content))).await;
+    let path = format!("/v2/a/referrers/{}", sha256(b"many"));
+    let pages = all_pages(&world, path).await;
+    assert_eq!(pages.concat().len(), PAGE_ENTRIES_MAX);
+
+    // One that has more room as a manifest than in the list, for its annotations or for its type.
+    for field in ["annotations", "artifactType"] {
+        let large = |padding: usize| {
+            let mut large =
+                json!({ "schemaVersion": 2, "manifests": [], "subject": about(b"one") });
+            let text = Value::from("x".repeat(padding));
+            large[field] = if field == "annotations" { json!({ "a": text }) } else { text };
+            large.to_string().into_bytes()
+        };
+        let content = large(MANIFEST_BYTES_MAX - large(0).len());
+        let digest = sha256(&content);
+        let pushed = world.put_manifest("a", digest.as_str(), INDEX, &content).await;
+        pushed.is(StatusCode::CREATED);
+        let pages = all_pages(&world, format!("/v2/a/referrers/{}", sha256(b"one"))).await;
+        assert!(pages.concat().contains(&digest), "it is listed");
+    }
     world.stop().await;
 }
 
