@@ -297,17 +297,27 @@ async fn nodes_join_by_a_token_and_know_each_other_by_their_certificates() {
 
 #[tokio::test]
 async fn a_node_takes_part_while_its_object_store_does_not_answer() {
-    let place = Place::new();
+    let (place, elsewhere) = (Place::new(), Place::new());
     let first = place.found().await;
     let token = issue(&first, DAY, false).await;
-    // Whoever asks whose the store is waits for the other end of this pipe to say it.
-    let path = place.folder.path().join("blobs/cluster");
+    // The store as the second node finds it, which has a pipe where it says whose it is: whoever
+    // asks waits for the other end.
+    let [store, found] = [&place, &elsewhere].map(|place| place.folder.path().join("blobs"));
+    fs::create_dir(&found).unwrap();
+    for entry in fs::read_dir(&store).unwrap().map(Result::unwrap) {
+        let to = found.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => fs::create_dir(to).unwrap(),
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+    let path = found.join("cluster");
     let owner = fs::read(&path).unwrap();
     fs::remove_file(&path).unwrap();
     mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
 
     let kv = memory();
-    let mut starting = pin!(place.start(&kv, Some((first.addresses().peer, &token))));
+    let mut starting = pin!(elsewhere.start(&kv, Some((first.addresses().peer, &token))));
     let reached = async {
         let mut other_end = None;
         until("the store is asked", || {
@@ -326,6 +336,8 @@ async fn a_node_takes_part_while_its_object_store_does_not_answer() {
         _ = &mut starting => panic!("it has started without its store"),
         other_end = reached => other_end,
     };
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, &owner).unwrap();
     fs::File::from(other_end).write_all(&owner).unwrap();
     let second = starting.await.unwrap();
     until_all_are_members(&[&first, &second]).await;
