@@ -8,7 +8,7 @@ use crate::sim::{Plan, Scenario, Stage, Unmet};
 
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "older-disk",
-    about: "a node whose disk is an older copy is not listened to until it is a new one (etcd #13509)",
+    about: "a node whose disk is an older copy is ignored until it is a new one (etcd #13509)",
     plan: Plan::STILL,
     story: |stage| Box::pin(story(stage)),
     must_happen: &["disks put back", "disks emptied"],

@@ -621,7 +621,8 @@ async fn a_node_that_leads_with_the_only_vote_ends_when_another_one_leads_too() 
 async fn entries_in_the_place_of_committed_ones_are_refused_and_end_who_committed_alone() {
     let log = vec![log_id(1, 9), log_id(1, 10), log_id(2, 11)];
     let raft = FakeRaft { committed: Some(log_id(2, 11)), log, ..FakeRaft::default() };
-    let alone = FakeRaft { alone: Some(Alone { term: 2, leads: false }), ..raft.clone() };
+    let alone = Some(Alone { term: 2, leads: false });
+    let alone = FakeRaft { alone, appended: Arc::default(), ..raft.clone() };
     let blank = |term, index| Entry { log_id: log_id(term, index), payload: EntryPayload::Blank };
     let prev_log_id = Some(log_id(1, 9));
     let known = AppendEntriesRequest { prev_log_id, leader_commit: None, ..append(vec![]) };

@@ -212,8 +212,8 @@ impl SimDisk {
         self.state().after = Some(After { writes, counts_log: false, blow: Blow::Failure });
     }
 
-    /// Lets the process die, or breaks the disk for it, with the write to the catalog or the log, or
-    /// the flush, that comes after so many others.
+    /// Lets the process die, or breaks the disk for it, with the write to the catalog or the log,
+    /// or the flush, that comes after so many others.
     pub(crate) fn strike_after(&self, writes: u64, crashes: bool) {
         let blow = if crashes { Blow::Crash } else { Blow::Failure };
         self.state().after = Some(After { writes, counts_log: true, blow });

@@ -46,6 +46,10 @@ impl Drop for Opened {
 
 #[async_trait]
 impl Blobs for Arc<Far> {
+    async fn trim(&self, object: ObjectKey, size: u64) -> Result<(), BlobsError> {
+        self.store.trim(object, size).await
+    }
+
     async fn claim(&self, cluster: ClusterId, may_bind: bool) -> Result<(), ClaimError> {
         self.store.claim(cluster, may_bind).await
     }
