@@ -222,7 +222,10 @@ async fn a_subject_with_a_hundred_thousand_referrers_is_listed_page_by_page() {
 async fn no_page_of_referrers_is_larger_than_a_manifest() {
     let world = World::start().await;
     world.push_image("a", "v1", b"layer").await;
-    let about = |subject: &[u8]| json!({ "mediaType": "a/b", "digest": sha256(subject).as_str(), "size": 0 });
+    let about = |subject: &[u8]| {
+        let digest = sha256(subject);
+        json!({ "mediaType": "a/b", "digest": digest.as_str(), "size": 0 })
+    };
     // As large as a page without its commas, which are a thousand.
     let referrer = |number: usize, padding: usize| {
         let mut referrer = image(&[], Some(about(b"many")));

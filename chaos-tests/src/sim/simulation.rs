@@ -40,7 +40,8 @@ use super::world::EPOCH_MILLIS;
 /// to an audit. The same holds for healing with all that an operator had begun.
 const RESUMING_MAX: Duration = Duration::from_secs(15);
 /// How long after the last fault anything may have its effect that was asked for before: a node
-/// tries for some seconds, whether its client still waits or not, and what was held back comes then.
+/// tries for some seconds, whether its client still waits or not, and what was held back comes
+/// then.
 const SETTLING: Duration = Duration::from_secs(20);
 /// How long an audit may take.
 const AUDIT_MAX: Duration = Duration::from_secs(600);

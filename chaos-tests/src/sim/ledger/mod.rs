@@ -152,8 +152,8 @@ impl Ledger {
         self.pages().mended = Some(self.chronicle.next());
     }
 
-    /// Writes down that what was asked for before `asked`, and not answered, has happened by now, or
-    /// never will.
+    /// Writes down that what was asked for before `asked`, and not answered, has happened by now,
+    /// or never will.
     pub(crate) fn settle(&self, asked: u64) {
         self.pages().settled = Some(Settled { asked, since: self.chronicle.next() });
     }
