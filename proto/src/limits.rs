@@ -75,10 +75,10 @@ pub const PEER_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// still travels alone.
 pub const LOG_READ_BYTES_MAX: usize = 1024 * 1024;
 
-/// Most terms that a vote of another node may be ahead of the last one that a node knows: after the
-/// last term of all nobody could be elected any more. There are fewer elections than this before a
-/// node joins, or while it is away: it would take one a second for 136 years. And whoever sends
-/// votes to use the terms up needs as many of them, each of which is synced.
+/// Most terms that a vote of another node, of the second half of all terms, may be ahead of the
+/// last one that a node knows: after the last of all nobody could be elected any more. There are
+/// fewer elections than this while a node is away: it would take one a second for 136 years. And
+/// whoever sends votes to use the terms up needs 2 to the power of 31, each of which is synced.
 pub const TERMS_AHEAD_MAX: u64 = 1 << 32;
 
 /// Bytes of rows that one message of a snapshot carries.

@@ -24,8 +24,9 @@ pub enum Hindrance {
     /// hear it, and elect no other.
     #[error(
         "this leader has no majority, since node {node} and perhaps others answer, but heartbeats \
-         too late to count: raft.heartbeat_ms, {millis} now, must be more than 4/3 of the longest \
-         round trip between nodes and a sync; raise it, and the times of elections, on all nodes",
+         too late to count: their disks hang, or raft.heartbeat_ms, {millis} now, is too short; it \
+         must be more than 4/3 of the longest round trip between nodes and a sync: raise it, and \
+         the times of elections, on all nodes",
         millis = .heartbeat.as_millis()
     )]
     Late {

@@ -30,7 +30,25 @@ pub(crate) fn check_claim(proved: Option<PeerName>, claimed: NodeId) -> Result<(
     }
 }
 
-/// Whether `claimed` is of a term that a node which knows `known` cannot have missed.
+/// Whether `claimed` is of a term that a node which knows `known` cannot have missed, and after
+/// which there would soon be none. Of the first half of all terms any is taken: whoever knows an
+/// earlier one could not follow again, after a leap that others have taken.
 pub(super) const fn is_far_ahead(claimed: &Vote, known: &Vote) -> bool {
-    claimed.leader_id.term > known.leader_id.term.saturating_add(TERMS_AHEAD_MAX)
+    let (claimed, known) = (claimed.leader_id.term, known.leader_id.term);
+    claimed > u64::MAX / 2 && claimed > known.saturating_add(TERMS_AHEAD_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_leaps_towards_the_last_term_are_too_far() {
+        let is_far = |claimed, known| is_far_ahead(&Vote::new(claimed, 1), &Vote::new(known, 2));
+        let half = u64::MAX / 2;
+        assert!(!is_far(half, 0), "who comes new follows whatever leader there is");
+        assert!(is_far(half + 1, 0) && is_far(u64::MAX - 1, half));
+        assert!(!is_far(half + TERMS_AHEAD_MAX, half));
+        assert!(is_far(half + TERMS_AHEAD_MAX + 1, half));
+    }
 }

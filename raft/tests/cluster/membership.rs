@@ -224,6 +224,13 @@ async fn a_node_that_was_just_heard_of_and_is_dead_counts_for_no_removal() {
     let (dying, leaving) = ((leading + 1) % 3, (leading + 2) % 3);
     drop(nodes.remove(dying).kill().await);
     let through = &nodes[leader(&nodes)];
+    // What it was asked on connections that it had is answered yet.
+    eventually("it answers nobody", async || {
+        let seen = through.cluster.survey().await;
+        let is_dead = seen.iter().any(|peer| peer.node == ids[dying] && !peer.reachable);
+        is_dead.then_some(()).ok_or_else(|| format!("{seen:?}"))
+    })
+    .await;
     assert!(through.cluster.silent().is_empty(), "the leader has heard of it");
     let refused = remove(through, ids[leaving]).await;
     let Err(RemoveError::WouldLoseQuorum(why)) = refused else { panic!("{refused:?}") };
