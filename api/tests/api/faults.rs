@@ -182,6 +182,7 @@ async fn a_blob_that_cannot_be_read_is_absent_until_a_push_heals_it() {
     // While the store gives nothing, that says nothing of what it holds.
     world.blobs.set_breaking(true);
     assert!(pull(&world, &path, None).await.is_err());
+    // Twice as long as the node tries to read it; the clock is paused.
     tokio::time::sleep(Duration::from_secs(120)).await;
     world.head(&path).await.is(StatusCode::OK);
     world.blobs.set_breaking(false);

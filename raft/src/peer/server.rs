@@ -214,15 +214,16 @@ impl<C: Consensus> Peer for PeerService<C> {
             AppendEntriesRequest::from_message(message).map_err(|error| self.unreadable(error))?;
         self.check_vote(&request.vote, proved)?;
         self.check_alone(&request.vote)?;
+        // A leader with another log is not heard: this node is not ready to serve from its own.
+        self.check_log(&request).await?;
         let entries = request.entries.iter().map(|entry| entry.log_id);
         self.check_committed(entries.chain(request.prev_log_id).chain(request.leader_commit))?;
-        // Before consensus is asked, which takes as long as the disk does: a leader that waits for
-        // it no longer has this call dropped.
+        // Before the answer, which takes as long as the disk does: a leader that waits for it no
+        // longer has this call dropped.
         if request.vote >= self.consensus.known_vote() {
             let committed = request.leader_commit.map(|id| id.index);
             self.presence.hear(has_majority, committed);
         }
-        self.check_log(&request).await?;
         let has_entries = !request.entries.is_empty();
         let appended = self.consensus.append_entries(request).await;
         if has_entries && appended.as_ref().is_ok_and(has_taken) {
