@@ -33,6 +33,8 @@ mod presence;
 mod propose;
 mod random;
 mod recovery;
+#[cfg(test)]
+mod refusing;
 mod removal;
 mod renewal;
 mod service;

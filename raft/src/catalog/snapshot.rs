@@ -237,79 +237,23 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
-    use std::sync::atomic::AtomicBool;
-
-    use storage::kv::{MemoryKv, Synced, Visitor};
-
     use super::*;
-
-    /// A store whose disk is full at times, so much that not even room can be made.
-    #[derive(Default)]
-    struct Filling {
-        kv: MemoryKv,
-        is_full: AtomicBool,
-    }
-
-    impl KvRead for Filling {
-        fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, KvError> {
-            self.kv.get(space, key)
-        }
-
-        fn scan(
-            &self,
-            space: Space,
-            from: &[u8],
-            to: &[u8],
-            visit: &mut Visitor<'_>,
-        ) -> Result<(), KvError> {
-            self.kv.scan(space, from, to, visit)
-        }
-
-        fn last(
-            &self,
-            space: Space,
-            from: &[u8],
-            to: &[u8],
-        ) -> Result<Option<(Bytes, Bytes)>, KvError> {
-            self.kv.last(space, from, to)
-        }
-    }
-
-    impl Kv for Filling {
-        fn write(&self, space: Space, batch: Batch) -> Result<(), KvError> {
-            if self.is_full.load(Ordering::Acquire) {
-                return Err(KvError::Full("no space left".to_owned()));
-            }
-            self.kv.write(space, batch)
-        }
-
-        fn sync(&self, synced: Synced) {
-            self.kv.sync(synced);
-        }
-
-        fn flush(&self) -> Result<(), KvError> {
-            self.kv.flush()
-        }
-
-        fn freeze(&self) -> Arc<dyn KvRead> {
-            self.kv.freeze()
-        }
-    }
+    use crate::refusing::Refusing;
 
     #[test]
     fn rows_of_an_abandoned_snapshot_are_removed_once_that_is_possible() {
-        let disk = Arc::<Filling>::default();
-        let kv: Arc<dyn Kv> = Arc::<Filling>::clone(&disk);
+        let disk = Arc::<Refusing>::default();
+        let kv: Arc<dyn Kv> = Arc::<Refusing>::clone(&disk);
         let staging = Staging::open(kv, 1).unwrap();
         let rows = || disk.last(Space::Catalog, &keys::prefix(0), &keys::after(&[1])).unwrap();
         for _ in 0..2 {
             let mut staged = staging.begin();
             assert_eq!(rows(), None);
             staged.write_rows(vec![("row".into(), "of a snapshot".into())]).unwrap();
-            disk.is_full.store(true, Ordering::Release);
+            disk.writes.store(true, Ordering::Release);
             drop(staged);
             assert!(rows().is_some(), "its disk is full");
-            disk.is_full.store(false, Ordering::Release);
+            disk.writes.store(false, Ordering::Release);
         }
         drop(staging.begin());
         assert_eq!(rows(), None);

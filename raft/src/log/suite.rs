@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
@@ -10,13 +11,14 @@ use openraft::storage::{IOFlushed, RaftLogStorage as _, RaftLogStorageExt as _};
 use openraft::testing::log::{StoreBuilder, Suite};
 use openraft::{EntryPayload, RaftLogReader as _, StorageError};
 use proto::limits::LOG_READ_BYTES_MAX;
-use storage::kv::{MemoryKv, RocksKv, Synced, Visitor};
-use storage::{Batch, Kv, KvError, KvRead, Space};
+use storage::kv::{MemoryKv, RocksKv};
+use storage::{Batch, Kv, Space};
 use tempfile::TempDir;
 
 use super::{LogReader, LogStore, keys};
 use crate::catalog::StateMachine;
 use crate::convert::samples;
+use crate::refusing::Refusing;
 use crate::types::{Entry, PeerNode, TypeConfig, Vote, log_id};
 
 struct InMemory;
@@ -173,55 +175,11 @@ async fn a_read_that_would_begin_after_a_hole_is_an_error_and_after_a_purge_noth
     }
 }
 
-/// A store whose disk is full.
-struct FullKv(MemoryKv);
-
-impl KvRead for FullKv {
-    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, KvError> {
-        self.0.get(space, key)
-    }
-
-    fn scan(
-        &self,
-        space: Space,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut Visitor<'_>,
-    ) -> Result<(), KvError> {
-        self.0.scan(space, from, to, visit)
-    }
-
-    fn last(
-        &self,
-        space: Space,
-        from: &[u8],
-        to: &[u8],
-    ) -> Result<Option<(Bytes, Bytes)>, KvError> {
-        self.0.last(space, from, to)
-    }
-}
-
-impl Kv for FullKv {
-    fn write(&self, space: Space, batch: Batch) -> Result<(), KvError> {
-        self.0.write(space, batch)
-    }
-
-    fn sync(&self, synced: Synced) {
-        synced(Err(KvError::Full("no space left".to_owned())));
-    }
-
-    fn flush(&self) -> Result<(), KvError> {
-        self.0.flush()
-    }
-
-    fn freeze(&self) -> Arc<dyn KvRead> {
-        self.0.freeze()
-    }
-}
-
 #[tokio::test]
 async fn nothing_is_acknowledged_when_the_disk_is_full() {
-    let mut log = LogStore::open(Arc::new(FullKv(MemoryKv::new()))).unwrap();
+    let disk = Refusing::default();
+    disk.syncs.store(true, Ordering::Release);
+    let mut log = LogStore::open(Arc::new(disk)).unwrap();
     let error = log.save_vote(&Vote::new(1, 1)).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     let error = log.blocking_append([blank(0)]).await.unwrap_err();
