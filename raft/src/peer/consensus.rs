@@ -16,7 +16,8 @@ use crate::types::{LogId, Raft, SnapshotOf, TypeConfig, Vote};
 /// A node that has the only vote of its cluster, as far as it knows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Alone {
-    pub(crate) term: u64,
+    /// Its last vote. One in its own name made it the leader of that term.
+    pub(crate) vote: Vote,
     pub(crate) leads: bool,
 }
 
@@ -142,7 +143,7 @@ impl Consensus for RaftConsensus {
         let mut voters = metrics.membership_config.membership().voter_ids();
         let leads = metrics.state == ServerState::Leader;
         let is_alone = voters.next() == Some(metrics.id) && voters.next().is_none();
-        is_alone.then_some(Alone { term: metrics.current_term, leads })
+        is_alone.then_some(Alone { vote: metrics.vote, leads })
     }
 
     async fn contradiction(

@@ -15,7 +15,7 @@ use storage::kv::MAKE_ANEW;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::claims::{check_claim, is_far_ahead, proved, removed};
-use super::consensus::{Consensus, RaftConsensus};
+use super::consensus::{Alone, Consensus, RaftConsensus};
 use super::incoming;
 use super::rows::SnapshotSink;
 use super::turns::Turns;
@@ -116,19 +116,21 @@ impl<C: Consensus> PeerService<C> {
     }
 
     /// Has the store fail when another node leads in the term in which this one does with the only
-    /// vote, or in a later one. Without that vote nobody could be elected: the store is an older
-    /// copy, from before there were others, and what this node acknowledges now is in no other log.
+    /// vote, or did before it was started anew, or in a later one while it leads. Without that vote
+    /// nobody could be elected: the store is an older copy, from before there were others, and what
+    /// this node acknowledges now is in no other log.
     fn check_alone(&self, vote: &Vote) -> Result<(), Status> {
-        match self.consensus.alone() {
-            Some(alone) if alone.leads && vote.leader_id.term >= alone.term => {
-                let (other, term) = (vote.leader_id.voted_for, vote.leader_id.term);
-                Err(self.fail(&format!(
-                    "node {other} leads in term {term}, and only this node has a vote, by what is \
-                     in its folder"
-                )))
-            }
-            _ => Ok(()),
+        let Some(Alone { vote: own, leads }) = self.consensus.alone() else { return Ok(()) };
+        let (other, term) = (vote.leader_id.voted_for, vote.leader_id.term);
+        // Openraft starts a former leader as a candidate of its term, which would follow the other.
+        let led = own.leader_id.voted_for == self.identity.node && term == own.leader_id.term;
+        if led || leads && term >= own.leader_id.term {
+            return Err(self.fail(&format!(
+                "node {other} leads in term {term}, and only this node has a vote, by what is in \
+                 its folder"
+            )));
         }
+        Ok(())
     }
 
     /// Refuses entries in the place of others that this node knows to be committed, and what comes

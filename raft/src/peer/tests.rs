@@ -594,21 +594,27 @@ async fn what_contradicts_a_committed_entry_is_refused() {
 
 #[tokio::test]
 async fn a_node_that_leads_with_the_only_vote_ends_when_another_one_leads_too() {
-    // What comes is of term 3.
-    for (term, leads, ends) in
-        [(2, true, true), (3, true, true), (4, true, false), (2, false, false)]
-    {
-        let raft = FakeRaft { alone: Some(Alone { term, leads }), ..FakeRaft::default() };
+    // What comes to this node, which is the second, is the first one's, of term 3.
+    for (term, voted_for, leads, ends) in [
+        (2, 2, true, true),
+        (3, 2, true, true),
+        (4, 2, true, false),
+        (2, 2, false, false),
+        (3, 2, false, true),
+        (3, 1, false, false),
+    ] {
+        let alone = Some(Alone { vote: Vote::new(term, voted_for), leads });
+        let raft = FakeRaft { alone, ..FakeRaft::default() };
         let served = serve(raft.clone()).await;
         let mut peer = client(served.address, SENDER, 2).await;
         let appended = peer.append_entries(append(vec![]), option()).await;
         let vote = Vote::new_committed(3, 1);
         let sent = snapshot(rows(2, 8));
         let installed = peer.full_snapshot(vote, sent, std::future::pending(), option()).await;
-        assert_eq!(installed.is_err(), ends, "{term}, {leads}: {installed:?}");
+        assert_eq!(installed.is_err(), ends, "{alone:?}: {installed:?}");
         assert_eq!(raft.installed.lock().unwrap().is_empty(), ends);
         let Err(refused) = appended else {
-            assert!(!ends, "{term}, {leads}");
+            assert!(!ends, "{alone:?}");
             continue;
         };
         assert!(ends && matches!(refused, RPCError::Unreachable(_)), "{refused:?}");
@@ -620,7 +626,7 @@ async fn a_node_that_leads_with_the_only_vote_ends_when_another_one_leads_too() 
 async fn entries_in_the_place_of_committed_ones_are_refused_and_end_who_committed_alone() {
     let log = vec![log_id(1, 9), log_id(1, 10), log_id(2, 11)];
     let raft = FakeRaft { committed: Some(log_id(2, 11)), log, ..FakeRaft::default() };
-    let alone = Some(Alone { term: 2, leads: false });
+    let alone = Some(Alone { vote: Vote::new(2, 1), leads: false });
     let alone = FakeRaft { alone, appended: Arc::default(), ..raft.clone() };
     let blank = |term, index| Entry { log_id: log_id(term, index), payload: EntryPayload::Blank };
     let prev_log_id = Some(log_id(1, 9));
