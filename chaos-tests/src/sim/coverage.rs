@@ -104,7 +104,8 @@ const MUST_HAPPEN: &[&str] = &[
     "strangers told nothing of what was there",
 ];
 
-/// What did not happen in a run that shows nothing without it.
+/// What did not happen in a run that shows nothing without it. That clients read is not needed: in
+/// the end all tags are read, and have to be what was acknowledged.
 pub(crate) fn idle(coverage: &BTreeMap<&'static str, u64>) -> Option<&'static str> {
     let happened = |what: &str| coverage.get(what).copied().unwrap_or(0) > 0;
     if !happened("leaders") {
@@ -112,9 +113,6 @@ pub(crate) fn idle(coverage: &BTreeMap<&'static str, u64>) -> Option<&'static st
     }
     if !happened("manifests acknowledged") {
         return Some("no push was ever acknowledged");
-    }
-    if !happened("tags read") {
-        return Some("no tag was ever read");
     }
     if !coverage.keys().any(|what| what.starts_with("faults: ")) {
         return Some("nothing ever went wrong");
@@ -157,8 +155,7 @@ mod tests {
         let mut coverage = BTreeMap::new();
         for (what, missing) in [
             ("leaders", Some("no push was ever acknowledged")),
-            ("manifests acknowledged", Some("no tag was ever read")),
-            ("tags read", Some("nothing ever went wrong")),
+            ("manifests acknowledged", Some("nothing ever went wrong")),
             ("faults: node killed", None),
         ] {
             assert!(idle(&coverage).is_some());
