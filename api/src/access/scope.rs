@@ -76,12 +76,14 @@ impl Resource {
         }
         let repository: RepoName = self.name.parse().ok()?;
         let verbs = Verb::ALL.into_iter().filter(|verb| self.covers(*verb, Some(&repository)));
-        Some(Right { pattern: RepoPattern::from(&repository), verbs: verbs.collect() })
+        let verbs: Verbs = verbs.collect();
+        (!verbs.is_empty()).then(|| Right { pattern: RepoPattern::from(&repository), verbs })
     }
 
-    /// Whether it is the list of all repositories.
+    /// Whether it is the list of all repositories, for which the one action is `*`: a token server
+    /// that refuses it says so with no action at all.
     pub(crate) fn is_catalog(&self) -> bool {
-        self.kind == "registry" && self.name == "catalog"
+        self.kind == "registry" && self.name == "catalog" && self.actions.contains("*")
     }
 
     /// Whether a token for it is good for `verb` in `repository`, which must be the very one.
@@ -132,6 +134,17 @@ mod tests {
         assert_eq!(resource("repository:A:pull").permitted(read), None);
         assert_eq!(resource("plugin:a:pull").permitted(|_, _| true), None);
         assert!(resource("registry:catalog:*").permitted(|_, _| false).is_some());
+        assert_eq!(resource("registry:catalog:").permitted(|_, _| true), None);
+    }
+
+    #[test]
+    fn what_names_no_action_gives_nothing() {
+        for scope in ["registry:catalog:", "registry:catalog:pull", "repository:a:"] {
+            assert!(resource(scope).gives().is_none(), "{scope}");
+        }
+        for scope in ["registry:catalog:*", "repository:a:pull", "repository:a:*"] {
+            assert!(resource(scope).gives().is_some(), "{scope}");
+        }
     }
 
     #[test]

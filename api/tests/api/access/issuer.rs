@@ -60,6 +60,10 @@ fn repository(name: &str, actions: &[&str]) -> Value {
     json!({ "type": "repository", "name": name, "actions": actions })
 }
 
+fn catalog(actions: &[&str]) -> Value {
+    json!({ "type": "registry", "name": "catalog", "actions": actions })
+}
+
 async fn status(world: &World, who: &As, method: &str, path: &str) -> StatusCode {
     world.ask(who, method, path, Value::Null).await.status
 }
@@ -94,8 +98,7 @@ async fn a_token_of_a_known_issuer_gives_what_it_says_and_no_more() {
     let all = company.token(&json!([repository("team/app", &["*"])]));
     let deleted = status(&world, &all, "DELETE", "/v2/team/app/manifests/1").await;
     assert_eq!(deleted, StatusCode::NOT_FOUND);
-    let catalog = json!([{ "type": "registry", "name": "catalog", "actions": ["*"] }]);
-    let catalog = company.token(&catalog);
+    let catalog = company.token(&json!([catalog(&["*"])]));
     assert_eq!(status(&world, &catalog, "GET", "/v2/_catalog").await, StatusCode::OK);
     let pull = status(&world, &catalog, "GET", "/v2/team/app/tags/list").await;
     assert_eq!(pull, StatusCode::UNAUTHORIZED);
@@ -151,13 +154,33 @@ async fn a_token_for_the_catalog_mounts_from_nothing_that_it_does_not_name() {
     let secret = format!("/v2/secret/blobs/uploads/?digest={}", sha256(b"layer"));
     let call = world.request("POST", &secret).by(&As::admin()).body(b"layer");
     call.send().await.is(StatusCode::CREATED);
-    let catalog = json!({ "type": "registry", "name": "catalog", "actions": ["*"] });
-    let token = company.token(&json!([catalog, repository("mine", &["pull", "push"])]));
+    let token = company.token(&json!([catalog(&["*"]), repository("mine", &["pull", "push"])]));
     for content in [&b"layer"[..], b"other"] {
         let digest = sha256(content);
         let mount = format!("/v2/mine/blobs/uploads/?from=secret&mount={digest}");
         let answer = status(&world, &token, "POST", &mount).await;
         assert_eq!(answer, StatusCode::ACCEPTED, "the same whether {digest} is there");
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_that_refuses_the_catalog_shows_none_of_it() {
+    let company = Company::found();
+    let issuer = Issuer::new(NAME, &company.keys()).unwrap();
+    let world = closed_as(|options| options.issuer = Some(issuer)).await;
+    let secret = format!("/v2/secret/blobs/uploads/?digest={}", sha256(b"layer"));
+    let call = world.request("POST", &secret).by(&As::admin()).body(b"layer");
+    call.send().await.is(StatusCode::CREATED);
+    let list = async |token: As| world.ask(&token, "GET", "/v2/_catalog", Value::Null).await;
+    let given = list(company.token(&json!([catalog(&["*"])]))).await;
+    assert_eq!(given.is(StatusCode::OK).json()["repositories"], json!(["secret"]));
+    for actions in [&[][..], &["pull"]] {
+        for access in
+            [json!([catalog(actions)]), json!([catalog(actions), repository("mine", &["pull"])])]
+        {
+            let refused = list(company.token(&access)).await;
+            refused.fails(401, "UNAUTHORIZED");
+        }
     }
 }
 
