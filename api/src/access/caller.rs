@@ -91,9 +91,9 @@ impl Caller {
     }
 
     /// Whoever shows a token of an issuer outside of the cluster, which gives them `resources`.
-    pub(super) fn with_foreign_token(name: AccountName, resources: Vec<Resource>) -> Self {
+    pub(super) fn with_foreign_token(identity: Identity, resources: Vec<Resource>) -> Self {
         Self(Rights::Granted(Granted {
-            identity: Identity::Account { name, groups: BTreeSet::new() },
+            identity,
             rights: vec![resources.iter().filter_map(Resource::gives).collect()],
             key: KeyScope::UNLIMITED,
             token: Some(resources),

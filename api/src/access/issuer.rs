@@ -1,5 +1,6 @@
 //! Tokens of an issuer outside of the cluster, such as the token server that a company has already.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jsonwebtoken::jwk::{
@@ -7,11 +8,10 @@ use jsonwebtoken::jwk::{
 };
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use proto::Timestamp;
-use proto::access::AccountName;
 use serde::Deserialize;
 
-use super::Resource;
 use super::token::{BYTES_MAX, SKEW, ring};
+use super::{Identity, Resource};
 
 /// An issuer whose tokens count, with its public keys, which can be replaced while they are used.
 /// Clones share them.
@@ -32,7 +32,8 @@ struct PublicKey {
 /// What a token of such an issuer says.
 #[derive(Debug, Deserialize)]
 pub(super) struct Claims {
-    sub: String,
+    /// Whom it is for. Some issuers say nothing there, or `""`, of who has shown no credentials.
+    sub: Option<String>,
     exp: u64,
     #[serde(default)]
     nbf: u64,
@@ -80,7 +81,7 @@ impl Issuer {
             let mut validation = Validation::new(key.algorithm);
             validation.set_issuer(&[&self.name]);
             validation.set_audience(&[service]);
-            validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+            validation.set_required_spec_claims(&["exp", "iss", "aud"]);
             // By the clock of this node, which is not the one that the library would look at.
             (validation.validate_exp, validation.validate_nbf) = (false, false);
             Some(jsonwebtoken::decode::<Claims>(token, &key.key, &validation).ok()?.claims)
@@ -93,8 +94,14 @@ impl Issuer {
 
 impl Claims {
     /// Whom the token is for; `None` when that can be no name here.
-    pub(super) fn name(&self) -> Option<AccountName> {
-        self.sub.parse().ok()
+    pub(super) fn identity(&self) -> Option<Identity> {
+        match self.sub.as_deref() {
+            None | Some("") => Some(Identity::Anonymous),
+            Some(name) => {
+                let name = name.parse().ok()?;
+                Some(Identity::Account { name, groups: BTreeSet::new() })
+            }
+        }
     }
 }
 

@@ -176,7 +176,7 @@ fn by_token(
 fn by_issuer(access: &Access, token: &str, now: Timestamp) -> Option<Caller> {
     let issuer = access.options.issuer.as_ref()?;
     let claims = issuer.verify(&access.options.service, token, now)?;
-    Some(Caller::with_foreign_token(claims.name()?, claims.access))
+    Some(Caller::with_foreign_token(claims.identity()?, claims.access))
 }
 
 /// Logs in with a name and a password, or an access key in its place.

@@ -185,6 +185,33 @@ async fn an_issuer_that_refuses_the_catalog_shows_none_of_it() {
 }
 
 #[tokio::test]
+async fn a_token_for_nobody_gives_what_it_says_to_nobody_in_particular() {
+    let company = Company::found();
+    let issuer = Issuer::new(NAME, &company.keys()).unwrap();
+    let world = closed_as(|options| options.issuer = Some(issuer)).await;
+    let named = claims(&json!([repository("public", &["pull", "push"])]));
+    let mut absent = named.clone();
+    absent.as_object_mut().unwrap().remove("sub");
+    let [mut empty, mut null] = [named.clone(), named];
+    empty["sub"] = json!("");
+    null["sub"] = Value::Null;
+    for claims in [absent, empty, null] {
+        let token = company.sign(&header(), &claims);
+        assert_eq!(status(&world, &token, "GET", "/v2/").await, StatusCode::OK);
+        let listed = status(&world, &token, "GET", "/v2/public/tags/list").await;
+        assert_eq!(listed, StatusCode::NOT_FOUND, "{claims}");
+        let begun = status(&world, &token, "POST", "/v2/public/blobs/uploads/").await;
+        assert_eq!(begun, StatusCode::ACCEPTED, "{claims}");
+        // It is asked who it is, and not told that it may not.
+        for (method, path) in [("GET", "/v2/other/tags/list"), ("DELETE", "/v2/public/manifests/1")]
+        {
+            let refused = status(&world, &token, method, path).await;
+            assert_eq!(refused, StatusCode::UNAUTHORIZED, "{claims} {method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn all_keys_of_a_name_or_of_none_are_tried_and_those_to_encrypt_are_left_out() {
     let (now, next) = (Company::found(), Company::found());
     let key_of = |company: &Company| {
