@@ -17,8 +17,10 @@ pub(crate) enum Need {
     /// To have shown who asks, if only with a token for nobody: what clients ask first, to be told
     /// where tokens are.
     Credentials,
-    /// To have any right: what is shown is what they may read.
-    AnyRight,
+    /// To have shown who asks, as for [`Need::Credentials`]: the catalog is what they may read.
+    /// Who may read some of it as nobody in particular is asked all the same: clients that have
+    /// credentials send them only then.
+    Catalog,
     /// A verb on a repository.
     Verb(Verb, RepoName),
     /// To push into the first repository what the second one has.
@@ -50,7 +52,7 @@ impl Need {
         match endpoint {
             Endpoint::Base => Self::Credentials,
             Endpoint::Access(endpoint) => Self::of_access(endpoint, method),
-            Endpoint::Catalog => Self::AnyRight,
+            Endpoint::Catalog => Self::Catalog,
             Endpoint::Tags(repository) | Endpoint::Referrers(repository, _) => {
                 Self::Verb(Verb::Pull, repository.clone())
             }
@@ -96,9 +98,8 @@ impl Need {
     pub(super) fn met_by(&self, caller: &Caller) -> Met {
         let is_met = match self {
             Self::Nothing => true,
-            Self::Credentials => caller.has_credentials(),
-            Self::AnyRight if caller.has_token_for_else() => return Met::WithAnotherToken,
-            Self::AnyRight => caller.has_credentials() || caller.has_any_right(),
+            Self::Catalog if caller.has_token_for_else() => return Met::WithAnotherToken,
+            Self::Credentials | Self::Catalog => caller.has_credentials(),
             Self::Verb(verb, repository) => {
                 let repository = Some(repository);
                 if caller.lacks_only_token(*verb, repository) {
@@ -132,7 +133,7 @@ impl Need {
             Self::Mount { into, from } => {
                 Some(format!("repository:{into}:pull,push repository:{from}:pull"))
             }
-            Self::AnyRight => Some("registry:catalog:*".to_owned()),
+            Self::Catalog => Some("registry:catalog:*".to_owned()),
             Self::Nothing
             | Self::Credentials
             | Self::Administration
@@ -151,8 +152,7 @@ impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => f.write_str("nothing"),
-            Self::Credentials => f.write_str("credentials"),
-            Self::AnyRight => f.write_str("any right"),
+            Self::Credentials | Self::Catalog => f.write_str("credentials"),
             Self::Verb(verb, repository) => write!(f, "{verb} in {repository}"),
             Self::Mount { into, from } => write!(f, "push in {into}, and pull in {from}"),
             Self::Administration => f.write_str("manage on **"),

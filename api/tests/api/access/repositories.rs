@@ -98,8 +98,23 @@ async fn the_catalog_shows_what_its_reader_may_pull() {
         nobody.fails(401, "UNAUTHORIZED").header("www-authenticate").contains("registry:catalog:*")
     );
     world.grant("anonymous", "read-only", "team/app").await;
-    assert_eq!(names(&As::Nobody, "").await.0, json!(["team/app"]));
     assert_eq!(names(&bob, "").await.0, json!(["team/app"]));
+}
+
+#[tokio::test]
+async fn who_has_credentials_is_asked_for_them_before_the_catalog_is_shown_to_nobody() {
+    let world = filled().await;
+    world.grant("anonymous", "read-only", "team/app").await;
+    let list = async |who: &As| world.ask(who, "GET", "/v2/_catalog", Value::Null).await;
+    let asked = list(&As::Nobody).await;
+    let challenge = asked.fails(401, "UNAUTHORIZED").header("www-authenticate");
+    assert!(challenge.ends_with(",scope=\"registry:catalog:*\""), "{challenge}");
+    for (who, expected) in
+        [(As::Nobody, json!(["team/app"])), (As::admin(), json!(["secret/app", "team/app"]))]
+    {
+        let token = world.token(&who, "registry:catalog:*").await;
+        assert_eq!(list(&token).await.is(StatusCode::OK).json()["repositories"], expected);
+    }
 }
 
 #[tokio::test]
