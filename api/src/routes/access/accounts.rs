@@ -54,15 +54,15 @@ pub(super) async fn create(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Error> {
-    let new: NewAccount = body_of(registry, parts, body).await?;
+    let (new, registry): (NewAccount, _) = body_of(registry, parts, body).await?;
     let name: AccountName = parse(&new.name)?;
     let kind = match new.kind {
         Kind::User => AccountKind::User,
         Kind::Robot => AccountKind::Robot,
     };
-    let (groups, password) = (groups(&new.groups)?, hashed(registry, new.password).await?);
+    let (groups, password) = (groups(&new.groups)?, hashed(&registry, new.password).await?);
     let location = format!("/roadstead/v1/accounts/{name}");
-    change(registry, AccessCommand::CreateAccount { name, kind, password, groups }).await?;
+    change(&registry, AccessCommand::CreateAccount { name, kind, password, groups }).await?;
     Ok((StatusCode::CREATED, [(header::LOCATION, location)]).into_response())
 }
 
@@ -97,14 +97,14 @@ pub(super) async fn update(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Error> {
-    let changes: Changes = body_of(registry, parts, body).await?;
+    let (changes, registry): (Changes, _) = body_of(registry, parts, body).await?;
     let is_administration = changes.groups.is_some() || changes.enabled.is_some();
     if is_administration && !registry.caller.may(Verb::Manage, None) {
         return Err(Error::Denied("manage on **".to_owned()));
     }
     let groups = changes.groups.as_deref().map(groups).transpose()?;
-    let (password, enabled) = (hashed(registry, changes.password).await?, changes.enabled);
-    change(registry, AccessCommand::UpdateAccount { name, password, groups, enabled }).await?;
+    let (password, enabled) = (hashed(&registry, changes.password).await?, changes.enabled);
+    change(&registry, AccessCommand::UpdateAccount { name, password, groups, enabled }).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -118,11 +118,9 @@ async fn hashed(
     registry: &Registry,
     password: Option<String>,
 ) -> Result<Option<PasswordHash>, Error> {
-    let passwords = &registry.access()?.passwords;
-    match password {
-        Some(password) => Ok(Some(passwords.hash(NewPassword::new(password)?).await?)),
-        None => Ok(None),
-    }
+    let Some(password) = password else { return Ok(None) };
+    let (passwords, new) = (&registry.access()?.passwords, NewPassword::new(password)?);
+    Ok(Some(passwords.hash(new).await?))
 }
 
 fn groups(names: &[String]) -> Result<BTreeSet<GroupName>, Error> {

@@ -45,8 +45,8 @@ pub(super) async fn create(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Error> {
-    let grant = body_of::<Wanted>(registry, parts, body).await?.read()?;
-    change(registry, AccessCommand::Grant(grant)).await?;
+    let (wanted, registry): (Wanted, _) = body_of(registry, parts, body).await?;
+    change(&registry, AccessCommand::Grant(wanted.read()?)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn create(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Error> {
-    let new: NewKey = body_of(registry, parts, body).await?;
+    let (new, registry): (NewKey, _) = body_of(registry, parts, body).await?;
     let scope = KeyScope::of(new.scope.iter().map(String::as_str))
         .map_err(|error| Error::BadRequest(error.to_string()))?;
     let drawn = AccessKeySecret::draw()?;
@@ -53,7 +53,7 @@ pub(super) async fn create(
     let mut body = shown(&key, None);
     body["key"] = json!(drawn.to_string());
     let location = format!("/roadstead/v1/accounts/{account}/keys/{}", drawn.id);
-    change(registry, AccessCommand::CreateKey(key)).await?;
+    change(&registry, AccessCommand::CreateKey(key)).await?;
     let headers = [(header::LOCATION, location.as_str()), (header::CACHE_CONTROL, "no-store")];
     Ok((StatusCode::CREATED, headers, Json(body)).into_response())
 }

@@ -78,22 +78,24 @@ async fn bytes(parts: &Parts, body: Body) -> Result<bytes::Bytes, Error> {
     intake::collect(body, Terms { length, most: BODY_BYTES_MAX }, too_large()).await
 }
 
-/// What a body says as JSON. It must be called that: a browser sends no such thing for a page of
-/// another site without asking first, and it may have a client's certificate, or its password.
-/// Whoever has lost the right to change anything while it came is refused.
+/// What a body says as JSON, and the registry as whoever sent it may use it now that it is there:
+/// who has lost the right to change anything while it came is refused. It must be called JSON: a
+/// browser sends no such thing for a page of another site without asking first, and it may have a
+/// client's certificate, or its password.
 async fn json<T: DeserializeOwned>(
     registry: &Registry,
     parts: &Parts,
     body: Body,
-) -> Result<T, Error> {
+) -> Result<(T, Registry), Error> {
     let media_type = content_type(&parts.headers).unwrap_or_default();
     if !media_type.eq_ignore_ascii_case("application/json") {
         let what = "send JSON, and say so: Content-Type: application/json";
         return Err(Error::BadRequest(what.to_owned()));
     }
     let bytes = bytes(parts, body).await?;
-    readmit(registry, parts).await?;
-    serde_json::from_slice(&bytes).map_err(|error| Error::BadRequest(error.to_string()))
+    let registry = readmit(registry, parts).await?;
+    let said = serde_json::from_slice(&bytes);
+    Ok((said.map_err(|error| Error::BadRequest(error.to_string()))?, registry))
 }
 
 /// `text` as one of the types that have a form, or what is wrong with it.

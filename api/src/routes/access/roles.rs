@@ -40,13 +40,13 @@ pub(super) async fn put(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Error> {
-    let permitted: Permitted = body_of(registry, parts, body).await?;
+    let (permitted, registry): (Permitted, _) = body_of(registry, parts, body).await?;
     let verbs: Verbs =
         permitted.verbs.iter().map(|verb| parse::<Verb>(verb)).collect::<Result<_, _>>()?;
     if verbs.is_empty() {
         return Err(Error::BadRequest("a role permits one verb at least".to_owned()));
     }
-    change(registry, AccessCommand::PutRole(Role { name, verbs })).await?;
+    change(&registry, AccessCommand::PutRole(Role { name, verbs })).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -5,6 +5,7 @@ use proto::limits::KEY_USE_INTERVAL;
 use serde_json::{Value, json};
 
 use super::{As, PASSWORD, closed};
+use crate::abuse::begin;
 use crate::world::{World, eventually};
 
 #[tokio::test]
@@ -98,6 +99,28 @@ async fn whoever_is_no_administrator_changes_their_own_password_alone() {
         world.ask(&alice, method, &path, Value::Null).await.fails(403, "DENIED");
         world.ask(&As::Nobody, method, &path, Value::Null).await.fails(401, "UNAUTHORIZED");
     }
+}
+
+#[tokio::test]
+async fn who_loses_administration_while_they_send_changes_nothing_by_it() {
+    let world = closed().await;
+    let alice = world.add_user("alice", &[]).await;
+    let path = "/roadstead/v1/accounts/alice";
+    let send = async |change: &'static str| {
+        world.grant("user:alice", "administrator", "**").await;
+        let call = world.request("PATCH", path).by(&alice);
+        let call = call.header(header::CONTENT_TYPE, "application/json");
+        let (end, sent) = begin(call, change).await;
+        world.revoke("user:alice", "administrator", "**").await;
+        end.send(()).unwrap();
+        sent.await.unwrap()
+    };
+    for change in [r#"{ "groups": ["admins"] }"#, r#"{ "enabled": false }"#] {
+        assert_eq!(send(change).await, 403, "{change}");
+    }
+    let account = world.manage("GET", "accounts/alice", Value::Null).await.json();
+    assert_eq!((&account["groups"], &account["enabled"]), (&json!([]), &json!(true)));
+    assert_eq!(send(r#"{ "password": "another horse" }"#).await, 204, "it is her own");
 }
 
 #[tokio::test]
