@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::client::Client;
 
-/// For each share, how many may wait for one.
+/// For each share, how many may wait for one, unless it is said.
 const WAITING_PER_SHARE: usize = 8;
 
 /// A number of equal shares, of which each client may hold a part. Clones are the same quota.
@@ -23,6 +23,8 @@ struct Inner {
     all: Portion,
     /// How large the part of each client is.
     each: usize,
+    /// For each share, how many may wait for one.
+    waiting_per_share: usize,
     /// The parts of clients that have something, or wait for it.
     parts: Mutex<BTreeMap<Client, Part>>,
 }
@@ -39,7 +41,13 @@ struct Part {
 impl Quota {
     /// A quota of `total` shares, of which each client gets at most `each`.
     pub fn new(total: usize, each: usize) -> Self {
-        Self(Arc::new(Inner { all: Portion::of(total), each, parts: Mutex::default() }))
+        Self::with_line(total, each, WAITING_PER_SHARE)
+    }
+
+    /// The same where, for each share, `waiting_per_share` may wait for one.
+    pub(crate) fn with_line(total: usize, each: usize, waiting_per_share: usize) -> Self {
+        let all = Portion::of(total, waiting_per_share);
+        Self(Arc::new(Inner { all, each, waiting_per_share, parts: Mutex::default() }))
     }
 
     /// A share for `client`, until it is dropped. `None` when there is none left, or `client` has
@@ -73,7 +81,8 @@ impl Quota {
     }
 
     fn place(&self, client: Client) -> Place {
-        let fresh = || Part { portion: Arc::new(Portion::of(self.0.each)), places: 0 };
+        let portion = || Portion::of(self.0.each, self.0.waiting_per_share);
+        let fresh = || Part { portion: Arc::new(portion()), places: 0 };
         let mut parts = self.parts();
         let part = parts.entry(client).or_insert_with(fresh);
         part.places += 1;
@@ -94,9 +103,9 @@ struct Portion {
 }
 
 impl Portion {
-    fn of(shares: usize) -> Self {
+    fn of(shares: usize, waiting_per_share: usize) -> Self {
         let shares = shares.min(Semaphore::MAX_PERMITS);
-        let waiting_max = shares.saturating_mul(WAITING_PER_SHARE);
+        let waiting_max = shares.saturating_mul(waiting_per_share);
         Self { shares: Arc::new(Semaphore::new(shares)), waiting: AtomicUsize::new(0), waiting_max }
     }
 

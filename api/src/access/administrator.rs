@@ -7,6 +7,7 @@ use proto::Refusal;
 use proto::access::{AccessCommand, AccessRefusal, AccountName};
 
 use super::NewPassword;
+use crate::client::Client;
 use crate::error::Error;
 use crate::registry::{Registry, random};
 
@@ -76,7 +77,7 @@ impl Registry {
                 (NewPassword::new(drawn.clone())?, Some(drawn))
             }
         };
-        let hash = self.access()?.passwords.hash(password).await?;
+        let hash = self.access()?.passwords.hash(Client::UNKNOWN, password).await?;
         let name: AccountName =
             NAME.parse().map_err(|error| Error::Internal(format!("{NAME}: {error}")))?;
         let appoint = AccessCommand::Appoint { name, password: hash, only_first };

@@ -272,16 +272,34 @@ async fn by_password(
         }
         (_, None) => (None, None),
     };
-    let is_known = hash.as_ref().is_some_and(|hash| access.passwords.is_known(password, hash));
-    if !is_known {
-        access.attempts.count(client, asked_for.as_ref())?;
-        let cost = access.options.htpasswd.as_ref().and_then(Htpasswd::cost);
-        if !access.passwords.check(password, hash.as_deref(), cost).await? {
-            return Ok(None);
-        }
+    if !is_right(access, client, asked_for.as_ref(), password, hash.as_deref()).await? {
+        return Ok(None);
     }
     let key = KeyScope::UNLIMITED;
     Ok(login.map(|(identity, standing)| Login { identity, key, standing }))
+}
+
+/// Whether `password` matches `hash`, as `client` says to log in as `account`.
+async fn is_right(
+    access: &Access,
+    client: Client,
+    account: Option<&AccountName>,
+    password: &str,
+    hash: Option<&str>,
+) -> Result<bool, Error> {
+    let passwords = &access.passwords;
+    let is_known = || hash.is_some_and(|hash| passwords.is_known(password, hash));
+    if is_known() {
+        return Ok(true);
+    }
+    let turn = passwords.turn(client).await?;
+    // Of many that come at once with the same one, the first has had it checked for all.
+    if is_known() {
+        return Ok(true);
+    }
+    access.attempts.count(client, account)?;
+    let cost = access.options.htpasswd.as_ref().and_then(Htpasswd::cost);
+    passwords.check(turn, password, hash, cost).await
 }
 
 impl fmt::Display for Standing {

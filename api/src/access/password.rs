@@ -1,7 +1,7 @@
 //! Passwords: hashed with Argon2id (RFC 9106), and checked where it holds nobody up.
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use argon2::Argon2;
@@ -9,21 +9,27 @@ use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, phc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use lru::LruCache;
 use proto::access::PasswordHash;
+use proto::limits::LOGINS_PER_CLIENT_AT_ONCE;
 use sha2::Sha256;
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
 
 use super::AccessKeySecret;
+use crate::client::Client;
 use crate::error::Error;
 use crate::offload::offload;
+use crate::quota::{Quota, Share};
 use crate::registry::random;
 
 /// Shortest password that is taken, in bytes (NIST SP 800-63B, section 5.1.1.2).
 const BYTES_MIN: usize = 8;
 /// Longest password that is looked at, in bytes.
 const BYTES_MAX: usize = 1024;
-/// Passwords that are checked at once: each takes 19 MiB and some 20 ms of a core.
+/// Passwords that are checked at once: each takes 19 MiB and some 20 ms of a core, or 250 ms where
+/// there is a hash of bcrypt of the greatest cost.
 const AT_ONCE: usize = 2;
+/// Of these, those of one client, so that no client alone keeps all others waiting.
+const OF_CLIENT_AT_ONCE: usize = 1;
+/// How many of one client wait for their turn: as many as it may try at once.
+const WAITING_OF_CLIENT: usize = LOGINS_PER_CLIENT_AT_ONCE as usize;
 /// How long a password waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Passwords that were found right and need no second check.
@@ -52,7 +58,7 @@ impl NewPassword {
 
 /// Hashes and checks passwords, and remembers those that were right.
 pub(crate) struct Passwords {
-    turns: Arc<Semaphore>,
+    turns: Quota,
     /// Passwords that were right for a hash, by a code of both under a key that only this process
     /// has: another hash is another entry, so nothing here can be out of date.
     right: Mutex<LruCache<[u8; 32], ()>>,
@@ -62,19 +68,34 @@ pub(crate) struct Passwords {
 impl Passwords {
     pub(crate) fn new() -> Result<Self, Error> {
         let right = Mutex::new(LruCache::new(NonZeroUsize::new(KEPT).unwrap_or(NonZeroUsize::MIN)));
-        Ok(Self { turns: Arc::new(Semaphore::new(AT_ONCE)), right, key: random()? })
+        let turns = Quota::with_line(AT_ONCE, OF_CLIENT_AT_ONCE, WAITING_OF_CLIENT);
+        Ok(Self { turns, right, key: random()? })
     }
 
-    /// The hash of a new password, with a fresh salt.
+    /// A turn of `client`, when it comes to one.
     ///
     /// # Errors
-    /// As [`Passwords::check`].
-    pub(crate) async fn hash(&self, new: NewPassword) -> Result<PasswordHash, Error> {
+    /// [`Error::TooManyLogins`] when it does not in time, or too many of its own wait already.
+    pub(crate) async fn turn(&self, client: Client) -> Result<Share, Error> {
+        let turn = self.turns.wait(client, PATIENCE).await;
+        turn.ok_or(Error::TooManyLogins { retry_after: PATIENCE })
+    }
+
+    /// The hash of a new password that `client` has sent, with a fresh salt.
+    ///
+    /// # Errors
+    /// As [`Passwords::turn`].
+    pub(crate) async fn hash(
+        &self,
+        client: Client,
+        new: NewPassword,
+    ) -> Result<PasswordHash, Error> {
+        let turn = self.turn(client).await?;
         let salt = random::<16>()?;
         let internal = |error: &dyn ToString| Error::Internal(error.to_string());
         let hash = move || Argon2::default().hash_password_with_salt(new.0.as_bytes(), &salt);
-        let hash: phc::PasswordHash =
-            self.in_turn(hash).await?.map_err(|error| internal(&error))?;
+        let (hash, _turn) = during(turn, hash).await?;
+        let hash: phc::PasswordHash = hash.map_err(|error| internal(&error))?;
         hash.to_string().parse().map_err(|error| internal(&error))
     }
 
@@ -84,15 +105,13 @@ impl Passwords {
         self.right.lock().unwrap_or_else(PoisonError::into_inner).get(&code).is_some()
     }
 
-    /// Whether `password` matches `hash`, of Argon2 or bcrypt. What does not takes as long as any
-    /// other that does not, without a hash too; and where there are users with hashes of bcrypt, of
-    /// `bcrypt_cost` at most, as long as both kinds: so that nobody learns from the time who has an
-    /// account, and where.
-    ///
-    /// # Errors
-    /// [`Error::TooManyLogins`] when so many are checked that this one does not get its turn.
+    /// Whether `password` matches `hash`, of Argon2 or bcrypt, found out in `turn`. What does not
+    /// takes as long as any other that does not, without a hash too; and where there are users with
+    /// hashes of bcrypt, of `bcrypt_cost` at most, as long as both kinds: so that nobody learns
+    /// from the time who has an account, and where.
     pub(crate) async fn check(
         &self,
+        turn: Share,
         password: &str,
         hash: Option<&str>,
         bcrypt_cost: Option<u32>,
@@ -102,29 +121,13 @@ impl Passwords {
         }
         let (text, wanted) = (password.to_owned(), hash.map(str::to_owned));
         let check = move || matches(&text, wanted.as_deref(), bcrypt_cost);
-        let is_right = self.in_turn(check).await?;
+        // Until it is remembered: whoever comes next may have the same one.
+        let (is_right, _turn) = during(turn, check).await?;
         if is_right && let Some(hash) = hash {
             let code = self.code(password, hash);
             self.right.lock().unwrap_or_else(PoisonError::into_inner).put(code, ());
         }
         Ok(is_right)
-    }
-
-    /// Does `work` when it is its turn. The turn lasts until the work is done, which goes on when
-    /// nobody waits for it any more: who hangs up and asks again must not have more of it at once.
-    async fn in_turn<T, W>(&self, work: W) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        W: FnOnce() -> T + Send + 'static,
-    {
-        let turn = timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned()).await;
-        let turn = turn.map_err(|_| Error::TooManyLogins { retry_after: PATIENCE })?;
-        let turn = turn.map_err(|error| Error::Internal(error.to_string()))?;
-        offload(move || {
-            let _turn = turn;
-            work()
-        })
-        .await
     }
 
     fn code(&self, password: &str, hash: &str) -> [u8; 32] {
@@ -137,6 +140,16 @@ impl Passwords {
         mac.update(password.as_bytes());
         mac.finalize().into_bytes().into()
     }
+}
+
+/// Does `work`, during which it has its `turn`, also when nobody waits for it any more: who hangs
+/// up and asks again must not have more of it at once. Gives the turn back with what came of it.
+async fn during<T, W>(turn: Share, work: W) -> Result<(T, Share), Error>
+where
+    T: Send + 'static,
+    W: FnOnce() -> T + Send + 'static,
+{
+    offload(move || (work(), turn)).await
 }
 
 /// Whether `password` matches `hash`. When it does not, all has been done that a hash of either
@@ -175,22 +188,35 @@ fn matches(password: &str, hash: Option<&str>, bcrypt_cost: Option<u32>) -> bool
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
+    use std::sync::Arc;
+
     use super::*;
+
+    impl Passwords {
+        async fn is_right(&self, password: &str, hash: Option<&str>, cost: Option<u32>) -> bool {
+            let turn = self.turn(Client::UNKNOWN).await.unwrap();
+            self.check(turn, password, hash, cost).await.unwrap()
+        }
+    }
+
+    fn client(last: u8) -> Client {
+        std::net::IpAddr::from([10, 0, 0, last]).into()
+    }
 
     #[tokio::test]
     async fn only_the_password_itself_matches_its_hash() {
         let passwords = Passwords::new().unwrap();
         let new = || NewPassword::new("correct horse".to_owned()).unwrap();
-        let hash = passwords.hash(new()).await.unwrap();
-        let again = passwords.hash(new()).await.unwrap();
+        let hash = passwords.hash(client(1), new()).await.unwrap();
+        let again = passwords.hash(client(1), new()).await.unwrap();
         assert_ne!(hash.expose(), again.expose(), "each has its own salt");
         assert!(hash.expose().starts_with("$argon2id$"));
 
         let hash = hash.expose();
         assert!(!passwords.is_known("correct horse", hash));
-        assert!(!passwords.check("wrong horse", Some(hash), None).await.unwrap());
-        assert!(!passwords.check("correct horse", None, None).await.unwrap());
-        assert!(passwords.check("correct horse", Some(hash), None).await.unwrap());
+        assert!(!passwords.is_right("wrong horse", Some(hash), None).await);
+        assert!(!passwords.is_right("correct horse", None, None).await);
+        assert!(passwords.is_right("correct horse", Some(hash), None).await);
         assert!(passwords.is_known("correct horse", hash));
         assert!(!passwords.is_known("correct horse", again.expose()));
         assert!(!passwords.is_known("wrong horse", hash));
@@ -200,22 +226,22 @@ mod tests {
     async fn hashes_of_bcrypt_are_checked_too() {
         let hash = bcrypt::hash("correct horse", 4).unwrap();
         let passwords = Passwords::new().unwrap();
-        assert!(passwords.check("correct horse", Some(&hash), None).await.unwrap());
-        assert!(!passwords.check("wrong", Some(&hash), None).await.unwrap());
-        assert!(!passwords.check("x", Some("$2y$broken"), None).await.unwrap());
+        assert!(passwords.is_right("correct horse", Some(&hash), None).await);
+        assert!(!passwords.is_right("wrong", Some(&hash), None).await);
+        assert!(!passwords.is_right("x", Some("$2y$broken"), None).await);
     }
 
     #[tokio::test]
     async fn where_there_are_hashes_of_both_kinds_each_still_counts() {
         let passwords = Passwords::new().unwrap();
         let argon = NewPassword::new("correct horse".to_owned()).unwrap();
-        let argon = passwords.hash(argon).await.unwrap();
+        let argon = passwords.hash(client(1), argon).await.unwrap();
         let bcrypt = bcrypt::hash("correct horse", 4).unwrap();
         for hash in [argon.expose(), bcrypt.as_str()] {
-            assert!(passwords.check("correct horse", Some(hash), Some(4)).await.unwrap());
-            assert!(!passwords.check("wrong horse", Some(hash), Some(4)).await.unwrap());
+            assert!(passwords.is_right("correct horse", Some(hash), Some(4)).await);
+            assert!(!passwords.is_right("wrong horse", Some(hash), Some(4)).await);
         }
-        assert!(!passwords.check("correct horse", None, Some(4)).await.unwrap());
+        assert!(!passwords.is_right("correct horse", None, Some(4)).await);
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -223,23 +249,41 @@ mod tests {
         let passwords = Arc::new(Passwords::new().unwrap());
         let (end, ending) = std::sync::mpsc::channel::<()>();
         let ending = Arc::new(Mutex::new(ending));
-        for _ in 0..AT_ONCE {
+        for last in 1..=2 {
             let (begin, begun) = tokio::sync::oneshot::channel();
             let (passwords, ending) = (Arc::clone(&passwords), Arc::clone(&ending));
             let work = move || {
                 begin.send(()).unwrap();
                 ending.lock().unwrap().recv().unwrap();
             };
-            let waiting = tokio::spawn(async move { passwords.in_turn(work).await });
+            let waiting = tokio::spawn(async move {
+                let turn = passwords.turn(client(last)).await.unwrap();
+                during(turn, work).await
+            });
             begun.await.unwrap();
             waiting.abort();
             assert!(waiting.await.unwrap_err().is_cancelled());
         }
-        assert_eq!(passwords.turns.available_permits(), 0);
+        assert!(passwords.turns.take(client(3)).is_none());
         for _ in 0..AT_ONCE {
             end.send(()).unwrap();
         }
-        assert_eq!(passwords.in_turn(|| 7).await.unwrap(), 7);
+        let turn = passwords.turn(client(3)).await.unwrap();
+        assert_eq!(during(turn, || 7).await.unwrap().0, 7);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_with_many_passwords_leaves_a_turn_to_others() {
+        let passwords = Passwords::new().unwrap();
+        let _held = passwords.turn(client(1)).await.unwrap();
+        let refused = passwords.turn(client(1)).await.unwrap_err();
+        assert!(matches!(refused, Error::TooManyLogins { .. }), "{refused}");
+        let begun = tokio::time::Instant::now();
+        let other = passwords.turn(client(2)).await.unwrap();
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        assert!(passwords.turn(client(3)).await.is_err(), "there are two turns");
+        drop(other);
+        passwords.turn(client(3)).await.unwrap();
     }
 
     #[test]

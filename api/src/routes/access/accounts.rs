@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::{change, json as body_of, parse};
 use crate::access::NewPassword;
+use crate::client::Client;
 use crate::error::Error;
 use crate::extract::{Page, Query};
 use crate::registry::Registry;
@@ -60,7 +61,7 @@ pub(super) async fn create(
         Kind::User => AccountKind::User,
         Kind::Robot => AccountKind::Robot,
     };
-    let (groups, password) = (groups(&new.groups)?, hashed(&registry, new.password).await?);
+    let (groups, password) = (groups(&new.groups)?, hashed(&registry, parts, new.password).await?);
     let location = format!("/roadstead/v1/accounts/{name}");
     change(&registry, AccessCommand::CreateAccount { name, kind, password, groups }).await?;
     Ok((StatusCode::CREATED, [(header::LOCATION, location)]).into_response())
@@ -103,7 +104,8 @@ pub(super) async fn update(
         return Err(Error::Denied("manage on **".to_owned()));
     }
     let groups = changes.groups.as_deref().map(groups).transpose()?;
-    let (password, enabled) = (hashed(&registry, changes.password).await?, changes.enabled);
+    let password = hashed(&registry, parts, changes.password).await?;
+    let enabled = changes.enabled;
     change(&registry, AccessCommand::UpdateAccount { name, password, groups, enabled }).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -116,11 +118,12 @@ pub(super) async fn remove(registry: &Registry, name: AccountName) -> Result<Res
 
 async fn hashed(
     registry: &Registry,
+    parts: &Parts,
     password: Option<String>,
 ) -> Result<Option<PasswordHash>, Error> {
     let Some(password) = password else { return Ok(None) };
     let (passwords, new) = (&registry.access()?.passwords, NewPassword::new(password)?);
-    Ok(Some(passwords.hash(new).await?))
+    Ok(Some(passwords.hash(Client::of(&parts.extensions), new).await?))
 }
 
 fn groups(names: &[String]) -> Result<BTreeSet<GroupName>, Error> {

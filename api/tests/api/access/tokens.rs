@@ -285,6 +285,40 @@ async fn a_certificate_logs_in_the_account_that_it_names() {
 }
 
 #[tokio::test]
+async fn one_address_uses_up_no_more_than_its_part_of_the_guesses_at_an_account() {
+    let world = closed().await;
+    let guess = async |from: &str| {
+        let guess = As::basic("admin", "wrong horse");
+        let call = world.request("GET", "/roadstead/v1/token").from(from).by(&guess);
+        call.send().await.status.as_u16()
+    };
+    let mut guesses = 0;
+    while guess("10.0.0.1").await == 401 {
+        guesses += 1;
+        assert!(guesses < 100, "guesses without end");
+    }
+    assert_eq!(guess("10.0.0.1").await, 429);
+    assert_eq!(guess("10.0.0.2").await, 401, "others may try");
+    let admin = world.request("GET", "/roadstead/v1/token").from("10.0.0.3").by(&As::admin());
+    admin.send().await.is(StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_comes_many_times_at_once_is_checked_once() {
+    let world = closed().await;
+    world.add_user("alice", &[]).await;
+    let alice = As::basic("alice", PASSWORD);
+    let ask = |_| {
+        let call = world.request("GET", "/roadstead/v1/token").from("10.0.0.1").by(&alice);
+        tokio::spawn(call.send())
+    };
+    let asked: Vec<_> = (0..30).map(ask).collect();
+    for reply in asked {
+        reply.await.unwrap().is(StatusCode::OK);
+    }
+}
+
+#[tokio::test]
 async fn guesses_run_out_and_lock_nobody_out_who_is_in() {
     let world = closed().await;
     let alice = world.add_user("alice", &[]).await;
