@@ -5,7 +5,7 @@
 use std::fmt::Display;
 
 use proto::limits::ACCESS_NAME_BYTES_MAX;
-use proto::{Actor, Answer, Command, Refusal};
+use proto::{Actor, Command, Refusal};
 use tracing::{debug, info};
 
 use crate::client::Origin;
@@ -38,16 +38,21 @@ pub(crate) fn denied(from: Origin, actor: &Actor, need: &dyn Display) {
     info!(target: "audit", client = %from, %actor, %need, "denied");
 }
 
+/// So many more were refused than is recorded of one address.
+pub(crate) fn not_recorded(from: Origin, count: u64) {
+    info!(target: "audit", client = %from, count, "refusals not recorded: too many");
+}
+
 /// The cluster has decided what `actor` asked for, or not in time.
-pub(crate) fn decided(
-    from: Origin,
-    actor: &Actor,
-    asked: &Command,
-    outcome: &Result<Answer, Error>,
-) {
+pub(crate) fn decided<T>(from: Origin, actor: &Actor, asked: &Command, outcome: &Result<T, Error>) {
     match outcome {
         Ok(_) => changed(from, actor, asked),
         Err(Error::Refused(Refusal::Access(refusal))) => denied(from, actor, refusal),
+        Err(reason @ (Error::Refused(_) | Error::WouldLoseQuorum(_)))
+            if matches!(asked, Command::RemoveNode { .. }) =>
+        {
+            info!(target: "audit", client = %from, %actor, change = %asked, %reason, "refused");
+        }
         Err(Error::Unavailable { .. }) => {
             info!(target: "audit", client = %from, %actor, change = %asked, "outcome unknown");
         }
@@ -56,7 +61,7 @@ pub(crate) fn decided(
 }
 
 /// What `actor` asked for is done.
-pub(crate) fn changed(from: Origin, actor: &Actor, change: &dyn Display) {
+fn changed(from: Origin, actor: &Actor, change: &dyn Display) {
     debug!(target: "audit", client = %from, %actor, %change, "changed");
 }
 

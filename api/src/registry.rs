@@ -318,14 +318,12 @@ impl Registry {
                     }
                 }
             };
-            match timeout(REMOVE_PATIENCE, attempts).await {
-                Ok(outcome) => {
-                    let removed = outcome?;
-                    audit::changed(origin, &actor, &Command::RemoveNode { node });
-                    Ok(removed)
-                }
+            let outcome = match timeout(REMOVE_PATIENCE, attempts).await {
+                Ok(outcome) => outcome.map_err(Error::from),
                 Err(_) => Err(Error::Unavailable { retry_after: RETRY_AFTER }),
-            }
+            };
+            audit::decided(origin, &actor, &Command::RemoveNode { node }, &outcome);
+            outcome
         })
         .await
     }

@@ -221,8 +221,9 @@ pub const LOGINS_PER_CLIENT_AT_ONCE: u32 = 120;
 /// check.
 pub const LOGINS_PER_CLIENT_PER_MINUTE: u32 = 300;
 
-/// Refusals of one client address that the audit log has in a minute, and without a pause:
-/// strangers must not fill a disk.
+/// Refusals of one client address that the audit log has in a minute, and without a pause, of wrong
+/// passwords and of everything else: strangers must not fill a disk. More than passwords are
+/// checked for it, so that none that is wrong is left out.
 pub const REFUSALS_RECORDED_PER_MINUTE: u32 = 600;
 
 /// Passwords that are checked for one account without a pause.

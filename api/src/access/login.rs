@@ -11,6 +11,7 @@ use proto::access::{AccountKind, AccountName, KeyId, KeyScope};
 use raft::View;
 
 use super::known::Found;
+use super::records::Refused;
 use super::{Access, AccessKeySecret, Caller, Credentials, Htpasswd, Identity, Snapshot, uses};
 use crate::audit;
 use crate::client::{Client, Origin};
@@ -126,12 +127,12 @@ pub(super) async fn identify(
         Credentials::Bearer(token) => {
             let caller = by_token(registry, access, view, &snapshot, token, now);
             if matches!(caller, Err(Error::LoginFailed)) {
-                access.record(parts, audit::token_refused);
+                access.record(Refused::Else, parts, audit::token_refused);
             }
             return caller;
         }
         Credentials::Unreadable => {
-            access.record(parts, |from| audit::login_failed(from, ""));
+            access.record(Refused::Else, parts, |from| audit::login_failed(from, ""));
             return Err(Error::LoginFailed);
         }
     };
@@ -193,17 +194,17 @@ pub(crate) async fn log_in(
     password: &str,
 ) -> Result<Login, Error> {
     let client = Client::of(&parts.extensions);
-    let outcome = match AccessKeySecret::is_meant_by(password) {
-        true => by_key(access, view, name, password, registry.clock.now()),
-        false => by_password(access, view, client, name, password).await,
+    let (outcome, wrong) = match AccessKeySecret::is_meant_by(password) {
+        true => (by_key(access, view, name, password, registry.clock.now()), Refused::Else),
+        false => (by_password(access, view, client, name, password).await, Refused::Password),
     };
     let found = outcome.inspect_err(|error| {
         if matches!(error, Error::TooManyLogins { .. }) {
-            access.record(parts, |from| audit::login_refused(from, name));
+            access.record(Refused::Else, parts, |from| audit::login_refused(from, name));
         }
     })?;
     let Some(login) = found else {
-        access.record(parts, |from| audit::login_failed(from, name));
+        access.record(wrong, parts, |from| audit::login_failed(from, name));
         return Err(Error::LoginFailed);
     };
     let from = Origin::of(&parts.extensions);

@@ -24,6 +24,7 @@ mod login;
 mod need;
 mod password;
 mod policy;
+mod records;
 mod scope;
 mod secret;
 mod sight;
@@ -34,7 +35,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::request::Parts;
 use proto::access::{TokenKey, Verb};
-use proto::limits::REFUSALS_RECORDED_PER_MINUTE;
 use proto::{ClusterId, RepoName, Tagging, Timestamp};
 use raft::{ReadError, View};
 
@@ -50,17 +50,17 @@ pub(crate) use self::login::{Login, by_certificate, log_in};
 pub(crate) use self::need::Need;
 pub(crate) use self::password::{NewPassword, Passwords};
 pub(crate) use self::policy::Policy;
+use self::records::{Records, Refused};
 pub(crate) use self::scope::Resource;
 pub(crate) use self::secret::AccessKeySecret;
 use self::sight::Sight;
 pub(crate) use self::token::{LIFETIME, Tokens, public_jwk};
 use self::uses::Uses;
 use crate::audit;
-use crate::client::{Client, Origin};
+use crate::client::Origin;
 use crate::client_certificate::NameKind;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
-use crate::rate::Rate;
 use crate::registry::Registry;
 
 /// Who may do what, in this registry.
@@ -98,8 +98,7 @@ pub(crate) struct Access {
     known: Known,
     attempts: Attempts,
     uses: Uses,
-    /// How often refusals of each client are recorded.
-    recorded: Rate<Client>,
+    records: Records,
     snapshot: Mutex<Option<Arc<Snapshot>>>,
 }
 
@@ -116,18 +115,21 @@ impl Access {
     pub(crate) fn new(options: AccessOptions, cluster: ClusterId) -> Result<Self, Error> {
         let tokens = Tokens::new(cluster, &options.service);
         let passwords = Passwords::new()?;
-        let attempts = Attempts::new();
-        let recorded = Rate::new(REFUSALS_RECORDED_PER_MINUTE, REFUSALS_RECORDED_PER_MINUTE);
+        let (attempts, records) = (Attempts::new(), Records::new());
         let (known, uses, snapshot) = (Known::new(), Uses::new(), Mutex::default());
-        Ok(Self { options, passwords, tokens, known, attempts, uses, recorded, snapshot })
+        Ok(Self { options, passwords, tokens, known, attempts, uses, records, snapshot })
     }
 
-    /// Records a refusal of whoever sent the request that `parts` are of, unless there were too
-    /// many.
-    fn record(&self, parts: &Parts, write: impl FnOnce(Origin)) {
-        if self.recorded.take(Client::of(&parts.extensions)).is_ok() {
-            write(Origin::of(&parts.extensions));
-        }
+    /// Records what was refused to whoever sent the request that `parts` are of, unless there was
+    /// too much.
+    fn record(&self, refused: Refused, parts: &Parts, write: impl FnOnce(Origin)) {
+        self.records.record(refused, &parts.extensions, write);
+    }
+
+    /// The refusal of what `caller` may not do for want of `need`, which is recorded.
+    pub(crate) fn deny(&self, parts: &Parts, caller: &Caller, need: &Need) -> Error {
+        self.record(Refused::Else, parts, |from| audit::denied(from, &caller.actor(), need));
+        Error::Denied(need.to_string())
     }
 
     /// What `view` has: read again only when anything about access has changed.
@@ -253,10 +255,7 @@ impl Asked<'_> {
             need::Met::No if caller.is_anonymous() => {
                 Err(challenge::unauthorized(access, parts, need, None))
             }
-            need::Met::No => {
-                access.record(parts, |from| audit::denied(from, &caller.actor(), need));
-                Err(Error::Denied(need.to_string()))
-            }
+            need::Met::No => Err(access.deny(parts, caller, need)),
         }
     }
 }

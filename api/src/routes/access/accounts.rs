@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{change, json as body_of, parse};
-use crate::access::NewPassword;
+use crate::access::{Need, NewPassword};
 use crate::client::Client;
 use crate::error::Error;
 use crate::extract::{Page, Query};
@@ -101,7 +101,7 @@ pub(super) async fn update(
     let (changes, registry): (Changes, _) = body_of(registry, parts, body).await?;
     let is_administration = changes.groups.is_some() || changes.enabled.is_some();
     if is_administration && !registry.caller.may(Verb::Manage, None) {
-        return Err(Error::Denied("manage on **".to_owned()));
+        return Err(registry.access()?.deny(parts, &registry.caller, &Need::Administration));
     }
     let groups = changes.groups.as_deref().map(groups).transpose()?;
     let password = hashed(&registry, parts, changes.password).await?;

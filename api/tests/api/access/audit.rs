@@ -2,7 +2,10 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use http::header;
+use proto::limits::REFUSALS_RECORDED_PER_MINUTE;
 use serde_json::{Value, json};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -10,7 +13,7 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 
 use super::{As, PASSWORD, closed};
-use crate::world::{World, sha256};
+use crate::world::{Call, World, sha256};
 
 /// A log in memory. Clones are the same log.
 #[derive(Clone, Default)]
@@ -93,6 +96,52 @@ async fn logins_refusals_and_changes_are_recorded_and_no_secret_is() {
     for secret in [PASSWORD, "wrong horse", "forged", &key, &token] {
         assert!(!text.contains(secret), "{secret} is in {text}");
     }
+}
+
+#[tokio::test]
+async fn what_is_refused_in_administration_is_recorded() {
+    let (log, _recording) = Log::record();
+
+    let world = closed().await;
+    let alice = world.add_user("alice", &[]).await;
+    let own = "/roadstead/v1/accounts/alice";
+    world.ask(&alice, "PATCH", own, json!({ "enabled": true })).await.fails(403, "DENIED");
+    let node = "/roadstead/v1/cluster/nodes/7";
+    world.ask(&As::admin(), "DELETE", node, Value::Null).await.fails(404, "UNKNOWN");
+    let records = log.take();
+    for expected in [
+        json!({ "message": "denied", "actor": "alice", "need": "manage on **" }),
+        json!({ "message": "refused", "actor": "admin", "change": "remove node 7" }),
+    ] {
+        assert!(has(&records, &expected), "{expected} is not in {records:?}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_passwords_are_recorded_whatever_else_their_client_sends() {
+    let (log, _recording) = Log::record();
+
+    let world = closed().await;
+    let ask = async |call: Call| {
+        call.from("10.0.0.7").send().await.fails(401, "UNAUTHORIZED");
+    };
+    let garbage = || world.request("GET", "/v2/").header(header::AUTHORIZATION, "Basic !");
+    for _ in 0..2 * REFUSALS_RECORDED_PER_MINUTE {
+        ask(garbage()).await;
+    }
+    ask(world.request("GET", "/v2/").by(&As::basic("admin", "wrong horse"))).await;
+    let records = log.take();
+    let guess = json!({ "message": "login failed", "account": "\"admin\"" });
+    assert!(has(&records, &guess), "among {} records", records.len());
+    assert!(!records.iter().any(|record| record["count"].is_number()), "it is told later");
+
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(60)).await;
+    ask(garbage()).await;
+    let records = log.take();
+    let told = records.iter().find(|record| record["count"].is_number()).unwrap();
+    assert_eq!(told["client"], "10.0.0.7", "{told}");
+    assert!(told["count"].as_u64().unwrap() > 0, "{told}");
 }
 
 #[tokio::test]
