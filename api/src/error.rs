@@ -41,6 +41,11 @@ pub(crate) enum Error {
     #[error("you may not do this, which needs: {0}; ask an administrator of this registry")]
     Denied(String),
     #[error(
+        "a page of another site has your browser send this (Origin, Sec-Fetch-Site), which may \
+         change nothing in this registry"
+    )]
+    OtherSite,
+    #[error(
         "this registry is open to everybody: set access.mode to \"closed\" before you manage \
          accounts"
     )]
@@ -205,7 +210,7 @@ impl Error {
             Self::Unauthorized { .. } | Self::LoginFailed => {
                 (StatusCode::UNAUTHORIZED, "UNAUTHORIZED")
             }
-            Self::Denied(_) => (StatusCode::FORBIDDEN, "DENIED"),
+            Self::Denied(_) | Self::OtherSite => (StatusCode::FORBIDDEN, "DENIED"),
             Self::AccessOpen => (StatusCode::CONFLICT, "UNSUPPORTED"),
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "UNSUPPORTED"),
             // The code that a refusal of the cluster has, which says that it is a decision.

@@ -27,6 +27,7 @@ mod remainder;
 mod routes;
 mod scheme;
 mod session;
+mod site;
 mod standing;
 mod store;
 mod sweep;

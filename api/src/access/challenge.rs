@@ -1,11 +1,10 @@
 //! What a client is told that must show who it is (RFC 9110, section 11.6.1).
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, header};
 
 use super::{Access, Need};
-use crate::Scheme;
 use crate::error::Error;
+use crate::{Scheme, site};
 
 /// The path of the token service.
 pub(crate) const TOKEN_PATH: &str = "/roadstead/v1/token";
@@ -53,14 +52,9 @@ fn challenge(access: &Access, parts: &Parts, need: &Need, why: Option<&'static s
 /// The URL by which the client itself calls the registry. Nobody else sees the answer, so whoever
 /// forges it misleads themselves; what could end the quoted text is left out.
 fn called(parts: &Parts) -> String {
-    let host = parts.uri.authority().map(|authority| authority.as_str().to_owned());
-    let host = host.or_else(|| host_header(&parts.headers)).unwrap_or_default();
+    let host = site::host(parts).unwrap_or_default();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
     let host: String = host.chars().filter(|c| is_plain(*c)).collect();
     let scheme = parts.extensions.get::<Scheme>().copied().unwrap_or(Scheme::Http);
     format!("{scheme}://{host}")
-}
-
-fn host_header(headers: &HeaderMap) -> Option<String> {
-    headers.get(header::HOST).map(HeaderValue::to_str)?.ok().map(str::to_owned)
 }

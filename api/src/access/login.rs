@@ -18,6 +18,7 @@ use crate::client::{Client, Origin};
 use crate::client_certificate::ClientCertificate;
 use crate::error::Error;
 use crate::registry::Registry;
+use crate::site;
 
 /// Who has logged in, and with what.
 #[derive(Clone, Debug)]
@@ -215,9 +216,11 @@ pub(crate) async fn log_in(
     Ok(login)
 }
 
-/// Who asks by the certificate of the connection: the account of that name, if there is one.
+/// Who asks by the certificate of the connection: the account of that name, if there is one. A
+/// browser shows it for any page; for one of another site it is nobody's who changes anything.
 pub(crate) fn by_certificate(access: &Access, view: &View, parts: &Parts) -> Result<Login, Error> {
-    let certificate = parts.extensions.get::<ClientCertificate>();
+    let certificate =
+        parts.extensions.get::<ClientCertificate>().filter(|_| !site::is_other(parts));
     let name = certificate.and_then(|shown| shown.name(access.options.certificate_name));
     let Some(name) = name.and_then(|name| name.parse::<AccountName>().ok()) else {
         return Ok(Login::NOBODY);

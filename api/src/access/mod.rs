@@ -62,6 +62,7 @@ use crate::client_certificate::NameKind;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::registry::Registry;
+use crate::site;
 
 /// Who may do what, in this registry.
 #[derive(Clone, Debug, Default)]
@@ -151,13 +152,16 @@ impl Access {
 /// The registry as whoever asks may use it.
 ///
 /// # Errors
-/// [`Error::Unauthorized`] when it is not known who asks, and [`Error::Denied`] when they may not.
+/// [`Error::Unauthorized`] when it is not known who asks, and [`Error::Denied`] when they may not;
+/// [`Error::OtherSite`] where everybody may, for a page of another site.
 pub(crate) async fn admit(
     mut registry: Registry,
     endpoint: &Endpoint,
     parts: &Parts,
 ) -> Result<Registry, Error> {
-    let Some(access) = registry.access.clone() else { return Ok(registry) };
+    let Some(access) = registry.access.clone() else {
+        return site::check(parts).map(|()| registry);
+    };
     let access = &*access;
     let need = Need::of(endpoint, &parts.method);
     if need == Need::Nothing {

@@ -436,6 +436,38 @@ async fn no_answer_names_a_host_or_lets_other_sites_read() {
 }
 
 #[tokio::test]
+async fn a_page_of_another_site_changes_nothing_in_an_open_registry() {
+    let world = World::start().await;
+    world.push_image("a", "v1", b"layer").await;
+    let layer = sha256(b"layer");
+    let mount = format!("/v2/b/blobs/uploads/?mount={layer}&from=a");
+    let push = format!("/v2/b/blobs/uploads/?digest={}", sha256(b"more"));
+    let send = async |method: &str, path: &str, origin: &str| {
+        let call = world.request(method, path).header(header::HOST, "registry.example");
+        call.header(header::ORIGIN, origin).body(b"more").send().await
+    };
+    for origin in ["https://evil.example", "null"] {
+        for (method, path) in [
+            ("POST", "/v2/b/blobs/uploads/"),
+            ("POST", &mount),
+            ("POST", &push),
+            ("PUT", "/v2/a/manifests/v2"),
+            ("DELETE", "/v2/a/manifests/v1"),
+            ("DELETE", "/roadstead/v1/cluster/nodes/7"),
+        ] {
+            let refused = send(method, path, origin).await;
+            let message = refused.fails(403, "DENIED").json()["errors"][0]["message"].to_string();
+            assert!(message.contains("another site"), "{message}");
+        }
+        send("GET", "/v2/a/tags/list", origin).await.is(StatusCode::OK);
+    }
+    world.get(&format!("/v2/b/blobs/{layer}")).await.is(StatusCode::NOT_FOUND);
+    world.get("/v2/a/manifests/v1").await.is(StatusCode::OK);
+    send("POST", &mount, "http://registry.example").await.is(StatusCode::CREATED);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn ranges_without_number_cost_no_more_than_the_blob() {
     let world = World::start().await;
     let content = vec![7; 1 << 20];

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderName, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::{As, PASSWORD, closed, closed_as};
-use crate::world::{Reply, World};
+use crate::world::{Reply, World, sha256};
 
 async fn tags(world: &World, who: &As, repository: &str) -> Reply {
     world.ask(who, "GET", &format!("/v2/{repository}/tags/list"), Value::Null).await
@@ -238,7 +238,7 @@ async fn credentials_that_cannot_be_read_are_no_good() {
     assert!(is_permitted(&tags(&world, &As::Nobody, "a").await));
     for value in ["Basic !", "Digest x", "Bearer ", "Bearer a.b.c", "Basic YWJj"] {
         let call = world.request("GET", "/v2/a/tags/list");
-        let reply = call.header(http::header::AUTHORIZATION, value).send().await;
+        let reply = call.header(header::AUTHORIZATION, value).send().await;
         reply.fails(401, "UNAUTHORIZED");
     }
 }
@@ -282,6 +282,42 @@ async fn a_certificate_logs_in_the_account_that_it_names() {
     world.ask(&alice, "PATCH", path, own).await.fails(403, "DENIED");
     world.manage("PATCH", "accounts/alice", json!({ "enabled": false })).await;
     tags(&world, &alice, "a").await.fails(401, "UNAUTHORIZED");
+}
+
+#[tokio::test]
+async fn a_certificate_is_nobodys_for_what_a_page_of_another_site_would_change() {
+    let world = closed().await;
+    world.add_user("alice", &[]).await;
+    world.grant("user:alice", "developer", "**").await;
+    let alice = As::Certificate("alice".to_owned());
+    let ask = async |method: &str, path: &str, from: Option<(HeaderName, &str)>| {
+        let call = world.request(method, path).by(&alice).header(header::HOST, "registry.example");
+        let call = match from {
+            Some((name, value)) => call.header(name, value),
+            None => call,
+        };
+        call.send().await.status.as_u16()
+    };
+    let site = HeaderName::from_static("sec-fetch-site");
+    let elsewhere = [
+        (header::ORIGIN, "https://evil.example"),
+        (site.clone(), "cross-site"),
+        (site.clone(), "same-site"),
+    ];
+    let mount = format!("/v2/public/blobs/uploads/?mount={}&from=secret", sha256(b"layer"));
+    for path in [&*mount, "/v2/a/blobs/uploads/"] {
+        for from in elsewhere.clone() {
+            assert_eq!(ask("POST", path, Some(from)).await, 401, "{path}");
+        }
+        let here = (header::ORIGIN, "https://registry.example");
+        for from in [None, Some(here), Some((site.clone(), "same-origin"))] {
+            assert_eq!(ask("POST", path, from).await, 202, "{path}");
+        }
+    }
+    for from in elsewhere {
+        // What it reads, it does not get to see.
+        assert_eq!(ask("GET", "/v2/a/tags/list", Some(from)).await, 404);
+    }
 }
 
 #[tokio::test]
