@@ -134,7 +134,7 @@ async fn watch<T: Send + 'static>(
     read: impl Fn(&Path) -> Result<T, AccessError> + Clone + Send + 'static,
     take: impl Fn(T),
 ) {
-    let mut seen = None;
+    let (mut seen, mut complaint) = (None, Complaint::default());
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     loop {
         ticks.tick().await;
@@ -143,11 +143,19 @@ async fn watch<T: Send + 'static>(
             let changed = changed(&path);
             (changed != seen).then(|| (changed, read(&path)))
         };
-        let Ok(Some((changed, found))) = spawn_blocking(look).await else { continue };
-        seen = changed;
-        match found {
-            Ok(found) => take(found),
-            Err(error) => tracing::warn!(%error, "what was read before stays"),
+        let Ok(looked) = spawn_blocking(look).await else { continue };
+        match looked {
+            None => complaint = Complaint::default(),
+            Some((changed, Ok(found))) => {
+                (seen, complaint) = (changed, Complaint::default());
+                take(found);
+            }
+            // It is read again until that works: nothing of it changes when its rights do.
+            Some((_, Err(error))) => {
+                if complaint.is_news(&error) {
+                    tracing::warn!(%error, "what was read before stays");
+                }
+            }
         }
     }
 }
@@ -184,7 +192,7 @@ pub(crate) async fn appoint(
             Ok(password) => password,
             Err(_) if !anew && !has_none(&cluster) => return,
             Err(error) => {
-                complaint.make(&error);
+                complain(&mut complaint, &error);
                 continue;
             }
         };
@@ -200,10 +208,10 @@ pub(crate) async fn appoint(
             Err(AppointError::Unavailable) => {}
             Err(error @ AppointError::Password(_)) => {
                 let path = file.clone().unwrap_or_default();
-                complaint.make(&AccessError::Password { path, error });
+                complain(&mut complaint, &AccessError::Password { path, error });
             }
             Err(error) => {
-                complaint.make(&error);
+                complain(&mut complaint, &error);
                 return;
             }
         }
@@ -216,16 +224,65 @@ fn has_none(cluster: &Cluster) -> bool {
     accounts.is_ok_and(|accounts| accounts.is_empty())
 }
 
-/// Why there is no administrator: said once, and again when it is another reason.
+/// Says why there is no administrator.
+fn complain(complaint: &mut Complaint, reason: &dyn Error) {
+    if complaint.is_news(reason) {
+        tracing::error!(%reason, "no administrator can be appointed");
+    }
+}
+
+/// Why something does not work: said once, and again when it is another reason.
 #[derive(Default)]
 struct Complaint(String);
 
 impl Complaint {
-    fn make(&mut self, error: &dyn Error) {
-        let reason = error.to_string();
-        if reason != self.0 {
-            tracing::error!(reason, "no administrator can be appointed");
-            self.0 = reason;
-        }
+    fn is_news(&mut self, reason: &dyn Error) -> bool {
+        let reason = reason.to_string();
+        let is_news = reason != self.0;
+        self.0 = reason;
+        is_news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// The reason `number`.
+    fn error(number: u32) -> AccessError {
+        let reason = io::Error::other(number.to_string());
+        AccessError::File { key: "access.htpasswd", path: PathBuf::new(), reason }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_could_not_be_read_is_read_again_though_it_is_as_it_was() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let reads = Arc::new(AtomicU32::new(0));
+        let (taken, mut was_taken) = tokio::sync::mpsc::unbounded_channel();
+        let counted = Arc::clone(&reads);
+        let read = move |_: &Path| match counted.fetch_add(1, Ordering::Relaxed) {
+            number @ 0..3 => Err(error(number)),
+            number => Ok(number),
+        };
+        let watching = watch(file.path().to_owned(), read, move |number| {
+            taken.send(number).unwrap();
+        });
+        let watching = tokio::spawn(watching);
+        assert_eq!(was_taken.recv().await, Some(3));
+        tokio::time::sleep(LOOK_EVERY * 5).await;
+        assert_eq!(reads.load(Ordering::Relaxed), 4, "it is not read again without a reason");
+        watching.abort();
+    }
+
+    #[test]
+    fn a_reason_is_said_once_and_again_after_another_one() {
+        let mut complaint = Complaint::default();
+        let news = [1, 1, 2, 2, 1].map(|number| complaint.is_news(&error(number)));
+        assert_eq!(news, [true, false, true, false, true]);
     }
 }
