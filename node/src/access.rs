@@ -179,6 +179,8 @@ pub(crate) async fn appoint(
     told: oneshot::Sender<Appointed>,
 ) {
     let mut complaint = Complaint::default();
+    // Whether a password may have been set that was drawn, and shown to nobody.
+    let mut is_unsure = false;
     let mut ticks = tokio::time::interval(APPOINT_EVERY);
     loop {
         ticks.tick().await;
@@ -186,7 +188,7 @@ pub(crate) async fn appoint(
             if has_none(&cluster) {
                 continue;
             }
-            return;
+            return leave_to_others(is_unsure);
         }
         let password = match file.as_deref().map(password).transpose() {
             Ok(password) => password,
@@ -196,6 +198,7 @@ pub(crate) async fn appoint(
                 continue;
             }
         };
+        let is_drawn = password.is_none();
         match registry.appoint_administrator(password, !anew).await {
             Ok(Some(appointed)) => {
                 let account = &appointed.name;
@@ -204,8 +207,8 @@ pub(crate) async fn appoint(
                 let _ = told.send(appointed);
                 return;
             }
-            Ok(None) => return,
-            Err(AppointError::Unavailable) => {}
+            Ok(None) => return leave_to_others(is_unsure),
+            Err(AppointError::Unavailable) => is_unsure |= is_drawn,
             Err(error @ AppointError::Password(_)) => {
                 let path = file.clone().unwrap_or_default();
                 complain(&mut complaint, &AccessError::Password { path, error });
@@ -215,6 +218,18 @@ pub(crate) async fn appoint(
                 return;
             }
         }
+    }
+}
+
+/// There is an administrator whom this node has not appointed, as far as it knows: when it
+/// `is_unsure`, it has proposed one and was not told in time that this was decided.
+fn leave_to_others(is_unsure: bool) {
+    if is_unsure {
+        tracing::warn!(
+            "the cluster has an administrator, whose password may be one that this node has drawn \
+             and nobody was shown: when no node has shown it, start one once with `roadstead serve \
+             --reset-administrator`"
+        );
     }
 }
 
