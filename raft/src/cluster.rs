@@ -184,7 +184,7 @@ impl Cluster {
     /// # Errors
     /// See [`ReadError`].
     pub fn local(&self) -> Result<View, ReadError> {
-        View::current(self.inner.kv.freeze())
+        self.inner.view()
     }
 
     /// Whether the object store may be new: this node has founded its cluster, and never had a
@@ -285,6 +285,11 @@ impl Cluster {
 }
 
 impl Inner {
+    /// The catalog as far as this node has applied it.
+    pub(crate) fn view(&self) -> Result<View, ReadError> {
+        View::current(self.kv.freeze())
+    }
+
     pub(crate) fn metrics(&self) -> RaftMetrics<TypeConfig> {
         // Cloned at once: a guard that is held would block consensus.
         self.raft.metrics().borrow_watched().clone()
@@ -306,12 +311,6 @@ impl Inner {
         let membership = metrics.membership_config.membership();
         let leader = membership.get_node(&metrics.current_leader?)?;
         Some(leader.peer_address.clone())
-    }
-
-    /// Whether the cluster has admitted `node`, as far as this one knows.
-    pub(crate) fn is_admitted(&self, node: NodeId) -> bool {
-        let view = View::current(self.kv.freeze());
-        node == FOUNDER || view.and_then(|view| view.has_node(node)).is_ok_and(|admitted| admitted)
     }
 
     /// The part that this node plays.

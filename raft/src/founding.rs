@@ -10,7 +10,7 @@ use crate::cluster::Inner;
 use crate::error::RETRY_AFTER;
 use crate::identify::{forget_founding, founding};
 use crate::types::PeerNode;
-use crate::{ProposeError, StartError, View, random};
+use crate::{ProposeError, StartError, random};
 
 /// The id of the node that founds a cluster. The ids of all others are indexes of log entries, of
 /// which the first that can admit a node comes later.
@@ -74,12 +74,10 @@ impl Inner {
     }
 
     fn has_authority(&self) -> bool {
-        let view = View::current(self.kv.freeze());
-        view.and_then(|view| view.authority()).is_ok_and(|authority| authority.is_some())
+        self.view().and_then(|view| view.authority()).is_ok_and(|authority| authority.is_some())
     }
 
     fn has_identity(&self) -> bool {
-        let view = View::current(self.kv.freeze());
-        view.and_then(|view| view.cluster()).is_ok_and(|cluster| cluster.is_some())
+        self.view().and_then(|view| view.cluster()).is_ok_and(|cluster| cluster.is_some())
     }
 }

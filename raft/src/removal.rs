@@ -15,7 +15,7 @@ use crate::error::RETRY_AFTER;
 use crate::neighbours::not_leader;
 use crate::propose::Proposed;
 use crate::types::TypeConfig;
-use crate::{RemoveError, Removed, View, identity};
+use crate::{RemoveError, Removed, identity};
 
 /// How long the leader waits, once a removal is decided, until it is carried out.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -145,15 +145,13 @@ impl Inner {
 
     /// Whether `node` was removed, as far as this node knows.
     pub(crate) fn is_removed(&self, node: NodeId) -> bool {
-        let view = View::current(self.kv.freeze());
-        view.and_then(|view| view.is_removed(node)).is_ok_and(|removed| removed)
+        self.view().and_then(|view| view.is_removed(node)).is_ok_and(|removed| removed)
     }
 
     /// Whether `node` was removed and has no vote any more, as far as this node knows: then it is
     /// not needed for anything, and can stop.
     pub(crate) fn has_left(&self, node: NodeId) -> bool {
-        let view = View::current(self.kv.freeze());
-        view.and_then(|view| has_left(&view, node)).is_ok_and(|left| left)
+        self.view().and_then(|view| has_left(&view, node)).is_ok_and(|left| left)
     }
 
     /// Remembers that this node was removed, and has the process end.

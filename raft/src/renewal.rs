@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::cluster::Inner;
 use crate::credentials::{Credentials, Papers};
-use crate::{Dial, StartError, View};
+use crate::{Dial, StartError};
 
 /// How often a node looks whether it is time.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -36,8 +36,8 @@ async fn renew(
     dial: &dyn Dial,
     credentials: &Credentials,
 ) -> Result<Option<Credentials>, StartError> {
-    let view = View::current(inner.kv.freeze());
-    let Ok(Some(authority)) = view.and_then(|view| view.authority()) else { return Ok(None) };
+    let authority = inner.view().and_then(|view| view.authority());
+    let Ok(Some(authority)) = authority else { return Ok(None) };
     let renewed = credentials.renewed(&authority, inner.clock.now())?;
     renewed.save(&inner.kv).await?;
     dial.show(Papers::Credentials(renewed.clone()))?;
