@@ -132,7 +132,7 @@ impl Cluster {
         let mut tasks = JoinSet::new();
         tasks.spawn(barrier::run(Arc::clone(&inner), waiting));
         tasks.spawn(membership::run(Arc::clone(&inner)));
-        tasks.spawn(recover(Arc::clone(&inner)));
+        tasks.spawn(begin(Arc::clone(&inner)));
         if let Some(credentials) = credentials {
             tasks.spawn(renewal::run(Arc::clone(&inner), dial, credentials));
         }
@@ -285,6 +285,15 @@ impl Cluster {
 }
 
 impl Inner {
+    /// Marks this node as ready when it has caught up with what the cluster had committed when it
+    /// started.
+    async fn mark_ready(&self) {
+        match self.raft.wait_for_recovery(None).await {
+            Ok(_) => self.has_recovered.store(true, Ordering::Release),
+            Err(error) => tracing::debug!(%error, "stopped before this node had caught up"),
+        }
+    }
+
     /// The catalog as far as this node has applied it.
     pub(crate) fn view(&self) -> Result<View, ReadError> {
         View::current(self.kv.freeze())
@@ -361,16 +370,10 @@ impl Inner {
     }
 }
 
-/// Marks the node as ready when it has caught up with what the cluster had committed when it
-/// started.
-async fn recover(inner: Arc<Inner>) {
-    if inner.identity.node == FOUNDER {
-        inner.found().await;
-    }
-    match inner.raft.wait_for_recovery(None).await {
-        Ok(_) => inner.has_recovered.store(true, Ordering::Release),
-        Err(error) => tracing::debug!(%error, "stopped before this node had caught up"),
-    }
+/// Founds the cluster, if that is for this node to do, and then comes to be ready.
+async fn begin(inner: Arc<Inner>) {
+    inner.found().await;
+    inner.mark_ready().await;
 }
 
 fn settings(tuning: Tuning) -> Result<openraft::Config, StartError> {

@@ -30,8 +30,12 @@ impl Inner {
         }
     }
 
-    /// Gives the cluster its identity and its secrets, unless it has them.
+    /// Gives the cluster that this node has founded, if it has, its identity and its secrets,
+    /// unless it has them.
     pub(crate) async fn found(self: &Arc<Self>) {
+        if self.identity.node != FOUNDER {
+            return;
+        }
         let upload_key = UploadKey::from_bytes(random::bytes());
         let cluster = self.identity.cluster;
         let command = Command::FoundCluster { cluster, upload_key };
