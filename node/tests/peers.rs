@@ -57,6 +57,10 @@ impl LaterWorld {
     fn wait(&self, time: Duration) {
         self.0.fetch_add(time.as_millis().try_into().unwrap(), Ordering::Relaxed);
     }
+
+    fn set_right(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
 }
 
 #[async_trait]
@@ -250,6 +254,19 @@ impl Stranger {
     }
 }
 
+/// The certificate that `node` shows.
+async fn shown(node: &Node) -> CertificateDer<'static> {
+    let stranger = Stranger::new(None);
+    drop(stranger.dial(node).await);
+    let seen = stranger.seen.lock().unwrap().clone();
+    seen.unwrap()
+}
+
+/// Waits until `node` has had another one's word that it has all that was acknowledged.
+async fn until_it_reads(node: &Node) {
+    until("it reads", async || node.cluster().read().await.is_ok()).await;
+}
+
 /// Joins the cluster of `node` by hand, as a node that says it listens at `address`.
 async fn join(node: &Node, token: &JoinToken, address: &str) -> (PeerName, Stranger) {
     let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
@@ -408,7 +425,7 @@ async fn a_node_without_a_certificate_of_the_cluster_is_served_nothing() {
     client.status(pb::StatusRequest {}).await.unwrap();
     place.world.wait(DAY * 100);
     let said = member.refusal(&first).await;
-    assert!(said.contains("the node's certificate has expired"), "{said}");
+    assert!(said.contains("the node's certificate has expired: with its clock right"), "{said}");
 
     let plain = get(&format!("http://{}/", first.addresses().peer)).await.unwrap();
     assert_eq!(plain.0, 400);
@@ -501,12 +518,6 @@ async fn certificates_are_renewed_before_they_expire() {
     let token = issue(&first, DAY, false).await;
     let second = place.start(&kv, Some((first.addresses().peer, &token))).await.unwrap();
     until_all_are_members(&[&first, &second]).await;
-    let shown = async |node: &Node| {
-        let stranger = Stranger::new(None);
-        drop(stranger.dial(node).await);
-        let seen = stranger.seen.lock().unwrap().clone();
-        seen.unwrap()
-    };
     for _ in 0..2 {
         let before = [shown(&first).await, shown(&second).await];
         place.world.wait(DAY * 61);
@@ -519,6 +530,48 @@ async fn certificates_are_renewed_before_they_expire() {
     let at = first.addresses().peer;
     second.stop().await;
     let second = place.start(&kv, Some((at, &token))).await.unwrap();
+    until_all_are_members(&[&first, &second]).await;
+}
+
+#[tokio::test]
+async fn a_node_whose_certificate_has_expired_signs_itself_another_and_is_served() {
+    let place = Place::new();
+    let (first, kv) = (place.found().await, memory());
+    let token = issue(&first, DAY, false).await;
+    let joined = Some((first.addresses().peer, &token));
+    let second = place.start(&kv, joined).await.unwrap();
+    until_all_are_members(&[&first, &second]).await;
+    until_it_reads(&second).await;
+    second.stop().await;
+    let before = shown(&first).await;
+    place.world.wait(DAY * 100);
+    until("the other one shows another", async || shown(&first).await != before).await;
+
+    let second = place.start(&kv, joined).await.unwrap();
+    until_it_reads(&second).await;
+    until_all_are_members(&[&first, &second]).await;
+}
+
+#[tokio::test]
+async fn a_node_that_was_refused_for_its_clock_is_served_when_that_is_set_right() {
+    let mut place = Place::new();
+    let (first, kv) = (place.found().await, memory());
+    place.world = LaterWorld::default();
+    let token = issue(&first, DAY, false).await;
+    let joined = Some((first.addresses().peer, &token));
+    let second = place.start(&kv, joined).await.unwrap();
+    until_all_are_members(&[&first, &second]).await;
+    until_it_reads(&second).await;
+    let before = shown(&second).await;
+    place.world.wait(DAY * 61);
+    until("it shows one of a day to come", async || shown(&second).await != before).await;
+    second.stop().await;
+
+    let second = place.start(&kv, joined).await.unwrap();
+    let seen = second.cluster().survey().await;
+    assert!(seen.iter().any(|peer| !peer.reachable), "it is refused: {seen:?}");
+    place.world.set_right();
+    until_it_reads(&second).await;
     until_all_are_members(&[&first, &second]).await;
 }
 

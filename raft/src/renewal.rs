@@ -2,6 +2,7 @@
 //! turns out to have been wrong. Each node signs its own, as it has the authority's key from the
 //! catalog.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,18 +17,18 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// by `dial`.
 pub(crate) async fn run(inner: Arc<Inner>, dial: Arc<dyn Dial>, mut credentials: Credentials) {
     loop {
-        tokio::time::sleep(INTERVAL).await;
-        if !credentials.validity().is_due(inner.clock.now()) {
-            continue;
-        }
-        match renew(&inner, &*dial, &credentials).await {
-            Ok(Some(renewed)) => {
-                tracing::info!(node = %renewed.name, "certificate renewed");
-                credentials = renewed;
+        // At once when it starts: it may have been off until its certificate expired.
+        if credentials.validity().is_due(inner.clock.now()) {
+            match renew(&inner, &*dial, &credentials).await {
+                Ok(Some(renewed)) => {
+                    tracing::info!(node = %renewed.name, "certificate renewed");
+                    credentials = renewed;
+                }
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, "the node's certificate is not renewed"),
             }
-            Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "the node's certificate is not renewed"),
         }
+        tokio::time::sleep(INTERVAL).await;
     }
 }
 
@@ -41,5 +42,7 @@ async fn renew(
     let renewed = credentials.renewed(&authority, inner.clock.now())?;
     renewed.save(&inner.kv).await?;
     dial.show(Papers::Credentials(renewed.clone()))?;
+    // Whoever did not take the certificate of before serves nothing on connections that showed it.
+    inner.neighbours.lanes().keep(&BTreeSet::new());
     Ok(Some(renewed))
 }
