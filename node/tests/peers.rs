@@ -254,6 +254,12 @@ impl Stranger {
     }
 }
 
+/// What `node` answers to a request to join.
+async fn answer(node: &Node, request: pb::JoinRequest) -> Option<pb::join_response::Result> {
+    let mut client = ClusterClient::new(Stranger::new(None).dial(node).await);
+    client.join(request).await.unwrap().into_inner().result
+}
+
 /// The certificate that `node` shows.
 async fn shown(node: &Node) -> CertificateDer<'static> {
     let stranger = Stranger::new(None);
@@ -276,8 +282,7 @@ async fn join(node: &Node, token: &JoinToken, address: &str) -> (PeerName, Stran
         token_secret: token.secret.as_bytes().to_vec().into(),
         public_key: key.public_key_raw().to_vec().into(),
     };
-    let mut client = ClusterClient::new(Stranger::new(None).dial(node).await);
-    let answer = client.join(request).await.unwrap().into_inner().result;
+    let answer = answer(node, request).await;
     let Some(pb::join_response::Result::Admitted(admission)) = answer else {
         panic!("{answer:?}");
     };
@@ -573,6 +578,36 @@ async fn a_node_that_was_refused_for_its_clock_is_served_when_that_is_set_right(
     place.world.set_right();
     until_it_reads(&second).await;
     until_all_are_members(&[&first, &second]).await;
+}
+
+#[tokio::test]
+async fn a_request_to_join_is_answered_again_and_for_no_other_key() {
+    use pb::join_response::Result as Pb;
+    let place = Place::new();
+    let first = place.found().await;
+    let token = issue(&first, DAY, false).await;
+    let key = || KeyPair::generate_for(&PKCS_ED25519).unwrap().public_key_raw().to_vec().into();
+    let request = pb::JoinRequest {
+        peer_address: "127.0.0.1:1".to_owned(),
+        request_id: rand().to_vec().into(),
+        token_secret: token.secret.as_bytes().to_vec().into(),
+        public_key: key(),
+    };
+    let admitted = async || match answer(&first, request.clone()).await {
+        Some(Pb::Admitted(admission)) => admission.node_id,
+        answer => panic!("{answer:?}"),
+    };
+    let node = admitted().await;
+    // The token is good no longer.
+    issue(&first, DAY, true).await;
+    assert_eq!(admitted().await, node);
+    for stranger in [
+        pb::JoinRequest { public_key: key(), ..request.clone() },
+        pb::JoinRequest { token_secret: rand().to_vec().into(), ..request.clone() },
+    ] {
+        let answer = answer(&first, stranger).await;
+        assert!(matches!(answer, Some(Pb::Refused(_))), "{answer:?}");
+    }
 }
 
 fn serve(folder: &Path, blobs: &Path, arguments: &[&str]) -> tokio::process::Command {
