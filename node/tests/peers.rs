@@ -618,6 +618,17 @@ fn serve(folder: &Path, blobs: &Path, arguments: &[&str]) -> tokio::process::Com
     command
 }
 
+/// Waits until the log says `message` of a client on this machine.
+async fn until_recorded(message: &str, log: impl Fn() -> String) {
+    until(message, async || {
+        log().lines().any(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+            line["message"] == message && line["client"] == "127.0.0.1"
+        })
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn the_command_line_makes_tokens_and_joins_with_them() {
     let folder = tempfile::tempdir().unwrap();
@@ -667,7 +678,9 @@ async fn the_command_line_makes_tokens_and_joins_with_them() {
     let join = ["--join", &peer, "--token"];
     let said = complaint(serve(&at("none"), &at("blobs"), &[&join[..], &[before]].concat())).await;
     assert!(said.contains("does not know this join token"), "{said}");
+    until_recorded("node refused", || log("first")).await;
     let _second = run("second", &[&join[..], &[rotated]].concat());
+    until_recorded("node admitted", || log("first")).await;
     until("the second node is ready", async || match address("second", "admin") {
         Some(admin) => {
             let ready = get(&format!("http://{admin}/readyz")).await;

@@ -221,8 +221,8 @@ pub const LOGINS_PER_CLIENT_AT_ONCE: u32 = 120;
 /// check.
 pub const LOGINS_PER_CLIENT_PER_MINUTE: u32 = 300;
 
-/// Refusals of one client address that the audit log has in a minute, and without a pause:
-/// strangers must not fill a disk.
+/// Refusals of one client address, and of nodes that ask to join, that the audit log has in a
+/// minute, and without a pause: strangers must not fill a disk.
 pub const REFUSALS_RECORDED_PER_MINUTE: u32 = 600;
 
 /// Passwords that are checked for one account without a pause.

@@ -8,6 +8,7 @@ use proto::{Actor, Answer, Command, PeerAddress, Refusal, RequestId, Thumbprint}
 use tonic::{Request, Response, Status};
 
 use crate::admission::decided_as;
+use crate::audit::Audit;
 use crate::cluster::Inner;
 use crate::membership::Activation;
 use crate::neighbours::not_leader;
@@ -19,11 +20,12 @@ use crate::{barrier, membership, propose, removal};
 #[derive(Clone)]
 pub(crate) struct ClusterService {
     inner: Arc<Inner>,
+    audit: Audit,
 }
 
 impl ClusterService {
-    pub(crate) const fn new(inner: Arc<Inner>) -> Self {
-        Self { inner }
+    pub(crate) fn new(inner: Arc<Inner>) -> Self {
+        Self { inner, audit: Audit::default() }
     }
 
     /// Refuses a node of another cluster.
@@ -101,6 +103,7 @@ impl Cluster for ClusterService {
         request: Request<pb::JoinRequest>,
     ) -> Result<Response<pb::JoinResponse>, Status> {
         use pb::join_response::Result as Pb;
+        let client = request.remote_addr();
         let request = request.into_inner();
         let peer_address: PeerAddress = request.peer_address.parse().map_err(invalid)?;
         let id = RequestId::try_from(request.request_id.as_ref()).map_err(invalid)?;
@@ -113,11 +116,16 @@ impl Cluster for ClusterService {
         let token = is_secure.then(|| Thumbprint::of(&request.token_secret));
         let result = match self.admit(id, &peer_address, token, &request.public_key).await {
             Proposed::Decided(Ok(Answer::Admitted { node, .. })) => {
-                Pb::Admitted(self.inner.admission(node, &request.public_key)?)
+                let admission = self.inner.admission(node, &request.public_key)?;
+                self.audit.admitted(client, &peer_address, node);
+                Pb::Admitted(admission)
             }
             Proposed::Decided(Err(
                 refusal @ (Refusal::TokenUnknown | Refusal::TokenExpired(_)),
-            )) => Pb::Refused((&refusal).into()),
+            )) => {
+                self.audit.refused(client, &peer_address, &refusal);
+                Pb::Refused((&refusal).into())
+            }
             Proposed::NotLeader(leader) => Pb::NotLeader(not_leader(leader)),
             Proposed::Decided(_) | Proposed::Unknown => Pb::Unavailable(pb::Unavailable {}),
         };
