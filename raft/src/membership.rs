@@ -277,7 +277,7 @@ impl Inner {
 
     /// The same, but of the nodes only those live that answer now and are not about to stop. One
     /// may have died since it was heard of, and a change of the voters that needs a dead one stops
-    /// all else. Whoever dies while others are asked, for half a second at most, still counts.
+    /// all else. Whoever dies while others are asked still counts.
     pub(crate) async fn outlook_now(&self) -> Outlook {
         let heard = self.heard_from().into_iter();
         let answers = join_all(heard.map(async |node| self.stays(node).await.then_some(node)));
