@@ -57,6 +57,10 @@ impl LaterWorld {
     fn wait(&self, time: Duration) {
         self.0.fetch_add(time.as_millis().try_into().unwrap(), Ordering::Relaxed);
     }
+
+    fn set_right(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
 }
 
 #[async_trait]
@@ -250,6 +254,25 @@ impl Stranger {
     }
 }
 
+/// What `node` answers to a request to join.
+async fn answer(node: &Node, request: pb::JoinRequest) -> Option<pb::join_response::Result> {
+    let mut client = ClusterClient::new(Stranger::new(None).dial(node).await);
+    client.join(request).await.unwrap().into_inner().result
+}
+
+/// The certificate that `node` shows.
+async fn shown(node: &Node) -> CertificateDer<'static> {
+    let stranger = Stranger::new(None);
+    drop(stranger.dial(node).await);
+    let seen = stranger.seen.lock().unwrap().clone();
+    seen.unwrap()
+}
+
+/// Waits until `node` has had another one's word that it has all that was acknowledged.
+async fn until_it_reads(node: &Node) {
+    until("it reads", async || node.cluster().read().await.is_ok()).await;
+}
+
 /// Joins the cluster of `node` by hand, as a node that says it listens at `address`.
 async fn join(node: &Node, token: &JoinToken, address: &str) -> (PeerName, Stranger) {
     let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
@@ -259,8 +282,7 @@ async fn join(node: &Node, token: &JoinToken, address: &str) -> (PeerName, Stran
         token_secret: token.secret.as_bytes().to_vec().into(),
         public_key: key.public_key_raw().to_vec().into(),
     };
-    let mut client = ClusterClient::new(Stranger::new(None).dial(node).await);
-    let answer = client.join(request).await.unwrap().into_inner().result;
+    let answer = answer(node, request).await;
     let Some(pb::join_response::Result::Admitted(admission)) = answer else {
         panic!("{answer:?}");
     };
@@ -408,7 +430,7 @@ async fn a_node_without_a_certificate_of_the_cluster_is_served_nothing() {
     client.status(pb::StatusRequest {}).await.unwrap();
     place.world.wait(DAY * 100);
     let said = member.refusal(&first).await;
-    assert!(said.contains("the node's certificate has expired"), "{said}");
+    assert!(said.contains("the node's certificate has expired: with its clock right"), "{said}");
 
     let plain = get(&format!("http://{}/", first.addresses().peer)).await.unwrap();
     assert_eq!(plain.0, 400);
@@ -501,12 +523,6 @@ async fn certificates_are_renewed_before_they_expire() {
     let token = issue(&first, DAY, false).await;
     let second = place.start(&kv, Some((first.addresses().peer, &token))).await.unwrap();
     until_all_are_members(&[&first, &second]).await;
-    let shown = async |node: &Node| {
-        let stranger = Stranger::new(None);
-        drop(stranger.dial(node).await);
-        let seen = stranger.seen.lock().unwrap().clone();
-        seen.unwrap()
-    };
     for _ in 0..2 {
         let before = [shown(&first).await, shown(&second).await];
         place.world.wait(DAY * 61);
@@ -522,12 +538,95 @@ async fn certificates_are_renewed_before_they_expire() {
     until_all_are_members(&[&first, &second]).await;
 }
 
+#[tokio::test]
+async fn a_node_whose_certificate_has_expired_signs_itself_another_and_is_served() {
+    let place = Place::new();
+    let (first, kv) = (place.found().await, memory());
+    let token = issue(&first, DAY, false).await;
+    let joined = Some((first.addresses().peer, &token));
+    let second = place.start(&kv, joined).await.unwrap();
+    until_all_are_members(&[&first, &second]).await;
+    until_it_reads(&second).await;
+    second.stop().await;
+    let before = shown(&first).await;
+    place.world.wait(DAY * 100);
+    until("the other one shows another", async || shown(&first).await != before).await;
+
+    let second = place.start(&kv, joined).await.unwrap();
+    until_it_reads(&second).await;
+    until_all_are_members(&[&first, &second]).await;
+}
+
+#[tokio::test]
+async fn a_node_that_was_refused_for_its_clock_is_served_when_that_is_set_right() {
+    let mut place = Place::new();
+    let (first, kv) = (place.found().await, memory());
+    place.world = LaterWorld::default();
+    let token = issue(&first, DAY, false).await;
+    let joined = Some((first.addresses().peer, &token));
+    let second = place.start(&kv, joined).await.unwrap();
+    until_all_are_members(&[&first, &second]).await;
+    until_it_reads(&second).await;
+    let before = shown(&second).await;
+    place.world.wait(DAY * 61);
+    until("it shows one of a day to come", async || shown(&second).await != before).await;
+    second.stop().await;
+
+    let second = place.start(&kv, joined).await.unwrap();
+    let seen = second.cluster().survey().await;
+    assert!(seen.iter().any(|peer| !peer.reachable), "it is refused: {seen:?}");
+    place.world.set_right();
+    until_it_reads(&second).await;
+    until_all_are_members(&[&first, &second]).await;
+}
+
+#[tokio::test]
+async fn a_request_to_join_is_answered_again_and_for_no_other_key() {
+    use pb::join_response::Result as Pb;
+    let place = Place::new();
+    let first = place.found().await;
+    let token = issue(&first, DAY, false).await;
+    let key = || KeyPair::generate_for(&PKCS_ED25519).unwrap().public_key_raw().to_vec().into();
+    let request = pb::JoinRequest {
+        peer_address: "127.0.0.1:1".to_owned(),
+        request_id: rand().to_vec().into(),
+        token_secret: token.secret.as_bytes().to_vec().into(),
+        public_key: key(),
+    };
+    let admitted = async || match answer(&first, request.clone()).await {
+        Some(Pb::Admitted(admission)) => admission.node_id,
+        answer => panic!("{answer:?}"),
+    };
+    let node = admitted().await;
+    // The token is good no longer.
+    issue(&first, DAY, true).await;
+    assert_eq!(admitted().await, node);
+    for stranger in [
+        pb::JoinRequest { public_key: key(), ..request.clone() },
+        pb::JoinRequest { token_secret: rand().to_vec().into(), ..request.clone() },
+    ] {
+        let answer = answer(&first, stranger).await;
+        assert!(matches!(answer, Some(Pb::Refused(_))), "{answer:?}");
+    }
+}
+
 fn serve(folder: &Path, blobs: &Path, arguments: &[&str]) -> tokio::process::Command {
     fs::create_dir_all(folder).unwrap();
     let mut command = roadstead(&[&["serve"], arguments].concat());
     alone(&mut command, folder);
     command.env("ROADSTEAD_STORAGE_PATH", blobs).stdin(Stdio::null());
     command
+}
+
+/// Waits until the log says `message` of a client on this machine.
+async fn until_recorded(message: &str, log: impl Fn() -> String) {
+    until(message, async || {
+        log().lines().any(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+            line["message"] == message && line["client"] == "127.0.0.1"
+        })
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -579,7 +678,9 @@ async fn the_command_line_makes_tokens_and_joins_with_them() {
     let join = ["--join", &peer, "--token"];
     let said = complaint(serve(&at("none"), &at("blobs"), &[&join[..], &[before]].concat())).await;
     assert!(said.contains("does not know this join token"), "{said}");
+    until_recorded("node refused", || log("first")).await;
     let _second = run("second", &[&join[..], &[rotated]].concat());
+    until_recorded("node admitted", || log("first")).await;
     until("the second node is ready", async || match address("second", "admin") {
         Some(admin) => {
             let ready = get(&format!("http://{admin}/readyz")).await;

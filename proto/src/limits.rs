@@ -221,9 +221,10 @@ pub const LOGINS_PER_CLIENT_AT_ONCE: u32 = 120;
 /// check.
 pub const LOGINS_PER_CLIENT_PER_MINUTE: u32 = 300;
 
-/// Refusals of one client address that the audit log has in a minute, and without a pause, of wrong
-/// passwords and of everything else: strangers must not fill a disk. More than passwords are
-/// checked for it, so that none that is wrong is left out.
+/// Refusals that the audit log has in a minute, and without a pause: of one client address, of
+/// wrong passwords and of everything else, and of all nodes that ask to join. Strangers must not
+/// fill a disk. More than passwords are checked for an address, so that none that is wrong is left
+/// out.
 pub const REFUSALS_RECORDED_PER_MINUTE: u32 = 600;
 
 /// Passwords that are checked for one account without a pause.

@@ -132,7 +132,7 @@ impl Cluster {
         let mut tasks = JoinSet::new();
         tasks.spawn(barrier::run(Arc::clone(&inner), waiting));
         tasks.spawn(membership::run(Arc::clone(&inner)));
-        tasks.spawn(recover(Arc::clone(&inner)));
+        tasks.spawn(begin(Arc::clone(&inner)));
         if let Some(credentials) = credentials {
             tasks.spawn(renewal::run(Arc::clone(&inner), dial, credentials));
         }
@@ -184,7 +184,7 @@ impl Cluster {
     /// # Errors
     /// See [`ReadError`].
     pub fn local(&self) -> Result<View, ReadError> {
-        View::current(self.inner.kv.freeze())
+        self.inner.view()
     }
 
     /// Whether the object store may be new: this node has founded its cluster, and never had a
@@ -285,6 +285,20 @@ impl Cluster {
 }
 
 impl Inner {
+    /// Marks this node as ready when it has caught up with what the cluster had committed when it
+    /// started.
+    async fn mark_ready(&self) {
+        match self.raft.wait_for_recovery(None).await {
+            Ok(_) => self.has_recovered.store(true, Ordering::Release),
+            Err(error) => tracing::debug!(%error, "stopped before this node had caught up"),
+        }
+    }
+
+    /// The catalog as far as this node has applied it.
+    pub(crate) fn view(&self) -> Result<View, ReadError> {
+        View::current(self.kv.freeze())
+    }
+
     pub(crate) fn metrics(&self) -> RaftMetrics<TypeConfig> {
         // Cloned at once: a guard that is held would block consensus.
         self.raft.metrics().borrow_watched().clone()
@@ -306,12 +320,6 @@ impl Inner {
         let membership = metrics.membership_config.membership();
         let leader = membership.get_node(&metrics.current_leader?)?;
         Some(leader.peer_address.clone())
-    }
-
-    /// Whether the cluster has admitted `node`, as far as this one knows.
-    pub(crate) fn is_admitted(&self, node: NodeId) -> bool {
-        let view = View::current(self.kv.freeze());
-        node == FOUNDER || view.and_then(|view| view.has_node(node)).is_ok_and(|admitted| admitted)
     }
 
     /// The part that this node plays.
@@ -362,16 +370,10 @@ impl Inner {
     }
 }
 
-/// Marks the node as ready when it has caught up with what the cluster had committed when it
-/// started.
-async fn recover(inner: Arc<Inner>) {
-    if inner.identity.node == FOUNDER {
-        inner.found().await;
-    }
-    match inner.raft.wait_for_recovery(None).await {
-        Ok(_) => inner.has_recovered.store(true, Ordering::Release),
-        Err(error) => tracing::debug!(%error, "stopped before this node had caught up"),
-    }
+/// Founds the cluster, if that is for this node to do, and then comes to be ready.
+async fn begin(inner: Arc<Inner>) {
+    inner.found().await;
+    inner.mark_ready().await;
 }
 
 fn settings(tuning: Tuning) -> Result<openraft::Config, StartError> {

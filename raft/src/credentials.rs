@@ -10,8 +10,9 @@ use proto::{Authority, DecodeError, JoinToken, Timestamp};
 use storage::{Batch, Kv, Space};
 
 use crate::certificates::{self, CertificateError};
-use crate::identity::{Identity, write};
+use crate::identity::Identity;
 use crate::log::keys;
+use crate::store::write;
 use crate::validity::Validity;
 use crate::{PeerName, StartError, random};
 

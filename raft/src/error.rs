@@ -139,10 +139,6 @@ pub enum StartError {
 impl StartError {
     /// What came of reading the log, or of applying what it holds.
     pub(crate) fn unusable(error: io::Error) -> Self {
-        let error = match error.downcast::<KvError>() {
-            Ok(failed) => return Self::Store(failed),
-            Err(error) => error,
-        };
         match error.downcast::<ReadError>() {
             Ok(error) => error.into(),
             Err(error) => Self::Inconsistent(error.to_string()),
@@ -166,6 +162,17 @@ impl From<ReadError> for StartError {
             ReadError::Unavailable { .. } => Self::Raft(error.to_string()),
         }
     }
+}
+
+/// What openraft is told when this node's store or its rows are not usable. It stops over any such
+/// failure; the kind says whether making space would help.
+pub(crate) fn io_error(error: impl Into<ReadError>) -> io::Error {
+    let error = error.into();
+    let kind = match &error {
+        ReadError::Store(KvError::Full(_)) => io::ErrorKind::StorageFull,
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
 }
 
 /// What the operator does about `error` in what this node has in its folder.

@@ -10,7 +10,7 @@ use crate::cluster::Inner;
 use crate::error::RETRY_AFTER;
 use crate::identify::{forget_founding, founding};
 use crate::types::PeerNode;
-use crate::{ProposeError, StartError, View, random};
+use crate::{ProposeError, StartError, random};
 
 /// The id of the node that founds a cluster. The ids of all others are indexes of log entries, of
 /// which the first that can admit a node comes later.
@@ -30,8 +30,12 @@ impl Inner {
         }
     }
 
-    /// Gives the cluster its identity and its secrets, unless it has them.
+    /// Gives the cluster that this node has founded, if it has, its identity and its secrets,
+    /// unless it has them.
     pub(crate) async fn found(self: &Arc<Self>) {
+        if self.identity.node != FOUNDER {
+            return;
+        }
         let upload_key = UploadKey::from_bytes(random::bytes());
         let cluster = self.identity.cluster;
         let command = Command::FoundCluster { cluster, upload_key };
@@ -74,12 +78,10 @@ impl Inner {
     }
 
     fn has_authority(&self) -> bool {
-        let view = View::current(self.kv.freeze());
-        view.and_then(|view| view.authority()).is_ok_and(|authority| authority.is_some())
+        self.view().and_then(|view| view.authority()).is_ok_and(|authority| authority.is_some())
     }
 
     fn has_identity(&self) -> bool {
-        let view = View::current(self.kv.freeze());
-        view.and_then(|view| view.cluster()).is_ok_and(|cluster| cluster.is_some())
+        self.view().and_then(|view| view.cluster()).is_ok_and(|cluster| cluster.is_some())
     }
 }

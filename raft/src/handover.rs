@@ -17,8 +17,12 @@ use crate::types::TypeConfig;
 /// How long all of it may take: then this node stops anyway, and an election follows.
 const DEADLINE: Duration = Duration::from_secs(3);
 
-/// How long a node may take to say whether it stays.
-const ANSWER_DEADLINE: Duration = Duration::from_millis(500);
+/// How long a node may take to say whether it stays, at least.
+const ANSWER_DEADLINE_MIN: Duration = Duration::from_millis(500);
+
+/// How often a message may cross to a node and back, in no more than the time between two
+/// heartbeats each, until it has said so: twice to connect, and once to ask.
+const CROSSINGS: u32 = 3;
 
 /// How long the leader waits for its successor to lead before it asks again whether that one stays.
 const ROUND: Duration = Duration::from_millis(200);
@@ -80,8 +84,13 @@ impl Inner {
     /// Whether `node` answers and is not about to stop.
     pub(crate) async fn stays(&self, node: NodeId) -> bool {
         let Some(address) = self.address_of(node) else { return false };
-        let answer = self.neighbours.status(&address, ANSWER_DEADLINE).await;
+        let answer = self.neighbours.status(&address, self.answer_deadline()).await;
         answer.is_ok_and(|answer| answer.node_id == node && !answer.leaving)
+    }
+
+    /// How long a node may take to say whether it stays.
+    pub(crate) fn answer_deadline(&self) -> Duration {
+        (self.config.tuning.heartbeat * CROSSINGS).max(ANSWER_DEADLINE_MIN)
     }
 
     /// The other node that leads, once one does; `None` when none does for a while.

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use prost::Message as _;
-use proto::pb::catalog as pb;
-use proto::{Authority, DecodeError};
+use proto::Authority;
 use storage::{Batch, Kv, Space};
 
 use crate::credentials::{Credentials, Papers};
 use crate::founding::FOUNDER;
-use crate::identity::{Identity, was_removed, write};
+use crate::identity::{Identity, was_removed};
 use crate::log::keys;
 use crate::neighbours::Neighbours;
+use crate::store::write;
 use crate::{Clock, Config, Dial, PeerName, StartError, certificates, join, random};
 
 /// Who a node is, and what it has to show.
@@ -110,8 +109,7 @@ async fn save(
 /// The authority that this node has for the cluster that it founds, until the catalog has it.
 pub(crate) fn founding(kv: &dyn Kv) -> Result<Option<Authority>, StartError> {
     let Some(value) = kv.get(Space::Log, keys::FOUNDING)? else { return Ok(None) };
-    let message = pb::Authority::decode(value).map_err(|e| DecodeError::new("authority", e))?;
-    Ok(Some(message.try_into()?))
+    Ok(Some(Authority::decode(value)?))
 }
 
 /// Forgets it, since the catalog has it.

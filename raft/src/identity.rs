@@ -7,6 +7,7 @@ use proto::{ClusterId, DecodeError, NodeId};
 use storage::{Batch, Kv, KvError, Space};
 
 use crate::log::keys;
+use crate::store::write;
 use crate::{PeerName, StartError};
 
 /// A node's identity.
@@ -74,15 +75,4 @@ pub(crate) async fn remember_store(kv: &Arc<dyn Kv>) -> Result<(), KvError> {
     let mut batch = Batch::new();
     batch.put(keys::STORE, []);
     write(kv, batch).await
-}
-
-/// Writes `batch`, and waits until that is durable.
-pub(crate) async fn write(kv: &Arc<dyn Kv>, batch: Batch) -> Result<(), KvError> {
-    kv.write(Space::Log, batch)?;
-    let (synced, wait) = tokio::sync::oneshot::channel();
-    kv.sync(Box::new(move |result| {
-        // A receiver that is gone means that nobody waits any more.
-        let _ = synced.send(result);
-    }));
-    wait.await.map_err(|_| KvError::Failed("the store was closed".to_owned()))?
 }

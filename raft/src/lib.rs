@@ -6,6 +6,7 @@
 //! stay inside this crate.
 
 mod admission;
+mod audit;
 mod barrier;
 mod catalog;
 mod certificates;

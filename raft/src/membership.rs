@@ -14,6 +14,7 @@ use proto::pb::cluster::cluster_client::ClusterClient;
 use proto::{NodeId, PeerAddress, Refusal, RequestId, Thumbprint};
 use tokio::time::Instant;
 
+use crate::Hindrance;
 use crate::catalog::foreseen;
 use crate::cluster::Inner;
 use crate::founding::FOUNDER;
@@ -21,7 +22,6 @@ use crate::neighbours::{follow, named_leader, not_leader};
 use crate::silences::Silences;
 use crate::types::{PeerNode, TypeConfig};
 use crate::voters::{Change, Outlook};
-use crate::{Hindrance, View};
 
 /// How often the leader looks whether the membership is as it should be, and a node whether it
 /// belongs to it.
@@ -137,8 +137,7 @@ impl Inner {
         token: &Thumbprint,
     ) -> Option<Refusal> {
         self.pass_barrier().await.ok()?;
-        let view = View::current(self.kv.freeze());
-        view.and_then(|view| foreseen(&view, request, token)).ok().flatten()
+        self.view().and_then(|view| foreseen(&view, request, token)).ok().flatten()
     }
 
     /// Asks the leader, wherever it is, to make this node a member at its address: all nodes at
@@ -278,7 +277,7 @@ impl Inner {
 
     /// The same, but of the nodes only those live that answer now and are not about to stop. One
     /// may have died since it was heard of, and a change of the voters that needs a dead one stops
-    /// all else. Whoever dies while others are asked, for half a second at most, still counts.
+    /// all else. Whoever dies while others are asked still counts.
     pub(crate) async fn outlook_now(&self) -> Outlook {
         let heard = self.heard_from().into_iter();
         let answers = join_all(heard.map(async |node| self.stays(node).await.then_some(node)));
@@ -339,7 +338,8 @@ mod tests {
     use tonic::transport::Channel;
 
     use super::*;
-    use crate::identity::{Identity, write};
+    use crate::identity::Identity;
+    use crate::store::write;
     use crate::{Clock, Cluster, Config, Dial, DialError, Tuning};
 
     struct Nowhere;

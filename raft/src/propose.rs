@@ -14,7 +14,7 @@ use crate::error::RETRY_AFTER;
 use crate::neighbours::not_leader;
 
 /// How long one attempt may take: longer than an election, so that most outcomes become known.
-const DEADLINE: Duration = Duration::from_secs(5);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
 
 /// What became of a proposal that this node tried to put into the log itself.
 pub(crate) enum Proposed {
@@ -100,7 +100,11 @@ impl Inner {
         match answer.result {
             Some(Pb::Decided(decided)) => match decided.outcome.map(Outcome::try_from) {
                 Some(Ok(outcome)) => outcome.map_err(ProposeError::Refused),
-                Some(Err(_)) | None => Err(ProposeError::Unknown),
+                Some(Err(error)) => {
+                    tracing::warn!(%error, %leader, request = %request_id, "no readable outcome");
+                    Err(ProposeError::Unknown)
+                }
+                None => Err(ProposeError::Unknown),
             },
             Some(Pb::NotLeader(_) | Pb::Unavailable(_)) => Err(unavailable()),
             Some(Pb::Unknown(_)) | None => Err(ProposeError::Unknown),

@@ -15,13 +15,13 @@ use crate::error::RETRY_AFTER;
 use crate::neighbours::not_leader;
 use crate::propose::Proposed;
 use crate::types::TypeConfig;
-use crate::{RemoveError, Removed, View, identity};
+use crate::{RemoveError, Removed, identity, propose};
 
 /// How long the leader waits, once a removal is decided, until it is carried out.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long a forwarded request may take: a proposal, and the leader's patience.
-const DEADLINE: Duration = Duration::from_secs(12);
+/// How long a forwarded request and its answer may be on their way.
+const TRAVEL_MAX: Duration = Duration::from_secs(1);
 
 /// What became of a removal that this node was asked for.
 pub(crate) enum Removal {
@@ -125,7 +125,9 @@ impl Inner {
             node_id: node,
         };
         let call = async |mut leader: ClusterClient<_>, request| leader.remove(request).await;
-        let answer = self.neighbours.ask(leader, DEADLINE, message, call).await;
+        // The leader asks the others, proposes, and waits.
+        let deadline = TRAVEL_MAX + self.answer_deadline() + propose::DEADLINE + PATIENCE;
+        let answer = self.neighbours.ask(leader, deadline, message, call).await;
         let answer = answer.map_err(|status| {
             tracing::warn!(%status, %leader, node, "the leader did not answer");
             RemoveError::Unknown
@@ -135,7 +137,10 @@ impl Inner {
             Some(Pb::Decided(_)) => Ok(Removed::Decided),
             Some(Pb::Refused(refusal)) => Err(match Refusal::try_from(refusal) {
                 Ok(refusal) => RemoveError::Refused(refusal),
-                Err(_) => RemoveError::Unknown,
+                Err(error) => {
+                    tracing::warn!(%error, %leader, node, "no readable outcome");
+                    RemoveError::Unknown
+                }
             }),
             Some(Pb::WouldLoseQuorum(why)) => Err(RemoveError::WouldLoseQuorum(why)),
             Some(Pb::NotLeader(_) | Pb::Unavailable(_)) => Err(unavailable()),
@@ -145,15 +150,13 @@ impl Inner {
 
     /// Whether `node` was removed, as far as this node knows.
     pub(crate) fn is_removed(&self, node: NodeId) -> bool {
-        let view = View::current(self.kv.freeze());
-        view.and_then(|view| view.is_removed(node)).is_ok_and(|removed| removed)
+        self.view().and_then(|view| view.is_removed(node)).is_ok_and(|removed| removed)
     }
 
     /// Whether `node` was removed and has no vote any more, as far as this node knows: then it is
     /// not needed for anything, and can stop.
     pub(crate) fn has_left(&self, node: NodeId) -> bool {
-        let view = View::current(self.kv.freeze());
-        view.and_then(|view| has_left(&view, node)).is_ok_and(|left| left)
+        self.view().and_then(|view| has_left(&view, node)).is_ok_and(|left| left)
     }
 
     /// Remembers that this node was removed, and has the process end.

@@ -2,12 +2,13 @@
 //! turns out to have been wrong. Each node signs its own, as it has the authority's key from the
 //! catalog.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cluster::Inner;
 use crate::credentials::{Credentials, Papers};
-use crate::{Dial, StartError, View};
+use crate::{Dial, StartError};
 
 /// How often a node looks whether it is time.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -16,18 +17,18 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// by `dial`.
 pub(crate) async fn run(inner: Arc<Inner>, dial: Arc<dyn Dial>, mut credentials: Credentials) {
     loop {
-        tokio::time::sleep(INTERVAL).await;
-        if !credentials.validity().is_due(inner.clock.now()) {
-            continue;
-        }
-        match renew(&inner, &*dial, &credentials).await {
-            Ok(Some(renewed)) => {
-                tracing::info!(node = %renewed.name, "certificate renewed");
-                credentials = renewed;
+        // At once when it starts: it may have been off until its certificate expired.
+        if credentials.validity().is_due(inner.clock.now()) {
+            match renew(&inner, &*dial, &credentials).await {
+                Ok(Some(renewed)) => {
+                    tracing::info!(node = %renewed.name, "certificate renewed");
+                    credentials = renewed;
+                }
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, "the node's certificate is not renewed"),
             }
-            Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "the node's certificate is not renewed"),
         }
+        tokio::time::sleep(INTERVAL).await;
     }
 }
 
@@ -36,10 +37,12 @@ async fn renew(
     dial: &dyn Dial,
     credentials: &Credentials,
 ) -> Result<Option<Credentials>, StartError> {
-    let view = View::current(inner.kv.freeze());
-    let Ok(Some(authority)) = view.and_then(|view| view.authority()) else { return Ok(None) };
+    let authority = inner.view().and_then(|view| view.authority());
+    let Ok(Some(authority)) = authority else { return Ok(None) };
     let renewed = credentials.renewed(&authority, inner.clock.now())?;
     renewed.save(&inner.kv).await?;
     dial.show(Papers::Credentials(renewed.clone()))?;
+    // Whoever did not take the certificate of before serves nothing on connections that showed it.
+    inner.neighbours.lanes().keep(&BTreeSet::new());
     Ok(Some(renewed))
 }

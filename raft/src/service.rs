@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use proto::pb::cluster as pb;
 use proto::pb::cluster::cluster_server::Cluster;
-use proto::{Actor, Answer, Command, Refusal, RequestId, Thumbprint};
+use proto::{Actor, Answer, Command, PeerAddress, Refusal, RequestId, Thumbprint};
 use tonic::{Request, Response, Status};
 
+use crate::admission::decided_as;
+use crate::audit::Audit;
 use crate::cluster::Inner;
 use crate::membership::Activation;
 use crate::neighbours::not_leader;
@@ -18,11 +20,12 @@ use crate::{barrier, membership, propose, removal};
 #[derive(Clone)]
 pub(crate) struct ClusterService {
     inner: Arc<Inner>,
+    audit: Audit,
 }
 
 impl ClusterService {
-    pub(crate) const fn new(inner: Arc<Inner>) -> Self {
-        Self { inner }
+    pub(crate) fn new(inner: Arc<Inner>) -> Self {
+        Self { inner, audit: Audit::default() }
     }
 
     /// Refuses a node of another cluster.
@@ -34,6 +37,29 @@ impl ClusterService {
         Err(Status::failed_precondition(format!(
             "this node belongs to cluster {own}; the one that called it belongs to another"
         )))
+    }
+
+    /// Has it decided whether a node that asks with `token` is admitted, unless it is sure to be
+    /// refused.
+    async fn admit(
+        &self,
+        request: RequestId,
+        peer_address: &PeerAddress,
+        token: Option<Thumbprint>,
+        public_key: &[u8],
+    ) -> Proposed {
+        let id = match &token {
+            Some(token) => decided_as(&request, token, public_key),
+            None => request,
+        };
+        if let Some(token) = &token
+            && let Some(refusal) = self.inner.foreseen(&id, token).await
+        {
+            return Proposed::Decided(Err(refusal));
+        }
+        let actor = Actor::from(peer_address);
+        let command = Command::AdmitNode { peer_address: peer_address.clone(), token };
+        self.inner.propose_here(id, &actor, command).await
     }
 
     /// Refuses a node that was removed: its certificate is good for a while.
@@ -77,31 +103,29 @@ impl Cluster for ClusterService {
         request: Request<pb::JoinRequest>,
     ) -> Result<Response<pb::JoinResponse>, Status> {
         use pb::join_response::Result as Pb;
+        let client = request.remote_addr();
         let request = request.into_inner();
-        let peer_address = request.peer_address.parse().map_err(invalid)?;
+        let peer_address: PeerAddress = request.peer_address.parse().map_err(invalid)?;
         let id = RequestId::try_from(request.request_id.as_ref()).map_err(invalid)?;
         if !self.inner.is_founded() {
             // Not proposed, since the refusal would be the answer to this request id from then on.
             let unavailable = Pb::Unavailable(pb::Unavailable {});
             return Ok(Response::new(pb::JoinResponse { result: Some(unavailable) }));
         }
-        let actor = Actor::from(&peer_address);
         let is_secure = self.inner.authority.is_some();
         let token = is_secure.then(|| Thumbprint::of(&request.token_secret));
-        if let Some(token) = &token
-            && let Some(refusal) = self.inner.foreseen(&id, token).await
-        {
-            let refused = Pb::Refused((&refusal).into());
-            return Ok(Response::new(pb::JoinResponse { result: Some(refused) }));
-        }
-        let command = Command::AdmitNode { peer_address, token };
-        let result = match self.inner.propose_here(id, &actor, command).await {
+        let result = match self.admit(id, &peer_address, token, &request.public_key).await {
             Proposed::Decided(Ok(Answer::Admitted { node, .. })) => {
-                Pb::Admitted(self.inner.admission(node, &request.public_key)?)
+                let admission = self.inner.admission(node, &request.public_key)?;
+                self.audit.admitted(client, &peer_address, node);
+                Pb::Admitted(admission)
             }
             Proposed::Decided(Err(
                 refusal @ (Refusal::TokenUnknown | Refusal::TokenExpired(_)),
-            )) => Pb::Refused((&refusal).into()),
+            )) => {
+                self.audit.refused(client, &peer_address, &refusal);
+                Pb::Refused((&refusal).into())
+            }
             Proposed::NotLeader(leader) => Pb::NotLeader(not_leader(leader)),
             Proposed::Decided(_) | Proposed::Unknown => Pb::Unavailable(pb::Unavailable {}),
         };

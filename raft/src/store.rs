@@ -7,7 +7,18 @@ use bytes::Bytes;
 use proto::Mutant;
 use storage::kv::{Synced, Visitor};
 use storage::{Batch, Kv, KvError, KvRead, Space};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
+
+/// Writes `batch`, of what the log has, and waits until that is durable, and all before it.
+pub(crate) async fn write(kv: &Arc<dyn Kv>, batch: Batch) -> Result<(), KvError> {
+    kv.write(Space::Log, batch)?;
+    let (synced, wait) = oneshot::channel();
+    kv.sync(Box::new(move |result| {
+        // Whoever waited may have been cancelled; it is durable all the same.
+        let _ = synced.send(result);
+    }));
+    wait.await.map_err(|_| KvError::Failed("the store was closed".to_owned()))?
+}
 
 /// Whether the store has failed, and of what. Clones tell of the same store.
 #[derive(Clone, Debug, Default)]

@@ -110,8 +110,12 @@ fn sentence(error: &Error, judge: &str) -> String {
     match error {
         Error::InvalidCertificate(
             CertificateError::Expired | CertificateError::ExpiredContext { .. },
-        ) => "the node's certificate has expired: give it an empty folder, and have it join anew"
-            .to_owned(),
+        ) => {
+            "the node's certificate has expired: with its clock right it signs itself another one \
+              within seconds; a node that never had the cluster's catalog cannot: give it an empty \
+              folder, and have it join anew"
+                .to_owned()
+        }
         Error::InvalidCertificate(
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
         ) => "the node's certificate is not good yet: the clocks of two nodes are far apart"

@@ -1,13 +1,16 @@
 //! Who may ask what of the services for nodes.
 
+use std::net::SocketAddr;
+
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use http_body_util::Limited;
 use raft::PeerName;
 use tonic::Status;
+use tonic::transport::server::TcpConnectInfo;
 
 /// All that a node without a name may ask for.
 const JOIN: &str = "/roadstead.cluster.v1.Cluster/Join";
@@ -32,6 +35,11 @@ pub(crate) fn guarded(services: Router) -> Router {
 }
 
 async fn guard(mut request: Request, next: Next) -> Response {
+    if let Some(ConnectInfo(address)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
+        // Where services for nodes look for it.
+        let known = TcpConnectInfo { local_addr: None, remote_addr: Some(*address) };
+        request.extensions_mut().insert(known);
+    }
     let refusal = match request.extensions_mut().remove::<Standing>() {
         Some(Standing::Member(name)) => {
             request.extensions_mut().insert(name);

@@ -277,7 +277,7 @@ fn put_manifest(
     for tag in ordered {
         let from = view.tag(repository, tag)?;
         if from.as_ref() != Some(digest) {
-            access::check_tags(tagging, tag, from.is_some())?;
+            access::check_tags(tagging, tag, from.as_ref())?;
             let (repository, tag, to) = (repository.clone(), tag.clone(), digest.clone());
             events.push(Event::TagMoved { repository, tag, from, to });
         }

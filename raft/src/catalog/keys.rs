@@ -97,7 +97,8 @@ impl Keys {
         self.generation
     }
 
-    fn table(self, table: Table) -> Vec<u8> {
+    /// The prefix of a table.
+    pub(crate) fn table(self, table: Table) -> Vec<u8> {
         let mut key = prefix(self.generation);
         key.push(table as u8);
         key
@@ -245,11 +246,6 @@ impl Keys {
     pub(crate) fn answers_before(self, when: Timestamp) -> Vec<u8> {
         join(self.table(Table::AnswerAge), &when.as_millis().to_be_bytes())
     }
-
-    /// The prefix of a table.
-    pub(crate) fn all(self, table: Table) -> Vec<u8> {
-        self.table(table)
-    }
 }
 
 /// The prefix of all rows of a generation.
@@ -263,7 +259,7 @@ pub(crate) fn split(key: &[u8]) -> Option<(Generation, &[u8])> {
     Some((Generation::from_be_bytes(*generation), row))
 }
 
-/// The first key after all those that start with `prefix`, which does not end in 0xff.
+/// The first key after all those that start with `prefix`, in which one byte at least is not 0xff.
 pub(crate) fn after(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {

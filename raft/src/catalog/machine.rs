@@ -22,6 +22,7 @@ use super::snapshot::{
 use super::view::current_generation;
 use super::{View, journal};
 use crate::ReadError;
+use crate::error::io_error;
 use crate::offload::offload;
 use crate::types::{
     Entry, LogId, Response, SnapshotMeta, SnapshotOf, StoredMembership, TypeConfig,
@@ -53,7 +54,7 @@ impl StateMachine {
     /// Makes what is applied durable.
     pub(crate) async fn flush(&self) -> io::Result<()> {
         let kv = Arc::clone(&self.kv);
-        offload(move || kv.flush().map_err(broken)).await
+        offload(move || kv.flush().map_err(io_error)).await
     }
 
     /// Where snapshots that arrive are written.
@@ -141,7 +142,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     {
         while let Some(entry) = entries.next().await {
             let (entry, responder) = entry?;
-            let response = self.apply_entry(&entry).map_err(broken)?;
+            let response = self.apply_entry(&entry).map_err(io_error)?;
             if let Some(responder) = responder {
                 responder.send(response);
             }
@@ -230,9 +231,4 @@ fn copy(from: &mut FrozenRows, to: &mut StagedRows) -> io::Result<()> {
         }
         to.write_rows(rows)?;
     }
-}
-
-/// What openraft is told when this node's store or its rows are not usable: it stops the node.
-pub(super) fn broken(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
-    io::Error::other(error)
 }

@@ -5,7 +5,7 @@
 //! ```text
 //! Stamped<Command> at a log index
 //!     -> decide(view, index, when, command) -> Decision { events, answer } or a Refusal  pure
-//!     -> project(view, event)               -> row writes                                pure
+//!     -> project(view, when, event, batch)  -> row writes                                pure
 //!     -> one batch: rows + journal + the answer to this request id + what is applied
 //! ```
 //!

@@ -63,7 +63,7 @@ impl Answers {
 
     /// Reads on. What is as old as `now` has to wait: more of that age may come before it.
     fn read_ahead(&mut self, view: &View, now: Timestamp) -> Result<(), ReadError> {
-        let ages = view.keys().all(Table::AnswerAge);
+        let ages = view.keys().table(Table::AnswerAge);
         let now = view.keys().answers_before(now);
         let from = self.read.clone().max(ages.clone());
         view.visit_from(&from, &ages, AGES_READ_AHEAD, |age, _| {

@@ -15,9 +15,10 @@ use openraft::RaftSnapshotBuilder;
 use proto::Mutant;
 use storage::{Batch, Kv, KvError, KvRead, Space};
 
+use super::View;
 use super::applied::Applied;
 use super::keys::{self, Generation, Keys, Table};
-use super::{View, machine};
+use crate::error::io_error;
 use crate::offload::offload;
 use crate::types::{SnapshotOf, TypeConfig};
 
@@ -95,7 +96,7 @@ impl FrozenRows {
                 rows.push((Bytes::copy_from_slice(&key[skip..]), Bytes::copy_from_slice(value)));
                 if bytes < bytes_max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             })
-            .map_err(machine::broken)?;
+            .map_err(io_error)?;
         if let Some((last, _)) = rows.last() {
             self.next = [&self.prefix, last.as_ref(), &[0]].concat();
         }
@@ -170,15 +171,15 @@ impl StagedRows {
         for (key, value) in rows {
             batch.put([&prefix, key.as_ref()].concat(), value);
         }
-        self.staging.kv.write(Space::Catalog, batch).map_err(machine::broken)
+        self.staging.kv.write(Space::Catalog, batch).map_err(io_error)
     }
 
     /// What the rows say is applied in them. When that does not decode, whoever sent them is wrong,
     /// and not this node's store.
     pub(crate) fn applied(&self) -> io::Result<Applied> {
         let key = Keys::of(self.generation).applied();
-        let row = self.staging.kv.get(Space::Catalog, &key).map_err(machine::broken)?;
-        let applied = row.map(Applied::decode).transpose().map_err(machine::broken)?;
+        let row = self.staging.kv.get(Space::Catalog, &key).map_err(io_error)?;
+        let applied = row.map(Applied::decode).transpose().map_err(io::Error::other)?;
         Ok(applied.unwrap_or_default())
     }
 
@@ -186,13 +187,13 @@ impl StagedRows {
     /// crash leaves one of the two, whole.
     pub(crate) fn make_current(mut self, old: Generation) -> io::Result<Generation> {
         let kv = &self.staging.kv;
-        kv.flush().map_err(machine::broken)?;
+        kv.flush().map_err(io_error)?;
         let mut batch = Batch::new();
         batch.put(keys::POINTER, self.generation.to_be_bytes());
-        kv.write(Space::Catalog, batch).map_err(machine::broken)?;
+        kv.write(Space::Catalog, batch).map_err(io_error)?;
         self.is_current = true;
-        kv.flush().map_err(machine::broken)?;
-        self.staging.remove(old).map_err(machine::broken)?;
+        kv.flush().map_err(io_error)?;
+        self.staging.remove(old).map_err(io_error)?;
         Ok(self.generation)
     }
 }
@@ -224,9 +225,9 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<CatalogSnapshot>> {
         let kv = Arc::clone(&self.kv);
         if !Mutant::PurgedBeyondDurable.is_active() {
-            offload(move || kv.flush().map_err(machine::broken)).await?;
+            offload(move || kv.flush().map_err(io_error)).await?;
         }
-        let meta = Applied::read(&self.view).map_err(machine::broken)?.meta();
+        let meta = Applied::read(&self.view).map_err(io_error)?.meta();
         let rows = FrozenRows::new(&self.view, &Sendings::default());
         let snapshot = CatalogSnapshot::Frozen(rows);
         Ok(SnapshotOf { meta, snapshot })
@@ -239,6 +240,16 @@ mod tests {
 
     use super::*;
     use crate::refusing::Refusing;
+
+    #[test]
+    fn openraft_is_told_that_the_disk_is_full() {
+        let disk = Arc::<Refusing>::default();
+        let kv: Arc<dyn Kv> = Arc::<Refusing>::clone(&disk);
+        let mut staged = Staging::open(kv, 1).unwrap().begin();
+        disk.writes.store(true, Ordering::Release);
+        let error = staged.write_rows(vec![("row".into(), "of a snapshot".into())]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
 
     #[test]
     fn rows_of_an_abandoned_snapshot_are_removed_once_that_is_possible() {

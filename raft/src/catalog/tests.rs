@@ -69,7 +69,7 @@ impl Catalog {
     /// The ages of the answers that it keeps, and their requests.
     fn answers(&self) -> Vec<Vec<u8>> {
         let (view, mut ages) = (self.view(), Vec::new());
-        let all = view.keys().all(Table::AnswerAge);
+        let all = view.keys().table(Table::AnswerAge);
         view.visit(&all, None, usize::MAX, |age, _| ages.push(age.to_vec())).unwrap();
         ages
     }
@@ -139,7 +139,7 @@ impl Catalog {
 
     /// Every event of the journal with its time, in order.
     fn journal(&self) -> Vec<(Timestamp, Event)> {
-        let prefix = self.view().keys().all(Table::Journal);
+        let prefix = self.view().keys().table(Table::Journal);
         let mut events = Vec::new();
         self.view()
             .visit(&prefix, None, usize::MAX, |_, row| {
@@ -484,7 +484,7 @@ fn expired_answers_go_faster_than_new_ones_come() {
     catalog.pass_seconds(seconds + 10);
     let view = catalog.view();
     let mut kept = 0;
-    view.visit(&view.keys().all(Table::Answer), None, usize::MAX, |_, _| kept += 1).unwrap();
+    view.visit(&view.keys().table(Table::Answer), None, usize::MAX, |_, _| kept += 1).unwrap();
     assert_eq!(kept, u32::try_from(catalog.answers().len()).unwrap());
     assert!(kept <= seconds + 1, "{kept} answers of {seconds} seconds with one a second");
 }

@@ -25,7 +25,8 @@ pub(super) fn check(
 
 /// Why a node that asks with `token` is sure to be refused, if it is: tokens that `view` does not
 /// know, or has outlived, will not be good again. A request that has admitted a node is told so
-/// once more, and no other: whoever knows the id of any request could have it proposed.
+/// once more, and no other: whoever knows the id of any request could have it proposed. That of one
+/// which has admitted a node cannot be chosen without its secret.
 pub(crate) fn foreseen(
     view: &View,
     request: &RequestId,

@@ -88,7 +88,7 @@ impl View {
     /// The hashes of all tokens, with their ends.
     pub(crate) fn tokens(&self) -> Result<Vec<(Thumbprint, Timestamp)>, ReadError> {
         let mut tokens = Vec::new();
-        let prefix = self.keys.all(Table::Token);
+        let prefix = self.keys.table(Table::Token);
         self.visit(&prefix, None, 2 * TOKENS_MAX, |hash, end| {
             let hash = Thumbprint::try_from(hash).map_err(|e| DecodeError::new("token", e));
             tokens.push(hash.and_then(|hash| Ok((hash, timestamp(end)?))));
@@ -199,7 +199,7 @@ impl View {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<RepoName>, ReadError> {
-        self.page("repository", &self.keys.all(Table::Repository), after, limit)
+        self.page("repository", &self.keys.table(Table::Repository), after, limit)
     }
 
     /// Up to `limit` repositories that have the blob `digest`, after `after`, in order.

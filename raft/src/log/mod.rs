@@ -19,13 +19,14 @@ use std::sync::Arc;
 use openraft::OptionalSend;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use proto::Mutant;
-use storage::{Batch, Kv, KvError, Space};
-use tokio::sync::oneshot;
+use storage::{Batch, Kv, Space};
 
 pub use bare::BareLog;
 pub(crate) use reader::LogReader;
 
 use crate::convert::Wire as _;
+use crate::error::io_error;
+use crate::store::write;
 use crate::types::{Entry, LogId, TypeConfig, Vote};
 
 /// The log and the vote of this node. There is one per store; its readers share what it writes.
@@ -70,14 +71,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         }
         let mut batch = Batch::new();
         batch.put(keys::VOTE, vote.encode());
-        self.write(batch)?;
-
-        let (done, durable) = oneshot::channel();
-        self.kv.sync(Box::new(move |synced| {
-            // Whoever waited may have been cancelled; the vote is durable all the same.
-            let _ = done.send(synced);
-        }));
-        durable.await.map_err(io::Error::other)?.map_err(io_error)
+        write(&self.kv, batch).await.map_err(io_error)
     }
 
     /// # Durability
@@ -146,14 +140,4 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         self.reader.starts_at(first);
         Ok(())
     }
-}
-
-/// What openraft is told of a failure of the store. It stops over any; the kind says whether making
-/// space would help.
-pub(crate) fn io_error(error: KvError) -> io::Error {
-    let kind = match error {
-        KvError::Full(_) => io::ErrorKind::StorageFull,
-        KvError::Failed(_) => io::ErrorKind::Other,
-    };
-    io::Error::new(kind, error)
 }

@@ -14,9 +14,10 @@ use proto::DecodeError;
 use proto::limits::LOG_READ_BYTES_MAX;
 use storage::{Kv, Space};
 
-use super::{io_error, keys};
+use super::keys;
+use crate::ReadError;
 use crate::convert::Wire;
-use crate::error::remedy;
+use crate::error::{io_error, remedy};
 use crate::types::{Entry, LogId, TypeConfig, Vote};
 
 /// A reader of the log. Clones share it, and see what the store writes at once.
@@ -114,7 +115,7 @@ impl LogReader {
         let failed = self
             .kv
             .fail(format!("the log is damaged, or of another version: {error}; {}", remedy(error)));
-        io::Error::new(io::ErrorKind::InvalidData, failed)
+        io::Error::new(io::ErrorKind::InvalidData, ReadError::from(failed))
     }
 
     /// The entries from `from` to before `to`, read in bounded chunks as they are asked for.

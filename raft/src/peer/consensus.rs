@@ -55,7 +55,7 @@ pub(crate) trait Consensus: Clone + Send + Sync + 'static {
     ) -> Result<TransferLeaderResponse<TypeConfig>, Fatal<TypeConfig>>;
 
     /// The last vote that this node is known to have made durable: for whom it follows, or would
-    /// have lead.
+    /// have led.
     fn known_vote(&self) -> Vote;
 
     /// The last entry that this node knows to be committed.

@@ -156,9 +156,12 @@ impl<C: Consensus> PeerService<C> {
         }
     }
 
-    /// Has the store fail, and the node end: its disk is not to be trusted.
+    /// Has the store fail, and the node end: its disk is not to be trusted. Nor is, where nodes
+    /// have no certificates, whoever says that there are others.
     fn fail(&self, found: &str) -> Status {
-        let failed = self.kv.fail(format!("{found}; {MAKE_ANEW}"));
+        let failed = self.kv.fail(format!(
+            "{found}; only if the other nodes have what is in this registry: {MAKE_ANEW}"
+        ));
         Status::failed_precondition(failed.to_string())
     }
 

@@ -6,13 +6,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use proto::PeerAddress;
-use raft::{Dial, DialError, Hindrance};
+use raft::{Dial, DialError, Hindrance, Status, Tuning};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tonic::transport::Channel;
 
 use super::{Loopback, Node, QUICK, eventually, link_config, memory, move_tag, repository, tag};
+
+/// Of nodes that are half a second apart, and answer each heartbeat in time.
+const DISTANT: Tuning = Tuning {
+    heartbeat: Duration::from_millis(1000),
+    election_min: Duration::from_millis(2000),
+    election_max: Duration::from_millis(2500),
+    ..QUICK
+};
 
 /// Lines that take so many milliseconds each way.
 #[derive(Clone, Default)]
@@ -30,6 +38,11 @@ impl Dial for Lines {
 }
 
 impl Lines {
+    async fn start(&self, join: &[&str], tuning: Tuning) -> Node {
+        let dial = Arc::new(self.clone());
+        Node::try_start_through(dial, "127.0.0.1:0", join, memory(), tuning).await.unwrap()
+    }
+
     async fn connect(self, near: TcpListener, far: String) {
         while let Ok((near, _)) = near.accept().await {
             let Ok(far) = TcpStream::connect(&far).await else { continue };
@@ -50,20 +63,27 @@ impl Lines {
     }
 }
 
+fn three_vote(status: &Status) -> bool {
+    status.ready && status.members.iter().filter(|member| member.voter).count() == 3
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_are_far_from_each_other_come_to_vote() {
+    let lines = Lines::default();
+    lines.0.store(260, Ordering::Relaxed);
+    let first = lines.start(&[], DISTANT).await;
+    let join = [first.address.as_str()];
+    let _others = [lines.start(&join, DISTANT).await, lines.start(&join, DISTANT).await];
+    first.until("three nodes vote", three_vote).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_to_which_others_are_too_far_for_its_heartbeats_says_so() {
     let lines = Lines::default();
-    let start = async |join: &[&str]| {
-        let dial = Arc::new(lines.clone());
-        Node::try_start_through(dial, "127.0.0.1:0", join, memory(), QUICK).await.unwrap()
-    };
-    let first = start(&[]).await;
-    let others = [start(&[&first.address]).await, start(&[&first.address]).await];
-    first
-        .until("three nodes vote", |status| {
-            status.ready && status.members.iter().filter(|member| member.voter).count() == 3
-        })
-        .await;
+    let first = lines.start(&[], QUICK).await;
+    let join = [first.address.as_str()];
+    let others = [lines.start(&join, QUICK).await, lines.start(&join, QUICK).await];
+    first.until("three nodes vote", three_vote).await;
     first.propose(link_config()).await;
 
     // Each answer comes after more than 3/4 of the time between two heartbeats, and most before

@@ -11,7 +11,7 @@ use proto::limits::{
     ACCOUNT_GROUPS_MAX, GRANTS_MAX, KEY_DESCRIPTION_BYTES_MAX, KEY_USE_INTERVAL,
     KEYS_PER_ACCOUNT_MAX, ROLES_MAX, TOKEN_KEY_LIFETIME, TOKEN_KEYS_KEPT,
 };
-use proto::{Answer, Event, Refusal, Tag, Tagging, Timestamp};
+use proto::{Answer, Digest, Event, Refusal, Tag, Tagging, Timestamp};
 
 use crate::catalog::View;
 use crate::catalog::decide::{Decision, NotDecided};
@@ -60,11 +60,11 @@ pub(in crate::catalog) fn decide(
 pub(in crate::catalog) fn check_tags(
     tagging: Tagging,
     tag: &Tag,
-    exists: bool,
+    from: Option<&Digest>,
 ) -> Result<(), NotDecided> {
-    match exists {
-        true if !tagging.may_move => refuse(AccessRefusal::TagExists(tag.clone())),
-        false if !tagging.may_create => refuse(AccessRefusal::TagAbsent(tag.clone())),
+    match from {
+        Some(_) if !tagging.may_move => refuse(AccessRefusal::TagExists(tag.clone())),
+        None if !tagging.may_create => refuse(AccessRefusal::TagAbsent(tag.clone())),
         _ => Ok(()),
     }
 }

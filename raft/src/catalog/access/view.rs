@@ -111,7 +111,7 @@ impl View {
         decode: impl Fn(bytes::Bytes) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, ReadError> {
         let mut rows = Vec::new();
-        self.visit(&self.keys().all(table), after, limit, |_, row| {
+        self.visit(&self.keys().table(table), after, limit, |_, row| {
             rows.push(decode(row.to_vec().into()));
         })?;
         self.sound(rows.into_iter().collect())

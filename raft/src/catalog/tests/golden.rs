@@ -177,7 +177,7 @@ fn check_rows(catalog: &Catalog, tables: &[Table]) {
 fn first_row(catalog: &Catalog, table: Table) -> Vec<u8> {
     let view = catalog.view();
     let mut first = None;
-    view.visit(&view.keys().all(table), None, 1, |key, value| {
+    view.visit(&view.keys().table(table), None, 1, |key, value| {
         let length = u32::try_from(key.len()).unwrap().to_be_bytes();
         first = Some([&length, key, value].concat());
     })
