@@ -5,7 +5,7 @@
 use std::fmt::Display;
 
 use proto::limits::ACCESS_NAME_BYTES_MAX;
-use proto::{Actor, Command, Refusal};
+use proto::{Actor, Command, Refusal, excerpt};
 use tracing::{debug, info};
 
 use crate::client::Origin;
@@ -18,13 +18,14 @@ pub(crate) fn logged_in(from: Origin, account: &dyn Display, with: &dyn Display)
 
 /// Somebody called themselves `account` and could not show it.
 pub(crate) fn login_failed(from: Origin, account: &str) {
-    let account = shortened(account);
+    // As much as a real name can have, and as Debug: nothing that is made up can forge a line.
+    let account = excerpt(account, ACCESS_NAME_BYTES_MAX);
     info!(target: "audit", client = %from, ?account, "login failed");
 }
 
 /// Somebody may not even try to log in as `account` now.
 pub(crate) fn login_refused(from: Origin, account: &str) {
-    let account = shortened(account);
+    let account = excerpt(account, ACCESS_NAME_BYTES_MAX);
     info!(target: "audit", client = %from, ?account, "login refused: too many attempts");
 }
 
@@ -63,13 +64,4 @@ pub(crate) fn decided<T>(from: Origin, actor: &Actor, asked: &Command, outcome: 
 /// What `actor` asked for is done.
 fn changed(from: Origin, actor: &Actor, change: &dyn Display) {
     debug!(target: "audit", client = %from, %actor, %change, "changed");
-}
-
-/// As much of a made-up name as a real one can have. It is written as Debug, so that nothing in it
-/// can forge a line.
-fn shortened(account: &str) -> &str {
-    match account.char_indices().nth(ACCESS_NAME_BYTES_MAX) {
-        Some((end, _)) => &account[..end],
-        None => account,
-    }
 }

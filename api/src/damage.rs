@@ -18,7 +18,7 @@ use proto::{Checksum, Digest, Mutant, ObjectKey};
 use raft::Blob;
 use storage::{BlobsError, ByteStream};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::Client;
 use crate::error::Error;
@@ -40,6 +40,8 @@ const FAILURE_PAUSE: Duration = Duration::from_secs(20);
 /// Largest blob that is read while its client waits, because it pushes what is there, in bytes: a
 /// few seconds for most stores.
 const COMPARED_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// How long that may take where the store is slow: clients give up on an answer that does not come.
+const COMPARED_WITHIN: Duration = Duration::from_secs(60);
 
 /// The objects that this node has found damaged.
 pub(crate) struct Damage {
@@ -48,13 +50,45 @@ pub(crate) struct Damage {
     turns: Arc<Semaphore>,
 }
 
-/// What is known of an object that did not come back as it was pushed.
+/// What is known of an object that is not simply taken for whole.
 #[derive(Clone, Copy, Debug)]
-struct Finding {
-    is_damaged: bool,
-    is_examined: bool,
-    /// When it was last found damaged.
-    at: Instant,
+enum Finding {
+    /// It may be damaged, and is being read again.
+    InDoubt,
+    /// It was damaged when it was last read, at this time.
+    Damaged(Instant),
+    /// It was damaged, and is being read again.
+    DamagedAndInDoubt,
+}
+
+/// What whoever wants an object is told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// It is taken for whole.
+    Whole,
+    /// It was found damaged.
+    Damaged,
+    /// It was found damaged, and is to be read again now: whoever was told so must
+    /// [tell](Damage::found) the outcome.
+    DamagedLongAgo,
+}
+
+/// What came of reading an object again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Whole,
+    Damaged,
+    /// That could not be told.
+    Nothing,
+}
+
+/// Why an object is read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// It did not come back as it was pushed.
+    CameDamaged,
+    /// It is pushed again: whoever does that may know why.
+    PushedAgain,
 }
 
 impl Damage {
@@ -68,32 +102,41 @@ impl Damage {
         self.findings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether `object` was found damaged; and whether to read it again now, of which the caller
-    /// must then [tell](Self::found) the outcome.
-    fn look(&self, object: ObjectKey) -> (bool, bool) {
+    /// What is known of `object`.
+    fn look(&self, object: ObjectKey) -> Look {
         let mut findings = self.findings();
-        let Some(finding) = findings.get_mut(&object) else { return (false, false) };
-        let is_due = !finding.is_examined && finding.at.elapsed() >= EXAMINED_AGAIN_AFTER;
-        finding.is_examined |= is_due;
-        (finding.is_damaged, is_due)
+        let Some(finding) = findings.get_mut(&object) else { return Look::Whole };
+        match *finding {
+            Finding::InDoubt => Look::Whole,
+            Finding::Damaged(at) if at.elapsed() >= EXAMINED_AGAIN_AFTER => {
+                *finding = Finding::DamagedAndInDoubt;
+                Look::DamagedLongAgo
+            }
+            Finding::Damaged(_) | Finding::DamagedAndInDoubt => Look::Damaged,
+        }
     }
 
-    /// Notes that `object` did not come back as it was pushed. Answers whether to read it again:
-    /// nobody else does.
+    /// Notes that `object` may be damaged. Answers whether to read it again: nobody else does.
     fn suspect(&self, object: ObjectKey) -> bool {
         let mut findings = self.findings();
-        let fresh = || Finding { is_damaged: false, is_examined: false, at: Instant::now() };
-        let finding = findings.get_or_insert_mut(object, fresh);
-        !std::mem::replace(&mut finding.is_examined, true)
+        let suspected = match findings.get(&object) {
+            None => Finding::InDoubt,
+            Some(Finding::Damaged(_)) => Finding::DamagedAndInDoubt,
+            Some(Finding::InDoubt | Finding::DamagedAndInDoubt) => return false,
+        };
+        findings.put(object, suspected);
+        true
     }
 
-    /// Notes how `object` was found when it was read again; `None`: that could not be told.
-    fn found(&self, object: ObjectKey, is_damaged: Option<bool>) {
+    /// Notes how `object` was found when it was read again.
+    fn found(&self, object: ObjectKey, found: Found) {
         let mut findings = self.findings();
-        let was_damaged = findings.peek(&object).is_some_and(|finding| finding.is_damaged);
-        if is_damaged.unwrap_or(was_damaged) {
-            let at = Instant::now();
-            findings.put(object, Finding { is_damaged: true, is_examined: false, at });
+        let was_damaged = matches!(
+            findings.peek(&object),
+            Some(Finding::Damaged(_) | Finding::DamagedAndInDoubt)
+        );
+        if found == Found::Damaged || found == Found::Nothing && was_damaged {
+            findings.put(object, Finding::Damaged(Instant::now()));
         } else {
             findings.pop(&object);
         }
@@ -103,11 +146,11 @@ impl Damage {
 impl Registry {
     /// Whether this node has found that `blob` has other bytes than were pushed.
     pub(crate) fn is_damaged(&self, digest: &Digest, blob: Blob) -> bool {
-        let (is_damaged, is_due) = self.damage.look(blob.object);
-        if is_due {
-            self.examine(digest.clone(), blob);
+        let look = self.damage.look(blob.object);
+        if look == Look::DamagedLongAgo {
+            self.examine(digest.clone(), blob, Cause::CameDamaged);
         }
-        is_damaged
+        look != Look::Whole
     }
 
     /// Whether the bytes of `blob` are there, as far as can be told without reading them.
@@ -131,13 +174,13 @@ impl Registry {
             Ok(bytes) => bytes,
             Err(error) => {
                 if !is_missing(&error) {
-                    self.doubt(digest, blob);
+                    self.doubt(digest, blob, Cause::CameDamaged);
                 }
                 return Err(error);
             }
         };
         let (registry, digest) = (self.outliving(), digest.clone());
-        let doubt = move || registry.doubt(&digest, blob);
+        let doubt = move || registry.doubt(&digest, blob, Cause::CameDamaged);
         match blob.checksum.filter(|_| is_all && !Mutant::ChecksumIgnored.is_active()) {
             Some(checksum) => Ok(checked(bytes, blob.size, checksum, doubt)),
             None => Ok(bytes.inspect_err(move |_| doubt()).boxed()),
@@ -145,8 +188,8 @@ impl Registry {
     }
 
     /// Whether `blob`, which `client` pushes although it is there, comes back from the store as it
-    /// was pushed. What is too large, or comes while too much is being read, is taken for whole,
-    /// and read beside all else: then the next push heals it.
+    /// was pushed. What is too large, or comes too slowly, or while too much is being read, is
+    /// taken for whole, and read beside all else: then the next push heals it.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -156,22 +199,26 @@ impl Registry {
         blob: Blob,
         client: Client,
     ) -> Result<bool, Error> {
-        if blob.size > COMPARED_BYTES_MAX {
-            self.doubt(digest, blob);
-            return Ok(true);
+        if blob.size <= COMPARED_BYTES_MAX
+            && let Ok(_share) = self.reading(client).await
+            && let Ok(compared) = timeout(COMPARED_WITHIN, self.compare_twice(digest, blob)).await
+        {
+            return compared;
         }
-        let Ok(_share) = self.reading(client).await else {
-            self.doubt(digest, blob);
-            return Ok(true);
-        };
-        // Once only the way from the store may have changed it.
+        self.doubt(digest, blob, Cause::PushedAgain);
+        Ok(true)
+    }
+
+    /// Whether the store gives the bytes of `blob` as they were pushed, at once or when asked
+    /// again: once only the way from it may have changed them.
+    async fn compare_twice(&self, digest: &Digest, blob: Blob) -> Result<bool, Error> {
         for _ in 0..2 {
             match self.compare(digest, blob).await {
                 Ok(true) => return Ok(true),
                 Ok(false) => {}
                 Err(error) if is_missing(&error) => return Ok(false),
                 Err(error) => {
-                    self.doubt(digest, blob);
+                    self.doubt(digest, blob, Cause::CameDamaged);
                     return Err(error);
                 }
             }
@@ -180,54 +227,56 @@ impl Registry {
         Ok(false)
     }
 
-    /// Notes that `blob` did not come back as it was pushed, and reads it again, unless somebody
-    /// does.
-    fn doubt(&self, digest: &Digest, blob: Blob) {
+    /// Notes that `blob` may be damaged, for `cause`, and reads it again, unless somebody does.
+    fn doubt(&self, digest: &Digest, blob: Blob, cause: Cause) {
         if self.damage.suspect(blob.object) {
-            self.examine(digest.clone(), blob);
+            self.examine(digest.clone(), blob, cause);
         }
     }
 
     /// Reads `blob` again, beside all else, to find out whether its object is damaged.
-    fn examine(&self, digest: Digest, blob: Blob) {
+    fn examine(&self, digest: Digest, blob: Blob, cause: Cause) {
         let object = blob.object;
         let Ok(turn) = Arc::clone(&self.damage.turns).try_acquire_owned() else {
-            return self.damage.found(object, None);
+            return self.damage.found(object, Found::Nothing);
         };
         let registry = self.outliving();
         tokio::spawn(async move {
             let _turn = turn;
             match registry.judge(&digest, blob).await {
-                Some(true) => {
-                    registry.damage.found(object, Some(false));
-                    tracing::warn!(%digest, %object, "a blob came damaged once, and is whole");
+                Found::Whole => {
+                    registry.damage.found(object, Found::Whole);
+                    if cause == Cause::CameDamaged {
+                        tracing::warn!(%digest, %object, "a blob came damaged once, and is whole");
+                    }
                 }
-                Some(false) => registry.condemn(&digest, object),
-                None => registry.damage.found(object, None),
+                Found::Damaged => registry.condemn(&digest, object),
+                Found::Nothing => registry.damage.found(object, Found::Nothing),
             }
         });
     }
 
-    /// Whether `blob` is as it was pushed; `None` when that cannot be told.
-    async fn judge(&self, digest: &Digest, blob: Blob) -> Option<bool> {
+    /// Whether `blob` is as it was pushed.
+    async fn judge(&self, digest: &Digest, blob: Blob) -> Found {
         let object = blob.object;
         for failures in 0..FAILURES_MIN {
             if failures > 0 {
                 sleep(FAILURE_PAUSE).await;
             }
             match self.compare(digest, blob).await {
-                Ok(is_whole) => return Some(is_whole),
+                Ok(true) => return Found::Whole,
+                Ok(false) => return Found::Damaged,
                 Err(error) => {
                     tracing::warn!(%digest, %object, %error, "what may be damaged cannot be read");
                     // That it is gone is seen without reading it. And what ails the store is no
                     // damage of what it holds.
                     if is_missing(&error) || self.try_out().await.is_err() {
-                        return None;
+                        return Found::Nothing;
                     }
                 }
             }
         }
-        Some(false)
+        Found::Damaged
     }
 
     /// Whether the store itself gives the bytes of `blob` as they were pushed.
@@ -240,7 +289,7 @@ impl Registry {
 
     /// Notes that `object` is damaged.
     fn condemn(&self, digest: &Digest, object: ObjectKey) {
-        self.damage.found(object, Some(true));
+        self.damage.found(object, Found::Damaged);
         self.metrics.found_damaged();
         tracing::error!(
             %digest, %object,
@@ -335,19 +384,22 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_found_damaged_is_read_again_later_by_one() {
         let (damage, object) = (Damage::none(), ObjectKey::from_random(1));
-        assert_eq!(damage.look(object), (false, false));
+        assert_eq!(damage.look(object), Look::Whole);
         assert!(damage.suspect(object), "the first reads it again");
         assert!(!damage.suspect(object), "and no other");
-        assert_eq!(damage.look(object), (false, false), "a suspicion is no finding");
-        damage.found(object, Some(true));
-        assert_eq!(damage.look(object), (true, false));
+        assert_eq!(damage.look(object), Look::Whole, "a suspicion is no finding");
+        damage.found(object, Found::Damaged);
+        assert_eq!(damage.look(object), Look::Damaged);
         tokio::time::advance(EXAMINED_AGAIN_AFTER).await;
-        assert_eq!(damage.look(object), (true, true));
-        assert_eq!(damage.look(object), (true, false), "it is being read");
-        damage.found(object, None);
-        assert_eq!(damage.look(object), (true, false), "as long as nobody knows better");
-        damage.found(object, Some(false));
-        assert_eq!(damage.look(object), (false, false));
+        assert_eq!(damage.look(object), Look::DamagedLongAgo);
+        assert_eq!(damage.look(object), Look::Damaged, "it is being read");
+        assert!(!damage.suspect(object), "by one");
+        damage.found(object, Found::Nothing);
+        assert_eq!(damage.look(object), Look::Damaged, "as long as nobody knows better");
+        damage.found(object, Found::Whole);
+        assert_eq!(damage.look(object), Look::Whole);
         assert!(damage.suspect(object));
+        damage.found(object, Found::Nothing);
+        assert_eq!(damage.look(object), Look::Whole, "nobody has found it damaged");
     }
 }

@@ -142,6 +142,14 @@ impl Endpoint {
         }
     }
 
+    /// The same where what was pushed cannot be deleted; `None` when that is nothing to it.
+    pub(crate) fn allow_while_content_stays(&self) -> Option<&'static str> {
+        match self {
+            Self::Manifest(..) | Self::Blob(..) => self.allow().strip_suffix(", DELETE"),
+            _ => None,
+        }
+    }
+
     /// Whether it has `method`.
     pub(crate) fn allows(&self, method: &Method) -> bool {
         self.allow().split(", ").any(|allowed| allowed == method.as_str())
@@ -221,6 +229,60 @@ mod tests {
             ("/roadstead/v1/cluster/nodes/17".to_owned(), Endpoint::ClusterNode(17)),
         ] {
             assert_eq!(Endpoint::parse(&path), Ok(endpoint), "{path}");
+        }
+    }
+
+    #[test]
+    fn every_endpoint_has_the_methods_that_it_lists_and_no_others() {
+        let (manifest, blob) =
+            (format!("/v2/a/manifests/{DIGEST}"), format!("/v2/a/blobs/{DIGEST}"));
+        let (upload, referrers) =
+            (format!("/v2/a/blobs/uploads/{ID}"), format!("/v2/a/referrers/{DIGEST}"));
+        let key = format!("/roadstead/v1/accounts/a/keys/{ID}");
+        for (path, methods) in [
+            ("/v2/", "GET HEAD"),
+            ("/v2/_catalog", "GET HEAD"),
+            ("/v2/a/tags/list", "GET HEAD"),
+            ("/v2/a/manifests/v1", "GET HEAD PUT DELETE"),
+            (&manifest, "GET HEAD PUT DELETE"),
+            (&blob, "GET HEAD DELETE"),
+            ("/v2/a/blobs/uploads/", "POST"),
+            (&upload, "GET PATCH PUT DELETE"),
+            (&referrers, "GET HEAD"),
+            ("/roadstead/v1/cluster", "GET HEAD"),
+            ("/roadstead/v1/cluster/nodes/17", "DELETE"),
+            ("/roadstead/v1/token", "GET POST"),
+            ("/roadstead/v1/token/keys", "GET"),
+            ("/roadstead/v1/accounts", "GET POST"),
+            ("/roadstead/v1/accounts/a", "GET PATCH DELETE"),
+            ("/roadstead/v1/accounts/a/keys", "GET POST"),
+            (&key, "DELETE"),
+            ("/roadstead/v1/roles", "GET"),
+            ("/roadstead/v1/roles/a", "PUT DELETE"),
+            ("/roadstead/v1/grants", "GET POST DELETE"),
+            ("/roadstead/v1/explanation", "GET"),
+        ] {
+            let endpoint = Endpoint::parse(path).unwrap();
+            assert_eq!(endpoint.allow(), methods.replace(' ', ", "), "{path}");
+            let all = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "get", "GE"];
+            for name in all {
+                let is_listed = methods.split(' ').any(|method| method == name);
+                let method = Method::from_bytes(name.as_bytes()).unwrap();
+                assert_eq!(endpoint.allows(&method), is_listed, "{name} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_what_was_pushed_stays_only_its_own_endpoints_lack_delete() {
+        for (path, allow) in [
+            ("/v2/a/manifests/v1".to_owned(), Some("GET, HEAD, PUT")),
+            (format!("/v2/a/blobs/{DIGEST}"), Some("GET, HEAD")),
+            (format!("/v2/a/blobs/uploads/{ID}"), None),
+            ("/roadstead/v1/grants".to_owned(), None),
+        ] {
+            let endpoint = Endpoint::parse(&path).unwrap();
+            assert_eq!(endpoint.allow_while_content_stays(), allow, "{path}");
         }
     }
 

@@ -16,6 +16,7 @@ mod error;
 mod extract;
 mod intake;
 mod link;
+mod mac;
 mod metrics;
 mod offload;
 mod quota;
@@ -36,8 +37,8 @@ mod transfers;
 mod warning;
 
 pub use access::{
-    AccessMode, AccessOptions, AppointError, Appointed, Htpasswd, HtpasswdError, Issuer,
-    IssuerError,
+    ADMINISTRATOR, AccessMode, AccessOptions, AppointError, Appointed, Htpasswd, HtpasswdError,
+    Issuer, IssuerError,
 };
 pub use client::Client;
 pub use client_certificate::{CertificateName, ClientCertificate, NameKind};

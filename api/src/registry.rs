@@ -41,7 +41,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(20);
 /// The longest pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_millis(320);
 
-/// The handlers' only state: what all requests share, and who sent this one.
+/// The handlers' only state: what all requests share, and what is known of the one that this copy
+/// serves.
 #[derive(Clone)]
 pub struct Registry {
     shared: Arc<Shared>,
@@ -58,7 +59,8 @@ pub struct Registry {
     pub(crate) share: Option<Arc<Share>>,
 }
 
-/// What all requests share: the facts, the bytes, and the clock that expires upload sessions.
+/// What all requests share: the doors to the facts and the bytes, what limits the clients, and what
+/// this node remembers.
 pub struct Shared {
     /// The facts.
     pub(crate) cluster: Cluster,
@@ -225,23 +227,12 @@ impl Registry {
 
     /// The catalog after everything that was acknowledged by now. Waits out an election.
     pub(crate) async fn newest(&self) -> Result<View, Error> {
-        let attempts = async {
-            let mut pause = PAUSE_MIN;
-            loop {
-                match self.cluster.read().await {
-                    Err(ReadError::Unavailable { .. }) => wait(&mut pause).await,
-                    outcome => return outcome,
-                }
-            }
-        };
-        match timeout(READ_PATIENCE, attempts).await {
-            Ok(Ok(view)) if Mutant::ViewKept.is_active() => {
-                std::mem::forget(view.clone());
-                Ok(view)
-            }
-            Ok(outcome) => Ok(outcome?),
-            Err(_) => Err(Error::Unavailable { retry_after: RETRY_AFTER }),
+        let is_leaderless = |error: &_| matches!(error, ReadError::Unavailable { .. });
+        let view = until_led(READ_PATIENCE, is_leaderless, || self.cluster.read()).await?;
+        if Mutant::ViewKept.is_active() {
+            std::mem::forget(view.clone());
         }
+        Ok(view)
     }
 
     /// A repository that has the blob and that whoever asks may read with what they have shown:
@@ -307,21 +298,10 @@ impl Registry {
         let (cluster, request) = (self.cluster.clone(), fresh_request()?);
         let (actor, origin) = (self.caller.actor(), self.origin);
         detached(async move {
-            let attempts = async {
-                let mut pause = PAUSE_MIN;
-                loop {
-                    match cluster.remove(request, &actor, node).await {
-                        Err(RemoveError::Unavailable { .. } | RemoveError::Unknown) => {
-                            wait(&mut pause).await;
-                        }
-                        outcome => return outcome,
-                    }
-                }
-            };
-            let outcome = match timeout(REMOVE_PATIENCE, attempts).await {
-                Ok(outcome) => outcome.map_err(Error::from),
-                Err(_) => Err(Error::Unavailable { retry_after: RETRY_AFTER }),
-            };
+            let is_leaderless =
+                |error: &_| matches!(error, RemoveError::Unavailable { .. } | RemoveError::Unknown);
+            let attempt = || cluster.remove(request, &actor, node);
+            let outcome = until_led(REMOVE_PATIENCE, is_leaderless, attempt).await;
             audit::decided(origin, &actor, &Command::RemoveNode { node }, &outcome);
             outcome
         })
@@ -345,18 +325,33 @@ async fn decide(
     request: RequestId,
     command: &Command,
 ) -> Result<Answer, Error> {
+    let is_leaderless =
+        |error: &_| matches!(error, ProposeError::Unavailable { .. } | ProposeError::Unknown);
+    until_led(PROPOSE_PATIENCE, is_leaderless, || cluster.propose(request, actor, command.clone()))
+        .await
+}
+
+/// Makes `attempt` again for as long as `patience`, while it fails as where nobody leads. It must
+/// do no harm if it is made again after an attempt of which nothing is known.
+async fn until_led<T, E, Attempt>(
+    patience: Duration,
+    is_leaderless: impl Fn(&E) -> bool,
+    attempt: impl Fn() -> Attempt,
+) -> Result<T, Error>
+where
+    Attempt: Future<Output = Result<T, E>>,
+    Error: From<E>,
+{
     let attempts = Box::pin(async {
         let mut pause = PAUSE_MIN;
         loop {
-            match cluster.propose(request, actor, command.clone()).await {
-                Err(ProposeError::Unavailable { .. } | ProposeError::Unknown) => {
-                    wait(&mut pause).await;
-                }
+            match attempt().await {
+                Err(error) if is_leaderless(&error) => wait(&mut pause).await,
                 outcome => return outcome,
             }
         }
     });
-    match timeout(PROPOSE_PATIENCE, attempts).await {
+    match timeout(patience, attempts).await {
         Ok(outcome) => Ok(outcome?),
         Err(_) => Err(Error::Unavailable { retry_after: RETRY_AFTER }),
     }

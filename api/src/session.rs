@@ -8,11 +8,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::{Hmac, Mac as _};
 use proto::limits::UPLOAD_LIFETIME;
 use proto::{Actor, Algorithm, Hasher, ObjectKey, RepoName, Timestamp, UploadKey};
 use sha2::Sha256;
 use storage::blob::{Position, Tip};
+
+use crate::mac::mac;
 
 /// The layout's version, its first byte.
 const VERSION: u8 = 5;
@@ -53,7 +55,7 @@ impl Session {
         now: Timestamp,
     ) -> Self {
         let hasher = Some(Hasher::new(algorithm));
-        let expires = expiry(now);
+        let expires = now.plus(UPLOAD_LIFETIME);
         Self { repository, owner, upload, at: Position::START, algorithm, hasher, expires }
     }
 
@@ -61,7 +63,7 @@ impl Session {
     pub(crate) fn advance(mut self, at: Position, hasher: Option<Hasher>, now: Timestamp) -> Self {
         self.at = at;
         self.hasher = hasher;
-        self.expires = expiry(now);
+        self.expires = now.plus(UPLOAD_LIFETIME);
         self
     }
 
@@ -109,7 +111,7 @@ impl Session {
         if let Some(hasher) = &self.hasher {
             state.extend_from_slice(&hasher.midstate());
         }
-        let mac = mac(key, &self.repository, &self.owner, self.upload, &state);
+        let mac = sign(key, &self.repository, &self.owner, self.upload, &state);
         let signature = mac.finalize().into_bytes();
         state.extend_from_slice(&signature);
         state
@@ -131,7 +133,7 @@ impl Session {
         let state = URL_SAFE_NO_PAD.decode(state).ok()?;
         let (state, signature) = state.split_last_chunk::<SIGNATURE_BYTES>()?;
         // In constant time, so that a signature cannot be found byte by byte.
-        mac(key, &repository, &owner, upload, state).verify_slice(signature).ok()?;
+        sign(key, &repository, &owner, upload, state).verify_slice(signature).ok()?;
 
         let (version, rest) = state.split_first()?;
         let (expires, rest) = rest.split_first_chunk::<8>()?;
@@ -156,23 +158,14 @@ impl Session {
     }
 }
 
-fn expiry(now: Timestamp) -> Timestamp {
-    let lifetime = u64::try_from(UPLOAD_LIFETIME.as_millis()).unwrap_or(u64::MAX);
-    Timestamp::from_millis(now.as_millis().saturating_add(lifetime))
-}
-
-fn mac(
+fn sign(
     key: &UploadKey,
     repository: &RepoName,
     owner: &Actor,
     upload: ObjectKey,
     state: &[u8],
 ) -> Hmac<Sha256> {
-    let mut key_block = [0; 64];
-    key_block[..32].copy_from_slice(key.as_bytes());
-    // A key of one block is taken as it is: padding the 32 bytes with zeros is what HMAC does
-    // itself (RFC 2104).
-    let mut mac = Hmac::<Sha256>::new(&key_block.into());
+    let mut mac = mac(key.as_bytes());
     mac.update(b"roadstead upload session\0");
     mac.update(repository.as_str().as_bytes());
     mac.update(b"\0");

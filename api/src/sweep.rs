@@ -19,7 +19,7 @@ impl Registry {
     /// refused. A sweep that fails half way is logged; what it left, the next one finds.
     pub async fn sweep(&self, age: Duration) -> u64 {
         let mut swept = 0;
-        let mut stale = self.blobs.stale(age);
+        let mut stale = self.blobs.sweep(age);
         while let Some(found) = stale.next().await {
             let outcome = match found {
                 Ok(found) => self.free(found).await,

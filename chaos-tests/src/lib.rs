@@ -13,6 +13,7 @@ mod network;
 mod processes;
 pub mod scenarios;
 pub mod sim;
+mod skip;
 mod troubles;
 mod volume;
 mod wait;
@@ -21,6 +22,7 @@ pub use client::{Lost, Outcome, RegistryClient, Unavailable, if_answered, is_una
 pub use image::Image;
 pub use network::{Network, NetworkError, Traffic};
 pub use processes::{CacheUse, NodeProcess, Place, ProcessCluster};
+pub use skip::skip;
 pub use troubles::{
     Thaws, Troubles, thaw_leaders, trouble_network, trouble_power, trouble_processes,
 };

@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use chaos_tests::{
     Image, Loss, Lost, Network, NetworkError, ProcessCluster, RegistryClient, SmallDisk, Traffic,
-    Troubles, VolumeError, Volumes, eventually, if_answered, is_unanswered, thaw_leaders,
+    Troubles, VolumeError, Volumes, eventually, if_answered, is_unanswered, skip, thaw_leaders,
     trouble_network, trouble_power, trouble_processes,
 };
 use proto::{Algorithm, Digest};
@@ -265,10 +265,7 @@ async fn nothing_acknowledged_is_lost_in_a_network_that_is_bad_and_cut() -> Resu
     let (count, seed) = troubles(20, 1)?;
     let network = match Network::lay(3, seed) {
         Ok(network) => network,
-        Err(NetworkError::Denied(reason)) => {
-            println!("SKIPPED: no network of its own for each node: {reason}");
-            return Ok(());
-        }
+        Err(NetworkError::Denied(reason)) => return skip("network", reason),
         Err(error) => return Err(error.into()),
     };
     let mut cluster = ProcessCluster::start_at(network.places()).await?;
@@ -291,7 +288,7 @@ fn mutant() -> Option<String> {
 fn allowed<T>(made: Result<T, VolumeError>) -> Result<Option<T>> {
     match made {
         Err(VolumeError::Denied(reason)) if mutant().is_none() => {
-            println!("SKIPPED: no file system of its own: {reason}");
+            skip("volumes", reason)?;
             Ok(None)
         }
         made => Ok(Some(made?)),

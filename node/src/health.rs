@@ -187,7 +187,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
     use proto::ClusterId;
-    use storage::blob::DiskBlobs;
+    use storage::blob::{DiskBlobs, Unclaimed};
 
     use super::*;
 
@@ -224,7 +224,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (here, away) = (folder.path().join("blobs"), folder.path().join("away"));
         let blobs: Arc<dyn Blobs> = Arc::new(DiskBlobs::open(&here).unwrap());
-        blobs.claim(status().cluster, true).await.unwrap();
+        blobs.claim(status().cluster, Unclaimed::Bind).await.unwrap();
         assert_eq!(probe(&*blobs).await, Ok(()));
         std::fs::rename(&here, &away).unwrap();
         let store = StoreHealth::watch(Arc::clone(&blobs));

@@ -10,7 +10,7 @@ use api::{AccessMode, Appointed, Registry};
 use prometheus_client::registry::Registry as Metrics;
 use proto::Authority;
 use raft::{Clock, Cluster, Ended, StartError, Tuning};
-use storage::blob::ClaimError;
+use storage::blob::{ClaimError, Unclaimed};
 use storage::{Blobs, Kv};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -153,7 +153,9 @@ impl Node {
         // Before the store is asked, which may not answer for long: consensus goes on meanwhile,
         // and a leader that nobody reaches stops those that have elected it.
         let peer = serve_peers(peer, &cluster, door, &refused);
-        blobs.claim(cluster.status().cluster, cluster.may_found_store()?).await?;
+        let unclaimed =
+            if cluster.may_found_store()? { Unclaimed::Bind } else { Unclaimed::Refuse };
+        blobs.claim(cluster.status().cluster, unclaimed).await?;
         cluster.remember_store().await?;
 
         let access = access::open(&config.access)?;

@@ -146,8 +146,12 @@ fn functions(text: &str) -> Vec<(usize, usize)> {
 }
 
 fn is_signature(line: &str) -> bool {
-    const QUALIFIERS: [&str; 7] =
-        ["pub", "pub(crate)", "pub(super)", "const", "async", "unsafe", "extern"];
+    const QUALIFIERS: [&str; 6] = ["pub", "const", "async", "unsafe", "extern", "\"C\""];
+    // For whom it is public may be told in two words: `pub(in crate::sim)`.
+    let line = match line.strip_prefix("pub(").and_then(|rest| rest.split_once(") ")) {
+        Some((_, rest)) => rest,
+        None => line,
+    };
     let mut words = line.split_whitespace();
     let is_function = words.by_ref().find(|word| !QUALIFIERS.contains(word)) == Some("fn");
     is_function && words.next().is_some()
@@ -177,9 +181,11 @@ fn functions_are_found() {
         "    ) -> u8;",
         "    fn h();",
         "}",
+        "pub(in crate::i) const fn j() {",
+        "}",
     ];
     let text = &text.join("\n");
-    assert_eq!(functions(text), [(0, 2), (3, 6), (11, 3)]);
+    assert_eq!(functions(text), [(0, 2), (3, 6), (11, 3), (16, 2)]);
 }
 
 #[test]
@@ -266,30 +272,81 @@ fn is_comment(line: &str) -> bool {
     line.trim_start().starts_with("//")
 }
 
-/// Once anything is written to disk, its encoding is for ever: there is one of each command to
-/// read.
+/// What is written to disk, or shown to other nodes: its file, how its enum opens, and what the
+/// names of its golden files begin with.
+const ENCODED: [(&str, &str, &str); 8] = [
+    ("proto/src/command.rs", "pub enum Command {", "entry"),
+    ("proto/src/command.rs", "pub enum Answer {", "answer"),
+    ("proto/src/event.rs", "pub enum Event {", "event"),
+    ("proto/src/refusal.rs", "pub enum Refusal {", "refusal"),
+    ("proto/src/access/change.rs", "pub enum AccessCommand {", "entry-access"),
+    ("proto/src/access/change.rs", "pub enum AccessChange {", "event-access"),
+    ("proto/src/access/refusal.rs", "pub enum AccessRefusal {", "refusal-access"),
+    ("raft/src/catalog/keys.rs", "pub(crate) enum Table {", "row"),
+];
+
+/// Once anything is written to disk, its encoding is for ever: there is one of each kind to read.
 #[test]
-fn every_command_has_a_golden_file() {
+fn every_kind_of_what_is_encoded_has_a_golden_file() {
     let folder = workspace().join("raft/tests/golden");
     let files = fs::read_dir(folder)
         .expect("the golden files are there")
-        .map(|entry| entry.unwrap().file_name());
-    let files: BTreeSet<String> = files.map(|name| plain(&name.to_string_lossy())).collect();
-    let root = workspace();
-    let text = fs::read_to_string(root.join("proto/src/command.rs")).unwrap();
-    let commands = variants(&text, "pub enum Command {");
-    assert!(commands.len() >= 8, "the commands are found: {commands:?}");
-    let missing = commands.into_iter().filter_map(|(index, name)| {
-        let has_file = files.iter().any(|file| file.contains(&plain(&name)));
-        let line = index + 1;
-        (!has_file).then(|| format!("proto/src/command.rs:{line}: {name} has no golden file"))
-    });
-    expect_none(&missing.collect::<Vec<_>>());
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let files: Vec<String> = files.collect();
+    let mut offences = Vec::new();
+    for (path, opening, prefix) in ENCODED {
+        let text = fs::read_to_string(workspace().join(path)).unwrap();
+        let mut variants = variants(&text, opening);
+        assert!(variants.len() >= 4, "the variants are found after `{opening}`: {variants:?}");
+        // Each change of access has files of its own.
+        variants.retain(|(_, name)| name != "AccessChanged");
+        let names = variants.iter().map(|(_, name)| format!("{prefix}-{}", kebab(name)));
+        let names: Vec<String> = names.collect();
+        let held: BTreeSet<&String> = files.iter().filter_map(|it| held_by(it, &names)).collect();
+        for ((index, variant), name) in variants.iter().zip(&names) {
+            if !held.contains(name) {
+                let line = index + 1;
+                offences.push(format!("{path}:{line}: {variant} has no golden file {name}.hex"));
+            }
+        }
+    }
+    expect_none(&offences);
 }
 
-/// The name without what tells `LinkBlob` from `link_blob` and `link-blob`.
-fn plain(name: &str) -> String {
-    name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase()
+/// Which of `names` the golden file holds a sample of: its own name is one, or goes on after one.
+/// Of two it is the longer: `revoke-key` is no sample of `revoke`.
+fn held_by<'a>(file: &str, names: &'a [String]) -> Option<&'a String> {
+    let is_of = |name: &&String| {
+        file.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with(['-', '.']))
+    };
+    names.iter().filter(is_of).max_by_key(|name| name.len())
+}
+
+/// `link-blob` for `LinkBlob`.
+fn kebab(name: &str) -> String {
+    let mut kebab = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !kebab.is_empty() {
+            kebab.push('-');
+        }
+        kebab.push(letter.to_ascii_lowercase());
+    }
+    kebab
+}
+
+#[test]
+fn a_golden_file_holds_one_kind() {
+    let names = ["entry-revoke", "entry-revoke-key", "entry-link"].map(str::to_owned);
+    for (file, held) in [
+        ("entry-revoke.hex", Some("entry-revoke")),
+        ("entry-revoke-key.hex", Some("entry-revoke-key")),
+        ("entry-link-summed.hex", Some("entry-link")),
+        ("entry-linked.hex", None),
+        ("old-entry-link.hex", None),
+    ] {
+        assert_eq!(held_by(file, &names).map(String::as_str), held, "{file}");
+    }
+    assert_eq!(kebab("LinkBlob"), "link-blob");
 }
 
 /// The variants of the enum that `opening` opens, with their lines.
@@ -323,6 +380,21 @@ fn every_scenario_is_registered() {
         format!("chaos-tests/src/scenarios/mod.rs:1: {name} is not among the scenarios")
     });
     expect_none(&missing.collect::<Vec<_>>());
+}
+
+/// The scenario that the guide shows is compiled where it stands as an example of the code.
+#[test]
+fn the_scenario_of_the_guide_is_one_that_compiles() {
+    let guide = fs::read_to_string(workspace().join("docs/simulation.md")).unwrap();
+    let code = workspace().join("chaos-tests/src/sim/scenario/mod.rs");
+    let code = fs::read_to_string(code).unwrap().replace("/// ", "").replace("///", "");
+    let scenario = |text: &str| {
+        let lines = text.lines().skip_while(|line| !line.starts_with("    name: \"lost-leader\""));
+        let lines = lines.take_while(|line| !line.starts_with(['#', '`']));
+        lines.collect::<Vec<_>>().join("\n").trim_end().to_owned()
+    };
+    assert!(scenario(&guide).lines().count() > 10, "the scenario is found");
+    assert_eq!(scenario(&guide), scenario(&code));
 }
 
 /// Cargo leaves a patch aside when another version is asked for, and only warns: ADR 16.

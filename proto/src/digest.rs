@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use sha2::Digest as _;
 
-use crate::Checksum;
+use crate::{Checksum, hex};
 
 /// A digest algorithm that Roadstead computes itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,16 +77,10 @@ impl Digest {
     }
 
     fn from_hash(algorithm: Algorithm, hash: &[u8]) -> Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = String::with_capacity(algorithm.name().len() + 1 + algorithm.hex_len());
         text.push_str(algorithm.name());
         text.push(':');
-        // Formatting each byte by itself costs three times as much as all else here.
-        for byte in hash {
-            for half in [byte >> 4, byte & 0xf] {
-                text.push(char::from(DIGITS[usize::from(half)]));
-            }
-        }
+        text.extend(hex::digits(hash));
         Self { text: text.into(), algorithm }
     }
 }
@@ -95,10 +89,9 @@ impl FromStr for Digest {
     type Err = DigestError;
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
-        let (name, hex) = text.split_once(':').ok_or(DigestError::Form)?;
+        let (name, digits) = text.split_once(':').ok_or(DigestError::Form)?;
         let algorithm: Algorithm = name.parse()?;
-        let is_hex = hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if hex.len() != algorithm.hex_len() || !is_hex {
+        if digits.len() != algorithm.hex_len() || !hex::is_hex(digits) {
             return Err(DigestError::Form);
         }
         Ok(Self { text: text.into(), algorithm })

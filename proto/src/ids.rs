@@ -42,13 +42,7 @@ macro_rules! id {
             type Err = $crate::IdError;
 
             fn from_str(text: &str) -> Result<Self, $crate::IdError> {
-                let is_hex = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-                if text.len() != 32 || !is_hex {
-                    return Err($crate::IdError);
-                }
-                u128::from_str_radix(text, 16)
-                    .map(|id| Self(id.to_be_bytes()))
-                    .map_err(|_| $crate::IdError)
+                $crate::hex::read(text).map(Self).ok_or($crate::IdError)
             }
         }
 

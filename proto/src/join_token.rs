@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::{ClusterId, Thumbprint};
+use crate::{ClusterId, Hex, Thumbprint, hex};
 
 /// What the text of a token of this version begins with.
 const VERSION: &str = "RSJ1";
@@ -25,8 +25,8 @@ pub struct JoinToken {
 
 impl fmt::Display for JoinToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{VERSION}-{}-{}-", self.cluster, self.authority)?;
-        write_hex(f, &self.secret.0)
+        let secret = Hex(&self.secret.0);
+        write!(f, "{VERSION}-{}-{}-{secret}", self.cluster, self.authority)
     }
 }
 
@@ -40,8 +40,8 @@ impl FromStr for JoinToken {
             return Err(JoinTokenError);
         }
         let cluster = next()?.parse().map_err(|_| JoinTokenError)?;
-        let authority = Thumbprint(read_hex(next()?)?);
-        let secret = TokenSecret(read_hex(next()?)?);
+        let authority = Thumbprint(hex::read(next()?).ok_or(JoinTokenError)?);
+        let secret = TokenSecret(hex::read(next()?).ok_or(JoinTokenError)?);
         if parts.next().is_some() {
             return Err(JoinTokenError);
         }
@@ -90,24 +90,6 @@ impl fmt::Debug for TokenSecret {
 
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
-}
-
-pub(crate) fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-}
-
-fn read_hex<const N: usize>(text: &str) -> Result<[u8; N], JoinTokenError> {
-    let digits = text.as_bytes();
-    let is_hex = digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
-    if digits.len() != 2 * N || !is_hex {
-        return Err(JoinTokenError);
-    }
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
-        let pair = std::str::from_utf8(pair).map_err(|_| JoinTokenError)?;
-        *byte = u8::from_str_radix(pair, 16).map_err(|_| JoinTokenError)?;
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The vocabulary of Roadstead: names and facts as types that can only hold valid values, every
-//! limit, and the encodings in which they rest on disk and travel between nodes.
+//! The vocabulary of Roadstead: names and facts as types that can only hold valid values, the
+//! limits, and the encodings in which they rest on disk and travel between nodes.
 //!
 //! Text from outside becomes one of these types once, at the border (`FromStr`,
 //! [`Manifest::parse`], `TryFrom` a protobuf message); whoever holds the type need not check again.
@@ -15,6 +15,7 @@ mod descriptor;
 mod digest;
 mod event;
 mod excerpt;
+mod hex;
 mod ids;
 mod join_token;
 pub mod limits;
@@ -41,6 +42,8 @@ pub use convert::DecodeError;
 pub use descriptor::Descriptor;
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use event::Event;
+pub use excerpt::excerpt;
+pub use hex::Hex;
 pub use ids::{ClusterId, IdError, NodeId, RequestId, UploadKey};
 pub use join_token::{JoinToken, JoinTokenError, TokenSecret};
 pub use manifest::{Link, Manifest, ManifestError};

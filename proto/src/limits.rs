@@ -1,10 +1,10 @@
-//! Every limit of the product, with its unit and its reason: what has no limit is a way to take a
-//! node down.
+//! The limits that clients or several crates know, each with its unit and its reason: what has no
+//! limit is a way to take a node down. Others stand where they hold.
 
 use std::time::Duration;
 
-/// Longest repository name, in bytes: what docker accepts, and what `abuse-cases` promise a 400
-/// beyond.
+/// Longest repository name, in bytes: what docker accepts, and beyond which `docs/abuse-cases.md`
+/// promises a 400.
 pub const REPO_NAME_BYTES_MAX: usize = 255;
 
 /// Longest tag, in bytes (distribution-spec, "Pulling manifests": at most 128 characters).

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::hex;
+
 /// An object's key: 128 random bits as 32 hexadecimal digits. It says nothing of the content and is
 /// never used twice, so that a late delete can only ever hit what it was meant for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,10 +26,7 @@ impl FromStr for ObjectKey {
     type Err = ObjectKeyError;
 
     fn from_str(text: &str) -> Result<Self, ObjectKeyError> {
-        if text.len() != 32 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(ObjectKeyError);
-        }
-        u128::from_str_radix(text, 16).map(Self).map_err(|_| ObjectKeyError)
+        hex::read(text).map(|key| Self(u128::from_be_bytes(key))).ok_or(ObjectKeyError)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::join_token::{sha256, write_hex};
+use crate::Hex;
+use crate::join_token::sha256;
 
 /// The SHA-256 of some bytes: of a certificate, by which it is known, or of a secret.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,7 +36,7 @@ impl TryFrom<&[u8]> for Thumbprint {
 
 impl fmt::Display for Thumbprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(f, &self.0)
+        fmt::Display::fmt(&Hex(&self.0), f)
     }
 }
 

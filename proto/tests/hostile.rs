@@ -141,8 +141,7 @@ fn accepted(media_type: &str, content: &[u8]) -> Result<Option<Manifest>, TestCa
     prop_assert!(content.len() <= MANIFEST_BYTES_MAX);
     // A config may stand beside as many layers as there may be.
     prop_assert!(manifest.blobs().len() + manifest.children().len() <= MANIFEST_LINKS_MAX + 1);
-    let is_index = !manifest.children().is_empty();
-    prop_assert!(!is_index || manifest.blobs().is_empty(), "an image or an index, not both");
+    prop_assert_eq!(manifest.children().len(), listed_manifests(content));
     for link in manifest.blobs().iter().chain(manifest.children()) {
         prop_assert!(i64::try_from(link.size).is_ok());
         reads_back::<Digest>(link.digest.as_str())?;
@@ -150,6 +149,16 @@ fn accepted(media_type: &str, content: &[u8]) -> Result<Option<Manifest>, TestCa
     let again = read(media_type, manifest.content()).ok();
     prop_assert_eq!(again.as_ref(), Some(&manifest));
     Ok(Some(manifest))
+}
+
+/// How many manifests `content` lists. An image lists none, whatever types its layers have.
+fn listed_manifests(content: &[u8]) -> usize {
+    let json: Value = serde_json::from_slice(content).unwrap();
+    let is_manifest = |listed: &&Value| {
+        let media_type = listed["mediaType"].as_str().unwrap().parse::<MediaType>().unwrap();
+        media_type.manifest_kind().is_some()
+    };
+    json["manifests"].as_array().map_or(0, |listed| listed.iter().filter(is_manifest).count())
 }
 
 fn media_types() -> impl Strategy<Value = &'static str> {
@@ -163,13 +172,18 @@ fn media_types() -> impl Strategy<Value = &'static str> {
     ])
 }
 
-/// JSON that looks much like a manifest, and is one often enough.
+/// JSON that looks much like a manifest, and is one often enough: an image or an index.
 fn manifests() -> impl Strategy<Value = Value> {
+    prop_oneof![manifests_with(0.9, 0.1), manifests_with(0.1, 0.9)]
+}
+
+/// The same with what an image has, and what an index has, as likely as this.
+fn manifests_with(image: f64, index: f64) -> impl Strategy<Value = Value> {
     let fields = (
         prop_oneof![9 => Just(json!(2)), 1 => scalars()],
-        prop::option::weighted(0.8, descriptors()),
-        prop::option::weighted(0.8, prop::collection::vec(descriptors(), 0..4)),
-        prop::option::weighted(0.3, prop::collection::vec(descriptors(), 0..4)),
+        prop::option::weighted(image, descriptors()),
+        prop::option::weighted(image, prop::collection::vec(descriptors(), 0..4)),
+        prop::option::weighted(index, prop::collection::vec(descriptors(), 0..4)),
         prop::option::weighted(0.3, descriptors()),
         prop::option::weighted(0.3, prop::collection::btree_map(".{0,6}", ".{0,6}", 0..3)),
         prop::option::weighted(0.1, ("[A-Za-z]{0,14}", scalars())),
@@ -201,11 +215,17 @@ fn descriptors() -> impl Strategy<Value = Value> {
             "application/vnd.oci.image.config.v1+json",
             "application/vnd.oci.image.layer.v1.tar",
             "application/vnd.oci.image.layer.nondistributable.v1.tar",
+            MediaType::OCI_MANIFEST,
+            MediaType::DOCKER_LIST,
         ]).prop_map(Value::from),
         1 => scalars(),
     ];
     let digest = prop_oneof![9 => "sha256:[0-9a-f]{64}".prop_map(Value::from), 1 => scalars()];
-    let size = prop_oneof![9 => (0..u64::MAX / 2).prop_map(Value::from), 1 => scalars()];
+    let size = prop_oneof![
+        6 => (0..1_000_000_u64).prop_map(Value::from),
+        3 => (0..u64::MAX / 2).prop_map(Value::from),
+        1 => scalars(),
+    ];
     let data = prop::option::weighted(0.1, "[A-Za-z0-9+/=]{0,8}");
     (media_type, digest, size, data).prop_map(|(media_type, digest, size, data)| {
         let mut descriptor = json!({ "mediaType": media_type, "digest": digest, "size": size });

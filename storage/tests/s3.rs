@@ -17,7 +17,9 @@ use futures::channel::mpsc;
 use futures::{SinkExt as _, StreamExt as _, TryStreamExt as _, stream};
 use proto::{ClusterId, ObjectKey};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use storage::blob::{ClaimError, Encryption, Position, S3Blobs, S3OpenError, S3Settings, Stale};
+use storage::blob::{
+    ClaimError, Encryption, Position, S3Blobs, S3OpenError, S3Settings, Stale, Unclaimed,
+};
 use storage::conformance::blobs::{self, Races};
 use storage::{Blobs, BlobsError, ByteStream};
 use tokio::time::timeout;
@@ -225,7 +227,7 @@ async fn a_mistake_of_the_operator_is_named(settings: &S3Settings) {
 
 async fn a_store_that_holds_other_things_is_not_taken(settings: &S3Settings) {
     let blobs = S3Blobs::open(settings).await.unwrap();
-    let refused = blobs.claim(ClusterId::from_bytes([1; 16]), true).await;
+    let refused = blobs.claim(ClusterId::from_bytes([1; 16]), Unclaimed::Bind).await;
     assert!(matches!(refused, Err(ClaimError::Foreign)), "{refused:?}");
 }
 
@@ -234,7 +236,7 @@ async fn an_outage_passes(server: &mut S3Server) {
     let settings = server.settings("outage");
     let cluster = ClusterId::from_bytes([1; 16]);
     let blobs = S3Blobs::open(&settings).await.unwrap();
-    blobs.claim(cluster, true).await.unwrap();
+    blobs.claim(cluster, Unclaimed::Bind).await.unwrap();
     let upload = ObjectKey::from_random(11);
     let at = blobs.append(upload, Position::START, zeros(12)).await.unwrap();
     let object = blobs.seal(upload, at).await.unwrap();
@@ -260,12 +262,12 @@ async fn an_outage_passes(server: &mut S3Server) {
 
     // A node that starts now goes on without the store, unless it would have to take a new one.
     let late = S3Blobs::open(&settings).await.unwrap();
-    let refused = late.claim(cluster, true).await;
+    let refused = late.claim(cluster, Unclaimed::Bind).await;
     assert!(matches!(refused, Err(ClaimError::Store(_))), "{refused:?}");
-    late.claim(cluster, false).await.unwrap();
+    late.claim(cluster, Unclaimed::Refuse).await.unwrap();
     assert!(matches!(late.extent(object).await, Err(BlobsError::Unavailable(_))));
     let stranger = S3Blobs::open(&settings).await.unwrap();
-    stranger.claim(ClusterId::from_bytes([2; 16]), false).await.unwrap();
+    stranger.claim(ClusterId::from_bytes([2; 16]), Unclaimed::Refuse).await.unwrap();
 
     server.resume().await;
     let mut length = first.len();
@@ -286,7 +288,7 @@ fn zeros(mebibytes: usize) -> ByteStream {
 }
 
 async fn stale(blobs: &S3Blobs, age: Duration) -> Vec<Stale> {
-    blobs.stale(age).try_collect().await.unwrap()
+    blobs.sweep(age).try_collect().await.unwrap()
 }
 
 /// Removes everything, as if nobody needed it.

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, future, stream};
 use proto::{ClusterId, ObjectKey};
-use storage::blob::{ClaimError, S3Blobs, S3Settings};
+use storage::blob::{ClaimError, S3Blobs, S3Settings, Unclaimed};
 use storage::{Blobs, BlobsError};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
@@ -231,7 +231,7 @@ async fn a_store_that_refuses_conditions_is_claimed_without() {
     })
     .await;
     let blobs = S3Blobs::open(&server.settings()).await.unwrap();
-    blobs.claim(cluster, true).await.unwrap();
+    blobs.claim(cluster, Unclaimed::Bind).await.unwrap();
 }
 
 /// Each looks before the other has written, and the second one writes when the first has read its
@@ -270,9 +270,9 @@ async fn of_two_clusters_that_take_a_store_which_ignores_conditions_one_is_told(
         while server.requests().iter().skip_while(|request| !is_write(request)).count() < 2 {
             sleep(Duration::from_millis(10)).await;
         }
-        second.claim(clusters[1], true).await
+        second.claim(clusters[1], Unclaimed::Bind).await
     };
-    let (first, second) = future::join(first.claim(clusters[0], true), late).await;
+    let (first, second) = future::join(first.claim(clusters[0], Unclaimed::Bind), late).await;
     second.unwrap();
     assert!(matches!(first, Err(ClaimError::Taken(owner)) if owner == clusters[1]), "{first:?}");
 }
@@ -297,7 +297,7 @@ async fn nothing_is_found_stale_where_a_list_says_too_little() {
         })
         .await;
         let blobs = S3Blobs::open(&server.settings()).await.unwrap();
-        let found = blobs.stale(Duration::ZERO).try_collect::<Vec<_>>().await;
+        let found = blobs.sweep(Duration::ZERO).try_collect::<Vec<_>>().await;
         let Err(BlobsError::Unavailable(reason)) = found else { panic!("{found:?}") };
         assert!(reason.to_string().ends_with(lacks), "{reason}");
     }

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::registry::{Registry, random};
 
 /// What the administrator is called who is appointed by the node itself.
-const NAME: &str = "admin";
+pub const ADMINISTRATOR: &str = "admin";
 
 /// Why no administrator was appointed.
 #[derive(Debug, thiserror::Error)]
@@ -78,10 +78,10 @@ impl Registry {
             }
         };
         let hash = self.access()?.passwords.hash(Client::UNKNOWN, password).await?;
-        let name: AccountName =
-            NAME.parse().map_err(|error| Error::Internal(format!("{NAME}: {error}")))?;
+        let name: Result<AccountName, _> = ADMINISTRATOR.parse();
+        let name = name.map_err(|error| Error::Internal(format!("{ADMINISTRATOR}: {error}")))?;
         let appoint = AccessCommand::Appoint { name, password: hash, only_first };
         self.propose_by_itself(Command::Access(appoint)).await?;
-        Ok(Some(Appointed { name: NAME.to_owned(), password: drawn }))
+        Ok(Some(Appointed { name: ADMINISTRATOR.to_owned(), password: drawn }))
     }
 }

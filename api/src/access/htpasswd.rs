@@ -6,7 +6,8 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use proto::access::AccountName;
+use proto::Hex;
+use proto::access::{AccountName, NameError};
 use sha2::{Digest as _, Sha256};
 
 /// Users with hashes of their passwords, which can be replaced while they are used. Clones share
@@ -43,7 +44,7 @@ impl Htpasswd {
     /// What stands for the password of `name` in tokens, so that they end with it.
     pub(crate) fn generation(&self, name: &AccountName) -> Option<String> {
         let digest = Sha256::digest(self.hash(name)?.as_bytes());
-        Some(digest[..8].iter().map(|byte| format!("{byte:02x}")).collect())
+        Some(Hex(&digest[..8]).to_string())
     }
 }
 
@@ -65,10 +66,10 @@ impl FromStr for Htpasswd {
                 continue;
             }
             let refuse = |reason| HtpasswdError { line: number, reason };
-            let (name, hash) = line.split_once(':').ok_or_else(|| refuse(NO_COLON))?;
-            let name = name.parse().map_err(|_| refuse(NO_NAME))?;
+            let (name, hash) = line.split_once(':').ok_or_else(|| refuse(Reason::NoColon))?;
+            let name = name.parse().map_err(|error| refuse(Reason::Name(error)))?;
             let cost = cost(hash).filter(|cost| COSTS.contains(cost));
-            users.cost = users.cost.max(cost.ok_or_else(|| refuse(NO_BCRYPT))?);
+            users.cost = users.cost.max(cost.ok_or_else(|| refuse(Reason::NoBcrypt))?);
             users.hashes.insert(name, hash.into());
         }
         Ok(Self(Arc::new(RwLock::new(users))))
@@ -85,17 +86,25 @@ fn cost(hash: &str) -> Option<u32> {
 /// The costs that are taken: from bcrypt's least to one that holds a core for a quarter of a
 /// second.
 const COSTS: RangeInclusive<u32> = 4..=12;
-const NO_COLON: &str = "a line is NAME:HASH";
-const NO_NAME: &str = "a name has 1 to 128 lower-case letters, digits and . _ @ + -";
-const NO_BCRYPT: &str =
-    "only bcrypt keeps a password here, of a cost up to 12: make the line with `htpasswd -B`";
 
 /// A line of the file cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
 pub struct HtpasswdError {
     line: usize,
-    reason: &'static str,
+    reason: Reason,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Reason {
+    #[error("a line is NAME:HASH")]
+    NoColon,
+    #[error(transparent)]
+    Name(NameError),
+    #[error(
+        "only bcrypt keeps a password here, of a cost up to 12: make the line with `htpasswd -B`"
+    )]
+    NoBcrypt,
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ use proto::access::{TokenKey, Verb};
 use proto::{ClusterId, RepoName, Tagging, Timestamp};
 use raft::{ReadError, View};
 
-pub use self::administrator::{AppointError, Appointed};
+pub use self::administrator::{ADMINISTRATOR, AppointError, Appointed};
 use self::attempts::Attempts;
 pub(crate) use self::caller::{Caller, Identity};
 pub(crate) use self::challenge::BASIC;
@@ -284,7 +284,7 @@ pub(crate) fn check_mount(
     }
 }
 
-/// Which tags a push into the repository of `caller` may change.
+/// Which tags a push by `caller` into `repository` may change.
 pub(crate) fn tagging(caller: &Caller, repository: &RepoName) -> Tagging {
     Tagging {
         may_create: caller.may(Verb::CreateTag, Some(repository)),

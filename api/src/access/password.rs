@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, phc};
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::Mac as _;
 use lru::LruCache;
 use proto::access::PasswordHash;
 use proto::limits::LOGINS_PER_CLIENT_AT_ONCE;
-use sha2::Sha256;
 
 use super::AccessKeySecret;
 use crate::client::Client;
 use crate::error::Error;
+use crate::mac::mac;
 use crate::offload::offload;
 use crate::quota::{Quota, Share};
 use crate::registry::random;
@@ -131,9 +131,7 @@ impl Passwords {
     }
 
     fn code(&self, password: &str, hash: &str) -> [u8; 32] {
-        let mut block = [0; 64];
-        block[..32].copy_from_slice(&self.key);
-        let mut mac = Hmac::<Sha256>::new(&block.into());
+        let mut mac = mac(&self.key);
         // A hash has no zero byte, so what is before it cannot be taken for part of a password.
         mac.update(hash.as_bytes());
         mac.update(b"\0");

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use proto::Hex;
 use proto::access::{KeyId, SecretHash};
 
 use crate::error::Error;
@@ -53,8 +54,7 @@ impl FromStr for AccessKeySecret {
 
 impl fmt::Display for AccessKeySecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{PREFIX}{}_", self.id)?;
-        self.secret.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "{PREFIX}{}_{}", self.id, Hex(&self.secret))
     }
 }
 

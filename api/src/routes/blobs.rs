@@ -108,9 +108,6 @@ pub(super) async fn delete(
     digest: Digest,
     parts: &Parts,
 ) -> Result<Response, Error> {
-    if !registry.options.deletion {
-        return Err(Error::DeletionOff { allow: "GET, HEAD" });
-    }
     if let Err(unmet) = check_delete(&parts.headers, &digest) {
         blob(registry, &repository, &digest).await?;
         return Err(unmet);

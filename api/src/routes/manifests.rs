@@ -135,9 +135,6 @@ pub(super) async fn delete(
     reference: Reference,
     parts: &Parts,
 ) -> Result<Response, Error> {
-    if !registry.options.deletion {
-        return Err(Error::DeletionOff { allow: "GET, HEAD, PUT" });
-    }
     let may_pull = registry.caller.may_pull_somehow(&repository);
     let command = match reference {
         Reference::Tag(tag) => {

@@ -8,7 +8,10 @@ use http::{StatusCode, header};
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+use tracing_subscriber::filter::LevelFilter;
 
+use crate::log::Log;
 use crate::world::{World, eventually, in_time, sha256};
 
 /// Serves `world` on a port of its own and answers what it says to `request`, to the end of the
@@ -171,6 +174,30 @@ async fn a_blob_that_is_pushed_again_stays_where_it_is_if_it_is_whole() {
     let path = format!("/v2/a/blobs/uploads/?digest={digest}");
     let pushed = world.request("POST", &path).body(b"0123456789").send().await;
     pushed.fails(503, "UNAVAILABLE");
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_pushes_again_what_comes_slowly_does_not_wait_and_nothing_is_called_damaged() {
+    const CONTENT: &[u8] = &[7; 600];
+    let (log, _recording) = Log::record("api", LevelFilter::WARN);
+    let is_told = || log.take().iter().any(|it| it["message"].to_string().contains("damaged once"));
+    let world = World::start().await;
+    let digest = world.push_blob("a", CONTENT).await;
+    let before = world.blobs.keys().await;
+    world.blobs.set_trickling(true);
+    let begun = Instant::now();
+    world.push_blob("a", CONTENT).await;
+    assert!(begun.elapsed() < Duration::from_secs(120), "{:?}", begun.elapsed());
+    assert_eq!(world.blobs.keys().await, before);
+    // Longer than the node takes to read all of it beside that; the clock is paused.
+    tokio::time::sleep(Duration::from_secs(1200)).await;
+    assert!(!is_told(), "nothing came damaged");
+
+    world.blobs.set_trickling(false);
+    world.blobs.glitch();
+    assert!(pull(&world, &format!("/v2/a/blobs/{digest}"), None).await.is_err());
+    in_time(async || is_told()).await;
     world.stop().await;
 }
 

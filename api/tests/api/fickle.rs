@@ -13,7 +13,7 @@ use futures::future::ready;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use proto::{ClusterId, ObjectKey};
-use storage::blob::{ClaimError, MemoryBlobs, Position, Stale};
+use storage::blob::{ClaimError, MemoryBlobs, Position, Stale, Unclaimed};
 use storage::{Blobs, BlobsError, ByteStream};
 use tokio::sync::watch;
 
@@ -25,6 +25,7 @@ pub(crate) struct FickleBlobs {
     breaking: Arc<AtomicBool>,
     presigning: Arc<AtomicBool>,
     glitching: Arc<AtomicBool>,
+    trickling: Arc<AtomicBool>,
     rotten: Arc<Mutex<BTreeSet<ObjectKey>>>,
     unreadable: Arc<Mutex<BTreeSet<ObjectKey>>>,
     /// How many reads have begun.
@@ -52,6 +53,11 @@ impl FickleBlobs {
         self.glitching.store(true, Ordering::Relaxed);
     }
 
+    /// Whether reads give a byte in a second.
+    pub(crate) fn set_trickling(&self, trickling: bool) {
+        self.trickling.store(trickling, Ordering::Relaxed);
+    }
+
     /// Has all objects that there are give other bytes, of which there are as many as before.
     pub(crate) async fn rot(&self) {
         let keys = self.keys().await;
@@ -66,7 +72,7 @@ impl FickleBlobs {
 
     /// All that there is.
     pub(crate) async fn keys(&self) -> Vec<ObjectKey> {
-        let all = self.store.stale(Duration::ZERO).filter_map(|found| ready(found.ok()));
+        let all = self.store.sweep(Duration::ZERO).filter_map(|found| ready(found.ok()));
         all.map(|(Stale::Upload(key) | Stale::Object(key))| key).collect().await
     }
 
@@ -100,8 +106,8 @@ impl FickleBlobs {
 
 #[async_trait]
 impl Blobs for FickleBlobs {
-    async fn claim(&self, cluster: ClusterId, may_bind: bool) -> Result<(), ClaimError> {
-        self.store.claim(cluster, may_bind).await
+    async fn claim(&self, cluster: ClusterId, unclaimed: Unclaimed) -> Result<(), ClaimError> {
+        self.store.claim(cluster, unclaimed).await
     }
 
     async fn append(
@@ -172,6 +178,14 @@ impl Blobs for FickleBlobs {
             let other = |piece: Bytes| piece.iter().map(|byte| byte ^ 1).collect();
             return Ok(bytes.map_ok(other).boxed());
         }
+        if self.trickling.load(Ordering::Relaxed) {
+            let single = |piece: Bytes| stream::iter(piece.into_iter().map(|byte| Ok([byte])));
+            let slow = bytes.map_ok(single).try_flatten().then(async |byte| {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                byte.map(Bytes::from_owner)
+            });
+            return Ok(Box::pin(slow));
+        }
         Ok(bytes)
     }
 
@@ -191,8 +205,8 @@ impl Blobs for FickleBlobs {
         self.store.trim(object, size).await
     }
 
-    fn stale(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>> {
-        self.store.stale(age)
+    fn sweep(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>> {
+        self.store.sweep(age)
     }
 
     async fn probe(&self) -> Result<(), BlobsError> {

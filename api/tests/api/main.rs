@@ -12,6 +12,7 @@ mod faults;
 mod fickle;
 mod hostile;
 mod lists;
+mod log;
 mod manifests;
 mod names;
 mod sparse;

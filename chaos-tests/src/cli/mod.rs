@@ -12,6 +12,9 @@ mod sweep;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
+use anyhow::Result;
+#[cfg(not(feature = "mutants"))]
+use anyhow::bail;
 use clap::{Args, Parser, Subcommand};
 
 /// Simulates clusters that fail, each from a seed.
@@ -34,8 +37,7 @@ enum Command {
         /// Write the result as JSON, on a line of its own.
         #[arg(long)]
         json: bool,
-        /// Put a fault into the program.
-        #[cfg(feature = "mutants")]
+        /// Put a fault into the program, which must be built for that.
         #[arg(long)]
         mutant: Option<String>,
     },
@@ -76,8 +78,7 @@ enum Command {
         /// Write the result as JSON.
         #[arg(long, requires = "name", conflicts_with = "trace")]
         json: bool,
-        /// Put a fault into the program.
-        #[cfg(feature = "mutants")]
+        /// Put a fault into the program, which must be built for that.
         #[arg(long, requires = "name")]
         mutant: Option<String>,
     },
@@ -118,24 +119,15 @@ struct One {
 
 pub(crate) fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        #[cfg(not(feature = "mutants"))]
-        Command::Run { one, trace, json } => run::run(one, trace, json),
-        #[cfg(feature = "mutants")]
         Command::Run { one, trace, json, mutant } => {
-            mutants::activate(mutant.as_deref()).and_then(|()| run::run(one, trace, json))
+            activate(mutant.as_deref()).and_then(|()| run::run(one, trace, json))
         }
         #[cfg(feature = "mutants")]
         Command::Mutants { mutant, count, jobs, seconds } => {
             mutants::hunt_all(mutant.as_deref(), count, jobs, seconds)
         }
-        #[cfg(not(feature = "mutants"))]
-        Command::Scenario { name: Some(name), seed, trace, json, .. } => {
-            scenario::one(&name, seed, trace, json)
-        }
-        #[cfg(feature = "mutants")]
         Command::Scenario { name: Some(name), seed, trace, json, mutant, .. } => {
-            mutants::activate(mutant.as_deref())
-                .and_then(|()| scenario::one(&name, seed, trace, json))
+            activate(mutant.as_deref()).and_then(|()| scenario::one(&name, seed, trace, json))
         }
         Command::Scenario { name: None, all: true, seed, .. } => scenario::all(seed),
         Command::Scenario { .. } => Ok(scenario::list()),
@@ -147,4 +139,20 @@ pub(crate) fn main() -> ExitCode {
         eprintln!("chaos-tests: {error:#}");
         ExitCode::from(3)
     })
+}
+
+/// Gives this process the fault of this name, if one is named.
+///
+/// # Errors
+/// When there is none of this name, or the program cannot have any.
+fn activate(name: Option<&str>) -> Result<()> {
+    match name {
+        #[cfg(feature = "mutants")]
+        Some(name) => mutants::activate(name),
+        #[cfg(not(feature = "mutants"))]
+        Some(name) => {
+            bail!("to have the fault {name}, the program is built with --features mutants")
+        }
+        None => Ok(()),
+    }
 }

@@ -24,14 +24,12 @@ struct Caught {
     by: String,
 }
 
-/// Gives this process the fault of this name, if one is named.
+/// Gives this process the fault of this name.
 ///
 /// # Errors
 /// When there is none.
-pub(super) fn activate(name: Option<&str>) -> Result<()> {
-    if let Some(name) = name {
-        named(name)?.activate();
-    }
+pub(super) fn activate(name: &str) -> Result<()> {
+    named(name)?.activate();
     Ok(())
 }
 

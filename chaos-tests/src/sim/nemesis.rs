@@ -62,16 +62,17 @@ impl Nemesis {
             return;
         }
         let fault = match self.dice.number(0..=99) {
+            0..=14 => Some(Fault::Down(number)),
+            15..=19 => {
+                self.stop(number, machines.len());
+                None
+            }
             // One at a time: most of the time a majority is there to work with.
             20..=24 if self.faults.conditions().down.is_empty() => {
                 self.kill_for_long(now, number, &machines[number]);
                 None
             }
-            15..=19 => {
-                self.stop(number, machines.len());
-                None
-            }
-            0..=24 => Some(Fault::Down(number)),
+            20..=24 => Some(Fault::Down(number)),
             25..=29 => {
                 self.kill_all(now, machines.len());
                 None

@@ -13,7 +13,7 @@ use futures::future::ready;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use proto::{ClusterId, ObjectKey};
-use storage::blob::{BlobsError, ClaimError, MemoryBlobs, Position, Stale};
+use storage::blob::{BlobsError, ClaimError, MemoryBlobs, Position, Stale, Unclaimed};
 use storage::{Blobs, ByteStream};
 
 use super::chronicle::Chronicle;
@@ -106,7 +106,7 @@ impl SimObjects {
 
     /// What it holds.
     pub(crate) async fn keys(&self) -> Vec<ObjectKey> {
-        let all = self.objects.stale(Duration::ZERO).filter_map(|found| ready(found.ok()));
+        let all = self.objects.sweep(Duration::ZERO).filter_map(|found| ready(found.ok()));
         all.map(|(Stale::Upload(key) | Stale::Object(key))| key).collect().await
     }
 
@@ -170,11 +170,11 @@ fn unavailable() -> BlobsError {
 
 #[async_trait]
 impl Blobs for SimObjects {
-    async fn claim(&self, cluster: ClusterId, may_bind: bool) -> Result<(), ClaimError> {
+    async fn claim(&self, cluster: ClusterId, unclaimed: Unclaimed) -> Result<(), ClaimError> {
         if self.fate().await == Fate::Refused {
             return Err(ClaimError::Store(unavailable()));
         }
-        self.objects.claim(cluster, may_bind).await
+        self.objects.claim(cluster, unclaimed).await
     }
 
     async fn append(
@@ -240,8 +240,8 @@ impl Blobs for SimObjects {
         self.call(self.objects.trim(object, size)).await
     }
 
-    fn stale(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>> {
-        let found = self.call(async move { Ok(self.objects.stale(age)) });
+    fn sweep(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>> {
+        let found = self.call(async move { Ok(self.objects.sweep(age)) });
         stream::once(found).try_flatten().boxed()
     }
 

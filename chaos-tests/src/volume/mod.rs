@@ -195,18 +195,15 @@ fn run(command: &mut Command) -> Result<(), VolumeError> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
-    #![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 
     use super::*;
+    use crate::skip;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn what_was_synced_outlives_the_power_and_nothing_else_does() {
         let volume = match Volume::make().await {
             Ok(volume) => volume,
-            Err(VolumeError::Denied(reason)) => {
-                println!("SKIPPED: no file system whose power can fail: {reason}");
-                return;
-            }
+            Err(VolumeError::Denied(reason)) => return skip("volumes", reason).unwrap(),
             Err(error) => panic!("{error}"),
         };
         for (loss, length) in [(Loss::Everything, None), (Loss::Contents, Some(0))] {

@@ -20,6 +20,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 use proto::{JoinToken, PeerAddress, limits};
+use raft::Tuning;
 
 pub use self::access::Access;
 pub use self::audit::Audit;
@@ -197,13 +198,7 @@ impl Config {
                 filter: source.take("log.filter", Filter::default)?,
             },
             audit: Audit::read(source)?,
-            raft: Raft {
-                heartbeat: source.take("raft.heartbeat_ms", || Milliseconds::new(150))?,
-                election_min: source.take("raft.election_min_ms", || Milliseconds::new(500))?,
-                election_max: source.take("raft.election_max_ms", || Milliseconds::new(900))?,
-                replace_after: source.take("raft.replace_after_s", || Seconds::new(300))?,
-                snapshot_every: source.take("raft.snapshot_every", || Count::new(10_000))?,
-            },
+            raft: Raft::read(source)?,
             cluster: Cluster {
                 join,
                 authority: authority::read(source)?,
@@ -284,6 +279,21 @@ impl Limits {
             uploads_per_client_at_once: source.take("limits.uploads_per_client_at_once", || {
                 Allowance::new(limits::UPLOADS_AT_ONCE_DEFAULT)
             })?,
+        })
+    }
+}
+
+impl Raft {
+    fn read(source: &mut Source) -> Result<Self, ConfigError> {
+        let Tuning { heartbeat, election_min, election_max, snapshot_every, replace_after } =
+            Tuning::default();
+        let mut take = |key, default| source.take(key, || Milliseconds::of(default));
+        Ok(Self {
+            heartbeat: take("raft.heartbeat_ms", heartbeat)?,
+            election_min: take("raft.election_min_ms", election_min)?,
+            election_max: take("raft.election_max_ms", election_max)?,
+            replace_after: source.take("raft.replace_after_s", || Seconds::of(replace_after))?,
+            snapshot_every: source.take("raft.snapshot_every", || Count::of(snapshot_every))?,
         })
     }
 }

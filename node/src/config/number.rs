@@ -52,8 +52,11 @@ impl Setting for Voters {
 pub struct Milliseconds(u16);
 
 impl Milliseconds {
-    pub(super) const fn new(millis: u16) -> Self {
-        Self(millis)
+    const MAX: u16 = 60_000;
+
+    /// `time`, or the longest that there is.
+    pub(super) fn of(time: Duration) -> Self {
+        Self(u16::try_from(time.as_millis()).unwrap_or(u16::MAX).min(Self::MAX))
     }
 
     /// The number of milliseconds.
@@ -78,7 +81,7 @@ impl Setting for Milliseconds {
 
     fn from_toml(value: &Value) -> Option<Self> {
         let millis = u16::try_from(value.as_integer()?).ok()?;
-        (1..=60_000).contains(&millis).then_some(Self(millis))
+        (1..=Self::MAX).contains(&millis).then_some(Self(millis))
     }
 
     fn toml_of(text: &str) -> Value {
@@ -98,8 +101,9 @@ impl Seconds {
     const MIN: u32 = 10;
     const MAX: u32 = 7 * 24 * 60 * 60;
 
-    pub(super) const fn new(seconds: u32) -> Self {
-        Self(seconds)
+    /// `time`, or the longest that there is.
+    pub(super) fn of(time: Duration) -> Self {
+        Self(u32::try_from(time.as_secs()).unwrap_or(u32::MAX).min(Self::MAX))
     }
 
     /// The time.
@@ -134,6 +138,11 @@ impl Count {
 
     pub(super) const fn new(count: usize) -> Self {
         Self(count)
+    }
+
+    /// `count`, or the most that there is.
+    pub(super) fn of(count: u64) -> Self {
+        Self(usize::try_from(count).unwrap_or(usize::MAX).min(Self::MAX))
     }
 
     /// The number.

@@ -1,10 +1,14 @@
 //! Where the bytes of blobs rest: the keys of `[storage]`, and what must hold between them.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use storage::blob::{Encryption as S3Encryption, S3Settings};
 
 use super::{CacheSize, ConfigError, Encryption, Endpoint, Redirect, Seconds, Source, StorageKind};
+
+/// How often the leader looks for what nobody needs.
+const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// The bytes of blobs, which all nodes of a cluster share.
 #[derive(Clone, Debug)]
@@ -63,7 +67,7 @@ impl Storage {
             cache_bytes: source.take("storage.cache_bytes", || CacheSize::NONE)?,
             cache_path: source.take("storage.cache_path", || data_dir.join("cache"))?,
             // What it finds was idle for two days: an hour more is nothing.
-            sweep_every: source.take("storage.sweep_every_s", || Seconds::new(60 * 60))?,
+            sweep_every: source.take("storage.sweep_every_s", || Seconds::of(SWEEP_EVERY))?,
         };
         storage.check(joins, has_path)?;
         Ok(storage)

@@ -5,11 +5,11 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use api::ADMINISTRATOR;
+use proto::Hex;
+
 use super::PlaygroundError;
 use crate::cli::Login;
-
-/// What the nodes call the administrator whom they appoint.
-const NAME: &str = "admin";
 
 /// The file that holds the administrator's password, in the playground's folder.
 pub(super) fn file(dir: &Path) -> PathBuf {
@@ -31,12 +31,12 @@ pub(super) fn draw(dir: &Path) -> Result<(), PlaygroundError> {
 pub(super) fn login(dir: &Path) -> Result<Login, PlaygroundError> {
     let path = file(dir);
     let text = fs::read_to_string(&path).map_err(PlaygroundError::file(&path))?;
-    Ok(Login::new(NAME.to_owned(), text.trim().to_owned()))
+    Ok(Login::new(ADMINISTRATOR.to_owned(), text.trim().to_owned()))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one function that draws chance here")]
 fn password() -> io::Result<String> {
     let mut bytes = [0; 12];
     getrandom::fill(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(Hex(&bytes).to_string())
 }

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use prost::Message as _;
-
-use super::{DecodeError, bytes, id, parse};
+use super::{DecodeError, bytes, bytes32, id, parse};
 use crate::Timestamp;
 use crate::access::{
     AccessChange, AccessCommand, AccessKey, Account, AccountKind, Grant, GroupName, KeyId,
@@ -92,7 +90,7 @@ impl TryFrom<pb::Command> for AccessCommand {
             Pb::RemoveRole(c) => Self::RemoveRole(parse("role", &c.name)?),
             Pb::Grant(grant) => Self::Grant(grant.try_into()?),
             Pb::Revoke(grant) => Self::Revoke(grant.try_into()?),
-            Pb::AddTokenKey(c) => Self::AddTokenKey { seed: TokenSeed(secret("seed", &c.seed)?) },
+            Pb::AddTokenKey(c) => Self::AddTokenKey { seed: TokenSeed(bytes32("seed", &c.seed)?) },
         })
     }
 }
@@ -219,7 +217,7 @@ impl TryFrom<pb::Key> for AccessKey {
         let parts = key.scope.iter().map(String::as_str);
         Ok(Self {
             id: id("key", &key.id)?,
-            secret: SecretHash::from_bytes(secret("secret", &key.secret)?),
+            secret: SecretHash::from_bytes(bytes32("secret", &key.secret)?),
             account: parse("account", &key.account)?,
             scope: KeyScope::of(parts).map_err(|e| DecodeError::new("scope", e))?,
             description: key.description,
@@ -279,36 +277,11 @@ impl TryFrom<pb::TokenKey> for TokenKey {
     fn try_from(key: pb::TokenKey) -> Result<Self, DecodeError> {
         Ok(Self {
             id: key.id,
-            seed: secret("seed", &key.seed)?,
+            seed: bytes32("seed", &key.seed)?,
             since: Timestamp::from_millis(key.since_millis),
         })
     }
 }
-
-macro_rules! row {
-    ($type:ty, $message:ty, $name:literal) => {
-        impl $type {
-            /// Its encoding, as rows hold it.
-            pub fn encode(&self) -> Vec<u8> {
-                <$message>::from(self).encode_to_vec()
-            }
-
-            /// Reads an encoding.
-            ///
-            /// # Errors
-            /// When `bytes` are not a whole and valid encoding.
-            pub fn decode(bytes: bytes::Bytes) -> Result<Self, DecodeError> {
-                <$message>::decode(bytes).map_err(|e| DecodeError::new($name, e))?.try_into()
-            }
-        }
-    };
-}
-
-row!(Account, pb::Account, "account");
-row!(AccessKey, pb::Key, "access key");
-row!(Role, pb::Role, "role");
-row!(Grant, pb::Grant, "grant");
-row!(TokenKey, pb::TokenKey, "token key");
 
 fn expose(password: &PasswordHash) -> String {
     password.expose().to_owned()
@@ -328,10 +301,6 @@ fn groups(names: &[String]) -> Result<BTreeSet<GroupName>, DecodeError> {
 
 fn key_id(id: &KeyId) -> bytes::Bytes {
     bytes(id.as_bytes())
-}
-
-fn secret(what: &'static str, bytes: &[u8]) -> Result<[u8; 32], DecodeError> {
-    bytes.try_into().map_err(|_| DecodeError::new(what, "it has not 32 bytes"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The authority of a cluster, as the catalog and its founder keep it.
 
-use super::{DecodeError, bytes};
+use super::{DecodeError, bytes, bytes32};
 use crate::Authority;
 use crate::pb::catalog as pb;
 
@@ -14,8 +14,7 @@ impl TryFrom<pb::Authority> for Authority {
     type Error = DecodeError;
 
     fn try_from(message: pb::Authority) -> Result<Self, DecodeError> {
-        let key = message.key.as_ref().try_into();
-        let key = key.map_err(|_| DecodeError::new("authority", "its key has not 32 bytes"))?;
+        let key = bytes32("key of the authority", &message.key)?;
         Ok(Self { certificate: message.certificate, key })
     }
 }

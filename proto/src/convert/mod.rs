@@ -12,7 +12,8 @@ mod precondition;
 
 use prost::Message as _;
 
-use crate::pb::catalog as pb;
+use crate::access::{AccessKey, Account, Grant, Role, TokenKey};
+use crate::pb::{access as pb_access, catalog as pb};
 use crate::{Authority, Event, Manifest, Stamped, UploadKey};
 
 /// A message that is not what it should be: written by a newer version, damaged, or forged.
@@ -70,9 +71,11 @@ fn id<'a, T: TryFrom<&'a [u8], Error: ToString>>(
 }
 
 fn upload_key(bytes: &[u8]) -> Result<UploadKey, DecodeError> {
-    let bytes =
-        bytes.try_into().map_err(|_| DecodeError::new("upload key", "it has not 32 bytes"))?;
-    Ok(UploadKey::from_bytes(bytes))
+    bytes32("upload key", bytes).map(UploadKey::from_bytes)
+}
+
+fn bytes32(field: &'static str, bytes: &[u8]) -> Result<[u8; 32], DecodeError> {
+    bytes.try_into().map_err(|_| DecodeError::new(field, "it has not 32 bytes"))
 }
 
 fn authority(message: Option<pb::Authority>) -> Result<Authority, DecodeError> {
@@ -88,7 +91,7 @@ fn bytes(of: &[u8]) -> bytes::Bytes {
 macro_rules! encoded {
     ($domain:ty, $message:ty, $name:literal) => {
         impl $domain {
-            /// The type's encoding at rest and between nodes.
+            /// Its encoding, at rest and between nodes.
             pub fn encode(&self) -> Vec<u8> {
                 <$message>::from(self).encode_to_vec()
             }
@@ -108,3 +111,8 @@ encoded!(Stamped, pb::Stamped, "command");
 encoded!(Event, pb::Event, "event");
 encoded!(Manifest, pb::Manifest, "manifest");
 encoded!(Authority, pb::Authority, "authority");
+encoded!(Account, pb_access::Account, "account");
+encoded!(AccessKey, pb_access::Key, "access key");
+encoded!(Role, pb_access::Role, "role");
+encoded!(Grant, pb_access::Grant, "grant");
+encoded!(TokenKey, pb_access::TokenKey, "token key");

@@ -11,7 +11,7 @@ use divan::{Bencher, black_box};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use proto::{ClusterId, ObjectKey};
 use storage::Blobs as _;
-use storage::blob::{DiskBlobs, Position};
+use storage::blob::{DiskBlobs, Position, Unclaimed};
 use tempfile::{NamedTempFile, TempDir};
 use tokio::runtime::Runtime;
 
@@ -37,7 +37,7 @@ impl Fixture {
         let blobs = DiskBlobs::open(folder.path()).unwrap();
         let runtime = Runtime::new().unwrap();
         runtime.block_on(async {
-            blobs.claim(ClusterId::from_bytes([1; 16]), true).await.unwrap();
+            blobs.claim(ClusterId::from_bytes([1; 16]), Unclaimed::Bind).await.unwrap();
             let mut at = Position::START;
             for _ in 0..parts {
                 let body = stream::iter([Ok(part.clone())]).boxed();

@@ -51,3 +51,11 @@ pub enum BlobsError {
     #[error("the object store is not available: {0}")]
     Unavailable(#[source] io::Error),
 }
+
+/// What `error` of a file system means when it was to read or write.
+pub(super) fn failure(error: io::Error) -> BlobsError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => BlobsError::Full,
+        _ => BlobsError::Unavailable(error),
+    }
+}

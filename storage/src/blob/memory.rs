@@ -14,7 +14,7 @@ use proto::limits::UPLOAD_PARTS_MAX;
 use proto::{ClusterId, Mutant, ObjectKey};
 use tokio::time::Instant;
 
-use super::{Blobs, BlobsError, ByteStream, ClaimError, Position, Stale};
+use super::{Blobs, BlobsError, ByteStream, ClaimError, Position, Stale, Unclaimed};
 
 /// An object store in memory. A clone is the same store, as another node sees it.
 #[derive(Clone, Debug, Default)]
@@ -52,12 +52,12 @@ impl MemoryBlobs {
 
 #[async_trait]
 impl Blobs for MemoryBlobs {
-    async fn claim(&self, cluster: ClusterId, may_bind: bool) -> Result<(), ClaimError> {
+    async fn claim(&self, cluster: ClusterId, unclaimed: Unclaimed) -> Result<(), ClaimError> {
         let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
         match *owner {
             Some(owner) if owner == cluster => Ok(()),
             Some(owner) => Err(ClaimError::Taken(owner)),
-            None if may_bind => {
+            None if unclaimed == Unclaimed::Bind => {
                 *owner = Some(cluster);
                 Ok(())
             }
@@ -135,7 +135,7 @@ impl Blobs for MemoryBlobs {
         Ok(())
     }
 
-    fn stale(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>> {
+    fn sweep(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>> {
         let objects = self.objects();
         let stale = objects.iter().filter(|(_, object)| object.written.elapsed() >= age);
         let stale: Vec<_> = stale.map(|(key, _)| Ok(Stale::Object(*key))).collect();
@@ -227,14 +227,14 @@ mod tests {
         let slow = sleep(UPLOAD_LIFETIME).map(move |()| chunk());
         let found = async {
             sleep(UPLOAD_LIFETIME - Duration::from_secs(1)).await;
-            blobs.stale(SWEEP_AGE).try_collect::<Vec<_>>().await.unwrap()
+            blobs.sweep(SWEEP_AGE).try_collect::<Vec<_>>().await.unwrap()
         };
         let append = blobs.append(upload, at, stream::once(slow).boxed());
         let (found, at) = future::join(found, append).await;
         assert_eq!(found, []);
         assert_eq!(at.unwrap().extent, 10);
         sleep(SWEEP_AGE).await;
-        let found: Vec<_> = blobs.stale(SWEEP_AGE).try_collect().await.unwrap();
+        let found: Vec<_> = blobs.sweep(SWEEP_AGE).try_collect().await.unwrap();
         assert_eq!(found, [Stale::Object(upload)]);
     }
 }

@@ -9,11 +9,14 @@ mod body;
 mod cache;
 mod disk;
 mod error;
+mod files;
 mod memory;
 mod position;
 mod reserve;
 mod s3;
 mod stale;
+mod threads;
+mod unclaimed;
 
 use std::io;
 use std::ops::Range;
@@ -33,6 +36,7 @@ pub use memory::MemoryBlobs;
 pub use position::{Position, Tip};
 pub use s3::{Encryption, S3Blobs, S3Credentials, S3OpenError, S3Settings};
 pub use stale::Stale;
+pub use unclaimed::Unclaimed;
 
 /// Bytes as they arrive from a client or from a store.
 pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
@@ -40,13 +44,12 @@ pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 /// An object store, shared by all nodes of a cluster.
 #[async_trait]
 pub trait Blobs: Send + Sync + 'static {
-    /// Binds the store to `cluster` for good, or finds that it is. A store that belongs to nobody
-    /// is only bound when `may_bind`: a node that joins a cluster, or returns to one, must find
-    /// that cluster's bytes, and an empty store in their place is a folder that was not mounted.
+    /// Finds that the store belongs to `cluster`. One that belongs to nobody is bound to it for
+    /// good, or refused, as `unclaimed` says.
     ///
     /// # Errors
     /// See [`ClaimError`]; then the node must not use the store.
-    async fn claim(&self, cluster: ClusterId, may_bind: bool) -> Result<(), ClaimError>;
+    async fn claim(&self, cluster: ClusterId, unclaimed: Unclaimed) -> Result<(), ClaimError>;
 
     /// Adds the next part to `upload`, which stands at `at`: all of `body`, or nothing of it. The
     /// first part, at [`Position::START`], begins the upload. Answers where it stands then.
@@ -156,7 +159,7 @@ pub trait Blobs: Send + Sync + 'static {
     }
 
     /// Removes `object`, if it is there. Bytes that it may share with another object of its upload
-    /// stay for as long as that one needs them; then they are [stale](Blobs::stale).
+    /// stay for as long as that one needs them; then they are [stale](Blobs::sweep).
     ///
     /// # Errors
     /// When the store fails; then a part of it may be gone, and the call can be repeated.
@@ -172,9 +175,9 @@ pub trait Blobs: Send + Sync + 'static {
         Ok(())
     }
 
-    /// All uploads and objects to which nothing was written for `age`, by the clock of the store,
-    /// in no particular order; those that someone needs, and those that nobody does. What no fact
-    /// could ever name is removed on the way.
+    /// Removes what no fact could ever name, and answers all uploads and objects to which nothing
+    /// was written for `age`, by the clock of the store, in no particular order; those that someone
+    /// needs, and those that nobody does.
     ///
     /// Whoever wants something gone has it given up in the log first, so that it can never be
     /// linked, and then calls [`Blobs::abandon`] for an upload and [`Blobs::delete`] for an object.
@@ -186,7 +189,7 @@ pub trait Blobs: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the store fails; then the stream ends, and the rest is found by asking again.
-    fn stale(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>>;
+    fn sweep(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>>;
 
     /// What its cache has done, if it has one.
     fn cached(&self) -> Option<CacheCounts> {

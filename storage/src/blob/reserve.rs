@@ -3,6 +3,9 @@
 use std::io;
 use std::os::fd::AsFd;
 
+use rustix::fs::StatVfs;
+use rustix::io::Errno;
+
 use crate::kv::FREE_BYTES_MIN;
 
 /// Bytes of a disk that neither a store nor a cache takes. A node whose log is on the same disk
@@ -23,7 +26,17 @@ const _: () = assert!(RESERVE_BYTES >= FREE_BYTES_MIN + 28 * LOOK_BYTES);
 
 /// Fails as a full disk does when no more than the reserve is free of the one that `file` is on.
 pub(super) fn check_room(file: impl AsFd) -> io::Result<()> {
-    let disk = rustix::fs::fstatvfs(file)?;
+    check(rustix::fs::fstatvfs(file))
+}
+
+fn check(disk: rustix::io::Result<StatVfs>) -> io::Result<()> {
+    let disk = match disk {
+        Ok(disk) => disk,
+        // Not every file system on a network or of FUSE tells. That it is full, it says when it is
+        // written to.
+        Err(Errno::NOSYS | Errno::OPNOTSUPP) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     let reserve = reserve(disk.f_blocks.saturating_mul(disk.f_frsize));
     if free < reserve {
@@ -40,7 +53,23 @@ pub(super) fn reserve(bytes: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
     use super::*;
+
+    #[test]
+    fn a_disk_that_does_not_tell_how_full_it_is_has_room() {
+        assert!(check(Err(Errno::NOSYS)).is_ok());
+        assert!(check(Err(Errno::OPNOTSUPP)).is_ok());
+        assert!(check(Err(Errno::IO)).is_err());
+        let checked = |free| {
+            let mut disk = rustix::fs::fstatvfs(tempfile::tempfile().unwrap()).unwrap();
+            (disk.f_frsize, disk.f_blocks, disk.f_bavail) = (4096, 100, free);
+            check(Ok(disk)).map_err(|error| error.kind())
+        };
+        assert_eq!(checked(10), Ok(()));
+        assert_eq!(checked(9), Err(io::ErrorKind::StorageFull));
+    }
 
     #[test]
     fn a_disk_has_a_reserve_that_a_log_can_live_on_unless_it_is_tiny() {

@@ -15,7 +15,7 @@ use std::io;
 use tokio::sync::oneshot;
 
 use self::trial::{Trial, body, content, fresh_key, is_missing, random};
-use crate::blob::{Blobs, BlobsError, ClaimError, Position};
+use crate::blob::{Blobs, BlobsError, ClaimError, Position, Unclaimed};
 
 pub use self::races::Races;
 
@@ -67,10 +67,10 @@ pub async fn bounded(blobs: &dyn Blobs, most: usize) {
 /// Whoever joins a cluster finds its store, and never an empty one or another's.
 async fn a_store_belongs_to_one_cluster(blobs: &dyn Blobs) {
     let (own, other) = (ClusterId::from_bytes([1; 16]), ClusterId::from_bytes([2; 16]));
-    assert!(matches!(blobs.claim(own, false).await, Err(ClaimError::Empty)));
-    blobs.claim(own, true).await.expect("a new store is taken");
-    blobs.claim(own, false).await.expect("it stays the cluster's");
-    let taken = blobs.claim(other, true).await;
+    assert!(matches!(blobs.claim(own, Unclaimed::Refuse).await, Err(ClaimError::Empty)));
+    blobs.claim(own, Unclaimed::Bind).await.expect("a new store is taken");
+    blobs.claim(own, Unclaimed::Refuse).await.expect("it stays the cluster's");
+    let taken = blobs.claim(other, Unclaimed::Bind).await;
     assert!(matches!(taken, Err(ClaimError::Taken(owner)) if owner == own), "{taken:?}");
 }
 

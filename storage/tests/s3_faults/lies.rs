@@ -36,7 +36,7 @@ async fn check_whole(blobs: &S3Blobs, object: ObjectKey) {
 }
 
 async fn resting(blobs: &S3Blobs) -> Result<Vec<Stale>, BlobsError> {
-    blobs.stale(Duration::ZERO).try_collect().await
+    blobs.sweep(Duration::ZERO).try_collect().await
 }
 
 /// A store on which reads of indexes come to nothing while that is set.

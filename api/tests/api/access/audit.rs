@@ -1,52 +1,15 @@
 //! What the audit log has of those who log in, are refused and change things.
 
-use std::io;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::header;
 use proto::limits::REFUSALS_RECORDED_PER_MINUTE;
 use serde_json::{Value, json};
-use tracing::subscriber::DefaultGuard;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::fmt;
-use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::filter::LevelFilter;
 
 use super::{As, PASSWORD, closed};
+use crate::log::Log;
 use crate::world::{Call, World, sha256};
-
-/// A log in memory. Clones are the same log.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(line);
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    /// Records what this thread does, until the guard is dropped.
-    fn record() -> (Self, DefaultGuard) {
-        let log = Self::default();
-        let writer = log.clone();
-        let lines = fmt::layer().json().flatten_event(true).with_writer(move || writer.clone());
-        let only = Targets::new().with_target("audit", LevelFilter::DEBUG);
-        let subscriber = tracing_subscriber::registry().with(lines.with_filter(only));
-        (log, tracing::subscriber::set_default(subscriber))
-    }
-
-    /// The records so far, which are taken out of it.
-    fn take(&self) -> Vec<Value> {
-        let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-}
 
 /// Whether `records` has one with all of these fields.
 fn has(records: &[Value], fields: &Value) -> bool {
@@ -56,7 +19,7 @@ fn has(records: &[Value], fields: &Value) -> bool {
 
 #[tokio::test]
 async fn logins_refusals_and_changes_are_recorded_and_no_secret_is() {
-    let (log, _recording) = Log::record();
+    let (log, _recording) = Log::record("audit", LevelFilter::DEBUG);
 
     let world = closed().await;
     let alice = world.add_user("alice", &["web"]).await;
@@ -146,7 +109,7 @@ async fn wrong_passwords_are_recorded_whatever_else_their_client_sends() {
 
 #[tokio::test]
 async fn what_an_upload_changes_is_recorded() {
-    let (log, _recording) = Log::record();
+    let (log, _recording) = Log::record("audit", LevelFilter::DEBUG);
 
     let world = World::start().await;
     let digest = sha256(&world.push_image("team/app", "1", b"layer").await);

@@ -1,11 +1,12 @@
-//! Every role, every verb, every endpoint, inside and outside of what is granted.
+//! What each built-in role may do at each endpoint of a repository, inside and outside of what is
+//! granted; and the tags that a role may set.
 
-use http::Method;
+use http::{Method, StatusCode, header};
 use proto::access::{Role, Verb};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{As, closed};
-use crate::world::{World, sha256};
+use crate::world::{IMAGE, World, image, sha256};
 
 /// What is asked for in a repository, and the verb that it needs.
 fn requests() -> Vec<(Method, String, Verb)> {
@@ -106,4 +107,45 @@ async fn everybody_may_do_what_is_granted_and_nothing_else() {
         }
     }
     assert_eq!(asked, requests().len() * 5 * (roles.len() * 3 + 1));
+}
+
+/// Verbs of roles that push under tags.
+const TAGGING: [&[&str]; 5] = [
+    &["push"],
+    &["push", "create-tag"],
+    &["push", "move-tag"],
+    &["push", "create-tag", "move-tag"],
+    &["create-tag", "move-tag"],
+];
+
+#[tokio::test]
+async fn a_role_sets_the_tags_that_its_verbs_name() {
+    let world = closed().await;
+    for blob in [&b"{}"[..], b"one", b"two"] {
+        let path = format!("/v2/own/a/blobs/uploads/?digest={}", sha256(blob));
+        let call = world.request("POST", &path).by(&As::admin()).body(blob);
+        call.send().await.is(StatusCode::CREATED);
+    }
+    let put = async |who: &As, tag: &str, layer: &[u8]| {
+        let image = image(&[layer], None).to_string();
+        let call = world.request("PUT", &format!("/v2/own/a/manifests/{tag}")).by(who);
+        let call = call.header(header::CONTENT_TYPE, IMAGE).body(image.as_bytes());
+        call.send().await.status.as_u16()
+    };
+    for (number, verbs) in TAGGING.iter().enumerate() {
+        let (name, tag) = (format!("u-{number}"), format!("tag-{number}"));
+        world.add_user(&name, &[]).await;
+        world.manage("PUT", &format!("roles/r-{number}"), json!({ "verbs": verbs })).await;
+        world.grant(&format!("user:{name}"), &format!("r-{number}"), "own/**").await;
+        assert_eq!(put(&As::admin(), &tag, b"one").await, 201);
+        for way in [Way::Password, Way::Key] {
+            let who = shown(&world, way, &name, "own/a").await;
+            let may = |verb| verbs.contains(&"push") && verbs.contains(&verb);
+            let status = |verb| if may(verb) { 201 } else { 403 };
+            let fresh = format!("{tag}-{way:?}");
+            assert_eq!(put(&who, &fresh, b"one").await, status("create-tag"), "{verbs:?} {way:?}");
+            assert_eq!(put(&who, &tag, b"two").await, status("move-tag"), "{verbs:?} {way:?}");
+            assert_eq!(put(&As::admin(), &tag, b"one").await, 201);
+        }
+    }
 }

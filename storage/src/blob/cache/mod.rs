@@ -33,8 +33,8 @@ use proto::{ClusterId, ObjectKey};
 use self::object::CachedObject;
 use self::reader::Reader;
 use self::shelf::{Found, Shelf};
-use super::disk::Threads;
-use super::{Blobs, BlobsError, ByteStream, ClaimError, Position, Stale};
+use super::threads::Threads;
+use super::{Blobs, BlobsError, ByteStream, ClaimError, Position, Stale, Unclaimed};
 
 /// What the names of files in the cache end with: all others in its folder are left alone.
 const SUFFIX: &str = ".cached";
@@ -104,8 +104,8 @@ impl CachedBlobs {
 
 #[async_trait]
 impl Blobs for CachedBlobs {
-    async fn claim(&self, cluster: ClusterId, may_bind: bool) -> Result<(), ClaimError> {
-        self.far.claim(cluster, may_bind).await
+    async fn claim(&self, cluster: ClusterId, unclaimed: Unclaimed) -> Result<(), ClaimError> {
+        self.far.claim(cluster, unclaimed).await
     }
 
     async fn append(
@@ -176,8 +176,8 @@ impl Blobs for CachedBlobs {
         self.far.trim(object, size).await
     }
 
-    fn stale(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>> {
-        self.far.stale(age)
+    fn sweep(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>> {
+        self.far.sweep(age)
     }
 
     fn cached(&self) -> Option<CacheCounts> {

@@ -14,8 +14,9 @@ use tokio::sync::watch;
 
 use super::SUFFIX;
 use super::shelf::Room;
-use crate::blob::disk::{Threads, read_file};
+use crate::blob::files::read_file;
 use crate::blob::reserve::check_room;
+use crate::blob::threads::Threads;
 use crate::blob::{Blobs, BlobsError, ByteStream};
 
 /// Frames that are written at once, of those that have come.

@@ -50,8 +50,8 @@ impl Blobs for Arc<Far> {
         self.store.trim(object, size).await
     }
 
-    async fn claim(&self, cluster: ClusterId, may_bind: bool) -> Result<(), ClaimError> {
-        self.store.claim(cluster, may_bind).await
+    async fn claim(&self, cluster: ClusterId, unclaimed: Unclaimed) -> Result<(), ClaimError> {
+        self.store.claim(cluster, unclaimed).await
     }
 
     async fn append(
@@ -118,8 +118,8 @@ impl Blobs for Arc<Far> {
         self.store.delete(object).await
     }
 
-    fn stale(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>> {
-        self.store.stale(age)
+    fn sweep(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>> {
+        self.store.sweep(age)
     }
 
     async fn probe(&self) -> Result<(), BlobsError> {

@@ -11,13 +11,14 @@ use tokio::task::JoinHandle;
 
 use super::arriving::Arriving;
 use super::end::End;
-use super::error::{failure, joined};
+use super::error::joined;
 use super::folder::Folder;
 use super::parts;
-use super::threads::Threads;
 use super::writeback::Writeback;
 use crate::blob::body::begun;
+use crate::blob::error::failure;
 use crate::blob::reserve::{LOOK_BYTES, check_room};
+use crate::blob::threads::Threads;
 use crate::blob::{BlobsError, ByteStream, Position};
 
 /// Bytes that are gathered before they are written: few switches between threads, and little memory

@@ -4,7 +4,7 @@ use std::io;
 
 use tempfile::NamedTempFile;
 
-use super::threads::Threads;
+use crate::blob::threads::Threads;
 
 /// A temporary file. Dropped before it was [taken](Arriving::take), it is removed by a thread that
 /// may block: a file system that hangs must not stop whoever drops it.

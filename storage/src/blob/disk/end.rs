@@ -5,7 +5,8 @@ use std::io;
 use proto::ObjectKey;
 
 use super::folder::{Folder, sync_folder};
-use super::parts::{Part, part, parts};
+use super::parts::{part, parts};
+use crate::blob::files::Part;
 use crate::blob::{Position, Tip};
 
 /// The end of an object, or of nothing.

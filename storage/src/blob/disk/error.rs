@@ -3,9 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinHandle;
 
 use crate::blob::BlobsError;
+use crate::blob::error::failure;
+use crate::blob::threads::not_run;
 
 /// Why a folder cannot be used as an object store.
 #[derive(Debug, thiserror::Error)]
@@ -32,20 +34,7 @@ pub enum OpenError {
     },
 }
 
-/// What `error` means when the store was to read or write.
-pub(super) fn failure(error: io::Error) -> BlobsError {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => BlobsError::Full,
-        _ => BlobsError::Unavailable(error),
-    }
-}
-
 /// What came of `task`, which reads or writes on a thread that may block.
 pub(super) async fn joined<T>(task: JoinHandle<io::Result<T>>) -> Result<T, BlobsError> {
     task.await.map_err(not_run)?.map_err(failure)
-}
-
-/// What it means that work ended without an outcome: it panicked, or the process is shutting down.
-pub(super) fn not_run(error: JoinError) -> BlobsError {
-    BlobsError::Unavailable(io::Error::other(error))
 }

@@ -13,9 +13,9 @@ use tempfile::NamedTempFile;
 
 use super::error::OpenError;
 use super::stale;
-use super::threads::Threads;
-use crate::blob::BlobsError;
 use crate::blob::reserve::check_room;
+use crate::blob::threads::Threads;
+use crate::blob::{BlobsError, Unclaimed};
 use crate::make_folder;
 
 /// The file that marks a folder as an object store.
@@ -52,13 +52,13 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Finds out whose the store is, and makes it `cluster`'s if it is nobody's and that may be.
+    /// Finds out whose the store is; if it is nobody's, it may become `cluster`'s.
     pub(super) fn claim(
         &self,
         cluster: ClusterId,
-        may_bind: bool,
+        unclaimed: Unclaimed,
     ) -> io::Result<Option<ClusterId>> {
-        if may_bind && self.owner()?.is_none() {
+        if unclaimed == Unclaimed::Bind && self.owner()?.is_none() {
             self.found(cluster)?;
         }
         let owner = self.owner()?;

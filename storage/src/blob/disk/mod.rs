@@ -29,7 +29,6 @@ mod read;
 mod stale;
 #[cfg(test)]
 mod tests;
-mod threads;
 mod writeback;
 
 use std::ops::Range;
@@ -44,13 +43,11 @@ use proto::limits::UPLOAD_PARTS_MAX;
 use proto::{ClusterId, ObjectKey};
 
 use self::end::End;
-use self::error::failure;
 use self::folder::Folder;
-use super::{Blobs, BlobsError, ByteStream, ClaimError, Position, Stale};
+use super::error::failure;
+use super::{Blobs, BlobsError, ByteStream, ClaimError, Position, Stale, Unclaimed};
 
 pub use self::error::OpenError;
-pub(super) use self::read::read_file;
-pub(super) use self::threads::Threads;
 
 /// An object store in a folder. Several processes may use one folder at once.
 #[derive(Clone, Debug)]
@@ -78,8 +75,8 @@ impl DiskBlobs {
 
 #[async_trait]
 impl Blobs for DiskBlobs {
-    async fn claim(&self, cluster: ClusterId, may_bind: bool) -> Result<(), ClaimError> {
-        let claim = move |folder: &Folder| folder.claim(cluster, may_bind).map_err(failure);
+    async fn claim(&self, cluster: ClusterId, unclaimed: Unclaimed) -> Result<(), ClaimError> {
+        let claim = move |folder: &Folder| folder.claim(cluster, unclaimed).map_err(failure);
         match self.folder.blocking(claim).await? {
             Some(owner) if owner == cluster => Ok(()),
             Some(owner) => Err(ClaimError::Taken(owner)),
@@ -145,7 +142,7 @@ impl Blobs for DiskBlobs {
         self.folder.blocking(|folder| folder.probe().map_err(failure)).await
     }
 
-    fn stale(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>> {
-        stale::stale(&self.folder, age).boxed()
+    fn sweep(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>> {
+        stale::sweep(&self.folder, age).boxed()
     }
 }

@@ -3,24 +3,14 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use proto::ObjectKey;
 use tempfile::NamedTempFile;
 
 use super::end::End;
 use super::folder::{Folder, remove, sync_folder};
-
-/// A durable part, of at least one byte.
-#[derive(Debug)]
-pub(super) struct Part {
-    /// The file that holds it.
-    pub(super) path: PathBuf,
-    /// Where in the object it starts, in bytes.
-    pub(super) start: u64,
-    /// Where the next part starts.
-    pub(super) end: u64,
-}
+use crate::blob::files::Part;
 
 /// The parts of `object` from the one that starts at `start`, in order, until one is missing.
 pub(super) fn parts(

@@ -11,14 +11,14 @@ use std::time::{Duration, SystemTime};
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use proto::ObjectKey;
 
-use super::error::failure;
 use super::folder::{Folder, remove};
 use super::parts::owner;
+use crate::blob::error::failure;
 use crate::blob::{BlobsError, Stale};
 
-/// See [`crate::Blobs::stale`]. A thread is taken for one folder at a time, and the keys of one are
+/// See [`crate::Blobs::sweep`]. A thread is taken for one folder at a time, and the keys of one are
 /// held: 1/256 of all.
-pub(super) fn stale(
+pub(super) fn sweep(
     folder: &Arc<Folder>,
     age: Duration,
 ) -> impl Stream<Item = Result<Stale, BlobsError>> + Send + use<> {

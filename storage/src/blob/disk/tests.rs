@@ -89,7 +89,7 @@ async fn what_lies_there_while_the_folder_is_not_mounted_is_not_the_store() {
         let dir = tempdir().unwrap();
         let [path, mounted, beneath] = ["store", "aside", "beneath"].map(|it| dir.path().join(it));
         let other = DiskBlobs::open(&beneath).unwrap();
-        other.claim(ClusterId::from_bytes([8; 16]), true).await.unwrap();
+        other.claim(ClusterId::from_bytes([8; 16]), Unclaimed::Bind).await.unwrap();
         if !has_owner {
             fs::remove_file(beneath.join("cluster")).unwrap();
         }
@@ -137,15 +137,15 @@ async fn what_lies_there_while_the_folder_is_not_mounted_is_not_the_store() {
 async fn a_folder_stays_as_it_is_until_a_store_may_be_made_in_it() {
     let dir = tempdir().unwrap();
     let blobs = DiskBlobs::open(dir.path()).unwrap();
-    assert!(matches!(blobs.claim(CLUSTER, false).await, Err(ClaimError::Empty)));
+    assert!(matches!(blobs.claim(CLUSTER, Unclaimed::Refuse).await, Err(ClaimError::Empty)));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 
     fs::write(dir.path().join("thesis.tex"), "").unwrap();
-    let refused = blobs.claim(CLUSTER, true).await.unwrap_err();
+    let refused = blobs.claim(CLUSTER, Unclaimed::Bind).await.unwrap_err();
     assert!(refused.to_string().contains("holds other files"), "{refused}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     fs::remove_file(dir.path().join("thesis.tex")).unwrap();
-    blobs.claim(CLUSTER, true).await.unwrap();
+    blobs.claim(CLUSTER, Unclaimed::Bind).await.unwrap();
     blobs.append(OBJECT, Position::START, body("abc")).await.unwrap();
 }
 
@@ -286,12 +286,12 @@ async fn an_object_is_as_old_as_its_newest_part_and_strays_are_found_like_one() 
         File::options().write(true).open(path).unwrap().set_modified(written).unwrap();
     }
     fs::write(dir.path().join("objects/00/notes.txt"), "").unwrap();
-    let stale = || blobs.stale(age).try_collect::<Vec<_>>();
+    let stale = || blobs.sweep(age).try_collect::<Vec<_>>();
     assert_eq!(stale().await.unwrap(), [resting, stray].map(Stale::Object));
     blobs.delete(stray).await.unwrap();
     assert_eq!(stale().await.unwrap(), [Stale::Object(resting)]);
     assert_eq!(blobs.extent(growing).await.unwrap(), 2);
-    assert_eq!(blobs.stale(Duration::MAX).try_collect::<Vec<_>>().await.unwrap(), []);
+    assert_eq!(blobs.sweep(Duration::MAX).try_collect::<Vec<_>>().await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -417,7 +417,7 @@ async fn fills_its_disk() {
     let refused = blobs.append(OBJECT, Position::START, body("abc")).await;
     assert!(matches!(refused, Err(BlobsError::Full)), "{refused:?}");
     assert!(matches!(blobs.probe().await, Err(BlobsError::Full)));
-    let stale: Vec<_> = blobs.stale(Duration::ZERO).try_collect().await.unwrap();
+    let stale: Vec<_> = blobs.sweep(Duration::ZERO).try_collect().await.unwrap();
     assert_eq!(stale, [], "what makes room goes on");
     ballast.set_len(0).unwrap();
     blobs.probe().await.unwrap();
@@ -443,7 +443,7 @@ async fn can_take_nothing() {
             assert!(Command::new("mount").args(remount).arg(&dir).status().unwrap().success());
         }
         let blobs = DiskBlobs::open(&store).unwrap();
-        blobs.claim(CLUSTER, false).await.unwrap();
+        blobs.claim(CLUSTER, Unclaimed::Refuse).await.unwrap();
         let bytes = blobs.read(OBJECT, 0..3).await.unwrap();
         assert_eq!(bytes.try_collect::<Vec<_>>().await.unwrap().concat(), b"abc");
         match blobs.append(OBJECT, Position::at(3), body("def")).await {
@@ -468,7 +468,7 @@ fn a_full_disk_is_told_from_a_broken_one() {
 /// The store in `dir`, which is made where there is none.
 fn open(dir: &Path) -> DiskBlobs {
     let blobs = DiskBlobs::open(dir).unwrap();
-    assert_eq!(blobs.folder.claim(CLUSTER, true).unwrap(), Some(CLUSTER));
+    assert_eq!(blobs.folder.claim(CLUSTER, Unclaimed::Bind).unwrap(), Some(CLUSTER));
     blobs
 }
 

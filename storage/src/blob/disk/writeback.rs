@@ -5,9 +5,10 @@ use std::io;
 
 use tokio::task::JoinHandle;
 
-use super::error::{failure, joined};
-use super::threads::Threads;
+use super::error::joined;
 use crate::blob::BlobsError;
+use crate::blob::error::failure;
+use crate::blob::threads::Threads;
 
 /// Bytes between the starts of two syncs: few enough that the disk is never idle, many enough that
 /// syncing costs little beside writing. A part of fewer bytes is synced once, at its end.

@@ -11,10 +11,11 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use super::bucket::{Bucket, Condition, Multipart};
-use super::budget::{Budget, Part};
+use super::budget::Budget;
 use super::client::Patience;
 use super::cursor::Segment;
 use super::fresh;
+use super::part::Part;
 use super::sizes::{PARTS_IN_FLIGHT, SEGMENT_MIN};
 use crate::blob::{BlobsError, ByteStream};
 

@@ -28,6 +28,7 @@ mod error;
 mod keys;
 mod list;
 mod open;
+mod part;
 mod piece;
 mod publish;
 mod read;
@@ -53,7 +54,7 @@ use self::budget::Budget;
 use self::client::Patience;
 use self::error::failure;
 use self::publish::Publisher;
-use super::{Blobs, BlobsError, ByteStream, ClaimError, Position, Stale, Tip};
+use super::{Blobs, BlobsError, ByteStream, ClaimError, Position, Stale, Tip, Unclaimed};
 
 pub use self::error::S3OpenError;
 pub use self::settings::{Encryption, S3Credentials, S3Settings};
@@ -86,7 +87,7 @@ impl S3Blobs {
     /// The store, once it may be used.
     async fn ready(&self) -> Result<&Arc<Store>, BlobsError> {
         let Some(cluster) = self.store.unclaimed.get() else { return Ok(&self.store) };
-        let claim = || self.store.claim(*cluster, false);
+        let claim = || self.store.claim(*cluster, Unclaimed::Refuse);
         match self.store.claimed.get_or_try_init(claim).await {
             Ok(()) => Ok(&self.store),
             Err(ClaimError::Store(error)) => Err(error),
@@ -102,9 +103,11 @@ impl S3Blobs {
 impl Blobs for S3Blobs {
     /// When the store cannot be reached now, it is claimed before its first use: a node that
     /// returns to its cluster serves all else meanwhile. A new store must be reached.
-    async fn claim(&self, cluster: ClusterId, may_bind: bool) -> Result<(), ClaimError> {
-        match self.store.claim(cluster, may_bind).await {
-            Err(ClaimError::Store(BlobsError::Unavailable(error))) if !may_bind => {
+    async fn claim(&self, cluster: ClusterId, unclaimed: Unclaimed) -> Result<(), ClaimError> {
+        match self.store.claim(cluster, unclaimed).await {
+            Err(ClaimError::Store(BlobsError::Unavailable(error)))
+                if unclaimed == Unclaimed::Refuse =>
+            {
                 tracing::warn!(%error, "the object store is not available; going on without it");
                 let _ = self.store.unclaimed.set(cluster);
                 Ok(())
@@ -182,8 +185,8 @@ impl Blobs for S3Blobs {
         self.ready().await?.delete(object).await
     }
 
-    fn stale(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>> {
-        let ready = async move { Ok(self.ready().await?.stale(age)) };
+    fn sweep(&self, age: Duration) -> BoxStream<'_, Result<Stale, BlobsError>> {
+        let ready = async move { Ok(self.ready().await?.sweep(age)) };
         stream::once(ready).try_flatten().boxed()
     }
 

@@ -19,7 +19,7 @@ use super::error::{Failed, reason, status};
 use super::publish::Publisher;
 use super::sizes::PARTS_IN_MEMORY;
 use super::{S3Blobs, S3OpenError, S3Settings, Store};
-use crate::blob::{BlobsError, ClaimError};
+use crate::blob::{BlobsError, ClaimError, Unclaimed};
 
 /// Objects that are looked at to tell whether a store is new.
 const LOOK: i32 = 10;
@@ -147,9 +147,13 @@ where
 
 impl Store {
     /// See [`crate::Blobs::claim`].
-    pub(super) async fn claim(&self, cluster: ClusterId, may_bind: bool) -> Result<(), ClaimError> {
+    pub(super) async fn claim(
+        &self,
+        cluster: ClusterId,
+        unclaimed: Unclaimed,
+    ) -> Result<(), ClaimError> {
         let mut owner = self.owner().await?;
-        if owner.is_none() && may_bind {
+        if owner.is_none() && unclaimed == Unclaimed::Bind {
             if self.is_foreign().await? {
                 return Err(ClaimError::Foreign);
             }
@@ -202,7 +206,7 @@ impl Store {
             .send()
             .await
             .map_err(|error| super::failure(&error))?;
-        let ours = [format!("{prefix}probes/"), self.bucket.keys.cluster()];
+        let ours = [self.bucket.keys.probes(), self.bucket.keys.cluster()];
         let is_ours = |key: &str| ours.iter().any(|ours| key.starts_with(ours));
         Ok(listed.contents().iter().filter_map(|object| object.key()).any(|key| !is_ours(key)))
     }

@@ -42,8 +42,8 @@ use crate::blob::{BlobsError, Stale};
 const AT_ONCE: usize = 8;
 
 impl Store {
-    /// See [`crate::Blobs::stale`].
-    pub(super) fn stale(
+    /// See [`crate::Blobs::sweep`].
+    pub(super) fn sweep(
         &self,
         age: Duration,
     ) -> impl Stream<Item = Result<Stale, BlobsError>> + Send + '_ {

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use proto::{Checksum, ObjectKey};
 
 use super::bucket::{Condition, Found};
-use super::budget::Part;
 use super::client::Patience;
 use super::cursor::{Cursor, Segment, encode_index, keys, length};
 use super::draft::Draft;
+use super::part::Part;
 use super::sizes::{REPLACED_MAX, SEGMENT_MIN};
 use super::{Store, fresh_tip};
 use crate::blob::body::begun;

@@ -114,7 +114,7 @@ async fn resting(blobs: &dyn Blobs) -> BTreeSet<Stale> {
 }
 
 async fn stale(blobs: &dyn Blobs, age: Duration) -> BTreeSet<Stale> {
-    let found: Vec<_> = blobs.stale(age).try_collect().await.expect("finds what there is");
+    let found: Vec<_> = blobs.sweep(age).try_collect().await.expect("finds what there is");
     let distinct: BTreeSet<_> = found.iter().copied().collect();
     assert_eq!(distinct.len(), found.len(), "everything is found once: {found:?}");
     distinct

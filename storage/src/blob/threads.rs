@@ -5,28 +5,27 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
-use super::error::not_run;
-use crate::blob::BlobsError;
+use super::BlobsError;
 
 /// Some of the runtime's threads that may block.
 #[derive(Clone, Debug)]
-pub(in crate::blob) struct Threads(Arc<Semaphore>);
+pub(super) struct Threads(Arc<Semaphore>);
 
 impl Threads {
     /// Threads that a store keeps busy at most: more than make a disk faster, and a quarter of
     /// those that the runtime has for all, so that a file system that hangs stops nothing else.
-    /// Whoever finds none free waits, as long as he likes.
-    pub(in crate::blob) const MOST: usize = 128;
+    /// Whoever finds none free waits, for as long as that takes.
+    pub(super) const MOST: usize = 128;
 
     /// At most `most` of them at once.
-    pub(in crate::blob) fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize) -> Self {
         Self(Arc::new(Semaphore::new(most)))
     }
 
     /// Runs `work` to its end once a thread is free.
-    pub(in crate::blob) async fn run<T: Send + 'static>(
+    pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, BlobsError> + Send + 'static,
     ) -> Result<T, BlobsError> {
@@ -34,7 +33,7 @@ impl Threads {
     }
 
     /// Starts `work` once a thread is free. It goes on when nobody waits for it any more.
-    pub(in crate::blob) async fn start<T: Send + 'static>(
+    pub(super) async fn start<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<JoinHandle<T>, BlobsError> {
@@ -44,11 +43,16 @@ impl Threads {
     }
 
     /// Has `work` done at some time, by whoever comes to it.
-    pub(in crate::blob) fn leave(&self, work: impl FnOnce() + Send + 'static) {
+    pub(super) fn leave(&self, work: impl FnOnce() + Send + 'static) {
         let Ok(runtime) = Handle::try_current() else { return work() };
         let threads = self.clone();
         runtime.spawn(async move { threads.start(work).await.map(drop) });
     }
+}
+
+/// What it means that work ended without an outcome: it panicked, or the process is shutting down.
+pub(super) fn not_run(error: JoinError) -> BlobsError {
+    BlobsError::Unavailable(io::Error::other(error))
 }
 
 /// Does `work`, for as long as which a thread counts as busy.
