@@ -15,13 +15,12 @@ mod endpoint;
 mod error;
 mod extract;
 mod intake;
+mod limits;
 mod link;
 mod mac;
 mod metrics;
 mod offload;
-mod quota;
 mod range;
-mod rate;
 mod redirect;
 mod registry;
 mod remainder;
@@ -32,8 +31,6 @@ mod site;
 mod standing;
 mod store;
 mod sweep;
-mod throughput;
-mod transfers;
 mod warning;
 
 pub use access::{
@@ -42,7 +39,7 @@ pub use access::{
 };
 pub use client::Client;
 pub use client_certificate::{CertificateName, ClientCertificate, NameKind};
-pub use quota::{Quota, Share};
+pub use limits::{Quota, Share};
 pub use redirect::Redirect;
 pub use registry::{Options, Registry};
 pub use scheme::Scheme;

@@ -21,11 +21,9 @@ use crate::audit;
 use crate::client::Origin;
 use crate::damage::Damage;
 use crate::error::{Error, RETRY_AFTER};
+use crate::limits::{Quota, Rate, Share, Throughput};
 use crate::metrics::RequestMetrics;
-use crate::quota::{Quota, Share};
-use crate::rate::Rate;
 use crate::redirect::Redirect;
-use crate::throughput::Throughput;
 
 /// How long a read waits for a cluster that is electing a leader before it says so.
 const READ_PATIENCE: Duration = Duration::from_secs(3);

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::quota::Share;
+use crate::limits::Share;
 use crate::registry::{Registry, random};
 
 /// How long the store may take to answer a question, and to give each next piece of an object.

@@ -19,22 +19,19 @@ use tokio::task::JoinSet;
 use tonic::service::Routes;
 
 use crate::catalog::StateMachine;
-use crate::founding::FOUNDER;
-use crate::identify::{Identified, identify};
-use crate::identity::{Identity, has_store, remember_store};
-use crate::lanes::Lanes;
+use crate::credentials::renewal;
+use crate::hearing::{Presence, Silences};
+use crate::identity::{FOUNDER, Identified, Identity, has_store, identify, remember_store};
 use crate::log::LogStore;
-use crate::neighbours::Neighbours;
+use crate::neighbours::{Lanes, Neighbours};
 use crate::peer::{Addresses, Majority, Network, PeerService};
-use crate::presence::Presence;
 use crate::service::ClusterService;
-use crate::silences::Silences;
 use crate::store::{Failure, Watched};
 use crate::types::{Membership, Raft, TypeConfig};
 use crate::{
     Clock, Config, Dial, Ended, Handover, Hindrance, Member, PeerStatus, ProposeError, ReadError,
     RemoveError, Removed, Role, StartError, Status, Tuning, View, barrier, hearing, membership,
-    recovery, renewal,
+    recovery,
 };
 
 /// A node's part in its cluster. Clones share it.

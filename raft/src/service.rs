@@ -7,14 +7,14 @@ use proto::pb::cluster::cluster_server::Cluster;
 use proto::{Actor, Answer, Command, PeerAddress, Refusal, RequestId, Thumbprint};
 use tonic::{Request, Response, Status};
 
-use crate::admission::decided_as;
 use crate::audit::Audit;
 use crate::cluster::Inner;
-use crate::membership::Activation;
+use crate::identity::decided_as;
+use crate::membership::{self, Activation, removal};
 use crate::neighbours::not_leader;
 use crate::peer::{check_claim, proved, removed};
 use crate::propose::Proposed;
-use crate::{barrier, membership, propose, removal};
+use crate::{barrier, propose};
 
 /// Answers other nodes.
 #[derive(Clone)]

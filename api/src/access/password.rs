@@ -14,9 +14,9 @@ use proto::limits::LOGINS_PER_CLIENT_AT_ONCE;
 use super::AccessKeySecret;
 use crate::client::Client;
 use crate::error::Error;
+use crate::limits::{Quota, Share};
 use crate::mac::mac;
 use crate::offload::offload;
-use crate::quota::{Quota, Share};
 use crate::registry::random;
 
 /// Shortest password that is taken, in bytes (NIST SP 800-63B, section 5.1.1.2).

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::audit;
 use crate::client::{Client, Origin};
-use crate::rate::Rate;
+use crate::limits::Rate;
 
 /// How long refusals are left out before it is recorded how many.
 const LEFT_OUT_FOR: Duration = Duration::from_secs(60);

@@ -23,8 +23,9 @@ use tracing::Instrument as _;
 use crate::client::{Client, Origin};
 use crate::endpoint::{Endpoint, PathError};
 use crate::error::{Error, bad_reference};
+use crate::limits::transfers;
 use crate::registry::Registry;
-use crate::{client, intake, remainder, transfers};
+use crate::{client, intake, remainder};
 
 /// Tells clients that they talk to a registry of the second version of the API (distribution-spec,
 /// "Legacy Docker support HTTP headers").

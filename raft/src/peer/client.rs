@@ -30,7 +30,7 @@ use super::outgoing::send_snapshot;
 use super::rows::SnapshotSource;
 use crate::convert::Wire;
 use crate::identity::Identity;
-use crate::lanes::{Lane, Lanes};
+use crate::neighbours::{Lane, Lanes};
 use crate::types::{PeerNode, SnapshotOf, TypeConfig, Vote};
 
 type RpcError = RPCError<TypeConfig>;

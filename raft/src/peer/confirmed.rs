@@ -14,7 +14,7 @@ use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use proto::NodeId;
 use tokio::time::Instant;
 
-use crate::presence::REMINDER_INTERVAL;
+use crate::hearing::REMINDER_INTERVAL;
 use crate::types::{LogId, TypeConfig};
 
 /// A node has lost entries that it had confirmed. Nothing that it says can be built upon: it may

@@ -21,8 +21,8 @@ use super::rows::SnapshotSink;
 use super::turns::Turns;
 use crate::catalog::{Staging, has_left};
 use crate::convert::{SnapshotHeader, Wire};
+use crate::hearing::Presence;
 use crate::identity::Identity;
-use crate::presence::Presence;
 use crate::types::{LogId, Raft, SnapshotMeta, SnapshotOf, TypeConfig, Vote};
 use crate::{Hindrance, PeerName, View};
 

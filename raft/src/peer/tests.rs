@@ -37,9 +37,9 @@ use super::rows::{RowSum, SnapshotSink, SnapshotSource};
 use super::{Addresses, Majority, PeerService};
 use crate::catalog::Row;
 use crate::convert::{SnapshotHeader, Wire as _, samples};
+use crate::hearing::Presence;
 use crate::identity::Identity;
-use crate::lanes::Lanes;
-use crate::presence::Presence;
+use crate::neighbours::Lanes;
 use crate::types::{
     Entry, LogId, Membership, PeerNode, SnapshotMeta, SnapshotOf, StoredMembership, TypeConfig,
     Vote, log_id,

@@ -1,5 +1,9 @@
 //! Who belongs to the cluster and who votes: asked for by the node itself, settled by the leader.
 
+mod handover;
+pub(crate) mod removal;
+mod voters;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,14 +18,14 @@ use proto::pb::cluster::cluster_client::ClusterClient;
 use proto::{NodeId, PeerAddress, Refusal, RequestId, Thumbprint};
 use tokio::time::Instant;
 
+use self::voters::{Change, Outlook};
 use crate::Hindrance;
 use crate::catalog::foreseen;
 use crate::cluster::Inner;
-use crate::founding::FOUNDER;
+use crate::hearing::Silences;
+use crate::identity::FOUNDER;
 use crate::neighbours::{follow, named_leader, not_leader};
-use crate::silences::Silences;
 use crate::types::{PeerNode, TypeConfig};
-use crate::voters::{Change, Outlook};
 
 /// How often the leader looks whether the membership is as it should be, and a node whether it
 /// belongs to it.

@@ -1,5 +1,10 @@
 //! What a node has to show: a token while it is new, its certificate from then on.
 
+pub(crate) mod certificates;
+mod peer_name;
+pub(crate) mod renewal;
+mod validity;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,12 +14,13 @@ use proto::pb::raft as pb;
 use proto::{Authority, DecodeError, JoinToken, Timestamp};
 use storage::{Batch, Kv, Space};
 
-use crate::certificates::{self, CertificateError};
+pub use self::certificates::{CertificateError, sample};
+pub use self::peer_name::{PeerName, PeerNameError};
+use self::validity::Validity;
 use crate::identity::Identity;
 use crate::log::keys;
 use crate::store::write;
-use crate::validity::Validity;
-use crate::{PeerName, StartError, random};
+use crate::{StartError, random};
 
 /// What a node shows to those that it dials, and to those that dial it.
 #[derive(Clone, Debug)]

@@ -4,9 +4,10 @@ use proto::pb::cluster as pb;
 use proto::{NodeId, RequestId, Thumbprint};
 use tonic::Status;
 
+use super::founding::FOUNDER;
+use crate::PeerName;
 use crate::cluster::Inner;
-use crate::founding::FOUNDER;
-use crate::{PeerName, certificates};
+use crate::credentials::certificates;
 
 /// The id under which it is decided whether the node that sends `request`, has the secret of
 /// `token` and wants a certificate for `public_key` is admitted. The answer to it is worth a

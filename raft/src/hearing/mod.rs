@@ -1,5 +1,9 @@
 //! Whom this node hears: the leader that it follows, or the nodes that it leads.
 
+mod hindrance;
+mod presence;
+mod silences;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -8,10 +12,13 @@ use openraft::async_runtime::WatchReceiver as _;
 use openraft::{Instant as _, RaftMetrics, ServerState};
 use proto::{NodeId, PeerAddress};
 
+pub use self::hindrance::Hindrance;
+pub(crate) use self::presence::{Presence, REMINDER_INTERVAL};
+pub(crate) use self::silences::Silences;
+use crate::Tuning;
 use crate::cluster::Inner;
 use crate::peer::{Addresses, Majority};
 use crate::types::{Raft, TypeConfig};
-use crate::{Hindrance, Tuning};
 
 /// For how long a node must have answered no heartbeat in time before it is asked whether it lives.
 const LATE_MIN: Duration = Duration::from_secs(3);

@@ -1,17 +1,25 @@
 //! Who a node is when it starts: what it remembers, else what it founds or joins.
 
+mod admission;
+mod founding;
+mod join;
+mod stored;
+
 use std::sync::Arc;
 
 use proto::Authority;
 use storage::{Batch, Kv, Space};
 
+pub(crate) use self::admission::decided_as;
+pub(crate) use self::founding::FOUNDER;
+pub use self::stored::is_settled;
+pub(crate) use self::stored::{Identity, has_store, remember_removal, remember_store, was_removed};
+use crate::credentials::certificates;
 use crate::credentials::{Credentials, Papers};
-use crate::founding::FOUNDER;
-use crate::identity::{Identity, was_removed};
 use crate::log::keys;
 use crate::neighbours::Neighbours;
 use crate::store::write;
-use crate::{Clock, Config, Dial, PeerName, StartError, certificates, join, random};
+use crate::{Clock, Config, Dial, PeerName, StartError, random};
 
 /// Who a node is, and what it has to show.
 pub(crate) struct Identified {

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::{Credentials, Papers};
 use crate::cluster::Inner;
-use crate::credentials::{Credentials, Papers};
 use crate::{Dial, StartError};
 
 /// How often a node looks whether it is time.

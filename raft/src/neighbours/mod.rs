@@ -1,5 +1,8 @@
 //! Asking other nodes' cluster services.
 
+mod lanes;
+mod survey;
+
 use std::time::Duration;
 
 use proto::limits::PEER_MESSAGE_BYTES_MAX;
@@ -9,7 +12,7 @@ use proto::{Mutant, PeerAddress};
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
-use crate::lanes::{Lane, Lanes};
+pub(crate) use self::lanes::{Lane, Lanes};
 
 /// The other nodes, by address. Clones share their connections.
 #[derive(Clone)]

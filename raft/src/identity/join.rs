@@ -12,10 +12,9 @@ use proto::pb::cluster::join_response::Result as Pb;
 use proto::{ClusterId, JoinToken, PeerAddress, Refusal, RequestId, Thumbprint};
 use tonic::Status;
 
-use crate::certificates::public_key;
+use super::{Identified, Identity};
 use crate::credentials::Credentials;
-use crate::identify::Identified;
-use crate::identity::Identity;
+use crate::credentials::certificates::public_key;
 use crate::neighbours::{Neighbours, follow, named_leader};
 use crate::{Clock, Config, StartError, random};
 
@@ -202,8 +201,9 @@ mod tests {
     use tonic::transport::Channel;
 
     use super::*;
-    use crate::lanes::Lanes;
-    use crate::{Dial, DialError, PeerName, Tuning, certificates};
+    use crate::credentials::certificates;
+    use crate::neighbours::Lanes;
+    use crate::{Dial, DialError, PeerName, Tuning};
 
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -6,7 +6,7 @@ use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 use x509_cert::time::Time;
 
-use crate::certificates::CLOCK_MARGIN;
+use super::certificates::CLOCK_MARGIN;
 
 /// The time for which a node's certificate is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use openraft::errors::{InitializeError, RaftError};
 use proto::{Actor, Command, NodeId, UploadKey};
 
+use super::{forget_founding, founding};
 use crate::cluster::Inner;
 use crate::error::RETRY_AFTER;
-use crate::identify::{forget_founding, founding};
 use crate::types::PeerNode;
 use crate::{ProposeError, StartError, random};
 

@@ -9,10 +9,10 @@ use axum::response::Response;
 use http::Method;
 use http_body_util::BodyExt as _;
 
+use super::Share;
 use crate::client::Client;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
-use crate::quota::Share;
 use crate::registry::Registry;
 
 /// How long a transfer waits for its turn. Among many small ones that comes within milliseconds,

@@ -12,8 +12,8 @@ use http_body::{Frame, SizeHint};
 use proto::access::AccountName;
 use tokio::time::{Sleep, sleep};
 
+use super::Rate;
 use crate::client::Client;
-use crate::rate::Rate;
 
 /// Bytes that are counted as one: a rate has nanoseconds for each, and must not round them away.
 const UNIT: u64 = 1024;
