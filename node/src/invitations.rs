@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -57,20 +57,35 @@ fn is_here(here: IpAddr, address: IpAddr) -> bool {
     address.is_loopback() || address == here.to_canonical()
 }
 
+/// Why whoever asks a listener at `here` from `address`, with `headers`, gets no token.
+fn refusal(here: IpAddr, address: IpAddr, headers: &HeaderMap) -> Option<&'static str> {
+    let is_forwarded = |name: &HeaderName| {
+        let name = name.as_str();
+        matches!(name, "forwarded" | "via" | "x-real-ip") || name.starts_with("x-forwarded-")
+    };
+    if !is_here(here, address) {
+        Some(
+            "tokens are only for whoever is on the node itself: ask there, at the address of \
+             admin.listen, or at a loopback address if that is 0.0.0.0\n",
+        )
+    } else if headers.keys().any(is_forwarded) {
+        // To it, everybody asks from where the proxy is.
+        Some("tokens are not given out through a proxy: ask on the node itself, without one\n")
+    } else if headers.contains_key(header::ORIGIN) {
+        // A page in an operator's browser, which reaches what the operator reaches.
+        Some("tokens are not for pages in a browser\n")
+    } else {
+        None
+    }
+}
+
 async fn issue(
     State(office): State<Office>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Query(wish): Query<Wish>,
     headers: HeaderMap,
 ) -> Response {
-    if !is_here(office.here, peer.ip()) {
-        let reason = "tokens are only for whoever is on the node itself: ask there, at the \
-                      address of admin.listen, or at a loopback address if that is 0.0.0.0\n";
-        return (StatusCode::FORBIDDEN, reason).into_response();
-    }
-    if headers.contains_key(header::ORIGIN) {
-        // A page in an operator's browser, which reaches what the operator reaches.
-        let reason = "tokens are not for pages in a browser\n";
+    if let Some(reason) = refusal(office.here, peer.ip(), &headers) {
         return (StatusCode::FORBIDDEN, reason).into_response();
     }
     let lifetime = wish.lifetime_s.map_or(TOKEN_LIFETIME, Duration::from_secs);
@@ -121,6 +136,23 @@ fn random() -> Result<[u8; 16], String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_comes_through_a_proxy_or_from_a_page_gets_no_token() {
+        let here = IpAddr::from([127, 0, 0, 1]);
+        let refused = |name: &'static str| {
+            let headers = HeaderMap::from_iter([(
+                HeaderName::from_static(name),
+                HeaderValue::from_static("10.0.0.6"),
+            )]);
+            refusal(here, here, &headers).is_some()
+        };
+        for name in ["forwarded", "via", "x-forwarded-for", "x-forwarded-proto", "x-real-ip"] {
+            assert!(refused(name), "{name}");
+        }
+        assert!(refused("origin"));
+        assert!(!refused("host"));
+    }
 
     #[test]
     fn whoever_is_on_the_machine_asks_from_loopback_or_from_where_it_listens() {

@@ -15,12 +15,16 @@ use raft::{Cluster, Role, Status};
 use storage::Blobs;
 use storage::blob::CacheCounts;
 
+use crate::telemetry;
+
 /// Has `registry` show the state of `cluster`, what the cache before `blobs` does, if there is one,
-/// and the program's version.
+/// what the audit log has lost, and the program's version.
 pub(crate) fn register(registry: &mut Registry, cluster: Cluster, blobs: Arc<dyn Blobs>) {
     let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("roadstead_build", "The program", build);
     registry.register_collector(Box::new(RaftCollector(cluster)));
+    let help = "Records of the audit log that could not be written";
+    registry.register("roadstead_audit_lost", help, telemetry::lost());
     if blobs.cached().is_some() {
         registry.register_collector(Box::new(CacheCollector(blobs)));
     }

@@ -1,8 +1,8 @@
 //! A node: its parts put together, listening, and taken apart again in order.
 
-use std::io;
+mod error;
+
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,15 +18,16 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+pub use self::error::NodeError;
 use crate::health::{Health, StoreHealth};
 use crate::http::Manner;
 use crate::operators::Operators;
-use crate::peers::{AuthorityError, PeerDoor, authority, guarded};
+use crate::peers::{PeerDoor, authority, guarded};
 use crate::service::Service;
 use crate::tls::{Acceptor, Files, Handshake, TlsError, WorldTime};
 use crate::{
-    AccessError, Config, Listener, World, WorldDial, access, fingerprint, health, invitations,
-    metrics, options, sweeper,
+    Config, Listener, World, WorldDial, access, fingerprint, health, invitations, metrics, options,
+    sweeper,
 };
 
 /// How long requests under way may take to end when the node stops. With all that comes after it,
@@ -68,7 +69,8 @@ impl Listeners {
     pub async fn bind(config: &Config, world: &dyn World) -> Result<Self, NodeError> {
         let (api, api_address) = bind(world, "api.listen", config.api.listen).await?;
         let (peer, peer_address) = bind(world, "peer.listen", config.peer.listen).await?;
-        let (admin, admin_address) = bind(world, "admin.listen", config.admin.listen).await?;
+        let (mut admin, admin_address) = bind(world, "admin.listen", config.admin.listen).await?;
+        admin.listen().map_err(NodeError::bind("admin.listen", admin_address))?;
         let addresses = Addresses { api: api_address, peer: peer_address, admin: admin_address };
         let mut metrics = Metrics::default();
         let refused = metrics::Refused::register(&mut metrics);
@@ -82,12 +84,8 @@ async fn bind(
     key: &'static str,
     address: SocketAddr,
 ) -> Result<(Box<dyn Listener>, SocketAddr), NodeError> {
-    let refuse = |reason: io::Error| match reason.kind() {
-        io::ErrorKind::AddrInUse => NodeError::InUse { key, address },
-        _ => NodeError::Bind { key, address, reason },
-    };
-    let listener = world.bind(address).await.map_err(refuse)?;
-    let address = listener.local_address().map_err(refuse)?;
+    let listener = world.bind(address).await.map_err(NodeError::bind(key, address))?;
+    let address = listener.local_address().map_err(NodeError::bind(key, address))?;
     Ok((listener, address))
 }
 
@@ -126,8 +124,7 @@ impl Node {
     /// Does what [`Node::start`] does, on listeners that were bound before the stores were opened.
     ///
     /// # Errors
-    /// [`NodeError::Tls`], [`NodeError::Advertise`], [`NodeError::Cluster`],
-    /// [`NodeError::NoTokenIn`] and [`NodeError::Blobs`].
+    /// See [`NodeError`].
     pub async fn start_on(
         listeners: Listeners,
         config: &Config,
@@ -135,30 +132,30 @@ impl Node {
         kv: Arc<dyn Kv>,
         blobs: Arc<dyn Blobs>,
     ) -> Result<Self, NodeError> {
-        let Listeners { api, peer, admin, addresses, mut metrics, refused } = listeners;
+        let Listeners { mut api, mut peer, admin, addresses, mut metrics, refused } = listeners;
         let clock = {
             let world = Arc::clone(&world);
             Clock::new(move || world.now())
         };
+        // What is wrong with files, before this node takes part: one that others come to count on
+        // only to lose it again, over and over, is worse than none.
         let tls = open_tls(config, &world).await?;
+        let access = access::open(&config.access)?;
         let authority = own_authority(config, &*kv, &world)?;
         let dial = Arc::new(WorldDial::new(world));
         let door = dial.door();
         let part = part_in_cluster(config, addresses.peer, authority)?;
         let cluster = Cluster::start(part, kv, dial, clock.clone()).await;
-        let cluster = cluster.map_err(|error| match (error, &config.cluster.token_file) {
-            (StartError::TokenMissing, Some(path)) => NodeError::NoTokenIn { path: path.clone() },
+        let cluster = cluster.map_err(|error| match (error, &config.cluster.token) {
+            (StartError::TokenMissing, Err(file)) => NodeError::NoTokenIn { file: file.clone() },
             (error, _) => error.into(),
         })?;
         // Before the store is asked, which may not answer for long: consensus goes on meanwhile,
         // and a leader that nobody reaches stops those that have elected it.
+        peer.listen().map_err(NodeError::bind("peer.listen", addresses.peer))?;
         let peer = serve_peers(peer, &cluster, door, &refused);
-        let unclaimed =
-            if cluster.may_found_store()? { Unclaimed::Bind } else { Unclaimed::Refuse };
-        blobs.claim(cluster.status().cluster, unclaimed).await?;
-        cluster.remember_store().await?;
+        claim_store(&cluster, &*blobs).await?;
 
-        let access = access::open(&config.access)?;
         metrics::register(&mut metrics, cluster.clone(), Arc::clone(&blobs));
         let options = options::of(config, access.clone());
         let store = StoreHealth::watch(Arc::clone(&blobs));
@@ -173,6 +170,7 @@ impl Node {
             .merge(invitations::router(cluster.clone(), addresses.admin.ip()))
             .merge(fingerprint::router(cluster.clone()));
         let distribution = api::router(registry.clone());
+        api.listen().map_err(NodeError::bind("api.listen", addresses.api))?;
         Ok(Self {
             api: Service::start(api, distribution, tls, clients(config), refused.by("api")),
             peer,
@@ -239,6 +237,18 @@ impl Node {
         }
         tokio::join!(self.peer.stop(HANG_UP_DEADLINE), self.admin.stop(HANG_UP_DEADLINE));
     }
+}
+
+/// Makes sure that the store of `blobs` is that of `cluster`, and that this node remembers so.
+async fn claim_store(cluster: &Cluster, blobs: &dyn Blobs) -> Result<(), NodeError> {
+    let founds = cluster.may_found_store()?;
+    let unclaimed = if founds { Unclaimed::Bind } else { Unclaimed::Refuse };
+    let claimed = blobs.claim(cluster.status().cluster, unclaimed).await;
+    claimed.map_err(|error| match error {
+        ClaimError::Taken(owner) if founds => NodeError::Astray(owner),
+        error => error.into(),
+    })?;
+    Ok(cluster.remember_store().await?)
 }
 
 /// Has other nodes reach this one's part in `cluster`.
@@ -322,7 +332,7 @@ fn part_in_cluster(
         peer_address,
         join: config.cluster.join.clone(),
         authority,
-        token: config.cluster.token.clone(),
+        token: config.cluster.token.clone().ok().flatten(),
         voters: config.cluster.voters.count().into(),
         tuning: Tuning {
             heartbeat: config.raft.heartbeat.duration(),
@@ -332,58 +342,4 @@ fn part_in_cluster(
             snapshot_every: config.raft.snapshot_every.get() as u64,
         },
     })
-}
-
-/// Why a node does not start, as a sentence for the operator.
-#[derive(Debug, thiserror::Error)]
-pub enum NodeError {
-    /// Another process listens there.
-    #[error("{address} is in use by another process; stop that, or set {key} to another address")]
-    InUse {
-        /// The key that says so.
-        key: &'static str,
-        /// The address.
-        address: SocketAddr,
-    },
-    /// It cannot listen there.
-    #[error("cannot listen at {address}, as {key} says: {reason}")]
-    Bind {
-        /// The key that says so.
-        key: &'static str,
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        reason: io::Error,
-    },
-    /// Other nodes cannot be told where it listens, for example within one link only.
-    #[error("other nodes cannot be told of {0}: set peer.advertise to where they reach this node")]
-    Advertise(SocketAddr),
-    /// Its certificate cannot be shown.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// It has no part in a cluster.
-    #[error(transparent)]
-    Cluster(#[from] StartError),
-    /// The token to join its cluster with is not where it was to be.
-    #[error(
-        "{}; {}, which cluster.token_file names, is not there, or is empty",
-        StartError::TokenMissing,
-        path.display()
-    )]
-    NoTokenIn {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The authority for nodes' certificates cannot be used.
-    #[error(transparent)]
-    Authority(#[from] AuthorityError),
-    /// Access cannot be as it is configured.
-    #[error(transparent)]
-    Access(#[from] AccessError),
-    /// The operating system gives no randomness, without which no secret is one.
-    #[error("the operating system gives no randomness: {0}")]
-    Randomness(io::Error),
-    /// The blob store is not its cluster's.
-    #[error("the object store that [storage] names cannot be used: {0}")]
-    Blobs(#[from] ClaimError),
 }

@@ -1,5 +1,7 @@
 //! What the node says while it runs: log lines on its standard error, and its audit log.
 
+mod losses;
+
 use std::fs::{self, DirBuilder};
 use std::io::{self, IsTerminal as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -14,6 +16,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, fmt, registry};
 
+use self::losses::Watched;
+pub(crate) use self::losses::lost;
 use crate::config::{Audit, Log, LogFormat};
 
 /// The target of the events that are the audit log.
@@ -50,7 +54,7 @@ pub(crate) fn start(log: &Log, audit: &Audit) -> Result<(), AuditError> {
 }
 
 /// The audit log in files of its own, whatever the log's filter leaves out. A record is written
-/// before what it is about is answered; one that cannot be is said so on standard error.
+/// before what it is about is answered; those that cannot be are counted, and said so now and then.
 fn records<S>(audit: &Audit) -> Result<Option<impl Layer<S> + use<S>>, AuditError>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -61,7 +65,7 @@ where
     let lines = fmt::layer().json().flatten_event(true).with_current_span(false);
     let lines = lines.with_span_list(false).with_target(false).with_level(false);
     let only = Targets::new().with_target(AUDIT, LevelFilter::DEBUG);
-    Ok(Some(lines.with_writer(files).with_filter(only)))
+    Ok(Some(lines.with_writer(Watched(files)).with_filter(only)))
 }
 
 /// A file a day in `folder`, of which `keep` stay. What is in there is for the node's own user, and

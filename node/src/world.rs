@@ -7,7 +7,10 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use proto::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+/// How many connections of a listener may wait to be taken.
+const BACKLOG: u32 = 1024;
 
 /// A byte stream to somebody else.
 pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -20,7 +23,7 @@ pub type Connection = Box<dyn Socket>;
 /// A network and a clock.
 #[async_trait]
 pub trait World: Send + Sync + 'static {
-    /// Listens at `address`; port 0 picks a free one.
+    /// Takes `address` to listen at; port 0 picks a free one.
     ///
     /// # Errors
     /// When the address is in use, or is none of this machine's.
@@ -45,6 +48,15 @@ pub trait World: Send + Sync + 'static {
 /// Takes connections at an address.
 #[async_trait]
 pub trait Listener: Send {
+    /// Begins to listen, where that is not done yet: until then, whoever connects is refused, and
+    /// need not wait for one who has nothing to say yet. The first [`Self::accept`] does so, too.
+    ///
+    /// # Errors
+    /// When another process was faster to listen there.
+    fn listen(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// The next connection, and the address of whoever makes it.
     ///
     /// # Cancellation
@@ -70,7 +82,12 @@ pub struct TcpWorld;
 impl World for TcpWorld {
     #[expect(clippy::disallowed_methods, reason = "this is the door through which nodes listen")]
     async fn bind(&self, address: SocketAddr) -> io::Result<Box<dyn Listener>> {
-        Ok(Box::new(TcpListener::bind(address).await?))
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // As all listeners have it: connections that ended a minute ago are no reason to wait.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let address = socket.local_addr()?;
+        Ok(Box::new(TcpPort { address, bound: Some(socket), open: None }))
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the door through which nodes connect")]
@@ -92,10 +109,28 @@ impl World for TcpWorld {
     }
 }
 
+/// A port of this machine.
+struct TcpPort {
+    address: SocketAddr,
+    /// While it does not listen.
+    bound: Option<TcpSocket>,
+    /// While it does.
+    open: Option<TcpListener>,
+}
+
 #[async_trait]
-impl Listener for TcpListener {
+impl Listener for TcpPort {
+    fn listen(&mut self) -> io::Result<()> {
+        if let Some(socket) = self.bound.take() {
+            self.open = Some(socket.listen(BACKLOG)?);
+        }
+        Ok(())
+    }
+
     async fn accept(&mut self) -> io::Result<(Connection, SocketAddr)> {
-        let (stream, address) = Self::accept(self).await?;
+        self.listen()?;
+        let open = self.open.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        let (stream, address) = open.accept().await?;
         // Answers are written whole: waiting for more to fill a segment only delays them. It fails
         // when the client is gone already, which whoever reads next will learn.
         let _ = stream.set_nodelay(true);
@@ -103,6 +138,6 @@ impl Listener for TcpListener {
     }
 
     fn local_address(&self) -> io::Result<SocketAddr> {
-        self.local_addr()
+        Ok(self.address)
     }
 }

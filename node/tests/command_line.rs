@@ -139,6 +139,23 @@ async fn an_unreachable_server_is_named() {
 }
 
 #[tokio::test]
+async fn what_is_no_name_is_not_taken_for_the_name_that_it_begins_with() {
+    for arguments in [
+        &["user", "remove", "bob#old"][..],
+        &["robot", "remove", "bob?x"],
+        &["user", "disable", "bob/keys"],
+        &["role", "remove", ".."],
+        &["key", "create", "bob/../alice"],
+        &["key", "revoke", "bob", ".."],
+    ] {
+        let refused = output(roadstead(arguments)).await;
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{said}");
+        assert!(said.contains("a name has 1 to") || said.contains("an id is 16 bytes"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_playground_that_does_not_run_restarts_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().to_str().unwrap();

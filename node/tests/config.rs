@@ -49,7 +49,7 @@ fn the_effective_configuration_reads_back_as_itself() {
 fn a_secret_is_not_shown() {
     let token = format!("RSJ1-{}-{}-{}", "07".repeat(16), "08".repeat(32), "09".repeat(16));
     let mut source = Source::new([("ROADSTEAD_CLUSTER_TOKEN".to_owned(), token.clone())]);
-    assert!(Config::read(&mut source).unwrap().cluster.token.is_some());
+    assert!(Config::read(&mut source).unwrap().cluster.token.unwrap().is_some());
     let shown = source.to_string();
     assert!(!shown.contains(&token) && shown.contains("# token is set, and not shown"), "{shown}");
 }
@@ -74,6 +74,11 @@ fn the_environment_goes_before_the_file() {
         ("ROADSTEAD_PORT", "tcp://10.0.0.1:5000"),
         ("ROADSTEAD_API_SERVICE_HOST", "10.0.0.1"),
         ("ROADSTEAD_API_PORT_5000_TCP_ADDR", "10.0.0.1"),
+        ("ROADSTEAD_CLUSTER_PORT", "tcp://10.0.0.1:5001"),
+        ("ROADSTEAD_CLUSTER_SERVICE_PORT", "5001"),
+        ("ROADSTEAD_STORAGE_SERVICE_HOST", "10.0.0.1"),
+        ("ROADSTEAD_ACCESS_PORT_5000_TCP_ADDR", "10.0.0.1"),
+        ("ROADSTEAD_LOG_SERVICE_PORT_HTTP", "80"),
     ];
     let config =
         read(&variables, "[api]\nlisten = '127.0.0.1:1'\n[cluster]\nvoters = 1\n").unwrap();
@@ -162,8 +167,6 @@ fn wrong_files_are_refused_with_a_sentence() {
             "[cluster]\ntoken = 'x'",
             "cluster.token is (not shown), but must be what `roadstead cluster",
         ),
-        ("[cluster]\ntoken_file = '/'", "/, which cluster.token_file names, cannot be read"),
-        ("[cluster]\ntoken_file = 'Cargo.toml'", "has no join token: a join token is what"),
         ("[tls]\ncertificate = 'c'", "tls.key must be set, because tls.certificate is"),
         ("[tls]\nkey = 'k'", "tls.certificate must be set, because tls.key is"),
         ("[tls]\nclient_ca = 'a'", "tls.certificate and tls.key must be set, because"),
@@ -183,6 +186,19 @@ fn wrong_files_are_refused_with_a_sentence() {
         ("[api]\n[api]\n", "node.toml, line 2: "),
     ] {
         is_refused(file, said);
+    }
+}
+
+#[test]
+fn a_file_without_a_token_is_a_fault_only_where_one_is_needed() {
+    for (file, said) in [
+        ("/", "/, which cluster.token_file names, cannot be read"),
+        ("Cargo.toml", "has no join token: a join token is what"),
+        ("/nowhere", "is not there, or is empty"),
+    ] {
+        let config = read(&[("ROADSTEAD_CLUSTER_TOKEN_FILE", file)], "").unwrap();
+        let fault = config.cluster.token.unwrap_err().to_string();
+        assert!(fault.contains(said), "{fault}");
     }
 }
 

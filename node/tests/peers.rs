@@ -318,6 +318,37 @@ async fn nodes_join_by_a_token_and_know_each_other_by_their_certificates() {
 }
 
 #[tokio::test]
+async fn a_settled_node_needs_no_file_with_a_token() {
+    let (place, kv) = (Place::new(), memory());
+    let variables = || vec![("ROADSTEAD_CLUSTER_TOKEN_FILE".to_owned(), "/".to_owned())];
+    place.start_as(&kv, variables()).await.unwrap().stop().await;
+    place.start_as(&kv, variables()).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_founds_a_cluster_in_place_of_joining_one_is_told_how_to_join() {
+    let place = Place::new();
+    let first = place.found().await;
+    let token = issue(&first, DAY, false).await;
+    let kv = memory();
+    let told = async |join| place.start(&kv, join).await.err().expect("it is refused").to_string();
+    for join in [None, Some((first.addresses().peer, &token))] {
+        let said = told(join).await;
+        assert!(said.contains("because cluster.join was not set at its first start"), "{said}");
+        assert!(said.contains("empty node.data_dir and set cluster.join"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_files_of_access_shows_before_a_node_takes_part() {
+    let (place, kv) = (Place::new(), memory());
+    let variables = vec![("ROADSTEAD_ACCESS_HTPASSWD".to_owned(), "/nowhere".to_owned())];
+    let refusal = place.start_as(&kv, variables).await.err().expect("it is refused");
+    assert!(matches!(refusal, NodeError::Access(_)), "{refusal}");
+    assert!(!raft::is_settled(&*kv).unwrap());
+}
+
+#[tokio::test]
 async fn a_node_takes_part_while_its_object_store_does_not_answer() {
     let (place, elsewhere) = (Place::new(), Place::new());
     let first = place.found().await;
@@ -657,6 +688,9 @@ async fn the_command_line_makes_tokens_and_joins_with_them() {
         said.contains("/nowhere/token, which cluster.token_file names, is not there"),
         "{said}"
     );
+    let closed = ["--join", &peer, "--token-file", "/"];
+    let said = complaint(serve(&at("none"), &at("blobs"), &closed)).await;
+    assert!(said.contains("/, which cluster.token_file names, cannot be read"), "{said}");
     let said = complaint(serve(&at("none"), &at("blobs"), &["--token", "RSJ1-x"])).await;
     assert!(said.contains("must be what `roadstead cluster token` prints"), "{said}");
 

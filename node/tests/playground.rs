@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout};
 use tokio::time::timeout;
 
@@ -25,9 +25,14 @@ struct Playground {
 
 impl Playground {
     async fn start(dir: &Path, port: u16) -> Self {
+        Self::start_with(&[], dir, port).await
+    }
+
+    async fn start_with(more: &[&str], dir: &Path, port: u16) -> Self {
         let (dir, base) = (dir.to_owned(), port.to_string());
         let arguments = ["playground", "--port", &base, "--dir", dir.to_str().unwrap()];
-        let mut child = roadstead(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            roadstead(&[&arguments[..], more].concat()).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut playground = Self { child, lines, dir, port };
         playground.said("3 nodes are ready").await;
@@ -121,6 +126,29 @@ async fn a_playground_that_is_killed_takes_its_nodes_with_it_and_resumes() {
     assert_eq!(cluster(get(&api).await.unwrap().1), before);
     until("the old nodes have ended", async || pids.into_iter().all(has_ended)).await;
     send(&resumed.child, Signal::TERM);
+    assert_eq!(code(&mut resumed.child).await, Some(0));
+}
+
+#[tokio::test]
+async fn a_closed_playground_resumes_after_its_administrator_has_another_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dir, port) = (folder.path().join("playground"), free_ports() + 900);
+    let mut playground = Playground::start_with(&["--auth"], &dir, port).await;
+    let drawn = fs::read_to_string(dir.join("administrator-password")).unwrap();
+    let server = format!("127.0.0.1:{port}");
+    let mut command = roadstead(&["user", "password", "admin", "--server", &server]);
+    command.env("ROADSTEAD_USER", "admin").env("ROADSTEAD_PASSWORD", drawn.trim());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut changing = command.spawn().unwrap();
+    changing.stdin.take().unwrap().write_all(b"another password\n").await.unwrap();
+    let changed = changing.wait_with_output().await.unwrap();
+    assert!(String::from_utf8_lossy(&changed.stdout).contains("has another password"));
+    send(&playground.child, Signal::INT);
+    assert_eq!(code(&mut playground.child).await, Some(0));
+
+    let mut resumed = Playground::start(&dir, port).await;
+    resumed.said(" leads the cluster").await;
+    send(&resumed.child, Signal::INT);
     assert_eq!(code(&mut resumed.child).await, Some(0));
 }
 

@@ -4,9 +4,12 @@
 mod support;
 
 use std::future::ready;
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::ErrorKind;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::Stdio;
+use std::time::{Duration, SystemTime};
 
+use node::{TcpWorld, World as _};
 use rustix::fs::{CWD, Mode, OFlags, mkfifoat, open};
 use rustix::process::Signal;
 use storage::blob::ClaimError;
@@ -114,8 +117,9 @@ async fn can_be_stopped_while_it_reads(file: &str) {
     mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).unwrap();
     let mut command = roadstead(&["serve"]);
     alone(&mut command, folder.path());
-    let admin = format!("127.0.0.1:{}", free_ports());
-    command.env("ROADSTEAD_ADMIN_LISTEN", &admin);
+    let port = free_ports();
+    let (api, admin) = (format!("127.0.0.1:{port}"), format!("127.0.0.1:{}", port + 2));
+    command.env("ROADSTEAD_API_LISTEN", &api).env("ROADSTEAD_ADMIN_LISTEN", &admin);
     let mut child = command.stderr(Stdio::null()).spawn().unwrap();
     let mut other_end = None;
     until("the store is being opened", || {
@@ -127,6 +131,8 @@ async fn can_be_stopped_while_it_reads(file: &str) {
     assert_eq!((status, said.as_str()), (200, "starting\n"));
     let (status, said) = get(&format!("http://{admin}/readyz")).await.unwrap();
     assert!(status == 503 && said.starts_with("the node starts"), "{status} {said}");
+    let refused = TcpWorld.connect(&api).await.err().expect("nobody has to wait for an answer");
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     send(&child, Signal::TERM);
     assert_eq!(code(&mut child).await, Some(0));
 }
@@ -154,6 +160,46 @@ async fn the_audit_log_is_a_file_a_day_and_has_what_the_log_leaves_out() {
     let [change] = changes.as_slice() else { panic!("{text}") };
     assert_eq!((&change["actor"], &change["client"]), (&"anonymous".into(), &"127.0.0.1".into()));
     assert!(change["change"].as_str().unwrap().starts_with(&format!("link a@{digest}")), "{text}");
+}
+
+#[tokio::test]
+#[allow(clippy::disallowed_methods, reason = "the names of the files have the date")]
+async fn records_that_are_lost_are_counted_and_said_to_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = folder.path().join("audit");
+    std::fs::create_dir(&records).unwrap();
+    std::fs::set_permissions(&records, std::fs::Permissions::from_mode(0o700)).unwrap();
+    // A disk that is full, today and tomorrow.
+    for days in [0, 1] {
+        let day = SystemTime::now() + Duration::from_secs(days * 24 * 60 * 60);
+        let day = humantime::format_rfc3339_seconds(day).to_string();
+        let file = records.join(format!("roadstead-audit.{}.json", &day[..10]));
+        symlink("/dev/full", file).unwrap();
+    }
+    let set = |command: &mut Command| {
+        command.env("ROADSTEAD_AUDIT_FOLDER", &records);
+    };
+    let mut node = serve_with(folder.path(), &[], Stdio::null(), set).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let url = format!("http://{}/v2/a/blobs/uploads/?digest={digest}", node.api);
+    assert_eq!(client.post(url).body("").send().await.unwrap().status(), 201);
+    said(&mut node, "the audit log cannot be written").await;
+    let (_, metrics) = get(&format!("http://{}/metrics", node.admin)).await.unwrap();
+    assert!(metrics.contains("roadstead_audit_lost_total "), "{metrics}");
+    assert!(!metrics.contains("roadstead_audit_lost_total 0\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_node_goes_on_at_a_hangup() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = serve(folder.path(), &[], Stdio::null()).await;
+    send(&node.child, Signal::HUP);
+    said(&mut node, "SIGHUP changes nothing").await;
+    let (status, _) = get(&format!("http://{}/readyz", node.admin)).await.unwrap();
+    assert_eq!(status, 200);
+    send(&node.child, Signal::TERM);
+    assert_eq!(code(&mut node.child).await, Some(0));
 }
 
 #[tokio::test]

@@ -66,12 +66,6 @@ impl ClusterReport {
         let answer = accepted(server, login, answer).await?;
         answer.json().await.map_err(|_| StatusError::Foreign { server: server.to_string() })
     }
-
-    /// Where the leader's peers reach it.
-    pub(crate) fn leader_address(&self) -> Option<&str> {
-        let leader = self.nodes.iter().find(|node| Some(node.node) == self.leader)?;
-        Some(&leader.peer_address)
-    }
 }
 
 /// Sends `server` a request without a body, and takes any answer.
@@ -278,7 +272,6 @@ mod tests {
             applied: Some(40),
             nodes: vec![leader, dead],
         };
-        assert_eq!(report.leader_address(), Some("127.0.0.1:5001"));
         assert_eq!(
             table(&report),
             "cluster c0, seen from node 1\n\

@@ -21,12 +21,11 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::playground::{self, PlaygroundArgs};
 
-pub(crate) use self::cluster::ClusterReport;
 pub use self::failure::Failure;
 pub(crate) use self::login::Login;
-pub(crate) use self::node::{Server, ServerError};
+pub(crate) use self::node::ServerError;
 pub(crate) use self::output::say;
-pub(crate) use self::signals::Signals;
+pub(crate) use self::signals::{Signals, outlive_hangups};
 pub(crate) use self::token::issue;
 
 /// A container registry that stays up when a machine dies.

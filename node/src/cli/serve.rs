@@ -16,7 +16,7 @@ use tokio::net::unix::pipe;
 use tokio::task::spawn_blocking;
 use toml::Value;
 
-use super::{ConfigArgs, Failure, Signals, block_on, config, say};
+use super::{ConfigArgs, Failure, Signals, block_on, config, outlive_hangups, say};
 use crate::config::{ConfigError, Storage, StorageKind};
 use crate::{Config, DataFolder, Listeners, Node, TcpWorld, descriptors, telemetry};
 
@@ -77,6 +77,7 @@ fn read_config(arguments: &ServeArgs) -> Result<Config, ConfigError> {
 
 async fn serve(config: Config, with_parent: bool) -> Result<(), Failure> {
     let mut signals = Signals::receive()?;
+    let _outliving = outlive_hangups()?;
     descriptors::raise(&config.limits);
     let world = Arc::new(TcpWorld);
     let listeners = Listeners::bind(&config, &*world).await?;

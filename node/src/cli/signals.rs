@@ -1,6 +1,7 @@
-//! The signals that ask a process to end.
+//! The signals that ask a process to end, and the one by which it shall not.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Failure;
 
@@ -26,4 +27,19 @@ impl Signals {
             _ = self.terminate.recv() => {}
         }
     }
+}
+
+/// Has the process go on at SIGHUP, by which other services read their files anew, and say so for
+/// as long as what this answers is kept.
+pub(crate) fn outlive_hangups() -> Result<AbortOnDropHandle<()>, Failure> {
+    let mut hangup = signal(SignalKind::hangup()).map_err(Failure::Signals)?;
+    let outliving = async move {
+        while hangup.recv().await.is_some() {
+            tracing::info!(
+                "SIGHUP changes nothing: files of certificates, keys and users are read again \
+                 whenever they change, and the configuration at the next start"
+            );
+        }
+    };
+    Ok(AbortOnDropHandle::new(tokio::spawn(outliving)))
 }

@@ -35,6 +35,7 @@ pub(crate) use self::source::variable;
 pub use self::source::{Origin, Source};
 pub use self::storage::Storage;
 pub use self::tls::Tls;
+pub use self::token::NoToken;
 
 /// A node's configuration, checked: every address is one, and the values fit each other.
 #[derive(Clone, Debug)]
@@ -135,10 +136,9 @@ pub struct Cluster {
     /// The authority of the cluster that is founded while the data folder is new; none: it makes
     /// its own.
     pub authority: Option<AuthorityFiles>,
-    /// The token to join with, while the data folder is new.
-    pub token: Option<JoinToken>,
-    /// The file that it was to be in, if one is named.
-    pub token_file: Option<PathBuf>,
+    /// The token to join with, while the data folder is new; else why the file that was to have one
+    /// has none.
+    pub token: Result<Option<JoinToken>, NoToken>,
     /// How many nodes shall vote; further ones are learners. What the leader has counts.
     pub voters: Voters,
 }
@@ -176,7 +176,7 @@ impl Config {
     pub fn read(source: &mut Source) -> Result<Self, ConfigError> {
         let data_dir = source.take("node.data_dir", || PathBuf::from("/var/lib/roadstead"))?;
         let join = source.take("cluster.join", Vec::new)?;
-        let (token, token_file) = token::read(source)?;
+        let token = token::read(source)?;
         let config = Self {
             api: Api {
                 listen: source.take("api.listen", || loopback(5000))?,
@@ -203,7 +203,6 @@ impl Config {
                 join,
                 authority: authority::read(source)?,
                 token,
-                token_file,
                 voters: source.take("cluster.voters", || Voters::Three)?,
             },
             node: Node { data_dir },

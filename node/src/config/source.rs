@@ -14,8 +14,6 @@ use super::setting::Setting;
 const PREFIX: &str = "ROADSTEAD_";
 
 /// How alike an unknown variable and a known one must be for it to count as a slip, from 0 to 1.
-/// Others are left alone: platforms invent variables of this prefix (`ROADSTEAD_API_SERVICE_HOST`
-/// for a service of that name).
 const SLIP_LIKENESS: f64 = 0.85;
 
 /// Where a value was set.
@@ -168,7 +166,7 @@ impl Source {
             let origin = Origin::File(self.path.clone());
             return Err(ConfigError::UnknownKey { origin, key: key.clone(), nearest });
         }
-        for name in self.variables.keys() {
+        for name in self.variables.keys().filter(|name| !is_of_a_platform(name)) {
             let (nearest, likeness) = self.nearest(name, variable);
             if (SLIP_LIKENESS..1.0).contains(&likeness) {
                 let origin = Origin::Variable(name.clone());
@@ -205,6 +203,13 @@ impl fmt::Display for Source {
         }
         Ok(())
     }
+}
+
+/// Whether `name` is what Kubernetes, and Docker's links, call a variable with the address of a
+/// service: `ROADSTEAD_CLUSTER_PORT_5001_TCP_ADDR` in every container beside one that is called
+/// `roadstead-cluster`.
+fn is_of_a_platform(name: &str) -> bool {
+    ["_PORT", "_SERVICE_HOST"].iter().any(|end| name.ends_with(end)) || name.contains("_PORT_")
 }
 
 /// The environment variable that sets `key`.

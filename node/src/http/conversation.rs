@@ -19,7 +19,7 @@ use super::opening::{self, Version};
 use super::paced::Inbound;
 use super::{Manner, one, two};
 use crate::Connection;
-use crate::tls::{Handshake, Opened};
+use crate::tls::{Handshake, Opened, Shown};
 
 /// What the requests of one connection have in common.
 #[derive(Clone)]
@@ -101,6 +101,9 @@ impl Conversation {
 
     /// The answer to `request`, whose body has to come at a pace when it may be anybody's.
     pub(super) async fn answer(self, mut request: Request<Incoming>) -> Response {
+        if let Some(names) = self.extensions.get::<Shown>().and_then(Shown::names) {
+            request.extensions_mut().insert(names);
+        }
         request.extensions_mut().extend(self.extensions);
         let patience = self.manner.patience;
         let request = request.map(|body| {

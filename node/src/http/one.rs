@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures::FutureExt as _;
 use http::{HeaderValue, Request, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
@@ -37,7 +38,8 @@ pub(super) async fn hold(
     let patience = conversation.manner.patience;
     let refused = Refused::default();
     let guarded = Guarded::one(connection, said, Arc::clone(&refused), patience);
-    let count = AtomicU64::new(0);
+    let begun = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&begun);
     let service = service_fn(move |request: Request<Incoming>| {
         let number = count.fetch_add(1, Ordering::Relaxed);
         let fault =
@@ -61,7 +63,12 @@ pub(super) async fn hold(
     } else {
         // To say so first lets a request that is on its way be answered.
         Pin::new(&mut serving).graceful_shutdown();
-        (&mut serving).await?;
+        match (&mut serving).now_or_never() {
+            Some(ended) => ended?,
+            // Hyper would wait for the rest of a first request, which may never come.
+            None if begun.load(Ordering::Relaxed) == 0 => return Ok(()),
+            None => (&mut serving).await?,
+        }
     }
     serving.into_parts().io.into_inner().hang_up().await;
     Ok(())

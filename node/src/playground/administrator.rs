@@ -16,8 +16,7 @@ pub(super) fn file(dir: &Path) -> PathBuf {
     dir.join("administrator-password")
 }
 
-/// Draws a password, and keeps it where only its owner reads it: the nodes take it from there, and
-/// the playground itself, which wants to know how its nodes are.
+/// Draws a password, and keeps it where only its owner reads it: the nodes take it from there.
 pub(super) fn draw(dir: &Path) -> Result<(), PlaygroundError> {
     let path = file(dir);
     let mut options = OpenOptions::new();

@@ -2,48 +2,39 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use reqwest::Client;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-use super::layout::{Layout, Place};
-use crate::cli::{ClusterReport, Login, say};
+use super::layout::Layout;
+use super::part::Part;
+use crate::cli::say;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long a look at one node may take.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Says who leads whenever that changes, for ever.
-pub(super) async fn announce_leaders(layout: Layout, client: Client, login: Option<Login>) {
+pub(super) async fn announce_leaders(layout: Layout, client: Client) {
     let mut announced = None;
     loop {
-        if let Some((leader, term)) = look(&layout, &client, login.as_ref()).await
-            && announced != Some((leader, term))
+        if let Some((term, leader)) = look(&layout, &client).await
+            && announced < Some((term, leader))
         {
             say(format_args!("node-{leader} leads the cluster (term {term})"));
-            announced = Some((leader, term));
+            announced = Some((term, leader));
         }
         sleep(PAUSE).await;
     }
 }
 
-/// The number of the node that leads, and its term, as the first node says that says it.
-async fn look(layout: &Layout, client: &Client, login: Option<&Login>) -> Option<(u16, u64)> {
+/// The newest term in which a node leads, and the node's number: who led before may not know yet
+/// that another one does.
+async fn look(layout: &Layout, client: &Client) -> Option<(u64, u16)> {
     let places = layout.places();
-    for place in &places {
-        let Some(server) = layout.server(place) else { continue };
-        let report = ClusterReport::fetch(client, &server, login);
-        let Ok(Ok(report)) = timeout(LOOK_TIMEOUT, report).await else {
-            continue;
-        };
-        if let Some(leader) = leader(&report, &places) {
-            return Some((leader.number, report.term));
-        }
-    }
-    None
-}
-
-fn leader<'a>(report: &ClusterReport, places: &'a [Place]) -> Option<&'a Place> {
-    let address = report.leader_address()?;
-    places.iter().find(|place| place.peer().to_string() == address)
+    let parts = join_all(places.iter().map(|place| Part::ask(client, place))).await;
+    let leaders = places.iter().zip(parts).filter_map(|(place, part)| {
+        let part = part.filter(|part| part.is_leader)?;
+        Some((part.term, place.number))
+    });
+    leaders.max()
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::{PlaygroundError, administrator, store};
-use crate::cli::{Login, Server};
+use crate::cli::Login;
 use crate::config::variable;
 use crate::{DataFolder, FolderError};
 
@@ -178,11 +178,6 @@ impl Layout {
         if self.is_secure { "https" } else { "http" }
     }
 
-    /// The API of the node at `place`.
-    pub(super) fn server(&self, place: &Place) -> Option<Server> {
-        format!("{}://{}", self.scheme(), place.api()).parse().ok()
-    }
-
     /// How many of the nodes vote, once all are there.
     pub(super) const fn voters(&self) -> u16 {
         match self.shape.nodes {
@@ -211,7 +206,7 @@ impl Layout {
             ("access", access),
             ("node", vec![("data_dir", text(place.data().display()))]),
             ("api", vec![("listen", text(place.api()))]),
-            ("peer", vec![("listen", text(place.peer()))]),
+            ("peer", vec![("listen", text(place.peer())), ("advertise", text(place.peer()))]),
             ("admin", vec![("listen", text(place.admin()))]),
             (
                 "cluster",
@@ -231,7 +226,9 @@ impl Layout {
             })
             .collect();
         let on_disk = || Table::from_iter([path_entry(&self.dir)]);
-        let storage = self.shape.storage.clone().unwrap_or_else(on_disk);
+        let mut storage = self.shape.storage.clone().unwrap_or_else(on_disk);
+        // Never one that another node has, which would remove what is not its own.
+        storage.insert("cache_path".to_owned(), text(place.data().join("cache").display()));
         sections.insert("storage".to_owned(), Value::Table(storage));
         sections
     }
@@ -417,7 +414,9 @@ mod tests {
         for (name, is_undone) in [
             ("ROADSTEAD_API_LISTEN", true),
             ("ROADSTEAD_CLUSTER_JOIN", true),
+            ("ROADSTEAD_PEER_ADVERTISE", true),
             ("ROADSTEAD_STORAGE_PATH", true),
+            ("ROADSTEAD_STORAGE_CACHE_PATH", true),
             ("ROADSTEAD_STORAGE_REDIRECT", false),
             ("ROADSTEAD_API_SPARSE", false),
             ("ROADSTEAD_LOG_FILTER", false),
@@ -451,10 +450,15 @@ mod tests {
         }
         open(&[("REDIRECT", "auto")]).unwrap().save().unwrap();
         let resumed = open(&[]).unwrap();
-        let place = resumed.place(2).unwrap();
-        let source = Source::default();
-        let mut source = source.with_text(&place.config(), &resumed.config_of(&place)).unwrap();
-        let storage = Config::read(&mut source).unwrap().storage;
+        let storage_of = |number| {
+            let place = resumed.place(number).unwrap();
+            let source = Source::default();
+            let mut source = source.with_text(&place.config(), &resumed.config_of(&place)).unwrap();
+            Config::read(&mut source).unwrap().storage
+        };
+        let storage = storage_of(2);
+        assert_ne!(storage.cache_path, storage_of(1).cache_path, "each node has a cache alone");
+        assert!(storage.cache_path.starts_with(&dir));
         assert_eq!(storage.bucket.as_deref(), Some("b"));
         assert!(storage.prefix.unwrap().starts_with("playground-"));
         assert_eq!(storage.redirect, Redirect::Auto);

@@ -11,6 +11,7 @@ mod guide;
 mod herald;
 mod invitation;
 mod layout;
+mod part;
 mod process;
 mod readiness;
 mod restart;

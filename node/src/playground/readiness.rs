@@ -6,7 +6,7 @@ use tokio::time::{sleep, timeout};
 
 use super::PlaygroundError;
 use super::layout::{Layout, Place};
-use crate::cli::{ClusterReport, Login};
+use super::part::Part;
 
 /// How long a node may take to become ready: to replay its log, to find its cluster, and to catch
 /// up.
@@ -25,9 +25,7 @@ pub(super) struct Readiness {
 impl Readiness {
     pub(super) fn new() -> Result<Self, PlaygroundError> {
         let client = reqwest::Client::builder().timeout(ANSWER_TIMEOUT).no_proxy();
-        // On loopback, of nodes that this process has started: no certificate tells more.
-        let client = client.tls_danger_accept_invalid_certs(true).build()?;
-        Ok(Self { client })
+        Ok(Self { client: client.build()? })
     }
 
     /// What asks them.
@@ -61,16 +59,13 @@ impl Readiness {
     ///
     /// # Errors
     /// [`PlaygroundError::Late`] when they do not within the deadline.
-    pub(super) async fn wait_for_voters(
-        &self,
-        layout: &Layout,
-        login: Option<&Login>,
-    ) -> Result<(), PlaygroundError> {
+    pub(super) async fn wait_for_voters(&self, layout: &Layout) -> Result<(), PlaygroundError> {
         let place = layout.place(1)?;
         let mut voters = 0;
         let complete = async {
-            while voters < usize::from(layout.voters()) {
-                voters = self.voters(layout, &place, login).await.unwrap_or(voters);
+            while voters < u64::from(layout.voters()) {
+                let part = Part::ask(&self.client, &place).await;
+                voters = part.map_or(voters, |part| part.voters);
                 sleep(PAUSE).await;
             }
         };
@@ -81,12 +76,6 @@ impl Readiness {
             log: place.log(),
             tail: place.log_tail(),
         })
-    }
-
-    async fn voters(&self, layout: &Layout, place: &Place, login: Option<&Login>) -> Option<usize> {
-        let server = layout.server(place)?;
-        let report = ClusterReport::fetch(&self.client, &server, login).await.ok()?;
-        Some(report.nodes.iter().filter(|node| node.voter).count())
     }
 
     async fn ask(&self, place: &Place) -> Result<(), String> {

@@ -29,14 +29,14 @@ pub(super) async fn run(dir: &Path, wanted: Wanted) -> Result<(), Failure> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let is_new = Layout::find(dir)?.is_none();
     let layout = Layout::open(dir, wanted, variables)?;
-    let login = layout.login()?;
+    let login = if is_new { layout.login()? } else { None };
     let _lock = folder::take_lock(dir).map_err(|error| match error {
         FolderError::InUse { path } => PlaygroundError::Running(path),
         error => error.into(),
     })?;
     layout.save()?;
     let control = Control::listen(layout.control())?;
-    let mut playground = Playground { layout, login, is_new, processes: Vec::new() };
+    let mut playground = Playground { layout, login, processes: Vec::new() };
 
     let ended = tokio::select! {
         started = playground.start() => match started {
@@ -57,10 +57,9 @@ pub(super) async fn run(dir: &Path, wanted: Wanted) -> Result<(), Failure> {
 
 struct Playground {
     layout: Layout,
-    /// Who administers it, where not everybody may do everything.
+    /// Who administers it, where not everybody may do everything, and it starts for the first time:
+    /// later, the password may be another one.
     login: Option<Login>,
-    /// Whether this is its first start.
-    is_new: bool,
     /// Those that run.
     processes: Vec<Process>,
 }
@@ -87,9 +86,8 @@ impl Playground {
             self.start_node(place).await?;
         }
         self.wait_until_ready().await?;
-        let login = self.login.as_ref();
-        Readiness::new()?.wait_for_voters(&self.layout, login).await?;
-        say(guide::guide(&self.layout, login.filter(|_| self.is_new)));
+        Readiness::new()?.wait_for_voters(&self.layout).await?;
+        say(guide::guide(&self.layout, self.login.as_ref()));
         Ok(())
     }
 
@@ -125,8 +123,7 @@ impl Playground {
 
     /// Says what happens to the nodes, and starts again those that somebody wants back; for ever.
     async fn watch(&mut self, control: &Control) -> Result<(), PlaygroundError> {
-        let (client, login) = (Readiness::new()?.client(), self.login.clone());
-        let herald = herald::announce_leaders(self.layout.clone(), client, login);
+        let herald = herald::announce_leaders(self.layout.clone(), Readiness::new()?.client());
         let _herald = AbortOnDropHandle::new(tokio::spawn(herald));
         loop {
             tokio::select! {

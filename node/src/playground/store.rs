@@ -35,7 +35,9 @@ pub(super) fn section(
     let Some(Value::Table(mut section)) = effective.get("storage").cloned() else {
         return Ok(None);
     };
+    // Where that is on this machine, the playground decides.
     section.remove("path");
+    section.remove("cache_path");
     Ok(Some(section))
 }
 

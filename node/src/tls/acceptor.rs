@@ -7,7 +7,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::Extensions;
 use proto::limits::HANDSHAKE_PATIENCE;
-use rustls::ServerConfig;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -15,7 +14,8 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::handshake::{Handshake, Opened, begin};
-use super::{Files, TlsError, WorldTime, names};
+use super::material::{Material, Offer};
+use super::{Files, Shown, TlsError, WorldTime};
 use crate::Connection;
 
 /// How often files are read, to see whether they have changed. What two looks in a row find is
@@ -24,7 +24,8 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Takes connections over TLS. Clones share it; its files are watched until the last is dropped.
 #[derive(Clone)]
 pub(crate) struct Acceptor {
-    config: watch::Receiver<Arc<ServerConfig>>,
+    offer: watch::Receiver<Arc<Offer>>,
+    time: WorldTime,
     patience: Duration,
     _task: Arc<AbortOnDropHandle<()>>,
 }
@@ -37,10 +38,10 @@ impl Acceptor {
     /// See [`TlsError`].
     pub(crate) async fn open(files: Files, time: WorldTime) -> Result<Self, TlsError> {
         let material = files.read()?;
-        let config = Arc::new(material.config(&files, &time)?);
-        let (tell, config) = watch::channel(config);
-        let task = AbortOnDropHandle::new(tokio::spawn(reload(files, time, material, tell)));
-        Ok(Self { config, patience: HANDSHAKE_PATIENCE, _task: Arc::new(task) })
+        let (tell, offer) = watch::channel(Arc::new(material.offer(&files, &time)?));
+        let reloading = reload(files, time.clone(), material, tell);
+        let task = Arc::new(AbortOnDropHandle::new(tokio::spawn(reloading)));
+        Ok(Self { offer, time, patience: HANDSHAKE_PATIENCE, _task: task })
     }
 
     /// The same, with less patience.
@@ -53,12 +54,12 @@ impl Acceptor {
         let first = connection.read_u8().await?;
         let Some(hello) = begin(first)? else { return Ok(Opened::Plain(connection, first)) };
         let begun = LazyConfigAcceptor::new(hello, connection).await?;
-        let config = Arc::clone(&self.config.borrow());
+        let config = Arc::clone(&self.offer.borrow().config);
         let stream = begun.into_stream(config).await?;
         let (_, session) = stream.get_ref();
         let mut known = Extensions::new();
-        if let Some(own) = session.peer_certificates().and_then(<[_]>::first) {
-            known.insert(names::of_client(own));
+        if let Some(chain) = session.peer_certificates() {
+            known.insert(Shown::new(chain, self.offer.clone(), self.time.clone()));
         }
         Ok(Opened::Secure { connection: Box::new(stream), known, is_trusted: false })
     }
@@ -73,12 +74,7 @@ impl Handshake for Acceptor {
 
 /// Tells of a new configuration whenever `files`, of which `tried` is known, have changed to
 /// something that can be used; for ever.
-async fn reload(
-    files: Files,
-    time: WorldTime,
-    tried: super::material::Material,
-    tell: watch::Sender<Arc<ServerConfig>>,
-) {
+async fn reload(files: Files, time: WorldTime, tried: Material, tell: watch::Sender<Arc<Offer>>) {
     let mut tried = Ok(tried);
     let mut seen = tried.clone();
     loop {
@@ -95,13 +91,13 @@ async fn reload(
             continue;
         }
         tried.clone_from(&seen);
-        let config = tried
+        let offer = tried
             .as_ref()
             .map_err(Clone::clone)
-            .and_then(|material| material.config(&files, &time).map_err(|error| error.to_string()));
-        match config {
-            Ok(config) => {
-                tell.send_replace(Arc::new(config));
+            .and_then(|material| material.offer(&files, &time).map_err(|error| error.to_string()));
+        match offer {
+            Ok(offer) => {
+                tell.send_replace(Arc::new(offer));
                 tracing::info!(certificate = %files.certificate.display(), "certificate reloaded");
             }
             Err(reason) => tracing::warn!(reason, "the certificate before this one stays in use"),

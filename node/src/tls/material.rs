@@ -27,9 +27,16 @@ pub(super) struct Material {
     pub(super) client_ca: Option<Vec<u8>>,
 }
 
+/// How TLS is offered.
+pub(super) struct Offer {
+    pub(super) config: Arc<ServerConfig>,
+    /// Who checks clients' certificates, where any are asked for.
+    pub(super) clients: Option<Arc<dyn ClientCertVerifier>>,
+}
+
 impl Material {
     /// How TLS is offered with it at `time`; `files` are where it comes from.
-    pub(super) fn config(&self, files: &Files, time: &WorldTime) -> Result<ServerConfig, TlsError> {
+    pub(super) fn offer(&self, files: &Files, time: &WorldTime) -> Result<Offer, TlsError> {
         let provider = provider();
         let certified = self.certified(files, time, &provider)?;
         let builder =
@@ -37,19 +44,18 @@ impl Material {
                 .with_protocol_versions(&[&TLS13, &TLS12])
                 .map_err(TlsError::Versions)?;
         let clients = self.clients(files, &provider)?;
-        let knows_clients = clients.is_some();
-        let builder = match clients {
+        let builder = match clients.clone() {
             Some(verifier) => builder.with_client_cert_verifier(verifier),
             None => builder.with_no_client_auth(),
         };
         let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
-        if knows_clients {
+        if clients.is_some() {
             // A session that is resumed would make a certificate live longer than it says.
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
-        Ok(config)
+        Ok(Offer { config: Arc::new(config), clients })
     }
 
     /// The certificate with its key.

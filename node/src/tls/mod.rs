@@ -13,6 +13,7 @@ mod host;
 mod material;
 pub(crate) mod names;
 mod self_signed;
+mod shown;
 mod time;
 mod trust;
 
@@ -27,6 +28,7 @@ pub(crate) use self::handshake::{Handshake, Opened, begin};
 pub(crate) use self::host::Host;
 pub(crate) use self::self_signed::SelfSigned;
 pub(crate) use self::self_signed::SelfSignedError;
+pub(crate) use self::shown::Shown;
 pub(crate) use self::time::WorldTime;
 pub(crate) use self::trust::Trust;
 

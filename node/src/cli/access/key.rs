@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use proto::access::{AccountName, KeyId};
 use reqwest::Method;
 use serde_json::json;
 
@@ -17,21 +18,21 @@ pub(in crate::cli) enum KeyCommand {
     /// Make a key for an account, and show it once.
     Create {
         /// The account.
-        account: String,
+        account: AccountName,
         #[command(flatten)]
         key: NewKey,
     },
     /// Show the keys of an account.
     List {
         /// The account.
-        account: String,
+        account: AccountName,
     },
     /// End a key at once, on every node.
     Revoke {
         /// The account.
-        account: String,
+        account: AccountName,
         /// The key's id, as `roadstead key list` shows it.
-        id: String,
+        id: KeyId,
     },
 }
 
@@ -40,7 +41,7 @@ pub(in crate::cli) enum RobotCommand {
     /// Make a robot, which logs in with keys alone, and its first key, which is shown once.
     Add {
         /// The name.
-        name: String,
+        name: AccountName,
         /// A group that the robot is a member of; can be repeated.
         #[arg(long = "group", value_name = "GROUP")]
         groups: Vec<String>,
@@ -50,7 +51,7 @@ pub(in crate::cli) enum RobotCommand {
     /// Remove a robot, with its keys and what was granted to it.
     Remove {
         /// The name.
-        name: String,
+        name: AccountName,
     },
 }
 
@@ -68,7 +69,7 @@ pub(in crate::cli) struct NewKey {
 }
 
 impl NewKey {
-    async fn create(&self, registry: &Management, account: &str) -> Result<(), Failure> {
+    async fn create(&self, registry: &Management, account: &AccountName) -> Result<(), Failure> {
         let key = json!({
             "description": self.description,
             "expires_in": self.expires.map(|time| time.as_secs()),
@@ -114,7 +115,7 @@ pub(in crate::cli) async fn run_robot(arguments: &Managed<RobotCommand>) -> Resu
     let registry = arguments.registry.open()?;
     match &arguments.command {
         RobotCommand::Add { name, groups, key } => {
-            let account = json!({ "name": name, "kind": "robot", "groups": groups });
+            let account = json!({ "name": name.as_str(), "kind": "robot", "groups": groups });
             registry.send(Method::POST, "accounts", Some(&account)).await?;
             key.create(&registry, name).await.inspect_err(|_| {
                 complain(format_args!(

@@ -1,6 +1,7 @@
 //! `roadstead role`: names for sets of verbs.
 
 use clap::Subcommand;
+use proto::access::RoleName;
 use reqwest::Method;
 use serde_json::json;
 
@@ -15,7 +16,7 @@ pub(in crate::cli) enum RoleCommand {
     /// Make a role, or change what it permits.
     Put {
         /// The name.
-        name: String,
+        name: RoleName,
         /// What it permits: pull, push, create-tag, move-tag, delete, manage.
         #[arg(required = true)]
         verbs: Vec<String>,
@@ -23,7 +24,7 @@ pub(in crate::cli) enum RoleCommand {
     /// Remove a role that no grant gives.
     Remove {
         /// The name.
-        name: String,
+        name: RoleName,
     },
 }
 

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _};
 
 use clap::{Args, Subcommand};
+use proto::access::AccountName;
 use reqwest::Method;
 use serde_json::json;
 
@@ -16,7 +17,7 @@ pub(in crate::cli) enum UserCommand {
     /// Make a user; what they may do, `roadstead grant add` says.
     Add {
         /// The name.
-        name: String,
+        name: AccountName,
         /// A group that the user is a member of; can be repeated.
         #[arg(long = "group", value_name = "GROUP")]
         groups: Vec<String>,
@@ -28,31 +29,31 @@ pub(in crate::cli) enum UserCommand {
     /// Give a user another password, which ends what the old one was used for.
     Password {
         /// The name.
-        name: String,
+        name: AccountName,
         #[command(flatten)]
         password: PasswordArgs,
     },
     /// Say which groups a user or robot is a member of, and of no others.
     Groups {
         /// The name.
-        name: String,
+        name: AccountName,
         /// The groups.
         groups: Vec<String>,
     },
     /// Let a user or robot log in no more.
     Disable {
         /// The name.
-        name: String,
+        name: AccountName,
     },
     /// Let a user or robot log in again.
     Enable {
         /// The name.
-        name: String,
+        name: AccountName,
     },
     /// Remove a user or robot, with its keys and what was granted to it.
     Remove {
         /// The name.
-        name: String,
+        name: AccountName,
     },
 }
 
@@ -64,7 +65,7 @@ pub(in crate::cli) struct PasswordArgs {
 }
 
 impl PasswordArgs {
-    fn read(&self, name: &str) -> Result<String, Failure> {
+    fn read(&self, name: &AccountName) -> Result<String, Failure> {
         if self.password_stdin || !io::stdin().is_terminal() {
             let mut line = String::new();
             io::stdin().read_line(&mut line).map_err(Failure::Terminal)?;
@@ -81,14 +82,14 @@ impl PasswordArgs {
 /// Does what the command line says.
 pub(in crate::cli) async fn run(arguments: &Managed<UserCommand>) -> Result<(), Failure> {
     let registry = arguments.registry.open()?;
-    let change = async |name: &str, changes| {
+    let change = async |name: &AccountName, changes| {
         let path = format!("accounts/{name}");
         registry.send(Method::PATCH, &path, Some(&changes)).await
     };
     match &arguments.command {
         UserCommand::Add { name, groups, password } => {
             let password = password.read(name)?;
-            let account = json!({ "name": name, "password": password, "groups": groups });
+            let account = json!({ "name": name.as_str(), "password": password, "groups": groups });
             registry.send(Method::POST, "accounts", Some(&account)).await?;
             say(format_args!("{name} can log in; what they may do, `roadstead grant add` says"));
         }

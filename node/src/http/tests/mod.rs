@@ -9,18 +9,19 @@ mod two;
 
 use std::net::SocketAddr;
 
+use async_trait::async_trait;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::routing::{any, get};
 use futures::{StreamExt as _, stream};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::TokioExecutor;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::{Notify, oneshot};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
-use crate::{Connection, TcpWorld, World as _};
+use crate::{Connection, TcpWorld, World};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -50,10 +51,17 @@ async fn hasty(router: Router) -> Server {
     serving_in(router, Manner { patience: SHORT, ..Manner::public(1000, 1000) }).await
 }
 
+/// A listener at any port, which takes connections from now on, and its address.
+async fn listening() -> (Box<dyn Listener>, SocketAddr) {
+    let mut listener = TcpWorld.bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    listener.listen().unwrap();
+    let address = listener.local_address().unwrap();
+    (listener, address)
+}
+
 async fn serving_in(router: Router, manner: Manner) -> Server {
     crate::install_cryptography();
-    let listener = TcpWorld.bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
-    let address = listener.local_address().unwrap();
+    let (listener, address) = listening().await;
     let stop = CancellationToken::new();
     let refused = Counter::default();
     let task = tokio::spawn(serve(listener, router, None, manner, refused.clone(), stop.clone()));
@@ -75,6 +83,23 @@ impl Server {
         };
         timeout(DEADLINE, conversation).await.expect("the connection is closed");
         String::from_utf8_lossy(&answer).into_owned()
+    }
+}
+
+/// A listener whose connections are made in memory, which buffer as little as they shall.
+struct Pipes(mpsc::Receiver<DuplexStream>);
+
+#[async_trait]
+impl Listener for Pipes {
+    async fn accept(&mut self) -> io::Result<(Connection, SocketAddr)> {
+        match self.0.recv().await {
+            Some(pipe) => Ok((Box::new(pipe), SocketAddr::from(([127, 0, 0, 1], 1)))),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_address(&self) -> io::Result<SocketAddr> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 

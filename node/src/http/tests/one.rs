@@ -152,6 +152,21 @@ async fn clients_that_say_nothing_or_half_a_head_are_hung_up_on() {
     }
 }
 
+#[tokio::test]
+async fn half_a_head_holds_nobody_up_who_stops() {
+    let (dial, pipes) = mpsc::channel(1);
+    let (manner, stop) = (Manner::public(1, 1), CancellationToken::new());
+    let refused = Counter::default();
+    let serving = serve(Box::new(Pipes(pipes)), version(), None, manner, refused, stop.clone());
+    let serving = tokio::spawn(serving);
+    // It holds less than is said: all but that was read, the first of it to tell the version.
+    let (mut here, there) = tokio::io::duplex(8);
+    dial.send(there).await.unwrap();
+    here.write_all(b"GET / HTTP/1.1\r\nhost: a").await.unwrap();
+    stop.cancel();
+    timeout(DEADLINE, serving).await.expect("it stops").unwrap();
+}
+
 /// Says `first`, then `drop` again and again, until the connection is closed.
 async fn drip(server: &Server, first: &[u8], drop: &[u8]) {
     let mut connection = server.connect().await;

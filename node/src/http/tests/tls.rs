@@ -1,14 +1,14 @@
 //! The same over TLS, and what comes before it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use api::{CertificateName, ClientCertificate, Scheme};
-use async_trait::async_trait;
 use axum::Extension;
+use proto::Timestamp;
 use rcgen::SanType;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, SupportedProtocolVersion};
 use tempfile::TempDir;
-use tokio::io::DuplexStream;
-use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::task::AbortOnDropHandle;
@@ -26,8 +26,7 @@ const BOTH: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 
 /// A server with a certificate by `pki`, in `folder`, which has little patience.
 async fn secure(router: Router, pki: &Pki, folder: &TempDir) -> Server {
-    let listener = TcpWorld.bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
-    let address = listener.local_address().unwrap();
+    let (listener, address) = listening().await;
     let tls = acceptor(pki, folder).await;
     let (stop, refused) = (CancellationToken::new(), Counter::default());
     let manner = Manner { patience: SHORT, ..Manner::public(1000, 1000) };
@@ -37,6 +36,10 @@ async fn secure(router: Router, pki: &Pki, folder: &TempDir) -> Server {
 }
 
 async fn acceptor(pki: &Pki, folder: &TempDir) -> Acceptor {
+    acceptor_in(Arc::new(TcpWorld), pki, folder).await
+}
+
+async fn acceptor_in(world: Arc<dyn World>, pki: &Pki, folder: &TempDir) -> Acceptor {
     pki.server().write(folder.path());
     std::fs::write(folder.path().join("ca.pem"), pki.pem()).unwrap();
     let path = |name| folder.path().join(name);
@@ -45,7 +48,7 @@ async fn acceptor(pki: &Pki, folder: &TempDir) -> Acceptor {
         key: path("key.pem"),
         client_ca: Some(path("ca.pem")),
     });
-    Acceptor::open(files, WorldTime::new(Arc::new(TcpWorld))).await.unwrap().hasty(SHORT)
+    Acceptor::open(files, WorldTime::new(world)).await.unwrap().hasty(SHORT)
 }
 
 async fn connect<S>(stream: S, config: ClientConfig) -> io::Result<TlsStream<S>>
@@ -108,6 +111,58 @@ async fn the_scheme_and_the_names_in_a_clients_certificate_come_with_its_request
     assert!(answer.ends_with("http None"), "{answer}");
 }
 
+/// The real world, when all certificates of these tests have expired.
+#[derive(Default)]
+struct Aging(AtomicBool);
+
+#[async_trait]
+impl World for Aging {
+    async fn bind(&self, address: SocketAddr) -> io::Result<Box<dyn Listener>> {
+        TcpWorld.bind(address).await
+    }
+
+    async fn connect(&self, address: &str) -> io::Result<Connection> {
+        TcpWorld.connect(address).await
+    }
+
+    fn now(&self) -> Timestamp {
+        const AGES: Duration = Duration::from_secs(3000 * 365 * 24 * 60 * 60);
+        let now = TcpWorld.now();
+        if self.0.load(Ordering::Relaxed) { now.plus(AGES) } else { now }
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_counts_no_longer_than_it_is_good_and_its_ca_is_named() {
+    let (pki, folder, world) = (Pki::new(), tempfile::tempdir().unwrap(), Arc::<Aging>::default());
+    let tls = acceptor_in(Arc::clone(&world) as Arc<dyn World>, &pki, &folder).await;
+    let (listener, address) = listening().await;
+    let (stop, refused) = (CancellationToken::new(), Counter::default());
+    let (tls, manner) = (Some(Arc::new(tls) as Arc<dyn Handshake>), Manner::public(1000, 1000));
+    let _serving =
+        AbortOnDropHandle::new(tokio::spawn(serve(listener, who(), tls, manner, refused, stop)));
+    let somebody = pki.client("carol", Vec::new());
+    let connection = TcpWorld.connect(&address.to_string()).await.unwrap();
+    let config = pki.trusted_by(&BOTH, &[], Some(&somebody));
+    let mut stream = connect(connection, config).await.unwrap();
+    let mut is_known = async || {
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"None") && !answer.ends_with(b"])") {
+            assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "the connection goes on");
+        }
+        String::from_utf8(answer).unwrap().contains("carol")
+    };
+    assert!(is_known().await);
+    world.0.store(true, Ordering::Relaxed);
+    assert!(!is_known().await, "it has expired");
+    world.0.store(false, Ordering::Relaxed);
+    assert!(is_known().await);
+    std::fs::write(folder.path().join("ca.pem"), Pki::new().pem()).unwrap();
+    let forgotten = async { while is_known().await {} };
+    timeout(DEADLINE, forgotten).await.expect("its CA is not named any more");
+}
+
 #[tokio::test]
 async fn a_client_with_a_certificate_of_another_ca_is_refused() {
     let (pki, folder) = (Pki::new(), tempfile::tempdir().unwrap());
@@ -140,23 +195,6 @@ async fn a_handshake_that_does_not_end_is_given_up() {
     for said in [b"".as_slice(), &[22, 3, 1, 1, 0, 1, 0], &[22, 3, 1, 0, 4, 99, 0, 0, 0]] {
         let answer = server.answer(said).await;
         assert!(answer.len() <= 7, "an alert at most: {answer}");
-    }
-}
-
-/// A listener whose connections are made in memory, where nothing but TLS has a buffer.
-struct Pipes(mpsc::Receiver<DuplexStream>);
-
-#[async_trait]
-impl Listener for Pipes {
-    async fn accept(&mut self) -> io::Result<(Connection, SocketAddr)> {
-        match self.0.recv().await {
-            Some(pipe) => Ok((Box::new(pipe), SocketAddr::from(([127, 0, 0, 1], 1)))),
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_address(&self) -> io::Result<SocketAddr> {
-        Err(io::ErrorKind::Unsupported.into())
     }
 }
 
@@ -222,8 +260,7 @@ impl Handshake for Nod {
 #[tokio::test]
 async fn only_whoever_has_proved_to_be_a_node_may_be_idle_on_a_port_for_nodes() {
     let serving = async |nod: Nod| {
-        let listener = TcpWorld.bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
-        let address = listener.local_address().unwrap();
+        let (listener, address) = listening().await;
         let manner = Manner { patience: SHORT, ..Manner::nodes() };
         let (refused, stop) = (Counter::default(), CancellationToken::new());
         let nod = Some(Arc::new(nod) as Arc<dyn Handshake>);
