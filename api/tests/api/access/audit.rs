@@ -63,7 +63,7 @@ async fn logins_refusals_and_changes_are_recorded_and_no_secret_is() {
 
 #[tokio::test]
 async fn what_is_refused_in_administration_is_recorded() {
-    let (log, _recording) = Log::record();
+    let (log, _recording) = Log::record("audit", LevelFilter::DEBUG);
 
     let world = closed().await;
     let alice = world.add_user("alice", &[]).await;
@@ -82,7 +82,7 @@ async fn what_is_refused_in_administration_is_recorded() {
 
 #[tokio::test]
 async fn wrong_passwords_are_recorded_whatever_else_their_client_sends() {
-    let (log, _recording) = Log::record();
+    let (log, _recording) = Log::record("audit", LevelFilter::DEBUG);
 
     let world = closed().await;
     let ask = async |call: Call| {
