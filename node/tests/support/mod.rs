@@ -100,6 +100,8 @@ pub(crate) fn alone(command: &mut Command, folder: &Path) {
 /// A node that serves.
 pub(crate) struct Serving {
     pub(crate) child: Child,
+    /// What it said before it served.
+    pub(crate) earlier: Vec<String>,
     pub(crate) log: Lines<BufReader<ChildStderr>>,
     pub(crate) api: String,
     pub(crate) admin: String,
@@ -122,18 +124,20 @@ pub(crate) async fn serve_with(
     set(&mut command);
     let mut child = command.args(arguments).stdin(stdin).stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut earlier = Vec::new();
     let serving = loop {
         let line = timeout(DEADLINE, log.next_line()).await.expect("it logs").unwrap();
         let line = line.expect("it serves");
-        let Ok(line) = serde_json::from_str::<serde_json::Value>(&line) else { panic!("{line}") };
-        if line["message"] == "serving" {
-            break line;
+        let Ok(said) = serde_json::from_str::<serde_json::Value>(&line) else { panic!("{line}") };
+        if said["message"] == "serving" {
+            break said;
         }
+        earlier.push(line);
     };
     let address = |key: &str| serving[key].as_str().unwrap().to_owned();
     let (api, admin) = (address("api"), address("admin"));
     let ready = format!("http://{admin}/readyz");
     until("the node is ready", async || get(&ready).await.is_some_and(|(status, _)| status == 200))
         .await;
-    Serving { child, log, api, admin }
+    Serving { child, earlier, log, api, admin }
 }
