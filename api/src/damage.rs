@@ -40,8 +40,9 @@ const FAILURE_PAUSE: Duration = Duration::from_secs(20);
 /// Largest blob that is read while its client waits, because it pushes what is there, in bytes: a
 /// few seconds for most stores.
 const COMPARED_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-/// How long that may take where the store is slow: clients give up on an answer that does not come.
-const COMPARED_WITHIN: Duration = Duration::from_secs(60);
+/// How long that may take where the store is slow. With all else that a push waits for, it is less
+/// than the minute after which proxies give up on an answer.
+const COMPARED_WITHIN: Duration = Duration::from_secs(45);
 
 /// The objects that this node has found damaged.
 pub(crate) struct Damage {

@@ -278,7 +278,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed test panics")]
 
     use super::*;
-    use crate::limits::Throughput;
+    use crate::allowances::Throughput;
 
     fn body(frames: &[&'static str]) -> Body {
         let frames: Vec<io::Result<Bytes>> =

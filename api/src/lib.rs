@@ -6,6 +6,7 @@
 //! knows statuses and codes.
 
 mod access;
+mod allowances;
 mod audit;
 mod client;
 mod client_certificate;
@@ -15,7 +16,6 @@ mod endpoint;
 mod error;
 mod extract;
 mod intake;
-mod limits;
 mod link;
 mod mac;
 mod metrics;
@@ -37,9 +37,9 @@ pub use access::{
     ADMINISTRATOR, AccessMode, AccessOptions, AppointError, Appointed, Htpasswd, HtpasswdError,
     Issuer, IssuerError,
 };
+pub use allowances::{Quota, Share};
 pub use client::Client;
 pub use client_certificate::{CertificateName, ClientCertificate, NameKind};
-pub use limits::{Quota, Share};
 pub use redirect::Redirect;
 pub use registry::{Options, Registry};
 pub use scheme::Scheme;

@@ -17,11 +17,11 @@ use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use crate::access::{Access, AccessMode, Admission, Caller};
+use crate::allowances::{Quota, Rate, Share, Throughput};
 use crate::audit;
 use crate::client::Origin;
 use crate::damage::Damage;
 use crate::error::{Error, RETRY_AFTER};
-use crate::limits::{Quota, Rate, Share, Throughput};
 use crate::metrics::RequestMetrics;
 use crate::redirect::Redirect;
 
@@ -225,8 +225,8 @@ impl Registry {
 
     /// The catalog after everything that was acknowledged by now. Waits out an election.
     pub(crate) async fn newest(&self) -> Result<View, Error> {
-        let is_leaderless = |error: &_| matches!(error, ReadError::Unavailable { .. });
-        let view = until_led(READ_PATIENCE, is_leaderless, || self.cluster.read()).await?;
+        let may_be_repeated = |error: &_| matches!(error, ReadError::Unavailable { .. });
+        let view = until_led(READ_PATIENCE, may_be_repeated, || self.cluster.read()).await?;
         if Mutant::ViewKept.is_active() {
             std::mem::forget(view.clone());
         }
@@ -296,10 +296,10 @@ impl Registry {
         let (cluster, request) = (self.cluster.clone(), fresh_request()?);
         let (actor, origin) = (self.caller.actor(), self.origin);
         detached(async move {
-            let is_leaderless =
+            let may_be_repeated =
                 |error: &_| matches!(error, RemoveError::Unavailable { .. } | RemoveError::Unknown);
             let attempt = || cluster.remove(request, &actor, node);
-            let outcome = until_led(REMOVE_PATIENCE, is_leaderless, attempt).await;
+            let outcome = until_led(REMOVE_PATIENCE, may_be_repeated, attempt).await;
             audit::decided(origin, &actor, &Command::RemoveNode { node }, &outcome);
             outcome
         })
@@ -323,17 +323,20 @@ async fn decide(
     request: RequestId,
     command: &Command,
 ) -> Result<Answer, Error> {
-    let is_leaderless =
+    let may_be_repeated =
         |error: &_| matches!(error, ProposeError::Unavailable { .. } | ProposeError::Unknown);
-    until_led(PROPOSE_PATIENCE, is_leaderless, || cluster.propose(request, actor, command.clone()))
-        .await
+    until_led(PROPOSE_PATIENCE, may_be_repeated, || {
+        cluster.propose(request, actor, command.clone())
+    })
+    .await
 }
 
-/// Makes `attempt` again for as long as `patience`, while it fails as where nobody leads. It must
-/// do no harm if it is made again after an attempt of which nothing is known.
+/// Makes `attempt` again for as long as `patience`, while it fails in a way that is worth
+/// another one, such as when nobody leads. It must do no harm if it is made again after an attempt
+/// of which nothing is known.
 async fn until_led<T, E, Attempt>(
     patience: Duration,
-    is_leaderless: impl Fn(&E) -> bool,
+    may_be_repeated: impl Fn(&E) -> bool,
     attempt: impl Fn() -> Attempt,
 ) -> Result<T, Error>
 where
@@ -344,7 +347,7 @@ where
         let mut pause = PAUSE_MIN;
         loop {
             match attempt().await {
-                Err(error) if is_leaderless(&error) => wait(&mut pause).await,
+                Err(error) if may_be_repeated(&error) => wait(&mut pause).await,
                 outcome => return outcome,
             }
         }

@@ -13,9 +13,9 @@ use storage::blob::Position;
 use storage::{BlobsError, ByteStream};
 use tokio::time::timeout;
 
+use crate::allowances::Share;
 use crate::client::Client;
 use crate::error::Error;
-use crate::limits::Share;
 use crate::registry::{Registry, random};
 
 /// How long the store may take to answer a question, and to give each next piece of an object.

@@ -222,7 +222,7 @@ pub(crate) async fn appoint(
 }
 
 /// There is an administrator whom this node has not appointed, as far as it knows: when it
-/// `is_unsure`, it has proposed one and was not told in time that this was decided.
+/// `is_unsure`, it may have proposed one and was not told in time that this was decided.
 fn leave_to_others(is_unsure: bool) {
     if is_unsure {
         tracing::warn!(

@@ -51,7 +51,8 @@ pub struct Addresses {
     pub admin: SocketAddr,
 }
 
-/// The listeners of a node that is about to start: a taken port shows before anything is written.
+/// The listeners of a node that is about to start: a port at which somebody listens shows before
+/// anything is written.
 pub struct Listeners {
     api: Box<dyn Listener>,
     peer: Box<dyn Listener>,
@@ -62,7 +63,8 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Listens where `config` says. Operators are told from now on that the node starts.
+    /// Takes the addresses of `config`. Operators are told from now on that the node starts; at the
+    /// others it listens only once it can answer.
     ///
     /// # Errors
     /// [`NodeError::InUse`] and [`NodeError::Bind`].

@@ -65,7 +65,7 @@ where
     let lines = fmt::layer().json().flatten_event(true).with_current_span(false);
     let lines = lines.with_span_list(false).with_target(false).with_level(false);
     let only = Targets::new().with_target(AUDIT, LevelFilter::DEBUG);
-    Ok(Some(lines.with_writer(Watched(files)).with_filter(only)))
+    Ok(Some(lines.with_writer(Watched::new(files)).with_filter(only)))
 }
 
 /// A file a day in `folder`, of which `keep` stay. What is in there is for the node's own user, and

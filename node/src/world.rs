@@ -49,7 +49,7 @@ pub trait World: Send + Sync + 'static {
 #[async_trait]
 pub trait Listener: Send {
     /// Begins to listen, where that is not done yet: until then, whoever connects is refused, and
-    /// need not wait for one who has nothing to say yet. The first [`Self::accept`] does so, too.
+    /// need not wait for one who has nothing to say yet.
     ///
     /// # Errors
     /// When another process was faster to listen there.
@@ -128,7 +128,6 @@ impl Listener for TcpPort {
     }
 
     async fn accept(&mut self) -> io::Result<(Connection, SocketAddr)> {
-        self.listen()?;
         let open = self.open.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         let (stream, address) = open.accept().await?;
         // Answers are written whole: waiting for more to fill a segment only delays them. It fails

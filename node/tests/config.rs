@@ -147,6 +147,14 @@ fn wrong_files_are_refused_with_a_sentence() {
             "peer.listen must be an address at which a:1, which cluster.join names, reaches",
         ),
         ("[storage]\nkind = 'tape'", "storage.kind is \"tape\", but must be \"disk\" or \"s3\""),
+        (
+            "[api]\nlisten = '0.0.0.0:5002'",
+            "admin.listen must have another port than api.listen: they are 127.0.0.1:5002 and",
+        ),
+        (
+            "[peer]\nlisten = '10.0.0.1:9'\n[api]\nlisten = '10.0.0.1:9'",
+            "peer.listen must have another port than api.listen",
+        ),
         ("[storage]\nkind = 's3'", "storage.bucket must be set, because storage.kind is \"s3\""),
         ("[storage]\nbucket = 'b'", "storage.bucket is set, but storage.kind is \"disk\""),
         ("[storage]\nbucket = ''", "storage.bucket is \"\", but must be a text that is not empty"),

@@ -113,12 +113,14 @@ impl Cluster for ClusterService {
             return Ok(Response::new(pb::JoinResponse { result: Some(unavailable) }));
         }
         let is_secure = self.inner.authority.is_some();
+        if is_secure && request.public_key.len() != 32 {
+            return Err(Status::invalid_argument("a public key has 32 bytes"));
+        }
         let token = is_secure.then(|| Thumbprint::of(&request.token_secret));
         let result = match self.admit(id, &peer_address, token, &request.public_key).await {
             Proposed::Decided(Ok(Answer::Admitted { node, .. })) => {
-                let admission = self.inner.admission(node, &request.public_key)?;
                 self.audit.admitted(client, &peer_address, node);
-                Pb::Admitted(admission)
+                Pb::Admitted(self.inner.admission(node, &request.public_key)?)
             }
             Proposed::Decided(Err(
                 refusal @ (Refusal::TokenUnknown | Refusal::TokenExpired(_)),

@@ -7,9 +7,9 @@ use proto::limits::{
     LOGINS_PER_CLIENT_PER_MINUTE,
 };
 
+use crate::allowances::Rate;
 use crate::client::Client;
 use crate::error::Error;
-use crate::limits::Rate;
 
 /// How often passwords are tried by each client, for each account, and by each client for each
 /// account: that is much less, so that no client alone uses up what all others have for an account.

@@ -12,9 +12,9 @@ use proto::access::PasswordHash;
 use proto::limits::LOGINS_PER_CLIENT_AT_ONCE;
 
 use super::AccessKeySecret;
+use crate::allowances::{Quota, Share};
 use crate::client::Client;
 use crate::error::Error;
-use crate::limits::{Quota, Share};
 use crate::mac::mac;
 use crate::offload::offload;
 use crate::registry::random;
@@ -30,6 +30,9 @@ const AT_ONCE: usize = 2;
 const OF_CLIENT_AT_ONCE: usize = 1;
 /// How many of one client wait for their turn: as many as it may try at once.
 const WAITING_OF_CLIENT: usize = LOGINS_PER_CLIENT_AT_ONCE as usize;
+/// How many of all clients wait, for each turn at once: as many as have one in time where each
+/// takes the usual 20 ms.
+const WAITING: usize = 250;
 /// How long a password waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Passwords that were found right and need no second check.
@@ -68,7 +71,7 @@ pub(crate) struct Passwords {
 impl Passwords {
     pub(crate) fn new() -> Result<Self, Error> {
         let right = Mutex::new(LruCache::new(NonZeroUsize::new(KEPT).unwrap_or(NonZeroUsize::MIN)));
-        let turns = Quota::with_line(AT_ONCE, OF_CLIENT_AT_ONCE, WAITING_OF_CLIENT);
+        let turns = Quota::with_lines(AT_ONCE, OF_CLIENT_AT_ONCE, WAITING, WAITING_OF_CLIENT);
         Ok(Self { turns, right, key: random()? })
     }
 

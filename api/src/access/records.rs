@@ -8,9 +8,9 @@ use http::Extensions;
 use proto::limits::REFUSALS_RECORDED_PER_MINUTE;
 use tokio::time::Instant;
 
+use crate::allowances::Rate;
 use crate::audit;
 use crate::client::{Client, Origin};
-use crate::limits::Rate;
 
 /// How long refusals are left out before it is recorded how many.
 const LEFT_OUT_FOR: Duration = Duration::from_secs(60);

@@ -20,10 +20,10 @@ use proto::Mutant;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use crate::allowances::transfers;
 use crate::client::{Client, Origin};
 use crate::endpoint::{Endpoint, PathError};
 use crate::error::{Error, bad_reference};
-use crate::limits::transfers;
 use crate::registry::Registry;
 use crate::{client, intake, remainder};
 

@@ -1,6 +1,6 @@
 //! `roadstead serve`: a node as a process.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -77,7 +77,8 @@ fn read_config(arguments: &ServeArgs) -> Result<Config, ConfigError> {
 
 async fn serve(config: Config, with_parent: bool) -> Result<(), Failure> {
     let mut signals = Signals::receive()?;
-    let _outliving = outlive_hangups()?;
+    // Who starts a node by hand has it end with the terminal.
+    let _outliving = (!io::stderr().is_terminal()).then(outlive_hangups).transpose()?;
     descriptors::raise(&config.limits);
     let world = Arc::new(TcpWorld);
     let listeners = Listeners::bind(&config, &*world).await?;

@@ -214,6 +214,7 @@ impl Config {
 
     /// What must hold between keys.
     fn check(&self) -> Result<(), ConfigError> {
+        self.check_ports()?;
         let Raft { heartbeat, election_min, election_max, .. } = self.raft;
         if heartbeat.millis() * 2 > election_min.millis() {
             return Err(ConfigError::conflict(format!(
@@ -244,6 +245,26 @@ impl Config {
                  it, set peer.advertise",
                 self.peer.listen
             )));
+        }
+        Ok(())
+    }
+
+    /// No port can be listened at twice. The system says so only when the second one listens, and
+    /// by then this node has taken part.
+    fn check_ports(&self) -> Result<(), ConfigError> {
+        let (api, peer, admin) = (self.api.listen, self.peer.listen, self.admin.listen);
+        for (key, address, other_key, other) in [
+            ("peer.listen", peer, "api.listen", api),
+            ("admin.listen", admin, "api.listen", api),
+            ("admin.listen", admin, "peer.listen", peer),
+        ] {
+            let is_any = address.ip().is_unspecified() || other.ip().is_unspecified();
+            let overlap = is_any || address.ip() == other.ip();
+            if overlap && address.port() == other.port() && address.port() != 0 {
+                return Err(ConfigError::conflict(format!(
+                    "{key} must have another port than {other_key}: they are {address} and {other}"
+                )));
+            }
         }
         Ok(())
     }

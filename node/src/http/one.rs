@@ -5,14 +5,15 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use futures::FutureExt as _;
 use http::{HeaderValue, Request, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use proto::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::conversation::Conversation;
@@ -23,6 +24,9 @@ use crate::Connection;
 /// that wait for the network.
 const BUFFER_BYTES: usize = 128 * 1024;
 const _: () = assert!(HEAD_BYTES_MAX < BUFFER_BYTES, "a head fits in");
+
+/// How long a first request that is on its way has to come when the node stops.
+const ARRIVAL: Duration = Duration::from_millis(500);
 
 /// Answers what comes over `connection`, of which `said` was read, until one end closes it, or
 /// `stop` is cancelled and the request under way is answered.
@@ -63,11 +67,11 @@ pub(super) async fn hold(
     } else {
         // To say so first lets a request that is on its way be answered.
         Pin::new(&mut serving).graceful_shutdown();
-        match (&mut serving).now_or_never() {
-            Some(ended) => ended?,
+        match timeout(ARRIVAL, &mut serving).await {
+            Ok(ended) => ended?,
             // Hyper would wait for the rest of a first request, which may never come.
-            None if begun.load(Ordering::Relaxed) == 0 => return Ok(()),
-            None => (&mut serving).await?,
+            Err(_) if begun.load(Ordering::Relaxed) == 0 => {}
+            Err(_) => (&mut serving).await?,
         }
     }
     serving.into_parts().io.into_inner().hang_up().await;

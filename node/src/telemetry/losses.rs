@@ -1,7 +1,8 @@
 //! Records of the audit log that could not be written: that they are lost must not go unseen.
 
 use std::io::{self, Write};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::counter::Counter;
@@ -21,27 +22,42 @@ pub(crate) fn lost() -> Counter {
 }
 
 /// A writer whose records, each of them a write of its own, are counted when they are lost.
-pub(super) struct Watched<W>(pub(super) W);
+pub(super) struct Watched<W> {
+    inner: W,
+    /// Whether the last record may be there in part: the next one begins a line of its own.
+    is_torn: Arc<AtomicBool>,
+}
+
+impl<W> Watched<W> {
+    /// Counts what `inner` does not take.
+    pub(super) fn new(inner: W) -> Self {
+        Self { inner, is_torn: Arc::default() }
+    }
+}
 
 impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Watched<W> {
     type Writer = Watched<W::Writer>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        Watched(self.0.make_writer())
+        Watched { inner: self.inner.make_writer(), is_torn: Arc::clone(&self.is_torn) }
     }
 }
 
 impl<W: Write> Write for Watched<W> {
     fn write(&mut self, record: &[u8]) -> io::Result<usize> {
-        self.0.write(record)
+        self.inner.write(record)
     }
 
     fn write_all(&mut self, record: &[u8]) -> io::Result<()> {
-        self.0.write_all(record).inspect_err(note)
+        let ends_a_torn_one = self.is_torn.swap(true, Ordering::Relaxed);
+        let begun = if ends_a_torn_one { self.inner.write_all(b"\n") } else { Ok(()) };
+        begun.and_then(|()| self.inner.write_all(record)).inspect_err(note)?;
+        self.is_torn.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.inner.flush()
     }
 }
 
@@ -63,11 +79,21 @@ fn note(reason: &io::Error) {
 mod tests {
     use super::*;
 
-    struct Full;
+    /// A disk with so much room.
+    #[derive(Clone, Default)]
+    struct Disk(Arc<Mutex<(Vec<u8>, usize)>>);
 
-    impl Write for Full {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::StorageFull.into())
+    impl Write for Disk {
+        fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+            let mut disk = self.0.lock().unwrap();
+            let (held, room) = &mut *disk;
+            let taken = record.len().min(*room);
+            if taken == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            held.extend_from_slice(&record[..taken]);
+            *room -= taken;
+            Ok(taken)
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -76,11 +102,22 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_cannot_be_written_is_counted() {
+    fn a_record_that_cannot_be_written_is_counted_and_spoils_no_other() {
+        let disk = Disk::default();
+        let of_disk = disk.clone();
+        let watched = Watched::new(move || of_disk.clone());
+        let record = |text: &[u8]| watched.make_writer().write_all(text);
         let before = lost().get();
-        assert!(Watched(io::sink).make_writer().write_all(b"kept").is_ok());
+        disk.0.lock().unwrap().1 = 8;
+        assert!(record(b"kept\n").is_ok());
         assert_eq!(lost().get(), before);
-        assert!(Watched(|| Full).make_writer().write_all(b"lost").is_err());
-        assert_eq!(lost().get(), before + 1);
+        assert!(record(b"lost\n").is_err());
+        assert!(record(b"gone\n").is_err());
+        assert_eq!(lost().get(), before + 2);
+        disk.0.lock().unwrap().1 = 100;
+        assert!(record(b"there\n").is_ok() && record(b"too\n").is_ok());
+        assert_eq!(lost().get(), before + 2);
+        let held = String::from_utf8(disk.0.lock().unwrap().0.clone()).unwrap();
+        assert_eq!(held.lines().collect::<Vec<_>>(), ["kept", "los", "there", "too"]);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use openraft::errors::{InitializeError, RaftError};
 use proto::{Actor, Command, NodeId, UploadKey};
 
-use super::{forget_founding, founding};
+use super::{forget_founding, founding_authority};
 use crate::cluster::Inner;
 use crate::error::RETRY_AFTER;
 use crate::types::PeerNode;
@@ -40,7 +40,7 @@ impl Inner {
         let cluster = self.identity.cluster;
         let command = Command::FoundCluster { cluster, upload_key };
         self.propose_until(command, Self::has_identity).await;
-        match founding(&*self.kv) {
+        match founding_authority(&*self.kv) {
             Ok(Some(authority)) => {
                 let command = Command::EstablishAuthority { authority };
                 self.propose_until(command, Self::has_authority).await;

@@ -1,4 +1,5 @@
-//! Who a node is when it starts: what it remembers, else what it founds or joins.
+//! Who a node is when it starts: what it remembers, else what it founds or joins; and what those
+//! who are asked tell one that joins.
 
 mod admission;
 mod founding;
@@ -115,7 +116,7 @@ async fn save(
 }
 
 /// The authority that this node has for the cluster that it founds, until the catalog has it.
-pub(crate) fn founding(kv: &dyn Kv) -> Result<Option<Authority>, StartError> {
+pub(crate) fn founding_authority(kv: &dyn Kv) -> Result<Option<Authority>, StartError> {
     let Some(value) = kv.get(Space::Log, keys::FOUNDING)? else { return Ok(None) };
     Ok(Some(Authority::decode(value)?))
 }

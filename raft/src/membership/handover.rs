@@ -14,8 +14,11 @@ use crate::Handover;
 use crate::cluster::Inner;
 use crate::types::TypeConfig;
 
-/// How long all of it may take: then this node stops anyway, and an election follows.
-const DEADLINE: Duration = Duration::from_secs(3);
+/// How long all of it may take: then this node stops anyway, and an election follows. Longer where
+/// nodes may take longer to answer, so that one that has just died leaves time for another one; but
+/// no longer than whoever stops the node waits for it.
+const DEADLINE_MIN: Duration = Duration::from_secs(3);
+const DEADLINE_MAX: Duration = Duration::from_secs(6);
 
 /// How long a node may take to say whether it stays, at least.
 const ANSWER_DEADLINE_MIN: Duration = Duration::from_millis(500);
@@ -33,7 +36,8 @@ impl Inner {
         if !self.leads() {
             return Handover::NotNeeded;
         }
-        let outcome = tokio::time::timeout(DEADLINE, self.find_successor()).await;
+        let deadline = (2 * self.answer_deadline()).clamp(DEADLINE_MIN, DEADLINE_MAX);
+        let outcome = tokio::time::timeout(deadline, self.find_successor()).await;
         let outcome = outcome.unwrap_or(Handover::TimedOut);
         match outcome {
             Handover::To(leader) => tracing::info!(leader, "leadership handed over"),

@@ -79,14 +79,14 @@ struct Store {
     presigned_for: Duration,
     /// The cluster that the store must be found to belong to before it is used, when it could not
     /// be reached as that was asked.
-    unclaimed: OnceLock<ClusterId>,
+    to_claim: OnceLock<ClusterId>,
     claimed: OnceCell<()>,
 }
 
 impl S3Blobs {
     /// The store, once it may be used.
     async fn ready(&self) -> Result<&Arc<Store>, BlobsError> {
-        let Some(cluster) = self.store.unclaimed.get() else { return Ok(&self.store) };
+        let Some(cluster) = self.store.to_claim.get() else { return Ok(&self.store) };
         let claim = || self.store.claim(*cluster, Unclaimed::Refuse);
         match self.store.claimed.get_or_try_init(claim).await {
             Ok(()) => Ok(&self.store),
@@ -109,7 +109,7 @@ impl Blobs for S3Blobs {
                 if unclaimed == Unclaimed::Refuse =>
             {
                 tracing::warn!(%error, "the object store is not available; going on without it");
-                let _ = self.store.unclaimed.set(cluster);
+                let _ = self.store.to_claim.set(cluster);
                 Ok(())
             }
             outcome => outcome,

@@ -72,7 +72,7 @@ impl S3Blobs {
             upload_parts_max: settings.upload_parts_max,
             budget: Budget::new(PARTS_IN_MEMORY),
             presigned_for: settings.presigned_for,
-            unclaimed: OnceLock::new(),
+            to_claim: OnceLock::new(),
             claimed: OnceCell::new(),
         };
         Ok(Self { store: Arc::new(store) })

@@ -23,8 +23,8 @@ struct Inner {
     all: Portion,
     /// How large the part of each client is.
     each: usize,
-    /// For each share, how many may wait for one.
-    waiting_per_share: usize,
+    /// For each of these, how many may wait for one.
+    waiting_of_each: usize,
     /// The parts of clients that have something, or wait for it.
     parts: Mutex<BTreeMap<Client, Part>>,
 }
@@ -41,13 +41,19 @@ struct Part {
 impl Quota {
     /// A quota of `total` shares, of which each client gets at most `each`.
     pub fn new(total: usize, each: usize) -> Self {
-        Self::with_line(total, each, WAITING_PER_SHARE)
+        Self::with_lines(total, each, WAITING_PER_SHARE, WAITING_PER_SHARE)
     }
 
-    /// The same where, for each share, `waiting_per_share` may wait for one.
-    pub(crate) fn with_line(total: usize, each: usize, waiting_per_share: usize) -> Self {
-        let all = Portion::of(total, waiting_per_share);
-        Self(Arc::new(Inner { all, each, waiting_per_share, parts: Mutex::default() }))
+    /// The same where, for each share of all, `waiting` may wait for one, and for each of a client,
+    /// `waiting_of_each`.
+    pub(crate) fn with_lines(
+        total: usize,
+        each: usize,
+        waiting: usize,
+        waiting_of_each: usize,
+    ) -> Self {
+        let all = Portion::of(total, waiting);
+        Self(Arc::new(Inner { all, each, waiting_of_each, parts: Mutex::default() }))
     }
 
     /// A share for `client`, until it is dropped. `None` when there is none left, or `client` has
@@ -81,7 +87,7 @@ impl Quota {
     }
 
     fn place(&self, client: Client) -> Place {
-        let portion = || Portion::of(self.0.each, self.0.waiting_per_share);
+        let portion = || Portion::of(self.0.each, self.0.waiting_of_each);
         let fresh = || Part { portion: Arc::new(portion()), places: 0 };
         let mut parts = self.parts();
         let part = parts.entry(client).or_insert_with(fresh);
