@@ -230,13 +230,14 @@ pub const REFUSALS_RECORDED_PER_MINUTE: u32 = 600;
 /// Passwords that are checked for one account without a pause.
 pub const LOGINS_PER_ACCOUNT_AT_ONCE: u32 = 20;
 
-/// Passwords that one client address has checked for one account without a pause: a quarter of what
-/// is checked for that, so that no address locks others out.
-pub const LOGINS_OF_CLIENT_PER_ACCOUNT_AT_ONCE: u32 = 5;
+/// Passwords that one client address has checked for one account without a pause: three quarters of
+/// what is checked for that, so that no address locks others out. A client that logs in sends a
+/// wrong password two or three times, and people try several.
+pub const LOGINS_OF_CLIENT_PER_ACCOUNT_AT_ONCE: u32 = 15;
 
-/// Passwords that one client address has checked for one account in a minute: a fifth of what is
+/// Passwords that one client address has checked for one account in a minute: two thirds of what is
 /// checked for that.
-pub const LOGINS_OF_CLIENT_PER_ACCOUNT_PER_MINUTE: u32 = 6;
+pub const LOGINS_OF_CLIENT_PER_ACCOUNT_PER_MINUTE: u32 = 20;
 
 /// Passwords that are checked for one account in a minute, from wherever they come: what a thousand
 /// nodes would need a century for, to guess eight random letters.
