@@ -399,7 +399,8 @@ mod tests {
             let mut now = 0;
             for _ in 0..count {
                 let called = now + dice.number(1..=5);
-                let delay = dice.number(1..=if dice.one_in(40) { 3_000 } else { 20 });
+                let delay_max = if dice.one_in(40) { 3_000 } else { 20 };
+                let delay = dice.number(1..=delay_max);
                 let (mut happens, answered) = (Some(called + delay), called + delay + 10);
                 let is_answered = !dice.one_in(20);
                 let action = match dice.number(0..=9) {
