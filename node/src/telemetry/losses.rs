@@ -77,6 +77,8 @@ fn note(reason: &io::Error) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
     use super::*;
 
     /// A disk with so much room.
