@@ -123,6 +123,25 @@ fn another_issuer_and_its_url_can_be_named() {
 }
 
 #[test]
+fn two_listeners_at_one_port_are_refused() {
+    for (file, said) in [
+        (
+            "[api]\nlisten = '0.0.0.0:5002'",
+            "admin.listen must have another port than api.listen: they are 127.0.0.1:5002 and",
+        ),
+        (
+            "[peer]\nlisten = '10.0.0.1:9'\n[api]\nlisten = '10.0.0.1:9'",
+            "peer.listen must have another port than api.listen",
+        ),
+    ] {
+        let refused = read(&[], file).unwrap_err().to_string();
+        assert!(refused.contains(said), "{refused}");
+    }
+    let apart = "[peer]\nlisten = '10.0.0.1:9'\n[api]\nlisten = '10.0.0.2:9'";
+    assert!(read(&[], apart).is_ok());
+}
+
+#[test]
 fn wrong_files_are_refused_with_a_sentence() {
     for (file, said) in [
         ("[api]\nlistne = 'x'", "node.toml: there is no key api.listne; did you mean api.listen?"),
@@ -147,14 +166,6 @@ fn wrong_files_are_refused_with_a_sentence() {
             "peer.listen must be an address at which a:1, which cluster.join names, reaches",
         ),
         ("[storage]\nkind = 'tape'", "storage.kind is \"tape\", but must be \"disk\" or \"s3\""),
-        (
-            "[api]\nlisten = '0.0.0.0:5002'",
-            "admin.listen must have another port than api.listen: they are 127.0.0.1:5002 and",
-        ),
-        (
-            "[peer]\nlisten = '10.0.0.1:9'\n[api]\nlisten = '10.0.0.1:9'",
-            "peer.listen must have another port than api.listen",
-        ),
         ("[storage]\nkind = 's3'", "storage.bucket must be set, because storage.kind is \"s3\""),
         ("[storage]\nbucket = 'b'", "storage.bucket is set, but storage.kind is \"disk\""),
         ("[storage]\nbucket = ''", "storage.bucket is \"\", but must be a text that is not empty"),

@@ -389,8 +389,8 @@ mod tests {
         assert!(matches!(check(&history), Err(Misfit::NoOrder(_))));
     }
 
-    /// What `clients` saw of a tag, on which each did `count` things: some take long, some nobody is
-    /// answered, and of those some come later or not at all.
+    /// What `clients` saw of a tag, on which each did `count` things: some take long, some nobody
+    /// is answered, and of those some come later or not at all.
     fn of_a_register(seed: u64, clients: usize, count: usize) -> Vec<Operation> {
         let mut dice = Dice::new(seed, "register");
         let mut images = 0;
