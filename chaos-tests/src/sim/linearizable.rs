@@ -236,6 +236,8 @@ impl<'a> Search<'a> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
     use super::*;
     use crate::sim::Dice;
 
