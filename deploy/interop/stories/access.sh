@@ -213,7 +213,9 @@ start_branch_here() {
 
 tls_get_path() { curl --silent --fail --max-time 5 --cacert "$WORK/tls/ca.pem" "https://$(secure_api "$1")$2"; }
 
-client_works_at_branch() { at_branch client_works "$1" alice "$ALICE_PASSWORD" token; }
+client_works_at_branch() {
+    STRANGER="not-$1" at_branch client_works "$1" alice "$ALICE_PASSWORD" token
+}
 
 stop_branch() {
     at_branch forget_docker_trust
