@@ -12,7 +12,7 @@ use crate::client::Client;
 use crate::error::Error;
 
 /// How often passwords are tried by each client, for each account, and by each client for each
-/// account: that is much less, so that no client alone uses up what all others have for an account.
+/// account: that is less, so that no client alone uses up what all others have for an account.
 /// A password that was found right lately needs no check, so that guesses lock nobody out who is
 /// in.
 pub(super) struct Attempts {
