@@ -306,12 +306,15 @@ impl Registry {
         .await
     }
 
-    /// The key that signs upload sessions.
+    /// The key that signs upload sessions. Waits for a cluster that is still being founded.
     pub(crate) async fn upload_key(&self) -> Result<&UploadKey, Error> {
         if let Some(key) = self.upload_key.get() {
             return Ok(key);
         }
-        let key = self.view().await?.upload_key()?.ok_or(Error::Refused(Refusal::NotFounded))?;
+        let not_founded = || Error::Refused(Refusal::NotFounded);
+        let attempt = || async { self.newest().await?.upload_key()?.ok_or_else(not_founded) };
+        let may_be_repeated = |error: &_| matches!(error, Error::Refused(Refusal::NotFounded));
+        let key = until_led(READ_PATIENCE, may_be_repeated, attempt).await?;
         Ok(self.upload_key.get_or_init(|| key))
     }
 }

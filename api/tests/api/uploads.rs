@@ -29,6 +29,16 @@ async fn put(world: &World, location: &str, digest: &Digest) -> Reply {
     world.request("PUT", &format!("{location}&digest={digest}")).send().await
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_that_begins_while_its_cluster_is_being_founded_waits_for_that() {
+    // A node answers before it has founded its cluster. In fifty times, a request comes between.
+    for _ in 0..50 {
+        let world = World::start().await;
+        world.begin("a").await;
+        world.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn a_blob_is_pushed_in_one_request() {
     let world = World::start().await;
