@@ -29,7 +29,7 @@ async fn a_node_founds_a_cluster_and_stops_in_order() {
     let (_, metrics) = get(&format!("http://{}/metrics", node.admin)).await.unwrap();
     assert!(metrics.contains("roadstead_raft_is_leader 1\n"), "{metrics}");
     assert!(metrics.contains("roadstead_build_info{version="), "{metrics}");
-    let described = include_str!("../../deploy/README.md");
+    let described = include_str!("../../docs/monitoring.md");
     for family in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
         let (name, _kind) = family.split_once(' ').unwrap();
         assert!(described.contains(name), "{name} is not described");
