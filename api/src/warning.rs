@@ -2,7 +2,7 @@
 //! (distribution-spec, "Warnings").
 //!
 //! Three answers have one: a sparse push, which names what the repository lacks, a manifest of a
-//! type that the request's `Accept` does not list, and content that a node serves without a quorum.
+//! type that the request's `Accept` does not list, and what a node serves without a quorum.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 

@@ -96,3 +96,17 @@ restart_node() {
     "$ROADSTEAD" playground restart "$1" --dir "$PLAYGROUND"
     eventually 60 0.1 is_ready "$1"
 }
+
+# Runs `$@` while node 1 starts again after all nodes have died, and the others have yet to.
+without_majority() {
+    local node returning
+    for node in "${NODES[@]}"; do kill_node "$node"; done
+    # It ends when the node is ready, which that is only with another one.
+    "$ROADSTEAD" playground restart 1 --dir "$PLAYGROUND" >"$WORK/restart.log" 2>&1 &
+    returning=$!
+    "$@"
+    refused is_ready 1
+    restart_node 2
+    restart_node 3
+    wait "$returning"
+}

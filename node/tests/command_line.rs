@@ -139,6 +139,37 @@ async fn an_unreachable_server_is_named() {
 }
 
 #[tokio::test]
+async fn the_environment_names_a_server_to_commands_that_ask_its_api_alone() {
+    for (command, takes) in [
+        (&["cluster", "status"][..], true),
+        (&["cluster", "remove"], true),
+        (&["user", "add"], true),
+        (&["access", "explain"], true),
+        (&["cluster", "token"], false),
+        (&["health"], false),
+        (&["bench"], false),
+        (&["playground"], false),
+        (&["serve"], false),
+    ] {
+        let output = output(roadstead(&[command, &["--help"]].concat())).await;
+        assert!(output.status.success(), "{command:?}");
+        let help = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(help.contains("[env: ROADSTEAD_SERVER="), takes, "{command:?}: {help}");
+    }
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let ask = |variable: &str, arguments: &[&str]| {
+        let mut command = roadstead(&[&["cluster", "status"], arguments].concat());
+        command.env("ROADSTEAD_SERVER", variable);
+        complaint(command)
+    };
+    let no_node = format!("no node answers at http://{closed}: ");
+    let said = ask(&closed, &[]).await;
+    assert!(said.contains(&no_node), "{said}");
+    let said = ask("http://node.invalid", &["--server", &closed]).await;
+    assert!(said.contains(&no_node), "{said}");
+}
+
+#[tokio::test]
 async fn what_is_no_name_is_not_taken_for_the_name_that_it_begins_with() {
     for arguments in [
         &["user", "remove", "bob#old"][..],

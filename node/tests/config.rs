@@ -264,4 +264,8 @@ fn wrong_variables_are_refused_by_their_name() {
         let refusal = read(&[(name, value)], "").unwrap_err();
         assert!(refusal.contains(said), "{refusal}");
     }
+    // They are for other commands.
+    for name in ["ROADSTEAD_SERVER", "ROADSTEAD_USER", "ROADSTEAD_PASSWORD", "ROADSTEAD_CA"] {
+        assert!(read(&[(name, "x")], "").is_ok(), "{name}");
+    }
 }

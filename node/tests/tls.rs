@@ -323,6 +323,12 @@ async fn a_first_try_takes_two_commands() {
         command
     });
     assert!(shown.await.status.success());
+    let mut command = roadstead(&status[..2]);
+    let shown = output({
+        command.env("ROADSTEAD_SERVER", &url).env("ROADSTEAD_CA", &ca);
+        command
+    });
+    assert!(shown.await.status.success());
     timeout(DEADLINE, node.open(Pki::new().trusted_by(&BOTH, &[], None)))
         .await
         .expect("it ends")

@@ -63,6 +63,7 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::registry::Registry;
 use crate::site;
+use crate::standing::Standing;
 
 /// Who may do what, in this registry.
 #[derive(Clone, Debug, Default)]
@@ -171,13 +172,14 @@ pub(crate) async fn admit(
     let mut sight = Sight::of(&registry, endpoint, parts, &credentials).await?;
     let asked = Asked { registry: &registry, access, parts, need, credentials, now };
     let mut judged = asked.judge(&sight.view).await;
-    if judged.is_err() && sight.is_behind() {
+    if sight.is_behind() && judged.as_ref().is_err_and(|refusal| !asked.invites(refusal)) {
         // What was granted meanwhile, this node has not heard.
         sight = Sight::newest(&registry).await?;
         judged = asked.judge(&sight.view).await;
     }
     registry.caller = judged?;
-    registry.admission = Admission { version: sight.view.access_version()?, time: now };
+    let standing = sight.standing();
+    registry.admission = Admission { version: sight.view.access_version()?, time: now, standing };
     registry.admitted_by = sight.shown_to(&parts.method);
     Ok(registry)
 }
@@ -189,6 +191,8 @@ pub(crate) struct Admission {
     version: u64,
     /// When that was.
     time: Timestamp,
+    /// Who said so.
+    pub(crate) standing: Standing,
 }
 
 /// The registry as whoever asks may use it once their body is there, which may take hours: where
@@ -203,7 +207,7 @@ pub(crate) async fn readmit(registry: &Registry, parts: &Parts) -> Result<Regist
     else {
         return Ok(registry);
     };
-    let Admission { version, time: now } = registry.admission;
+    let Admission { version, time: now, .. } = registry.admission;
     if registry.cluster.local()?.access_version()? != version {
         let view = registry.newest().await?;
         let (need, credentials) =
@@ -213,7 +217,8 @@ pub(crate) async fn readmit(registry: &Registry, parts: &Parts) -> Result<Regist
         let caller = asked.by(&view).await?;
         asked.permit(&caller)?;
         registry.caller = caller;
-        registry.admission = Admission { version: view.access_version()?, time: now };
+        let (version, standing) = (view.access_version()?, Standing::Confirmed);
+        registry.admission = Admission { version, time: now, standing };
     }
     Ok(registry)
 }
@@ -236,6 +241,12 @@ impl Asked<'_> {
         self.registry.count_request(caller.account())?;
         self.permit(&caller)?;
         Ok(caller)
+    }
+
+    /// Whether `refusal` only tells somebody who has shown nothing how to log in, which needs no
+    /// catalog.
+    fn invites(&self, refusal: &Error) -> bool {
+        self.credentials == Credentials::None && matches!(refusal, Error::Unauthorized { .. })
     }
 
     /// Who asks, as `view` has it.

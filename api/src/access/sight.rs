@@ -3,12 +3,13 @@
 use http::Method;
 use http::request::Parts;
 use proto::{Mutant, Reference};
-use raft::{ReadError, View};
+use raft::View;
 
 use super::Credentials;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::registry::Registry;
+use crate::standing::Standing;
 
 /// A catalog, and how much of what was acknowledged it has.
 pub(super) struct Sight {
@@ -30,7 +31,8 @@ enum Extent {
 impl Sight {
     /// The newest catalog, so that whoever was told that a right is given or taken back finds it so
     /// on every node. While there is no quorum, a node goes by the rights that it knows for what it
-    /// serves then, too: content by its digest, and what it says of the cluster.
+    /// serves then, too: content by its digest, whether credentials are good, and what it says of
+    /// the cluster.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the cluster cannot agree now, and the request needs that.
@@ -48,12 +50,12 @@ impl Sight {
         if !serves_alone(endpoint, &parts.method) {
             return Self::newest(registry).await;
         }
-        match registry.cluster.read().await {
-            Err(ReadError::Unavailable { .. }) => {
-                Ok(Self { view: registry.cluster.local()?, extent: Extent::Behind })
-            }
-            newest => Ok(Self { view: newest?, extent: Extent::Newest }),
-        }
+        let (view, standing) = registry.at_hand().await?;
+        let extent = match standing {
+            Standing::Confirmed => Extent::Newest,
+            Standing::Alone => Extent::Behind,
+        };
+        Ok(Self { view, extent })
     }
 
     /// The newest catalog.
@@ -69,6 +71,11 @@ impl Sight {
         self.extent == Extent::Behind
     }
 
+    /// Who says what it says.
+    pub(super) fn standing(&self) -> Standing {
+        if self.is_behind() { Standing::Alone } else { Standing::Confirmed }
+    }
+
     /// The catalog for a request of `method`, when that only reads: what somebody may see and what
     /// they are shown belong together, and are looked up once.
     pub(super) fn shown_to(self, method: &Method) -> Option<View> {
@@ -80,7 +87,10 @@ impl Sight {
 fn serves_alone(endpoint: &Endpoint, method: &Method) -> bool {
     let is_served = matches!(
         endpoint,
-        Endpoint::Blob(..) | Endpoint::Manifest(_, Reference::Digest(_)) | Endpoint::Cluster
+        Endpoint::Base
+            | Endpoint::Blob(..)
+            | Endpoint::Manifest(_, Reference::Digest(_))
+            | Endpoint::Cluster
     );
     is_served && is_read(method)
 }

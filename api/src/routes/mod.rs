@@ -145,7 +145,7 @@ async fn answer(
     }
     match endpoint {
         Endpoint::Access(endpoint) => access::handle(registry, endpoint, parts, body).await,
-        Endpoint::Base => Ok(base::show()),
+        Endpoint::Base => Ok(base::show(registry)),
         Endpoint::Catalog => catalog::list(registry, parts).await,
         Endpoint::Cluster => Ok(cluster::show(registry).await),
         Endpoint::ClusterNode(node) => cluster::remove(registry, node).await,

@@ -90,6 +90,7 @@ const MUST_HAPPEN: &[&str] = &[
     "rights: seen",
     "rights: refused",
     "rights: tokens accepted",
+    "rights: tokens given without a quorum",
     "rights: pushed",
     "rights: pushes refused",
     "rights: deleted",

@@ -23,6 +23,7 @@ story_access() {
     step 'a key that is revoked on node 1 is refused on every node within a second' access_revoked
     step 'who decides is explained' access_explained
     step 'the leader dies; the others log in, serve and manage' access_failover
+    step 'all nodes die and one returns: who logs in there pulls by digest' access_without_majority
     step 'everything is in the audit logs, and no secret' access_audited
     step "a second cluster starts, which takes the first one's tokens" start_branch
     for client in "${ACCESS_CLIENTS[@]}"; do
@@ -180,6 +181,24 @@ access_failover() {
     done
     echo "$ALICE_PASSWORD" | administer "$survivor" user password bob
     restart_node "$dead"
+}
+
+access_without_majority() {
+    local digest
+    as_stranger "$WORK/logins/alone"
+    via_crane login 1 alice "$ALICE_PASSWORD"
+    digest="$(crane_secure digest "$(at 1 team/app:1)")"
+    without_majority log_in_and_pull_by_digest "$digest"
+}
+
+log_in_and_pull_by_digest() {
+    local client
+    eventually 30 0.2 via_crane pull 1 "team/app@$1"
+    for client in docker podman; do
+        "via_$client" login 1 alice "$ALICE_PASSWORD"
+        "via_$client" pull 1 "team/app@$1"
+    done
+    expect_equal "$(tls_status_of 1 /v2/team/app/manifests/1 --user "alice:$ALICE_PASSWORD")" 503 'status of the tag'
 }
 
 # All nodes of a playground write into one folder.

@@ -49,18 +49,7 @@ docker_through_proxy() {
     echo "$digest" >"$WORK/proxied.digest"
 }
 
-pull_without_majority() {
-    local node returning
-    for node in "${NODES[@]}"; do kill_node "$node"; done
-    # It ends when the node is ready, which that is only with another one.
-    "$ROADSTEAD" playground restart 1 --dir "$PLAYGROUND" >"$WORK/restart.log" 2>&1 &
-    returning=$!
-    eventually 30 0.2 pulls_by_digest
-    refused is_ready 1
-    restart_node 2
-    restart_node 3
-    wait "$returning"
-}
+pull_without_majority() { without_majority eventually 30 0.2 pulls_by_digest; }
 
 pulls_by_digest() {
     crane validate --insecure --remote "localhost:$(proxy_port)/proxied/app@$(cat "$WORK/proxied.digest")"

@@ -15,7 +15,13 @@ use crate::tls::Trust;
 #[derive(Debug, Args)]
 pub(super) struct NodeArgs {
     /// Any node's API.
-    #[arg(long, value_name = "URL", default_value = "http://localhost:5000", global = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "ROADSTEAD_SERVER",
+        default_value = "http://localhost:5000",
+        global = true
+    )]
     pub(super) server: Server,
     /// The CA to trust beside those of the system, in PEM.
     #[arg(long, value_name = "FILE", env = "ROADSTEAD_CA", global = true)]

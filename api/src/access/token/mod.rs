@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{Login, Resource};
 use crate::error::Error;
 use crate::registry::random;
+use crate::standing::Standing;
 
 /// How long a token counts: docker takes no less than a minute, and asks again when it must.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(5 * 60);
@@ -42,18 +43,24 @@ pub(crate) struct Claims {
 /// Makes tokens, and checks them.
 pub(crate) struct Tokens {
     issuer: String,
+    /// The issuer of what a node signs without a quorum. Nodes judge by their own catalogs what a
+    /// token is good for. Whoever takes the cluster's tokens elsewhere goes by the token, and takes
+    /// none of these: a node that is cut off would give out what was taken back, for as long.
+    alone: String,
     service: String,
 }
 
 impl Tokens {
     pub(crate) fn new(cluster: ClusterId, service: &str) -> Self {
         ring::install();
-        Self { issuer: format!("roadstead:{cluster}"), service: service.to_owned() }
+        let issuer = format!("roadstead:{cluster}");
+        Self { alone: format!("{issuer}:alone"), issuer, service: service.to_owned() }
     }
 
-    /// A token for `login`, good for `access`, signed with `key`.
+    /// A token for `login`, good for `access`, signed with `key`. `backing` is who says so.
     pub(crate) fn issue(
         &self,
+        backing: Standing,
         key: &TokenKey,
         login: &Login,
         access: Vec<Resource>,
@@ -61,7 +68,10 @@ impl Tokens {
     ) -> Result<String, Error> {
         let now = now.as_millis() / 1000;
         let claims = Claims {
-            iss: self.issuer.clone(),
+            iss: match backing {
+                Standing::Confirmed => self.issuer.clone(),
+                Standing::Alone => self.alone.clone(),
+            },
             sub: login.identity.name().map(ToString::to_string).unwrap_or_default(),
             aud: self.service.clone(),
             exp: now + LIFETIME.as_secs(),
@@ -87,7 +97,7 @@ impl Tokens {
         let named = jsonwebtoken::decode_header(token).ok()?.kid?;
         let key = keys.iter().find(|key| key.id.to_string() == named)?;
         let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.set_issuer(&[&self.issuer]);
+        validation.set_issuer(&[&self.issuer, &self.alone]);
         validation.set_audience(&[&self.service]);
         validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
         // By the clock of this node, which is not the one that the library would look at.

@@ -13,26 +13,18 @@ use serde_json::json;
 
 use super::bytes;
 use crate::access::{
-    Access, BASIC, Caller, Credentials, LIFETIME, Login, Resource, by_certificate, log_in,
-    public_jwk,
+    BASIC, Caller, Credentials, LIFETIME, Login, Resource, by_certificate, log_in, public_jwk,
 };
-use crate::error::Error;
+use crate::error::{Error, RETRY_AFTER};
 use crate::extract::Query;
 use crate::registry::{Registry, random};
+use crate::standing::Standing;
 
 /// Answers with a token for whoever's credentials the request has, or for nobody in particular.
 pub(super) async fn show(registry: &Registry, parts: &Parts) -> Result<Response, Error> {
-    let access = registry.access()?;
-    let view = registry.newest().await?;
-    let login = match Credentials::of(&parts.headers) {
-        Credentials::None => by_certificate(access, &view, parts)?,
-        Credentials::Basic { name, password } => {
-            log_in(registry, access, &view, parts, &name, &password).await.map_err(told)?
-        }
-        Credentials::Bearer(_) | Credentials::Unreadable => return Err(told(Error::LoginFailed)),
-    };
+    let entry = enter(registry, parts, &Credentials::of(&parts.headers)).await?;
     let query = Query::of(&parts.uri);
-    give(registry, access, &view, login, query.all("scope")).await
+    give(registry, entry, query.all("scope")).await
 }
 
 /// Answers with a token for the name and password in a form (RFC 6749, section 4.3).
@@ -41,7 +33,6 @@ pub(super) async fn exchange(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Error> {
-    let access = registry.access()?;
     let form = Query::of_form(&bytes(parts, body).await?);
     if form.first("grant_type") != Some("password") {
         return Err(Error::BadRequest(
@@ -49,11 +40,51 @@ pub(super) async fn exchange(
                 .to_owned(),
         ));
     }
-    let (name, password) = (form.first("username"), form.first("password"));
-    let (name, password) = (name.unwrap_or_default(), password.unwrap_or_default());
+    let field = |name| form.first(name).unwrap_or_default().to_owned();
+    let credentials = Credentials::Basic { name: field("username"), password: field("password") };
+    let entry = enter(registry, parts, &credentials).await?;
+    give(registry, entry, form.all("scope")).await
+}
+
+/// Who has logged in, and the catalog that says so.
+struct Entry {
+    login: Login,
+    view: View,
+    standing: Standing,
+}
+
+/// Lets in whoever shows `credentials`: without a quorum by what this node knows, as it serves
+/// content by its digest. Each node judges by its own catalog what the token that they get is for.
+async fn enter(
+    registry: &Registry,
+    parts: &Parts,
+    credentials: &Credentials,
+) -> Result<Entry, Error> {
+    let (view, standing) = registry.at_hand().await?;
+    match log_in_by(registry, parts, credentials, &view).await {
+        // Of credentials that were made meanwhile, this node has not heard.
+        Err(Error::LoginFailed) if standing == Standing::Alone => {}
+        outcome => return Ok(Entry { login: outcome.map_err(told)?, view, standing }),
+    }
     let view = registry.newest().await?;
-    let login = log_in(registry, access, &view, parts, name, password).await.map_err(told)?;
-    give(registry, access, &view, login, form.all("scope")).await
+    let login = log_in_by(registry, parts, credentials, &view).await.map_err(told)?;
+    Ok(Entry { login, view, standing: Standing::Confirmed })
+}
+
+async fn log_in_by(
+    registry: &Registry,
+    parts: &Parts,
+    credentials: &Credentials,
+    view: &View,
+) -> Result<Login, Error> {
+    let access = registry.access()?;
+    match credentials {
+        Credentials::None => by_certificate(access, view, parts),
+        Credentials::Basic { name, password } => {
+            log_in(registry, access, view, parts, name, password).await
+        }
+        Credentials::Bearer(_) | Credentials::Unreadable => Err(told(Error::LoginFailed)),
+    }
 }
 
 /// The refusal of a login, with what is expected in its place.
@@ -68,21 +99,24 @@ fn told(error: Error) -> Error {
 /// all the same.
 async fn give<'a>(
     registry: &Registry,
-    access: &Access,
-    view: &View,
-    login: Login,
+    entry: Entry,
     scopes: impl Iterator<Item = &'a str>,
 ) -> Result<Response, Error> {
+    let Entry { login, view, standing } = entry;
     registry.count_request(login.identity.name())?;
+    let access = registry.access()?;
     let now = registry.clock.now();
-    let snapshot = access.snapshot(view)?;
+    let snapshot = access.snapshot(&view)?;
     let caller = Caller::with_login(login.clone(), &snapshot, false);
     let resources: Vec<Resource> = Resource::all(scopes)
         .into_iter()
         .filter_map(|asked| asked.permitted(|verb, name| caller.may(verb, Some(name))))
         .collect();
-    let key = signing_key(registry, view, now).await?;
-    let token = access.tokens.issue(&key, &login, resources, now)?;
+    let key = match standing {
+        Standing::Confirmed => signing_key(registry, &view, now).await?,
+        Standing::Alone => last_key(&view)?,
+    };
+    let token = access.tokens.issue(standing, &key, &login, resources, now)?;
     let no_store = [(header::CACHE_CONTROL, "no-store")];
     let body = json!({
         "token": token,
@@ -90,7 +124,9 @@ async fn give<'a>(
         "expires_in": LIFETIME.as_secs(),
         "issued_at": super::date(now),
     });
-    Ok((no_store, Json(body)).into_response())
+    let mut response = (no_store, Json(body)).into_response();
+    standing.mark_login(response.headers_mut());
+    Ok(response)
 }
 
 /// The key that signs: a fresh one when there is none, or it has served its time.
@@ -103,6 +139,13 @@ async fn signing_key(registry: &Registry, view: &View, now: Timestamp) -> Result
     // The leader's clock decided: by this one, its key may look old already.
     let newest = registry.newest().await?.token_keys()?.pop();
     newest.ok_or_else(|| Error::Internal("the cluster has no key for tokens".to_owned()))
+}
+
+/// The key that signs while there can be no fresh one: what the last one has signed counts until
+/// that is retired.
+fn last_key(view: &View) -> Result<TokenKey, Error> {
+    let last = view.token_keys()?.pop();
+    last.ok_or(Error::Unavailable { retry_after: RETRY_AFTER })
 }
 
 /// Answers with the keys by which tokens can be checked (RFC 7517).

@@ -1,5 +1,6 @@
 //! A closed registry: who logs in how, and who may do what.
 
+mod alone;
 mod audit;
 mod issuer;
 mod management;

@@ -14,7 +14,7 @@ use crate::abuse::{begin, held_body};
 use crate::world::{IMAGE, Reply, World, image, sha256};
 
 /// A registry with an image in `team/app` and another in `secret/app`.
-async fn filled() -> World {
+pub(super) async fn filled() -> World {
     let world = closed().await;
     for repository in ["team/app", "secret/app"] {
         for blob in [&b"{}"[..], b"layer", repository.as_bytes()] {
@@ -28,7 +28,13 @@ async fn filled() -> World {
     world
 }
 
-async fn put(world: &World, who: &As, repository: &str, tag: &str, content: &[u8]) -> Reply {
+pub(super) async fn put(
+    world: &World,
+    who: &As,
+    repository: &str,
+    tag: &str,
+    content: &[u8],
+) -> Reply {
     let call = world.request("PUT", &format!("/v2/{repository}/manifests/{tag}")).by(who);
     call.header(header::CONTENT_TYPE, IMAGE).body(content).send().await
 }

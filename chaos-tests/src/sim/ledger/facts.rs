@@ -105,7 +105,8 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// Who says what `response` says of content by its digest: a node without a quorum warns.
+    /// Who says what `response` says, of content by its digest or with a token: a node without a
+    /// quorum warns.
     pub(crate) fn of(response: &Response<Bytes>) -> Self {
         if response.headers().contains_key(header::WARNING) { Self::Alone } else { Self::Confirmed }
     }

@@ -15,6 +15,7 @@ use super::subject::{By, Subject, Varying};
 use crate::sim::dice::Dice;
 use crate::sim::docker::{location, request};
 use crate::sim::http::{bearer, send};
+use crate::sim::ledger::Source;
 use crate::sim::records::Records;
 
 /// A guest.
@@ -37,8 +38,8 @@ struct Tried {
     status: Option<StatusCode>,
     /// What it says of the right that it was to show.
     told: Option<bool>,
-    /// What was asked for.
-    body: Option<Bytes>,
+    /// What was asked for, and who says so.
+    body: Option<(Bytes, Source)>,
 }
 
 impl Guest {
@@ -85,7 +86,7 @@ impl Guest {
             for node in &nodes {
                 self.nodes = vec![node.clone()];
                 self.try_key(&subject).await;
-                let Some(token) = &token else { continue };
+                let Some((token, Source::Confirmed)) = &token else { continue };
                 let called = self.records.rights.call();
                 let tried = self.show(&subject, token).await;
                 if tried.status == Some(StatusCode::UNAUTHORIZED) {
@@ -112,19 +113,19 @@ impl Guest {
 
     /// Gets a token and shows that.
     async fn try_new_token(&mut self, subject: Subject) {
-        let Some(token) = self.new_token(&subject).await else { return };
+        let Some((token, _)) = self.new_token(&subject).await else { return };
         self.token = Some((subject, token));
         self.try_token().await;
     }
 
-    /// Gets a token, through any node.
-    async fn new_token(&mut self, subject: &Subject) -> Option<String> {
+    /// Gets a token, through any node. One without a quorum gives it by what it knew.
+    async fn new_token(&mut self, subject: &Subject) -> Option<(String, Source)> {
         let path = format!("/roadstead/v1/token?scope={}", subject.varying.scope());
         let asked = subject.pass.shown(request(Method::GET, &path));
         let trial = Trial { asked, change: None };
-        let body = self.try_with(subject, By::Key, trial).await.body?;
+        let (body, source) = self.try_with(subject, By::Key, trial).await.body?;
         let body: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-        body["token"].as_str().map(str::to_owned)
+        Some((body["token"].as_str()?.to_owned(), source))
     }
 
     async fn try_token(&mut self) {
@@ -158,7 +159,11 @@ impl Guest {
         let Ok(response) = send(&node, asked).await else { return Tried::default() };
         let status = response.status();
         let told = subject.varying.told(by, status);
+        let source = Source::of(&response);
         match told {
+            Ok(Some(_)) if is_for_token && source == Source::Alone => {
+                self.records.chronicle.count("rights: tokens given without a quorum");
+            }
             // Whoever can log in gets a token, for what they may do, if that is anything.
             Ok(Some(_)) if is_for_token && subject.varying.is_grant() => {}
             Ok(Some(is_there)) => {
@@ -182,7 +187,7 @@ impl Guest {
             None if status == StatusCode::ACCEPTED => self.upload = Some(location(&response)),
             None => {}
         }
-        let body = (status == StatusCode::OK).then(|| response.into_body());
+        let body = (status == StatusCode::OK).then(|| (response.into_body(), source));
         Tried { status: Some(status), told: told.ok().flatten(), body }
     }
 }
