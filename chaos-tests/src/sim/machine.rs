@@ -17,8 +17,9 @@ use tokio::time::Instant;
 
 use super::chronicle::Chronicle;
 use super::disk::{OpenDisk, SimDisk};
-use super::invariants::Held;
+use super::invariants::{Held, Removals};
 use super::ledger::Item;
+use super::records::Records;
 use super::store::Store;
 use super::sweeping::{self, Sweeping};
 use super::world::SimWorld;
@@ -58,6 +59,7 @@ pub(crate) struct Machine {
     world: SimWorld,
     store: Store,
     sweeping: Sweeping,
+    removals: Removals,
     chronicle: Chronicle,
     running: Arc<Mutex<Option<Running>>>,
     /// Whether its node is told to stop, and no other may start.
@@ -80,9 +82,9 @@ impl Machine {
         [config, config_anew]: [Config; 2],
         disk: SimDisk,
         store: Store,
-        sweeping: Sweeping,
-        chronicle: Chronicle,
+        records: &Records,
     ) -> Self {
+        let Records { sweeping, removals, chronicle, .. } = records.clone();
         let (config, config_anew) = (Arc::new(config), Arc::new(config_anew));
         let world = SimWorld::default();
         let (running, has_ended, is_to_pause) = <(Arc<_>, Arc<_>, Arc<_>)>::default();
@@ -95,6 +97,7 @@ impl Machine {
             world,
             store,
             sweeping,
+            removals,
             chronicle,
             running,
             is_to_stop,
@@ -121,6 +124,7 @@ impl Machine {
         match started {
             Ok((node, running)) => self.serve(node, running).await,
             Err(Unstarted::Node(NodeError::Cluster(StartError::Removed(node)))) => {
+                self.removals.observe(&self.name, node);
                 self.chronicle.note(format_args!(
                     "{} gets an empty disk, since its node {node} was removed",
                     self.name
@@ -154,8 +158,13 @@ impl Machine {
         self.chronicle.note(format_args!("{} ends: {ended:?}", self.name));
         self.chronicle.count("nodes that ended by themselves");
         let Some(Running { disk, .. }) = self.running().take() else { return };
-        if matches!(ended, Ended::Failed(_)) && !disk.has_refused() {
-            self.chronicle.violated(WITHOUT_REASON, format_args!("{} ends: {ended:?}", self.name));
+        match ended {
+            Ended::Removed(node) => self.removals.observe(&self.name, node),
+            Ended::Failed(_) if disk.has_refused() => {}
+            Ended::Failed(_) => {
+                let evidence = format!("{} ends: {ended:?}", self.name);
+                self.chronicle.violated(WITHOUT_REASON, evidence);
+            }
         }
     }
 

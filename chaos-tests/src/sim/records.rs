@@ -11,6 +11,7 @@ use super::chronicle::Chronicle;
 use super::docker::{Ask, Situation, allowed};
 use super::history::History;
 use super::http::{Lost, Pass, leave, send};
+use super::invariants::Removals;
 use super::ledger::Ledger;
 use super::sweeping::Sweeping;
 
@@ -29,6 +30,7 @@ pub(crate) struct Records {
     pub(crate) subjects: Subjects,
     /// Where the upload goes on that a client has begun last: others get hold of that.
     pub(crate) upload: Rc<RefCell<Option<String>>>,
+    pub(crate) removals: Removals,
     /// Whether a node is being removed: what was asked for may still happen.
     pub(crate) is_removing: Rc<Cell<bool>>,
 }
@@ -37,6 +39,7 @@ impl Records {
     pub(crate) fn new(chronicle: Chronicle, sweeping: Sweeping) -> Self {
         let [history, rights] = [&chronicle; 2].map(|chronicle| History::new(chronicle.clone()));
         let ledger = Ledger::new(chronicle.clone());
+        let removals = Removals::new(chronicle.clone());
         Self {
             history,
             rights,
@@ -46,6 +49,7 @@ impl Records {
             pass: Pass::default(),
             subjects: Subjects::default(),
             upload: Rc::default(),
+            removals,
             is_removing: Rc::default(),
         }
     }

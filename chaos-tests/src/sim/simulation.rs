@@ -78,7 +78,7 @@ impl Simulation<'_> {
         let chronicle = Chronicle::default();
         let watch = Watch::new(&chronicle);
         let sweeping = Sweeping::after(plan.sweep_after, plan.sweep_pause);
-        let records = Records::new(chronicle.clone(), sweeping.clone());
+        let records = Records::new(chronicle.clone(), sweeping);
         let store = Store::of(plan, &chronicle);
         let mut sim = turmoil::Builder::new()
             .rng_seed(plan.seed)
@@ -96,9 +96,7 @@ impl Simulation<'_> {
             let disk =
                 SimDisk::new(name.clone(), dice, plan.sync, chronicle.clone(), watch.clone());
             let configs = [plan.config(index + 1)?, plan.config_anew(index + 1)?];
-            let (store, sweeping) = (store.clone(), sweeping.clone());
-            let machine =
-                Machine::new(name.clone(), configs, disk, store, sweeping, chronicle.clone());
+            let machine = Machine::new(name.clone(), configs, disk, store.clone(), &records);
             machines.push(machine.clone());
             sim.host(name, move || machine.clone().run());
         }

@@ -317,8 +317,12 @@ impl Stage {
         loop {
             let path = format!("/roadstead/v1/cluster/nodes/{id}");
             let remove = request(Method::DELETE, &path);
+            self.records.removals.ask(id);
             match self.records.send(&node.to_string(), remove).await.map(|answer| answer.status()) {
-                Ok(StatusCode::NO_CONTENT | StatusCode::ACCEPTED) => return Ok(()),
+                Ok(StatusCode::NO_CONTENT | StatusCode::ACCEPTED) => {
+                    self.records.removals.acknowledged(id);
+                    return Ok(());
+                }
                 Ok(StatusCode::SERVICE_UNAVAILABLE) | Err(_) if begun.elapsed() < PATIENCE => {
                     sleep(GLANCE).await;
                 }
