@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::dice::Dice;
 use super::docker::request;
-use super::http::{Pass, send};
+use super::http::{Lost, Pass, send};
 use super::machine::Machine;
 use super::records::Records;
 
@@ -98,7 +98,8 @@ impl Operator {
                     return true;
                 }
                 Ok(StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) => {}
-                Err(_) => *unanswered = Some(asked),
+                Err(Lost::Unsent(_)) => self.records.removals.refused(status.node),
+                Err(Lost::Unheard(_)) => *unanswered = Some(asked),
                 // It has no account yet, where it needs one.
                 Ok(StatusCode::UNAUTHORIZED) if !is_let_in => {
                     self.records.removals.refused(status.node);

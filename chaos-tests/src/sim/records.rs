@@ -64,9 +64,9 @@ impl Records {
     }
 
     /// Sends only the first `length` bytes of the body of `request` to `node`, with what clients
-    /// show, and leaves.
-    pub(crate) async fn leave(&self, node: &str, request: Request<Bytes>, length: usize) {
-        leave(node, &self.pass.shown(request), length).await;
+    /// show, and leaves. Answers whether any of it may have come.
+    pub(crate) async fn leave(&self, node: &str, request: Request<Bytes>, length: usize) -> bool {
+        leave(node, &self.pass.shown(request), length).await
     }
 
     /// Checks the answer to `ask` against what it may be; answers whether it says something,

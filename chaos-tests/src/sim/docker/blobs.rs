@@ -111,9 +111,9 @@ impl Docker {
             }
             None => anywhere(ledger, &ticket, called),
         };
-        let answer = self.ask(Ask::Mount, post, situation).await;
+        let answer = self.demand(Ask::Mount, post, situation).await;
         match answer.map(|answer| answer.status()) {
-            Some(StatusCode::CREATED) => {
+            Ok(StatusCode::CREATED) => {
                 self.records.ledger.done(&ticket);
                 self.records.chronicle.count(match from {
                     Some(_) => "blobs mounted",
@@ -121,13 +121,13 @@ impl Docker {
                 });
                 self.pull_blob(MIRROR, &digest).await;
             }
-            Some(_) => {
+            Ok(_) => {
                 self.records.ledger.refused(&ticket);
                 if from.is_none() {
                     self.records.chronicle.count("blobs to mount that were found nowhere");
                 }
             }
-            None => {}
+            Err(lost) => self.unanswered(&lost, &ticket, &[]),
         }
     }
 
@@ -135,7 +135,7 @@ impl Docker {
     pub(super) async fn delete_blob(&mut self, repository: &'static str, digest: &Digest) {
         let item = Item::blob(repository, digest);
         let ticket = self.records.ledger.begin(item, Deed::Delete, &self.name);
-        if let Some((_, true)) = self.ask_to_delete(&ticket).await {
+        if self.ask_to_delete(&ticket, &[]).await == Some(true) {
             self.records.chronicle.count("blobs deleted");
             self.has_blob(repository, digest).await;
         }

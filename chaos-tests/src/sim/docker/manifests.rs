@@ -10,6 +10,7 @@ use super::{
     image_number, parts, request, tag_name,
 };
 use crate::sim::history::Pending;
+use crate::sim::http::Lost;
 use crate::sim::ledger::{Deed, Item, Kind};
 
 /// The images that everybody puts and deletes, and indexes of them, which share one.
@@ -102,15 +103,23 @@ impl Docker {
         if self.whim(12) {
             let node = self.node();
             self.records.chronicle.count("requests: broken off before the answer");
-            self.records.leave(&node, put, usize::MAX).await;
-            history.doubt(&change);
+            match self.records.leave(&node, put, usize::MAX).await {
+                true => history.doubt(&change),
+                false => {
+                    self.records.ledger.refused(&ticket);
+                    history.refused(&change);
+                }
+            }
             return Told::Nothing;
         }
         let ask = if before.is_some() { Ask::PutManifestIf } else { Ask::PutManifest };
         let is_complete = Self::completeness(APP, &image);
-        let Some(answer) = self.ask(ask, put, is_complete).await else {
-            history.doubt(&change);
-            return Told::Nothing;
+        let answer = match self.demand(ask, put, is_complete).await {
+            Ok(answer) => answer,
+            Err(lost) => {
+                self.unanswered(&lost, &ticket, &[change]);
+                return Told::Nothing;
+            }
         };
         if answer.status() == StatusCode::CREATED {
             self.records.ledger.done(&ticket);
@@ -147,8 +156,8 @@ impl Docker {
             let action = Action::Set(Some(image.number()));
             let begin = |tag: &String| history.begin(tag, &self.name, ticket.called, action);
             let changes: Vec<Pending> = tags.iter().map(begin).collect();
-            match self.ask(Ask::PutManifest, put, is_complete).await {
-                Some(answer) if answer.status() == StatusCode::CREATED => {
+            match self.demand(Ask::PutManifest, put, is_complete).await {
+                Ok(answer) if answer.status() == StatusCode::CREATED => {
                     self.records.ledger.done(&ticket);
                     self.acknowledged(repository, image);
                     for change in &changes {
@@ -157,12 +166,12 @@ impl Docker {
                     self.get_manifest(&item).await;
                     return true;
                 }
-                Some(_) => {
+                Ok(_) => {
                     changes.iter().for_each(|change| history.refused(change));
                     self.records.ledger.refused(&ticket);
                     return false;
                 }
-                None => changes.iter().for_each(|change| history.doubt(change)),
+                Err(lost) => self.unanswered(&lost, &ticket, &changes),
             }
             self.pause(50..=1000).await;
         }
@@ -247,17 +256,18 @@ impl Docker {
         let history = self.records.history.clone();
         let called = history.call();
         let change = history.begin(tag, &self.name, called, Action::Set(None));
-        let answer = self.ask(Ask::DeleteTag, delete, |_, _| Situation::Unsure).await;
+        let answer = self.demand(Ask::DeleteTag, delete, |_, _| Situation::Unsure).await;
         match answer {
-            Some(answer) if answer.status() == StatusCode::ACCEPTED => {
+            Ok(answer) if answer.status() == StatusCode::ACCEPTED => {
                 self.records.chronicle.count("tags deleted");
                 history.done(&change, &answer.by);
             }
-            Some(answer) => {
+            Ok(answer) => {
                 history.refused(&change);
                 history.answered(tag, &answer.by, called, Action::Listed(false));
             }
-            None => history.doubt(&change),
+            Err(Lost::Unsent(_)) => history.refused(&change),
+            Err(Lost::Unheard(_)) => history.doubt(&change),
         }
     }
 
@@ -305,15 +315,7 @@ impl Docker {
             .flat_map(|action| tags.clone().map(move |tag| (tag, action)))
             .map(|(tag, action)| history.begin(&tag, &self.name, ticket.called, action))
             .collect();
-        let answer = self.ask_to_delete(&ticket).await;
-        for change in &changes {
-            match &answer {
-                Some((by, true)) => history.done(change, by),
-                Some((_, false)) => history.refused(change),
-                None => history.doubt(change),
-            }
-        }
-        let is_done = answer.is_some_and(|(_, is_done)| is_done);
+        let is_done = self.ask_to_delete(&ticket, &changes).await == Some(true);
         if is_done {
             self.records.chronicle.count("manifests deleted");
             self.get_manifest(&item).await;

@@ -22,7 +22,7 @@ pub(crate) use self::statuses::{Ask, Situation, allowed};
 pub(crate) use self::upload::{Upload, with_body};
 use super::chronicle::Chronicle;
 use super::dice::Dice;
-use super::history::{Action, Value};
+use super::history::{Action, Pending, Value};
 use super::http::Lost;
 use super::ledger::{Item, Kind, Ledger, May, Source, Ticket};
 use super::records::Records;
@@ -197,15 +197,15 @@ impl Docker {
     }
 
     /// Sends a request through any node.
-    async fn send(&mut self, request: Request<Bytes>) -> Option<Answer> {
+    async fn send(&mut self, request: Request<Bytes>) -> Result<Answer, Lost> {
         let node = self.node();
         let by = format!("{} through {node}", self.name);
         let called = self.records.history.call();
         match self.records.send(&node, request).await {
-            Ok(response) => Some(Answer { by, called, response }),
-            Err(Lost { .. }) => {
+            Ok(response) => Ok(Answer { by, called, response }),
+            Err(lost) => {
                 self.records.chronicle.count("answers: none");
-                None
+                Err(lost)
             }
         }
     }
@@ -218,15 +218,42 @@ impl Docker {
         request: Request<Bytes>,
         situation: impl FnOnce(&Ledger, u64) -> Situation,
     ) -> Option<Answer> {
+        self.demand(ask, request, situation).await.ok()
+    }
+
+    /// The same, for what changes something: where there is no answer that says something, whether
+    /// it may have happened.
+    async fn demand(
+        &mut self,
+        ask: Ask,
+        request: Request<Bytes>,
+        situation: impl FnOnce(&Ledger, u64) -> Situation,
+    ) -> Result<Answer, Lost> {
         let answer = self.send(request).await?;
         let situation = situation(&self.records.ledger, answer.called);
-        let says = self.records.check(&answer.by, ask, situation, &answer.response);
-        says.then_some(answer)
+        match self.records.check(&answer.by, ask, situation, &answer.response) {
+            true => Ok(answer),
+            false => Err(Lost::Unheard(answer.status().to_string())),
+        }
+    }
+
+    /// Writes down that nothing is known of a change, of an item and of tags, but that it never
+    /// happens if it was not even sent.
+    fn unanswered(&self, lost: &Lost, ticket: &Ticket, changes: &[Pending]) {
+        let Records { ledger, history, chronicle, .. } = &self.records;
+        match lost {
+            Lost::Unsent(_) => {
+                chronicle.count("changes that were never sent");
+                ledger.refused(ticket);
+                changes.iter().for_each(|change| history.refused(change));
+            }
+            Lost::Unheard(_) => changes.iter().for_each(|change| history.doubt(change)),
+        }
     }
 
     /// Asks for `item`, by its digest, and writes down whether it is there.
     async fn ask_for(&mut self, ask: Ask, item: &Item, request: Request<Bytes>) -> Option<Answer> {
-        let answer = self.send(request).await?;
+        let answer = self.send(request).await.ok()?;
         let Records { ledger, chronicle, .. } = &self.records;
         let source = Source::of(&answer.response);
         let situation = Situation::of(ledger, item, answer.called, source);
@@ -245,19 +272,22 @@ impl Docker {
         says.then_some(answer)
     }
 
-    /// Asks to delete the item of `ticket`, and writes down what became of it; answers whether it
-    /// is gone, when a node says so.
-    async fn ask_to_delete(&mut self, ticket: &Ticket) -> Option<(String, bool)> {
+    /// Asks to delete the item of `ticket`, and of the tags that `changes` are about what names it,
+    /// and writes down what became of it; answers whether it is gone, when a node says so.
+    async fn ask_to_delete(&mut self, ticket: &Ticket, changes: &[Pending]) -> Option<bool> {
         let kind = ticket.item.kind;
         let delete = request(Method::DELETE, &ticket.item.path());
         let before = |ledger: &Ledger, _| Situation::of_deletion(ledger, ticket);
-        let answer = self.ask(Ask::delete(kind), delete, before).await?;
-        let ledger = &self.records.ledger;
+        let answer = self.demand(Ask::delete(kind), delete, before).await;
+        let answer = answer.inspect_err(|lost| self.unanswered(lost, ticket, changes)).ok()?;
+        let Records { ledger, history, .. } = &self.records;
         let is_done = answer.status() == StatusCode::ACCEPTED;
         if is_done {
             ledger.done(ticket);
+            changes.iter().for_each(|change| history.done(change, &answer.by));
         } else {
             ledger.refused(ticket);
+            changes.iter().for_each(|change| history.refused(change));
             let is_there = answer.status() != StatusCode::NOT_FOUND;
             let (by, source) = (&answer.by, Source::Confirmed);
             ledger.look(&ticket.item, by, answer.called, is_there, source);
@@ -268,7 +298,7 @@ impl Docker {
                 });
             }
         }
-        Some((answer.by, is_done))
+        Some(is_done)
     }
 
     /// The image of that number, whose contents the ledger gets to know.
