@@ -80,6 +80,7 @@ const MUST_HAPPEN: &[&str] = &[
     "manifests that an index kept",
     "blobs that a manifest kept",
     "manifests deleted",
+    "manifests deleted that another repository has",
     "blobs deleted",
     "blobs mounted",
     "blobs mounted from where they were found",

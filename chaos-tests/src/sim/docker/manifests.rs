@@ -6,15 +6,12 @@ use proto::Digest;
 
 use super::upload::with_body;
 use super::{
-    APP, Action, Ask, Docker, Image, SCRATCH, Situation, Source, TRIES, Told, Value, condition,
-    image_number, parts, request, tag_name,
+    APP, Action, Ask, Docker, Image, Situation, Source, TRIES, Told, Value, condition,
+    image_number, request, tag_name,
 };
 use crate::sim::history::Pending;
 use crate::sim::http::Lost;
-use crate::sim::ledger::{Deed, Item, Kind};
-
-/// The images that everybody puts and deletes, and indexes of them, which share one.
-const SCRATCH_IMAGES: [u64; 5] = [1, 2, 3, Image::INDEXES + 1, Image::INDEXES + 2];
+use crate::sim::ledger::{Deed, Item};
 
 impl Docker {
     /// Pushes a new image and points `tag` to it; sometimes other tags too, or none.
@@ -227,7 +224,7 @@ impl Docker {
     }
 
     /// Pulls a manifest by its digest and compares all bytes.
-    async fn get_manifest(&mut self, item: &Item) {
+    pub(super) async fn get_manifest(&mut self, item: &Item) {
         let get = request(Method::GET, &item.path());
         let Some(answer) = self.ask_for(Ask::GetManifest, item, get).await else { return };
         let expected = self.records.ledger.content(&item.digest);
@@ -299,7 +296,7 @@ impl Docker {
 
     /// Deletes a manifest; answers whether that is acknowledged. Tags that may name it, as image
     /// `number`, go with it.
-    async fn delete_manifest(
+    pub(super) async fn delete_manifest(
         &mut self,
         repository: &'static str,
         digest: &Digest,
@@ -321,36 +318,6 @@ impl Docker {
             self.get_manifest(&item).await;
         }
         is_done
-    }
-
-    /// Puts one of the images that everybody has into the repository where everybody deletes them
-    /// again, or deletes a part of one.
-    pub(super) async fn scratch(&mut self) {
-        let number = *self.dice.pick(&SCRATCH_IMAGES);
-        let image = self.image(number);
-        match self.dice.number(0..=9) {
-            0..=3 => {
-                if self.push_parts(SCRATCH, &image).await {
-                    self.put_by_digest(SCRATCH, &image, &[]).await;
-                }
-            }
-            // Perhaps what somebody else has pushed is still there.
-            4..=5 => {
-                self.put_by_digest(SCRATCH, &image, &[]).await;
-            }
-            6..=7 => {
-                self.delete_manifest(SCRATCH, &image.digest(), None).await;
-            }
-            _ => {
-                let Item { kind, digest, .. } = self.dice.pick(&parts(SCRATCH, &image)).clone();
-                match kind {
-                    Kind::Blob => self.delete_blob(SCRATCH, &digest).await,
-                    Kind::Manifest => {
-                        self.delete_manifest(SCRATCH, &digest, None).await;
-                    }
-                }
-            }
-        }
     }
 }
 

@@ -6,6 +6,7 @@ mod blobs;
 mod indexes;
 mod lists;
 mod manifests;
+mod scratch;
 mod statuses;
 mod trouble;
 mod upload;
@@ -31,7 +32,8 @@ use crate::image::layer;
 
 /// The repository in which tags are moved. Only who has pushed something deletes it here.
 pub(crate) const APP: &str = "team/app";
-/// The repository in which everybody puts the same few images, and deletes them again.
+/// The repository in which everybody puts the same few images, and deletes them again; now and then
+/// some of the first, too.
 pub(crate) const SCRATCH: &str = "team/scratch";
 /// The repository into which blobs of the first are mounted.
 pub(crate) const MIRROR: &str = "team/mirror";
@@ -165,7 +167,8 @@ impl Docker {
             62..=63 => self.list_repositories().await,
             64..=68 => self.delete_tag(&tag).await,
             69..=72 => self.delete_some_image().await,
-            73..=82 => self.scratch().await,
+            73..=80 => self.scratch().await,
+            81..=82 => self.pass_through_scratch().await,
             83..=84 => self.put_and_delete_at_once().await,
             85..=88 => self.mount().await,
             89 => self.finish_and_cancel_at_once().await,
