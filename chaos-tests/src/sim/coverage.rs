@@ -82,6 +82,7 @@ const MUST_HAPPEN: &[&str] = &[
     "manifests deleted",
     "manifests deleted that another repository has",
     "blobs deleted",
+    "referrers deleted",
     "blobs mounted",
     "blobs mounted from where they were found",
     "blobs to mount that were found nowhere",
