@@ -223,6 +223,7 @@ impl Simulation<'_> {
         }
         if self.goes_on() {
             self.records.ledger.settle(ended.1);
+            self.records.history.settle(ended.1);
             self.sim.set_max_message_latency(AUDIT_LATENCY);
             let audit = audit(nodes, self.plan.tags, RESUMING_MAX, self.records.clone());
             self.accompany("auditor", AUDIT_MAX, audit, on_tick)?;
