@@ -95,7 +95,9 @@ impl Auditor {
             let answer = self.ask(Ask::GetManifest, Situation::Unsure, &get).await;
             let Some((called, response)) = answer else { return };
             let seen = match response.status() {
-                StatusCode::OK => image_number(&self.records.chronicle, &self.by, &response),
+                StatusCode::OK => {
+                    image_number(&self.records, &self.by, Ask::GetManifest, &response)
+                }
                 _ => None,
             };
             self.records.history.answered(&tag, &self.by, called, Action::Saw(seen));

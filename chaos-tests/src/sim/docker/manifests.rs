@@ -1,7 +1,7 @@
 //! Manifests and tags: put, moved under a condition, pulled, signed and deleted.
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use proto::Digest;
 
 use super::upload::with_body;
@@ -12,6 +12,7 @@ use super::{
 use crate::sim::history::Pending;
 use crate::sim::http::Lost;
 use crate::sim::ledger::{Deed, Item};
+use crate::sim::records::Records;
 
 impl Docker {
     /// Pushes a new image and points `tag` to it; sometimes other tags too, or none.
@@ -191,15 +192,19 @@ impl Docker {
 
     /// What `tag` names, when a node says it.
     pub(crate) async fn look(&mut self, tag: &str) -> Option<Value> {
-        let get = request(Method::GET, &format!("/v2/{APP}/manifests/{tag}"));
+        let (method, ask) = match self.dice.one_in(2) {
+            true => (Method::HEAD, Ask::HeadManifest),
+            false => (Method::GET, Ask::GetManifest),
+        };
+        let asked = request(method, &format!("/v2/{APP}/manifests/{tag}"));
         // What the tag may name only its history can tell.
-        let answer = self.ask(Ask::GetManifest, get, |_, _| Situation::Unsure).await?;
+        let answer = self.ask(ask, asked, |_, _| Situation::Unsure).await?;
         let history = self.records.history.clone();
         if answer.status() == StatusCode::NOT_FOUND {
             history.answered(tag, &answer.by, answer.called, Action::Saw(None));
             return Some(None);
         }
-        let number = image_number(&self.records.chronicle, &answer.by, &answer.response)?;
+        let number = image_number(&self.records, &answer.by, ask, &answer.response)?;
         history.answered(tag, &answer.by, answer.called, Action::Saw(Some(number)));
         self.records.chronicle.count("tags read");
         let item = Item::manifest(APP, &Image::numbered(number).digest());
@@ -234,7 +239,7 @@ impl Docker {
         }
     }
 
-    /// Pushes an artifact that refers to an image of this client, and now and then deletes it again.
+    /// Pushes an artifact that refers to an image of this client, and now and then deletes it.
     pub(super) async fn sign(&mut self) {
         let Some(subject) = self.some_image() else { return };
         let subject = self.image(subject);
@@ -333,4 +338,76 @@ pub(crate) fn put_manifest(path: &str, image: &Image) -> Request<Bytes> {
     let media_type = HeaderValue::from_static(image.media_type());
     put.headers_mut().insert(header::CONTENT_TYPE, media_type);
     put
+}
+
+/// The number of the image that a tag names, as the answer to a HEAD or a GET says. Its digest,
+/// length and type must be those of the image, and so must all bytes.
+pub(crate) fn image_number(
+    records: &Records,
+    by: &str,
+    ask: Ask,
+    response: &Response<Bytes>,
+) -> Option<u64> {
+    let number = number_of(response, ask, |digest| records.ledger.content(digest));
+    if number.is_none() {
+        let (head, body) = (response.headers(), String::from_utf8_lossy(response.body()));
+        let evidence = format!("{by} was served as a manifest: {head:?} {body}");
+        records.chronicle.violated("I5 no wrong byte", evidence);
+    }
+    number
+}
+
+/// The same; `None` when anything is not right.
+fn number_of(
+    response: &Response<Bytes>,
+    ask: Ask,
+    content: impl FnOnce(&Digest) -> Option<Bytes>,
+) -> Option<u64> {
+    let said = |name: &str| response.headers().get(name)?.to_str().ok();
+    let manifest = content(&said("docker-content-digest")?.parse().ok()?)?;
+    let image = Image::numbered(Image::number_of(&manifest)?);
+    let is_right = *image.manifest() == manifest
+        && said("content-length")? == manifest.len().to_string()
+        && said("content-type")? == image.media_type()
+        && (ask == Ask::HeadManifest || *response.body() == manifest);
+    is_right.then(|| image.number())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use super::*;
+
+    #[test]
+    fn what_describes_a_manifest_must_be_as_right_as_its_bytes() {
+        let (image, other) = (Image::numbered(7), Image::numbered(12));
+        let answer = |digest: &Digest, length: usize, media_type: &str, body: &Bytes| {
+            let answer = Response::builder()
+                .header("docker-content-digest", digest.as_str())
+                .header("content-length", length)
+                .header("content-type", media_type);
+            answer.body(body.clone()).unwrap()
+        };
+        let (digest, manifest) = (image.digest(), image.manifest());
+        let (length, media_type) = (manifest.len(), image.media_type());
+        let number = |ask, answer: Response<Bytes>| {
+            let known = |digest: &Digest| {
+                let known = [&image, &other].into_iter().find(|known| known.digest() == *digest);
+                known.map(|known| known.manifest().clone())
+            };
+            number_of(&answer, ask, known)
+        };
+        let (get, head) = (Ask::GetManifest, Ask::HeadManifest);
+        assert_eq!(number(get, answer(&digest, length, media_type, manifest)), Some(7));
+        assert_eq!(number(head, answer(&digest, length, media_type, &Bytes::new())), Some(7));
+        assert_eq!(number(get, answer(&digest, length, media_type, &Bytes::new())), None);
+        assert_eq!(number(get, answer(&other.digest(), length, media_type, manifest)), None);
+        for ask in [get, head] {
+            assert_eq!(number(ask, answer(&digest, length + 1, media_type, manifest)), None);
+            assert_eq!(number(ask, answer(&digest, length, "text/plain", manifest)), None);
+            let unknown = Image::numbered(8).digest();
+            assert_eq!(number(ask, answer(&unknown, length, media_type, manifest)), None);
+        }
+    }
 }

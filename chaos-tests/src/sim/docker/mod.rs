@@ -18,7 +18,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use proto::{Algorithm, Digest};
 
 pub(crate) use self::lists::{page_path, read_page};
-pub(crate) use self::manifests::put_manifest;
+pub(crate) use self::manifests::{image_number, put_manifest};
 pub(crate) use self::statuses::{Ask, Situation, allowed};
 pub(crate) use self::upload::{Upload, with_body};
 use super::chronicle::Chronicle;
@@ -367,22 +367,6 @@ pub(crate) fn request(method: Method, path: &str) -> Request<Bytes> {
 pub(crate) fn location(response: &Response<Bytes>) -> String {
     let location = response.headers().get(header::LOCATION);
     location.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
-}
-
-/// The number of the image whose manifest was answered, of which all bytes must be right.
-pub(crate) fn image_number(
-    chronicle: &Chronicle,
-    by: &str,
-    response: &Response<Bytes>,
-) -> Option<u64> {
-    let number = Image::number_of(response.body());
-    let image = number.map(Image::numbered);
-    if image.is_some_and(|image| image.manifest() == response.body()) {
-        return number;
-    }
-    let text = String::from_utf8_lossy(response.body());
-    chronicle.violated("I5 no wrong byte", format_args!("{by} was served as a manifest: {text}"));
-    None
 }
 
 /// The header that makes a change conditional on what a tag names.

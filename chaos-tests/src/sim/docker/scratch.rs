@@ -1,5 +1,5 @@
-//! The repository in which everybody puts the same few images, and deletes them again; and images of
-//! another one, which has to keep its own.
+//! The repository in which everybody puts the same few images, and deletes them again; and images
+//! of another one, which has to keep its own.
 
 use super::{APP, Docker, Image, SCRATCH, parts};
 use crate::sim::ledger::{Item, Kind};
