@@ -208,14 +208,17 @@ impl Simulation<'_> {
     /// one is down; then everything is looked for. All faults have `ended`, and when.
     fn finish(&mut self, ended: (Duration, u64), on_tick: &impl Fn(Duration)) -> Result<()> {
         let nodes = self.plan.node_names();
+        self.records.all_is_well(true);
         if self.plan.is_closed {
             self.look_at_rights(on_tick)?;
         }
         self.push_through_all(on_tick)?;
+        self.records.all_is_well(false);
         if self.goes_on() {
             self.lose_one(on_tick)?;
         }
         if self.goes_on() && self.heal(on_tick)?.is_some() {
+            self.records.all_is_well(true);
             self.sweep(on_tick)?;
         }
         while self.goes_on() && self.sim.elapsed() < ended.0 + SETTLING {

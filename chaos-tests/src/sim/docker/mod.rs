@@ -257,13 +257,10 @@ impl Docker {
     /// Asks for `item`, by its digest, and writes down whether it is there.
     async fn ask_for(&mut self, ask: Ask, item: &Item, request: Request<Bytes>) -> Option<Answer> {
         let answer = self.send(request).await.ok()?;
-        let Records { ledger, chronicle, .. } = &self.records;
-        let source = Source::of(&answer.response);
+        let source = self.records.source(&answer.by, answer.called, &answer.response);
+        let ledger = &self.records.ledger;
         let situation = Situation::of(ledger, item, answer.called, source);
         if !answer.status().is_server_error() {
-            if source == Source::Alone {
-                chronicle.count("answers: without a quorum");
-            }
             let is_there = answer.status() != StatusCode::NOT_FOUND;
             ledger.look(item, &answer.by, answer.called, is_there, source);
             // A range may be among the bytes that are left.

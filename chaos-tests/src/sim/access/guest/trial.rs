@@ -149,7 +149,7 @@ impl Guest {
                 return self.records.chronicle.violated(INVARIANT, evidence);
             }
         };
-        let source = Source::of(&response);
+        let source = self.records.source(&by, called, &response);
         self.records.ledger.look(item, &by, called, is_there, source);
     }
 }
