@@ -10,7 +10,7 @@ use node::{Config, Node, NodeError};
 use proto::{NodeId, ObjectKey};
 use raft::{Cluster, Ended, StartError, Status};
 use storage::Kv;
-use storage::blob::S3OpenError;
+use storage::blob::{ClaimError, S3OpenError};
 use tokio::runtime::{Handle, RuntimeMetrics};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -182,7 +182,7 @@ impl Machine {
         let is_anew = self.is_anew.load(Ordering::Relaxed);
         let config = if is_anew { &self.config_anew } else { &self.config };
         let node = Node::start(config, world, kv, blobs).await.inspect_err(|error| {
-            if is_of_disk(error) && !disk.has_refused() {
+            if !may_happen(error) && !disk.has_refused() {
                 let evidence = format!("{} does not start: {error}", self.name);
                 self.chronicle.violated(WITHOUT_REASON, evidence);
             }
@@ -317,10 +317,16 @@ impl Machine {
     }
 }
 
-/// Whether a node does not start because of what is on its disk.
-const fn is_of_disk(error: &NodeError) -> bool {
-    use StartError::{Damaged, Inconsistent, Raft, Store};
-    matches!(error, NodeError::Cluster(Store(_) | Damaged(_) | Inconsistent(_) | Raft(_)))
+/// Whether a node may not start for this reason, whose disk works: nobody of its cluster answers, it
+/// was removed, or the object store does not answer. All else that there is to complain of is right.
+const fn may_happen(error: &NodeError) -> bool {
+    match error {
+        NodeError::Cluster(error) => {
+            matches!(error, StartError::Join { .. } | StartError::Removed(_))
+        }
+        NodeError::Blobs(error) => matches!(error, ClaimError::Store(_)),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -332,6 +338,22 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
+
+    #[test]
+    fn a_node_whose_disk_works_starts_unless_others_do_not_answer_or_it_was_removed() {
+        let (reason, address) = (String::new, || "node-1:5001".to_owned());
+        let join = StartError::Join { addresses: address(), reason: reason() };
+        for error in [join, StartError::Removed(3)] {
+            assert!(may_happen(&error.into()));
+        }
+        let refused = StartError::NotAdmitted { address: address(), reason: reason() };
+        let damaged = StartError::Inconsistent(reason());
+        for error in [refused, damaged, StartError::ClocksApart { address: address() }] {
+            assert!(!may_happen(&error.into()));
+        }
+        assert!(!may_happen(&ClaimError::Empty.into()), "it is the store of their cluster");
+        assert!(!may_happen(&NodeError::Astray(proto::ClusterId::from_bytes([1; 16]))));
+    }
 
     #[test]
     fn tasks_that_the_software_of_a_host_begins_are_counted_until_they_end() {

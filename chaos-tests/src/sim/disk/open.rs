@@ -30,10 +30,11 @@ impl OpenDisk {
         Arc::strong_count(&self.readers) - 1
     }
 
-    /// Whether the process was refused something, or is dead: it has a reason to end.
+    /// Whether the process was refused something, or is dead: it has a reason to end. That there was
+    /// no room is none once there is some again and it has written.
     pub(crate) fn has_refused(&self) -> bool {
         let state = self.disk.state();
-        state.has_refused || state.process != self.process
+        state.has_refused || !state.without_room.is_empty() || state.process != self.process
     }
 
     fn usable(&self) -> Result<MutexGuard<'_, State>, KvError> {
@@ -109,7 +110,7 @@ impl Kv for OpenDisk {
     fn write(&self, space: Space, batch: Batch) -> Result<(), KvError> {
         let mut state = self.usable_for(space)?;
         if !batch.makes_room() {
-            state.check_room()?;
+            state.check_room(space)?;
         }
         state.heal(space, &batch);
         match space {
@@ -153,7 +154,7 @@ impl Kv for OpenDisk {
 
     fn flush(&self) -> Result<(), KvError> {
         let mut state = self.usable_for(Space::Catalog)?;
-        state.check_room()?;
+        state.check_room(Space::Catalog)?;
         let batches = std::mem::take(&mut state.unsynced_catalog);
         if let Some((after, _)) = batches.back() {
             state.sync_log(*after);
