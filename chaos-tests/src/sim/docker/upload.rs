@@ -114,7 +114,7 @@ impl Docker {
                 self.records.ledger.done(&ticket);
                 return true;
             }
-            Ok(_) => {}
+            Ok(_) => self.records.ledger.refused(&ticket),
             Err(lost) => self.unanswered(&lost, &ticket, &[]),
         }
         false

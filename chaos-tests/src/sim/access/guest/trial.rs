@@ -128,7 +128,8 @@ impl Guest {
                 let is_there = status == StatusCode::CONFLICT;
                 ledger.look(&ticket.item, by, ticket.called, is_there, Source::Confirmed);
             }
-            // A blob that is told to be missing may have been there, and be deleted since.
+            // Its upload is gone, or a part of the manifest: that says nothing of what is put.
+            (Deed::Put, StatusCode::NOT_FOUND) => ledger.refused(ticket),
             _ => {}
         }
     }
