@@ -136,8 +136,12 @@ impl Simulation<'_> {
         Ok(self.chronicle.coverage())
     }
 
-    /// Lets a story happen.
-    pub(super) fn tell(&mut self, story: Story, on_tick: &impl Fn(Duration)) -> Result<()> {
+    /// Lets a story happen, and answers how often each thing has happened in it.
+    pub(super) fn tell(
+        &mut self,
+        story: Story,
+        on_tick: &impl Fn(Duration),
+    ) -> Result<BTreeMap<&'static str, u64>> {
         let stage = Stage::new(
             &self.plan,
             self.machines.clone(),
@@ -152,7 +156,14 @@ impl Simulation<'_> {
             Some(Ok(())) => self.records.ledger.mended(),
             None => {}
         }
-        Ok(())
+        Ok(self.coverage())
+    }
+
+    /// How often each thing has happened by now.
+    fn coverage(&self) -> BTreeMap<&'static str, u64> {
+        let mut coverage = self.chronicle.coverage();
+        coverage.extend(witness::seen());
+        coverage
     }
 
     /// Ends all faults, lets the cluster heal, and looks for everything.
@@ -169,8 +180,7 @@ impl Simulation<'_> {
         }
         check_tags(&self.records.history, &self.chronicle);
         check_rights(&self.records.rights, &self.chronicle);
-        let mut coverage = self.chronicle.coverage();
-        coverage.extend(witness::seen());
+        let coverage = self.coverage();
         Ok(Report {
             plan: self.plan,
             violation: self.chronicle.violation(),
