@@ -72,7 +72,7 @@ impl Docker {
             self.records.chronicle.count("blobs pulled");
             // Of a part nobody but its client can tell that the store has changed it, for good or
             // this once (ADR 15).
-            let may_be_changed = self.records.ledger.may_be_damaged(&item, answer.called)
+            let may_be_changed = self.records.ledger.has_rotted(&item, answer.called)
                 || self.records.chronicle.times(RANGE_CHANGED) > changed;
             let is_exempt = ask == Ask::GetRange
                 && may_be_changed

@@ -111,7 +111,7 @@ impl Docker {
         let answer = self.demand(Ask::PostWhole, post, situation).await;
         match answer.map(|answer| answer.status()) {
             Ok(StatusCode::CREATED) => {
-                self.records.ledger.done(&ticket);
+                self.records.ledger.pushed(&ticket);
                 return true;
             }
             Ok(_) => self.records.ledger.refused(&ticket),
@@ -267,7 +267,11 @@ impl Docker {
             let answer = self.demand(Ask::Finish, finish.clone(), situation).await;
             match answer.map(|answer| answer.status()) {
                 Ok(StatusCode::CREATED) => {
-                    self.records.ledger.done(&ticket);
+                    // An earlier request may have ended it, before the blob was found damaged.
+                    match upload.may_end {
+                        true => self.records.ledger.done(&ticket),
+                        false => self.records.ledger.pushed(&ticket),
+                    }
                     self.records.chronicle.count("blobs acknowledged");
                     if self.whim(6) {
                         self.finish_again(&item, finish).await;
