@@ -104,7 +104,7 @@ impl Auditor {
             if let Some(number) = seen {
                 self.records.chronicle.count("tags read");
                 let item = Item::manifest(APP, &Image::numbered(number).digest());
-                self.records.ledger.look(&item, &self.by, called, true, Source::Audit);
+                self.records.ledger.look(&item, &self.by, called, true, Source::Confirmed);
             }
         }
     }
@@ -155,7 +155,7 @@ impl Auditor {
             {
                 let Some(digest) = by_name.get(&name) else { continue };
                 let item = Item::manifest(repository, digest);
-                self.records.ledger.look(&item, &self.by, called, is_there, Source::Audit);
+                self.records.ledger.look(&item, &self.by, called, is_there, Source::Confirmed);
             }
         }
     }
@@ -199,7 +199,7 @@ impl Auditor {
         let get = request(Method::GET, &item.path());
         let (called, response) = self.ask(ask, Situation::Unsure, &get).await?;
         let is_there = response.status() == StatusCode::OK;
-        self.records.ledger.look(item, &self.by, called, is_there, Source::Audit);
+        self.records.ledger.look(item, &self.by, called, is_there, Source::Confirmed);
         if is_there {
             check_bytes(&self.records, &self.by, item, response.body());
         }

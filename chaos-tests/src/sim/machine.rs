@@ -169,7 +169,7 @@ impl Machine {
     }
 
     async fn start(&self) -> Result<(Node, Running), Unstarted> {
-        // As the program does it: the store first, which may refuse to be used.
+        // As in the program the store comes before the node, and may refuse to be used.
         let blobs = self.store.open().await.inspect_err(|error| {
             if !self.store.has_denied() {
                 let evidence = format!("{} does not start: {error}", self.name);
@@ -253,7 +253,7 @@ impl Machine {
     }
 
     /// Whether the process has ended by itself since this was last asked.
-    pub(crate) fn has_ended(&self) -> bool {
+    pub(crate) fn take_end(&self) -> bool {
         self.has_ended.swap(false, Ordering::Relaxed)
     }
 
@@ -317,8 +317,8 @@ impl Machine {
     }
 }
 
-/// Whether a node may not start for this reason, whose disk works: nobody of its cluster answers, it
-/// was removed, or the object store does not answer. All else that there is to complain of is right.
+/// Whether a node may not start for this reason, whose disk works: nobody of its cluster answers,
+/// it was removed, or the object store does not answer. All else it could complain of is right.
 const fn may_happen(error: &NodeError) -> bool {
     match error {
         NodeError::Cluster(error) => {

@@ -75,7 +75,7 @@ struct State {
     has_refused: bool,
     /// For what it found no room, and has written nothing since.
     without_room: BTreeSet<Space>,
-    /// Whether it has, and the machine does not know it yet.
+    /// Whether the process has died of [`Blow::Crash`], and the machine does not know it yet.
     has_crashed: bool,
     /// Whoever waits for the next sync, in the order in which they came.
     waiting: Vec<Synced>,
@@ -248,8 +248,8 @@ impl SimDisk {
         }
     }
 
-    /// Whether the process has died of [`SimDisk::crash_after`] since this was last asked.
-    pub(crate) fn has_crashed(&self) -> bool {
+    /// Whether the process has died with a write of its own since this was last asked.
+    pub(crate) fn take_crash(&self) -> bool {
         std::mem::take(&mut self.state().has_crashed)
     }
 

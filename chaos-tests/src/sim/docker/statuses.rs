@@ -198,8 +198,7 @@ pub(crate) const fn allowed(ask: Ask, situation: Situation) -> &'static [u16] {
         (Ask::PutManifestIf, Absent) => &[404, 412],
 
         // Until somebody has pushed to it, there is no repository.
-        (Ask::ListTags, There) => &[200],
-        (Ask::ListTags, Unsure | Absent | PerhapsEnded) => &[200, 404],
+        (Ask::ListTags, _) => &[200, 404],
         (Ask::ListReferrers | Ask::ListRepositories, _) => &[200],
 
         (_, Absent) => &[404],

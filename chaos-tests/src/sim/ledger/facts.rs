@@ -100,8 +100,6 @@ pub(crate) enum Source {
     Alone,
     /// The cluster has confirmed it, or nothing is wrong: so it is everywhere.
     Confirmed,
-    /// The end, when nothing is wrong, and nobody begins anything.
-    Audit,
 }
 
 impl Source {

@@ -29,7 +29,7 @@ use crate::sim::witness;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks.
 const GLANCE: Duration = Duration::from_millis(1);
-/// The number of the first client of a story: those of the audit come before.
+/// The number of the first client of a story: those that push at the end have lower ones.
 const FIRST_CLIENT: usize = 1000;
 
 /// A machine of the cluster, and the node that runs on it.
