@@ -271,6 +271,8 @@ pub enum Outcome {
     Done,
     /// It was refused, and had no effect.
     Refused(StatusCode),
+    /// It was never sent, and never happens: nobody took the connection.
+    Unsent,
     /// It may have happened, or happen yet.
     Unknown,
     /// An answer that nothing may be given.
@@ -281,6 +283,7 @@ impl Outcome {
     fn of(answer: reqwest::Result<Response>, done: StatusCode) -> Self {
         match answer.map(|response| response.status()) {
             Ok(status) if status == done => Self::Done,
+            Err(error) if error.is_connect() => Self::Unsent,
             Ok(StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) | Err(_) => {
                 Self::Unknown
             }
@@ -355,6 +358,20 @@ mod tests {
 
     use super::*;
     use crate::processes::free_ports;
+
+    #[tokio::test]
+    async fn what_nobody_takes_a_connection_for_was_never_sent_and_what_is_not_answered_may_happen()
+    {
+        let [nobody, ..] = free_ports().unwrap();
+        let client = RegistryClient::new(&format!("http://127.0.0.1:{nobody}")).unwrap();
+        assert_eq!(client.delete("team/app", "latest").await, Outcome::Unsent);
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = silent.local_addr().unwrap();
+        let client = RegistryClient::new(&format!("http://{address}")).unwrap();
+        let silence = async { silent.accept().await.unwrap().0.readable().await.unwrap() };
+        let outcome = futures::join!(client.delete("team/app", "latest"), silence).0;
+        assert_eq!(outcome, Outcome::Unknown);
+    }
 
     #[tokio::test]
     async fn silence_and_the_request_to_come_again_are_no_answer_and_all_else_is_one() {

@@ -37,7 +37,7 @@ impl Image {
     }
 
     /// The type of artifact that signatures have.
-    pub const SIGNATURE_TYPE: &str = "application/vnd.example.signature";
+    const SIGNATURE_TYPE: &str = "application/vnd.example.signature";
 
     fn of(number: u64, layers: Vec<Bytes>, fields: &str) -> Self {
         let config = format!(r#"{{"architecture":"amd64","os":"linux","number":{number}}}"#);

@@ -26,6 +26,7 @@ const SLOWNESS: Duration = Duration::from_millis(700);
 async fn story(stage: Stage) -> Result<(), Unmet> {
     stage.formed().await?;
     let (leader, nodes) = (stage.leader().await?, stage.nodes());
+    let elections = stage.count("elections");
     let slow = nodes.iter().map(|node| stage.slow_disk(*node, SLOWNESS)).collect::<Vec<_>>();
     let behind = stage.others(leader)[0];
     let outage = stage.kill(behind);
@@ -45,6 +46,7 @@ async fn story(stage: Stage) -> Result<(), Unmet> {
     });
     join_all(work).await.into_iter().collect::<Result<Vec<()>, _>>()?;
     stage.expect(stage.leader().await? == leader, "whoever led leads")?;
+    stage.expect(stage.count("elections") == elections, "nobody else led meanwhile")?;
     // In the middle of more of the same, one that was away comes back.
     stage.end(outage);
     let more = clients.iter_mut().map(|client| client.push("tag-1"));

@@ -95,14 +95,16 @@ impl Auditor {
             let answer = self.ask(Ask::GetManifest, Situation::Unsure, &get).await;
             let Some((called, response)) = answer else { return };
             let seen = match response.status() {
-                StatusCode::OK => image_number(&self.records.chronicle, &self.by, &response),
+                StatusCode::OK => {
+                    image_number(&self.records, &self.by, Ask::GetManifest, &response)
+                }
                 _ => None,
             };
             self.records.history.answered(&tag, &self.by, called, Action::Saw(seen));
             if let Some(number) = seen {
                 self.records.chronicle.count("tags read");
                 let item = Item::manifest(APP, &Image::numbered(number).digest());
-                self.records.ledger.look(&item, &self.by, called, true, Source::Audit);
+                self.records.ledger.look(&item, &self.by, called, true, Source::Confirmed);
             }
         }
     }
@@ -153,7 +155,7 @@ impl Auditor {
             {
                 let Some(digest) = by_name.get(&name) else { continue };
                 let item = Item::manifest(repository, digest);
-                self.records.ledger.look(&item, &self.by, called, is_there, Source::Audit);
+                self.records.ledger.look(&item, &self.by, called, is_there, Source::Confirmed);
             }
         }
     }
@@ -197,7 +199,7 @@ impl Auditor {
         let get = request(Method::GET, &item.path());
         let (called, response) = self.ask(ask, Situation::Unsure, &get).await?;
         let is_there = response.status() == StatusCode::OK;
-        self.records.ledger.look(item, &self.by, called, is_there, Source::Audit);
+        self.records.ledger.look(item, &self.by, called, is_there, Source::Confirmed);
         if is_there {
             check_bytes(&self.records, &self.by, item, response.body());
         }

@@ -30,6 +30,9 @@ pub(crate) enum Action {
     Listed(bool),
     /// It did not name this: what a failed condition says.
     Differed(Value),
+    /// Nobody did anything: by now all changes have happened, or never will, that were asked for
+    /// before this and not answered.
+    Settled(u64),
 }
 
 impl Action {
@@ -44,15 +47,16 @@ impl Action {
             Self::Saw(seen) => (seen == value).then_some(value),
             Self::Listed(is_there) => (is_there == value.is_some()).then_some(value),
             Self::Differed(from) => (from != value).then_some(value),
+            Self::Settled(_) => Some(value),
         }
     }
 
     /// Whether it is a change that may come to something else, or to nothing, because the tag
-    /// names `value`.
+    /// names `value`; or one after which what made it so can happen no more.
     pub(crate) fn depends_on(self, value: Value) -> bool {
         match self {
             Self::Swap { from, to } => may_swap(from, to, value),
-            Self::Removed(_) => true,
+            Self::Removed(_) | Self::Settled(_) => true,
             Self::Set(_) | Self::Saw(_) | Self::Listed(_) | Self::Differed(_) => false,
         }
     }
@@ -135,12 +139,12 @@ impl History {
     /// Writes down that `by` was answered now that it is done.
     pub(crate) fn done(&self, pending: &Pending, by: &str) {
         let returned = Some(self.chronicle.next());
-        self.settle(pending, |change| Some(Operation { by: by.to_owned(), returned, ..change }));
+        self.end(pending, |change| Some(Operation { by: by.to_owned(), returned, ..change }));
     }
 
     /// Writes down that it was refused.
     pub(crate) fn refused(&self, pending: &Pending) {
-        self.settle(pending, |_| None);
+        self.end(pending, |_| None);
     }
 
     /// Counts that nobody waits any more to learn what became of it.
@@ -148,7 +152,21 @@ impl History {
         self.chronicle.count("changes of unknown outcome");
     }
 
-    fn settle(&self, pending: &Pending, outcome: impl FnOnce(Operation) -> Option<Operation>) {
+    /// Writes down that by now all changes have happened, or never will, that were asked for before
+    /// `asked` and not answered.
+    pub(crate) fn settle(&self, asked: u64) {
+        let tags: Vec<String> = self.tags().keys().cloned().collect();
+        for tag in tags {
+            self.answered(
+                &tag,
+                "the end of all that was wrong",
+                self.call(),
+                Action::Settled(asked),
+            );
+        }
+    }
+
+    fn end(&self, pending: &Pending, outcome: impl FnOnce(Operation) -> Option<Operation>) {
         if let Some(changes) = self.tags().get_mut(&pending.tag)
             && let Some(slot) = changes.get_mut(pending.index)
         {

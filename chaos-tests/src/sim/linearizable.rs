@@ -9,6 +9,9 @@
 //! tried where what comes next needs it; otherwise the order is as good without. And of those that
 //! do the same, the one that was called first goes first.
 //!
+//! Where it is known that by some time all of them have happened that ever do, that is one more
+//! operation: those that were called early enough come before it or not at all.
+//!
 //! Which change is tried first decides how long it takes where there is an order, and no rule is
 //! best for all: where one comes to no end, another is tried.
 
@@ -90,7 +93,7 @@ fn with_unseen_alike(operations: &[Operation]) -> Vec<Operation> {
             Action::Swap { from, to } if operation.returned.is_some() => vec![from, to],
             Action::Swap { from, .. } => vec![from],
             Action::Removed(number) => vec![Some(number)],
-            Action::Listed(_) | Action::Differed(_) | Action::Set(_) => vec![],
+            Action::Listed(_) | Action::Differed(_) | Action::Set(_) | Action::Settled(_) => vec![],
         })
         .collect();
     let is_needed = operations
@@ -113,6 +116,8 @@ fn with_unseen_alike(operations: &[Operation]) -> Vec<Operation> {
 struct Search<'a> {
     operations: &'a [Operation],
     rule: Rule,
+    /// Those by which changes were settled, and which.
+    settlements: Vec<(usize, u64)>,
     /// Which are in the order so far, one bit each.
     taken: Vec<u64>,
     /// How many of those that were answered are not in it.
@@ -136,7 +141,13 @@ impl<'a> Search<'a> {
     fn new(operations: &'a [Operation], rule: Rule) -> Self {
         let taken = vec![0; operations.len().div_ceil(64)];
         let missing = operations.iter().filter(|operation| operation.returned.is_some()).count();
-        Self { operations, rule, taken, missing, value: None, tried: HashSet::new(), furthest: 0 }
+        let settlement = |(index, operation): (usize, &Operation)| match operation.action {
+            Action::Settled(asked) => Some((index, asked)),
+            _ => None,
+        };
+        let settlements = operations.iter().enumerate().filter_map(settlement).collect();
+        let (value, tried, furthest) = (None, HashSet::new(), 0);
+        Self { operations, rule, settlements, taken, missing, value, tried, furthest }
     }
 
     /// Whether there is an order, if that can be told.
@@ -226,18 +237,26 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// What was called before this, and not answered, cannot come next: it has happened, or never
+    /// does.
+    fn settled(&self) -> u64 {
+        let settled = self.settlements.iter().filter(|(index, _)| self.is_taken(*index));
+        settled.map(|(_, asked)| *asked).max().unwrap_or(0)
+    }
+
     /// The changes that may come next, the likeliest first.
     fn choices(&self, must_see: bool) -> Vec<usize> {
         let mut unknown: Vec<Action> = Vec::new();
         let mut choices = Vec::new();
+        let settled = self.settled();
         for index in self.enabled() {
-            let Operation { action, returned, .. } = self.operations[index];
+            let Operation { action, called, returned, .. } = self.operations[index];
             let Some(after) = action.apply(self.value) else { continue };
             if action.is_read() || (must_see && !action.depends_on(self.value)) {
                 continue;
             }
             if returned.is_none() {
-                if after == self.value || unknown.contains(&action) {
+                if called < settled || after == self.value || unknown.contains(&action) {
                     continue;
                 }
                 unknown.push(action);
@@ -263,7 +282,7 @@ mod tests {
         Operation { by: "client".to_owned(), action, called, returned: returned.into() }
     }
 
-    use Action::{Differed, Listed, Removed, Saw, Set, Swap};
+    use Action::{Differed, Listed, Removed, Saw, Set, Settled, Swap};
 
     #[test]
     fn one_after_the_other_fits() {
@@ -315,6 +334,40 @@ mod tests {
             [&late[..], &[operation(Set(Some(3)), 8, 9), operation(Saw(Some(1)), 10, 11)]].concat();
         assert!(check(&twice).is_err());
         assert_eq!(check(&[unknown, operation(Saw(None), 2, 3)]), Ok(()));
+    }
+
+    #[test]
+    fn what_was_not_answered_has_happened_when_it_is_settled_or_never_does() {
+        let first = operation(Set(Some(1)), 1, 2);
+        let early = operation(Set(Some(2)), 3, None);
+        let late = operation(Set(Some(3)), 5, None);
+        let settled = operation(Settled(4), 10, 10);
+        let before = [first, early, late, settled];
+        for (seen, fits) in [([1, 1], true), ([2, 2], true), ([1, 3], true), ([1, 2], false)] {
+            let [one, other] = seen.map(|number| Saw(Some(number)));
+            let looks = [operation(one, 11, 12), operation(other, 13, 14)];
+            let history = [&before[..], &looks].concat();
+            assert_eq!(check(&history).is_ok(), fits, "{seen:?}");
+        }
+        // A look that was answered after that may have come before.
+        let across = [operation(Saw(Some(2)), 9, 12), operation(Saw(Some(1)), 13, 14)];
+        assert!(check(&[&before[..3], &across[..1], &before[3..], &across[1..]].concat()).is_err());
+        let overtaken = [operation(Saw(Some(1)), 9, 12), operation(Saw(Some(2)), 13, 14)];
+        assert_eq!(
+            check(&[&before[..3], &overtaken[..1], &before[3..], &overtaken[1..]].concat()),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn many_changes_that_may_come_before_they_are_settled_are_decided_at_once() {
+        let mut history: Vec<Operation> =
+            (0..64).map(|number| operation(Set(Some(number)), number, None)).collect();
+        history.push(operation(Settled(64), 100, 100));
+        history.push(operation(Saw(Some(50)), 101, 102));
+        assert_eq!(check(&history), Ok(()));
+        history.push(operation(Saw(Some(51)), 103, 104));
+        assert!(matches!(check(&history), Err(Misfit::NoOrder(_))));
     }
 
     #[test]

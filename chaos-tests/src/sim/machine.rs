@@ -10,15 +10,16 @@ use node::{Config, Node, NodeError};
 use proto::{NodeId, ObjectKey};
 use raft::{Cluster, Ended, StartError, Status};
 use storage::Kv;
-use storage::blob::S3OpenError;
+use storage::blob::{ClaimError, S3OpenError};
 use tokio::runtime::{Handle, RuntimeMetrics};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::chronicle::Chronicle;
 use super::disk::{OpenDisk, SimDisk};
-use super::invariants::Held;
+use super::invariants::{Held, Removals};
 use super::ledger::Item;
+use super::records::Records;
 use super::store::Store;
 use super::sweeping::{self, Sweeping};
 use super::world::SimWorld;
@@ -58,6 +59,7 @@ pub(crate) struct Machine {
     world: SimWorld,
     store: Store,
     sweeping: Sweeping,
+    removals: Removals,
     chronicle: Chronicle,
     running: Arc<Mutex<Option<Running>>>,
     /// Whether its node is told to stop, and no other may start.
@@ -80,9 +82,9 @@ impl Machine {
         [config, config_anew]: [Config; 2],
         disk: SimDisk,
         store: Store,
-        sweeping: Sweeping,
-        chronicle: Chronicle,
+        records: &Records,
     ) -> Self {
+        let Records { sweeping, removals, chronicle, .. } = records.clone();
         let (config, config_anew) = (Arc::new(config), Arc::new(config_anew));
         let world = SimWorld::default();
         let (running, has_ended, is_to_pause) = <(Arc<_>, Arc<_>, Arc<_>)>::default();
@@ -95,6 +97,7 @@ impl Machine {
             world,
             store,
             sweeping,
+            removals,
             chronicle,
             running,
             is_to_stop,
@@ -121,6 +124,7 @@ impl Machine {
         match started {
             Ok((node, running)) => self.serve(node, running).await,
             Err(Unstarted::Node(NodeError::Cluster(StartError::Removed(node)))) => {
+                self.removals.observe(&self.name, node);
                 self.chronicle.note(format_args!(
                     "{} gets an empty disk, since its node {node} was removed",
                     self.name
@@ -154,13 +158,18 @@ impl Machine {
         self.chronicle.note(format_args!("{} ends: {ended:?}", self.name));
         self.chronicle.count("nodes that ended by themselves");
         let Some(Running { disk, .. }) = self.running().take() else { return };
-        if matches!(ended, Ended::Failed(_)) && !disk.has_refused() {
-            self.chronicle.violated(WITHOUT_REASON, format_args!("{} ends: {ended:?}", self.name));
+        match ended {
+            Ended::Removed(node) => self.removals.observe(&self.name, node),
+            Ended::Failed(_) if disk.has_refused() => {}
+            Ended::Failed(_) => {
+                let evidence = format!("{} ends: {ended:?}", self.name);
+                self.chronicle.violated(WITHOUT_REASON, evidence);
+            }
         }
     }
 
     async fn start(&self) -> Result<(Node, Running), Unstarted> {
-        // As the program does it: the store first, which may refuse to be used.
+        // As in the program the store comes before the node, and may refuse to be used.
         let blobs = self.store.open().await.inspect_err(|error| {
             if !self.store.has_denied() {
                 let evidence = format!("{} does not start: {error}", self.name);
@@ -173,7 +182,7 @@ impl Machine {
         let is_anew = self.is_anew.load(Ordering::Relaxed);
         let config = if is_anew { &self.config_anew } else { &self.config };
         let node = Node::start(config, world, kv, blobs).await.inspect_err(|error| {
-            if is_of_disk(error) && !disk.has_refused() {
+            if !may_happen(error) && !disk.has_refused() {
                 let evidence = format!("{} does not start: {error}", self.name);
                 self.chronicle.violated(WITHOUT_REASON, evidence);
             }
@@ -244,7 +253,7 @@ impl Machine {
     }
 
     /// Whether the process has ended by itself since this was last asked.
-    pub(crate) fn has_ended(&self) -> bool {
+    pub(crate) fn take_end(&self) -> bool {
         self.has_ended.swap(false, Ordering::Relaxed)
     }
 
@@ -308,10 +317,16 @@ impl Machine {
     }
 }
 
-/// Whether a node does not start because of what is on its disk.
-const fn is_of_disk(error: &NodeError) -> bool {
-    use StartError::{Damaged, Inconsistent, Raft, Store};
-    matches!(error, NodeError::Cluster(Store(_) | Damaged(_) | Inconsistent(_) | Raft(_)))
+/// Whether a node may not start for this reason, whose disk works: nobody of its cluster answers,
+/// it was removed, or the object store does not answer. All else it could complain of is right.
+const fn may_happen(error: &NodeError) -> bool {
+    match error {
+        NodeError::Cluster(error) => {
+            matches!(error, StartError::Join { .. } | StartError::Removed(_))
+        }
+        NodeError::Blobs(error) => matches!(error, ClaimError::Store(_)),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -323,6 +338,22 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
+
+    #[test]
+    fn a_node_whose_disk_works_starts_unless_others_do_not_answer_or_it_was_removed() {
+        let (reason, address) = (String::new, || "node-1:5001".to_owned());
+        let join = StartError::Join { addresses: address(), reason: reason() };
+        for error in [join, StartError::Removed(3)] {
+            assert!(may_happen(&error.into()));
+        }
+        let refused = StartError::NotAdmitted { address: address(), reason: reason() };
+        let damaged = StartError::Inconsistent(reason());
+        for error in [refused, damaged, StartError::ClocksApart { address: address() }] {
+            assert!(!may_happen(&error.into()));
+        }
+        assert!(!may_happen(&ClaimError::Empty.into()), "it is the store of their cluster");
+        assert!(!may_happen(&NodeError::Astray(proto::ClusterId::from_bytes([1; 16]))));
+    }
 
     #[test]
     fn tasks_that_the_software_of_a_host_begins_are_counted_until_they_end() {

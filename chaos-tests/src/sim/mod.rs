@@ -47,7 +47,7 @@ mod witness;
 mod world;
 
 pub use chronicle::{Chronicle, Violation};
-pub use coverage::never_happened;
+pub use coverage::too_seldom;
 pub(crate) use dice::Dice;
 pub use docker::Told;
 pub(crate) use history::{Action, History};

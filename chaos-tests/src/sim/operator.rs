@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::dice::Dice;
 use super::docker::request;
-use super::http::{Pass, send};
+use super::http::{Lost, Pass, send};
 use super::machine::Machine;
 use super::records::Records;
 
@@ -84,10 +84,12 @@ impl Operator {
             let through = self.dice.pick(&self.machines).name.clone();
             let is_let_in = self.pass.is_given();
             let asked = Instant::now();
+            self.records.removals.ask(status.node);
             let answer = send(&through, self.pass.shown(request(Method::DELETE, &path))).await;
             match answer.map(|answer| answer.status()) {
                 // Carried out, or only decided: whoever leads next carries it out.
                 Ok(StatusCode::NO_CONTENT | StatusCode::ACCEPTED) => {
+                    self.records.removals.acknowledged(status.node);
                     let machine = &self.machines[number].name;
                     self.records
                         .chronicle
@@ -96,11 +98,17 @@ impl Operator {
                     return true;
                 }
                 Ok(StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) => {}
-                Err(_) => *unanswered = Some(asked),
+                Err(Lost::Unsent(_)) => self.records.removals.refused(status.node),
+                Err(Lost::Unheard(_)) => *unanswered = Some(asked),
                 // It has no account yet, where it needs one.
-                Ok(StatusCode::UNAUTHORIZED) if !is_let_in => {}
+                Ok(StatusCode::UNAUTHORIZED) if !is_let_in => {
+                    self.records.removals.refused(status.node);
+                }
                 // Too few would stay; or it was removed before.
-                Ok(StatusCode::CONFLICT | StatusCode::NOT_FOUND) => return false,
+                Ok(StatusCode::CONFLICT | StatusCode::NOT_FOUND) => {
+                    self.records.removals.refused(status.node);
+                    return false;
+                }
                 Ok(status) => {
                     let evidence = format!("{through}: removal of a node: {status}");
                     self.records.chronicle.violated("I16 every answer fits", evidence);

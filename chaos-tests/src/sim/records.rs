@@ -11,7 +11,8 @@ use super::chronicle::Chronicle;
 use super::docker::{Ask, Situation, allowed};
 use super::history::History;
 use super::http::{Lost, Pass, leave, send};
-use super::ledger::Ledger;
+use super::invariants::Removals;
+use super::ledger::{Ledger, Source};
 use super::sweeping::Sweeping;
 
 /// What all clients write down.
@@ -29,6 +30,9 @@ pub(crate) struct Records {
     pub(crate) subjects: Subjects,
     /// Where the upload goes on that a client has begun last: others get hold of that.
     pub(crate) upload: Rc<RefCell<Option<String>>>,
+    pub(crate) removals: Removals,
+    /// Since when all has healed, while nothing is wrong: nobody is alone then.
+    pub(crate) well_since: Rc<Cell<Option<u64>>>,
     /// Whether a node is being removed: what was asked for may still happen.
     pub(crate) is_removing: Rc<Cell<bool>>,
 }
@@ -37,6 +41,7 @@ impl Records {
     pub(crate) fn new(chronicle: Chronicle, sweeping: Sweeping) -> Self {
         let [history, rights] = [&chronicle; 2].map(|chronicle| History::new(chronicle.clone()));
         let ledger = Ledger::new(chronicle.clone());
+        let removals = Removals::new(chronicle.clone());
         Self {
             history,
             rights,
@@ -46,6 +51,8 @@ impl Records {
             pass: Pass::default(),
             subjects: Subjects::default(),
             upload: Rc::default(),
+            removals,
+            well_since: Rc::default(),
             is_removing: Rc::default(),
         }
     }
@@ -60,9 +67,28 @@ impl Records {
     }
 
     /// Sends only the first `length` bytes of the body of `request` to `node`, with what clients
-    /// show, and leaves.
-    pub(crate) async fn leave(&self, node: &str, request: Request<Bytes>, length: usize) {
-        leave(node, &self.pass.shown(request), length).await;
+    /// show, and leaves. Answers whether any of it may have come.
+    pub(crate) async fn leave(&self, node: &str, request: Request<Bytes>, length: usize) -> bool {
+        leave(node, &self.pass.shown(request), length).await
+    }
+
+    /// From now on nothing is wrong, or something may be.
+    pub(crate) fn all_is_well(&self, is_well: bool) {
+        self.well_since.set(is_well.then(|| self.chronicle.next()));
+    }
+
+    /// Who says what `response` says of content by its digest, as `by` was told, having asked at
+    /// `called`: the cluster, if all is well.
+    pub(crate) fn source(&self, by: &str, called: u64, response: &Response<Bytes>) -> Source {
+        let source = Source::of(response);
+        if source == Source::Alone {
+            self.chronicle.count("answers: without a quorum");
+            if self.well_since.get().is_some_and(|since| since < called) {
+                let evidence = format!("{by}: a node is alone, where all is well: {response:?}");
+                self.chronicle.violated("I20 nodes that are not alone do not say so", evidence);
+            }
+        }
+        source
     }
 
     /// Checks the answer to `ask` against what it may be; answers whether it says something,
@@ -96,5 +122,36 @@ impl Records {
         }
         self.chronicle.count(ask.name());
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_node_that_is_alone_where_all_is_well_is_found() {
+        let chronicle = Chronicle::default();
+        let records =
+            Records::new(chronicle.clone(), Sweeping::after(Duration::ZERO, Duration::ZERO));
+        let warning = r#"299 - "this node could not ask its cluster: the bytes may be deleted""#;
+        let alone = Response::builder().header(header::WARNING, warning);
+        let alone = alone.body(Bytes::new()).unwrap();
+        let before = chronicle.next();
+        records.source("client", before, &alone);
+        records.all_is_well(true);
+        records.source("client", before, &alone);
+        assert_eq!(chronicle.violation(), None, "something was wrong when it was asked");
+        let called = chronicle.next();
+        records.all_is_well(false);
+        records.source("client", called, &alone);
+        assert_eq!(chronicle.violation(), None, "something is wrong again");
+        records.all_is_well(true);
+        records.source("client", chronicle.next(), &alone);
+        assert!(chronicle.violation().is_some());
     }
 }

@@ -78,7 +78,7 @@ impl Simulation<'_> {
         let chronicle = Chronicle::default();
         let watch = Watch::new(&chronicle);
         let sweeping = Sweeping::after(plan.sweep_after, plan.sweep_pause);
-        let records = Records::new(chronicle.clone(), sweeping.clone());
+        let records = Records::new(chronicle.clone(), sweeping);
         let store = Store::of(plan, &chronicle);
         let mut sim = turmoil::Builder::new()
             .rng_seed(plan.seed)
@@ -96,9 +96,7 @@ impl Simulation<'_> {
             let disk =
                 SimDisk::new(name.clone(), dice, plan.sync, chronicle.clone(), watch.clone());
             let configs = [plan.config(index + 1)?, plan.config_anew(index + 1)?];
-            let (store, sweeping) = (store.clone(), sweeping.clone());
-            let machine =
-                Machine::new(name.clone(), configs, disk, store, sweeping, chronicle.clone());
+            let machine = Machine::new(name.clone(), configs, disk, store.clone(), &records);
             machines.push(machine.clone());
             sim.host(name, move || machine.clone().run());
         }
@@ -138,8 +136,12 @@ impl Simulation<'_> {
         Ok(self.chronicle.coverage())
     }
 
-    /// Lets a story happen.
-    pub(super) fn tell(&mut self, story: Story, on_tick: &impl Fn(Duration)) -> Result<()> {
+    /// Lets a story happen, and answers how often each thing has happened in it.
+    pub(super) fn tell(
+        &mut self,
+        story: Story,
+        on_tick: &impl Fn(Duration),
+    ) -> Result<BTreeMap<&'static str, u64>> {
         let stage = Stage::new(
             &self.plan,
             self.machines.clone(),
@@ -154,7 +156,14 @@ impl Simulation<'_> {
             Some(Ok(())) => self.records.ledger.mended(),
             None => {}
         }
-        Ok(())
+        Ok(self.coverage())
+    }
+
+    /// How often each thing has happened by now.
+    fn coverage(&self) -> BTreeMap<&'static str, u64> {
+        let mut coverage = self.chronicle.coverage();
+        coverage.extend(witness::seen());
+        coverage
     }
 
     /// Ends all faults, lets the cluster heal, and looks for everything.
@@ -171,8 +180,7 @@ impl Simulation<'_> {
         }
         check_tags(&self.records.history, &self.chronicle);
         check_rights(&self.records.rights, &self.chronicle);
-        let mut coverage = self.chronicle.coverage();
-        coverage.extend(witness::seen());
+        let coverage = self.coverage();
         Ok(Report {
             plan: self.plan,
             violation: self.chronicle.violation(),
@@ -210,14 +218,17 @@ impl Simulation<'_> {
     /// one is down; then everything is looked for. All faults have `ended`, and when.
     fn finish(&mut self, ended: (Duration, u64), on_tick: &impl Fn(Duration)) -> Result<()> {
         let nodes = self.plan.node_names();
+        self.records.all_is_well(true);
         if self.plan.is_closed {
             self.look_at_rights(on_tick)?;
         }
         self.push_through_all(on_tick)?;
+        self.records.all_is_well(false);
         if self.goes_on() {
             self.lose_one(on_tick)?;
         }
         if self.goes_on() && self.heal(on_tick)?.is_some() {
+            self.records.all_is_well(true);
             self.sweep(on_tick)?;
         }
         while self.goes_on() && self.sim.elapsed() < ended.0 + SETTLING {
@@ -225,6 +236,7 @@ impl Simulation<'_> {
         }
         if self.goes_on() {
             self.records.ledger.settle(ended.1);
+            self.records.history.settle(ended.1);
             self.sim.set_max_message_latency(AUDIT_LATENCY);
             let audit = audit(nodes, self.plan.tags, RESUMING_MAX, self.records.clone());
             self.accompany("auditor", AUDIT_MAX, audit, on_tick)?;

@@ -81,7 +81,7 @@ impl Ordeal<'_> {
         let (clients, image) = (self.cluster.clients()?, Image::numbered(IMAGE));
         let late = clients.iter().map(|client| client.try_put(REPOSITORY, "latest", &image));
         for (node, outcome) in (1..).zip(join_all(late).await) {
-            let is_in_vain = outcome == Outcome::Unknown;
+            let is_in_vain = matches!(outcome, Outcome::Unknown | Outcome::Unsent);
             ensure!(is_in_vain, "node {node} has lost its disk, and answered: {outcome:?}");
         }
         self.cluster.power_returns(volumes).await?;

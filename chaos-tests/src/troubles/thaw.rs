@@ -125,7 +125,8 @@ impl Story {
         // The first request to a new leader may come before it can decide.
         eventually("the others move the tag", PATIENCE, async || {
             let outcome = self.push(successor, "successor").await;
-            ensure!(!matches!(outcome, Ok(Outcome::Unknown)), "not moved");
+            let is_silent = matches!(outcome, Ok(Outcome::Unknown | Outcome::Unsent));
+            ensure!(!is_silent, "not moved");
             Ok(outcome)
         })
         .await??;
@@ -202,6 +203,7 @@ impl Story {
         let outcome = self.nodes[node].try_put(REPOSITORY, TAG, &Image::numbered(number)).await;
         match outcome {
             Outcome::Done => self.history.done(&pending, &by),
+            Outcome::Unsent => self.history.refused(&pending),
             Outcome::Unknown => self.history.doubt(&pending),
             Outcome::Refused(status) | Outcome::Wrong(status) => bail!("{by}: {status}"),
         }

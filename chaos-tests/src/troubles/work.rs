@@ -57,6 +57,12 @@ impl Known {
         self.answered += 1;
         before.is_there && self.deletions == before.deletions + 1
     }
+
+    /// A deletion was never sent, before which this was known.
+    fn unsent(&mut self, before: Self) {
+        self.deletions -= 1;
+        self.is_there |= before.is_there && self.deletions == before.deletions;
+    }
 }
 
 /// A round of work. Clones are the same one.
@@ -158,6 +164,8 @@ impl Work {
             self.know(number, |known| known.put(answered));
         } else if let Outcome::Refused(status) = outcome {
             bail!("{by}: {status} for an image whose blobs are all there");
+        } else if outcome == Outcome::Unsent {
+            self.history.refused(&pending);
         } else {
             self.history.doubt(&pending);
         }
@@ -172,6 +180,8 @@ impl Work {
             self.history.done(&pending, by);
         } else if outcome == Outcome::Unknown {
             self.history.doubt(&pending);
+        } else if outcome == Outcome::Unsent {
+            self.history.refused(&pending);
         } else {
             not_there(by, &outcome)?;
             self.history.refused(&pending);
@@ -194,13 +204,16 @@ impl Work {
             match outcome {
                 _ if is_done => self.history.done(pending, by),
                 Outcome::Unknown => self.history.doubt(pending),
+                Outcome::Unsent => self.history.refused(pending),
                 _ => {
                     not_there(by, &outcome)?;
                     self.history.refused(pending);
                 }
             }
         }
-        if outcome != Outcome::Unknown {
+        if outcome == Outcome::Unsent {
+            self.know(number, |known| known.unsent(before));
+        } else if outcome != Outcome::Unknown {
             let was_there = self.know(number, |known| known.deleted(before));
             ensure!(is_done || !was_there, Lost(format!("{by}: image {number} was gone")));
         }
@@ -238,7 +251,7 @@ impl Work {
         match outcome {
             Outcome::Done => self.counts.acknowledged.fetch_add(1, Ordering::Relaxed),
             Outcome::Unknown => self.counts.unknown.fetch_add(1, Ordering::Relaxed),
-            Outcome::Refused(_) => 0,
+            Outcome::Refused(_) | Outcome::Unsent => 0,
             Outcome::Wrong(status) => bail!("an answer of {status}"),
         };
         Ok(*outcome == Outcome::Done)
@@ -353,6 +366,14 @@ mod tests {
         assert_eq!(both.map(|before| image.deleted(before)), [false; 2], "one may be too late");
         let before = image.delete();
         assert!(!image.deleted(before), "it was deleted already");
+        image.put(image.answered);
+        let before = image.delete();
+        image.unsent(before);
+        assert!(image.is_there, "none was sent");
+        let before = image.delete();
+        image.delete();
+        image.unsent(before);
+        assert!(!image.is_there, "the other one may have been sent");
         // What becomes of this one is never known.
         image.delete();
         image.put(image.answered);

@@ -14,7 +14,7 @@ use super::subject::Varying;
 use crate::sim::dice::Dice;
 use crate::sim::docker::request;
 use crate::sim::history::Action;
-use crate::sim::http::{Pass, send};
+use crate::sim::http::{Lost, Pass, send};
 use crate::sim::records::Records;
 
 /// The account of who may do everything.
@@ -195,9 +195,16 @@ impl Administrator {
     async fn change(&mut self, asked: Request<Bytes>, register: &str, action: Action) -> bool {
         let rights = self.records.rights.clone();
         let change = rights.begin(register, "administrator", rights.call(), action);
-        let Some(answer) = self.ask(asked).await else {
-            rights.doubt(&change);
-            return false;
+        let answer = match self.demand(asked).await {
+            Ok(answer) => answer,
+            Err(Lost::Unsent(_)) => {
+                rights.refused(&change);
+                return false;
+            }
+            Err(Lost::Unheard(_)) => {
+                rights.doubt(&change);
+                return false;
+            }
         };
         match answer.response.status() {
             StatusCode::NO_CONTENT | StatusCode::OK => {
@@ -238,17 +245,26 @@ impl Administrator {
 
     /// Asks once, through any node; `None` when the answer says nothing.
     async fn ask(&mut self, asked: Request<Bytes>) -> Option<Answer> {
+        self.demand(asked).await.ok()
+    }
+
+    /// The same, for what changes something: without an answer that says something, whether it may
+    /// have happened.
+    async fn demand(&mut self, asked: Request<Bytes>) -> Result<Answer, Lost> {
         let node = self.dice.pick(&self.nodes).clone();
         let by = format!("administrator through {node}");
         let called = self.records.rights.call();
-        let response = send(&node, self.pass.shown(asked)).await.ok()?;
-        match response.status() {
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => None,
+        let response = send(&node, self.pass.shown(asked)).await?;
+        let status = response.status();
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                Err(Lost::Unheard(status.to_string()))
+            }
             // Nobody has appointed an administrator yet.
-            StatusCode::UNAUTHORIZED if !self.is_known => None,
+            StatusCode::UNAUTHORIZED if !self.is_known => Err(Lost::Unheard(status.to_string())),
             _ => {
                 self.is_known = true;
-                Some(Answer { by, called, response })
+                Ok(Answer { by, called, response })
             }
         }
     }

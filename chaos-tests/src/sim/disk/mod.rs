@@ -71,9 +71,11 @@ struct State {
     rotten: BTreeSet<(Space, Vec<u8>)>,
     /// What becomes of the process that uses the disk, and when.
     after: Option<After>,
-    /// Whether the process that uses it was refused something.
+    /// Whether the process that uses it was told that it is broken, or read what had flipped.
     has_refused: bool,
-    /// Whether it has, and the machine does not know it yet.
+    /// For what it found no room, and has written nothing since.
+    without_room: BTreeSet<Space>,
+    /// Whether the process has died of [`Blow::Crash`], and the machine does not know it yet.
     has_crashed: bool,
     /// Whoever waits for the next sync, in the order in which they came.
     waiting: Vec<Synced>,
@@ -131,6 +133,7 @@ impl SimDisk {
             rotten: BTreeSet::new(),
             after: None,
             has_refused: false,
+            without_room: BTreeSet::new(),
             has_crashed: false,
             waiting: Vec::new(),
             is_syncing: false,
@@ -149,6 +152,7 @@ impl SimDisk {
         state.process += 1;
         state.condition = Condition::Sound;
         state.has_refused = false;
+        state.without_room.clear();
         state.waiting.clear();
         state.is_syncing = false;
         if state.crash() {
@@ -244,8 +248,8 @@ impl SimDisk {
         }
     }
 
-    /// Whether the process has died of [`SimDisk::crash_after`] since this was last asked.
-    pub(crate) fn has_crashed(&self) -> bool {
+    /// Whether the process has died with a write of its own since this was last asked.
+    pub(crate) fn take_crash(&self) -> bool {
         std::mem::take(&mut self.state().has_crashed)
     }
 
@@ -297,13 +301,14 @@ impl State {
         Err(failed())
     }
 
-    /// Whether there is room for more.
-    fn check_room(&mut self) -> Result<(), KvError> {
-        self.has_refused |= self.is_full;
-        match self.is_full {
-            true => Err(KvError::Full("no space left on device (simulated)".to_owned())),
-            false => Ok(()),
+    /// Whether there is room for more of `space`.
+    fn check_room(&mut self, space: Space) -> Result<(), KvError> {
+        if self.is_full {
+            self.without_room.insert(space);
+            return Err(KvError::Full("no space left on device (simulated)".to_owned()));
         }
+        self.without_room.remove(&space);
+        Ok(())
     }
 
     /// Whether `process` may read the row of `key`.
@@ -438,6 +443,21 @@ mod tests {
         let reopened = disk.open();
         assert_eq!(reopened.write(Space::Log, entry(2)), Ok(()));
         assert_eq!(open.write(Space::Log, entry(3)), Err(failed()), "of the process before");
+    }
+
+    #[test]
+    fn a_disk_that_was_full_is_no_reason_to_end_once_it_takes_what_it_refused() {
+        let disk = disk(0);
+        let open = disk.open();
+        disk.fill(true);
+        assert!(!open.has_refused());
+        assert!(open.write(Space::Log, entry(1)).is_err());
+        disk.fill(false);
+        assert!(open.has_refused(), "it has not written since");
+        assert_eq!(open.write(Space::Catalog, entry(1)), Ok(()));
+        assert!(open.has_refused(), "whoever writes the log may have given up");
+        assert_eq!(open.write(Space::Log, entry(1)), Ok(()));
+        assert!(!open.has_refused());
     }
 
     #[test]

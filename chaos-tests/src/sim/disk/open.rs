@@ -30,10 +30,11 @@ impl OpenDisk {
         Arc::strong_count(&self.readers) - 1
     }
 
-    /// Whether the process was refused something, or is dead: it has a reason to end.
+    /// Whether the process was refused something, or is dead: it has a reason to end. That there
+    /// was no room is none once there is some again and it has written.
     pub(crate) fn has_refused(&self) -> bool {
         let state = self.disk.state();
-        state.has_refused || state.process != self.process
+        state.has_refused || !state.without_room.is_empty() || state.process != self.process
     }
 
     fn usable(&self) -> Result<MutexGuard<'_, State>, KvError> {
@@ -64,7 +65,7 @@ impl OpenDisk {
         Ok(state)
     }
 
-    /// Follows a batch of the catalog, and shows the watch what the state is after it.
+    /// The rows that a batch of the catalog is about, as they are before it.
     fn follow(&self, batch: &Batch) -> Vec<(Vec<u8>, Option<Bytes>)> {
         let mut before = Vec::new();
         for write in batch.writes() {
@@ -86,6 +87,7 @@ impl OpenDisk {
         before
     }
 
+    /// Shows the watch what the state is after a batch, before which the rows were these.
     fn show(&self, before: Vec<(Vec<u8>, Option<Bytes>)>) {
         let mut fingerprint = self.fingerprint.lock().unwrap_or_else(PoisonError::into_inner);
         for (key, old) in before {
@@ -109,7 +111,7 @@ impl Kv for OpenDisk {
     fn write(&self, space: Space, batch: Batch) -> Result<(), KvError> {
         let mut state = self.usable_for(space)?;
         if !batch.makes_room() {
-            state.check_room()?;
+            state.check_room(space)?;
         }
         state.heal(space, &batch);
         match space {
@@ -153,7 +155,7 @@ impl Kv for OpenDisk {
 
     fn flush(&self) -> Result<(), KvError> {
         let mut state = self.usable_for(Space::Catalog)?;
-        state.check_room()?;
+        state.check_room(Space::Catalog)?;
         let batches = std::mem::take(&mut state.unsynced_catalog);
         if let Some((after, _)) = batches.back() {
             state.sync_log(*after);

@@ -72,7 +72,7 @@ impl Docker {
             self.records.chronicle.count("blobs pulled");
             // Of a part nobody but its client can tell that the store has changed it, for good or
             // this once (ADR 15).
-            let may_be_changed = self.records.ledger.may_be_damaged(&item, answer.called)
+            let may_be_changed = self.records.ledger.has_rotted(&item, answer.called)
                 || self.records.chronicle.times(RANGE_CHANGED) > changed;
             let is_exempt = ask == Ask::GetRange
                 && may_be_changed
@@ -111,9 +111,9 @@ impl Docker {
             }
             None => anywhere(ledger, &ticket, called),
         };
-        let answer = self.ask(Ask::Mount, post, situation).await;
+        let answer = self.demand(Ask::Mount, post, situation).await;
         match answer.map(|answer| answer.status()) {
-            Some(StatusCode::CREATED) => {
+            Ok(StatusCode::CREATED) => {
                 self.records.ledger.done(&ticket);
                 self.records.chronicle.count(match from {
                     Some(_) => "blobs mounted",
@@ -121,13 +121,13 @@ impl Docker {
                 });
                 self.pull_blob(MIRROR, &digest).await;
             }
-            Some(_) => {
+            Ok(_) => {
                 self.records.ledger.refused(&ticket);
                 if from.is_none() {
                     self.records.chronicle.count("blobs to mount that were found nowhere");
                 }
             }
-            None => {}
+            Err(lost) => self.unanswered(&lost, &ticket, &[]),
         }
     }
 
@@ -135,7 +135,7 @@ impl Docker {
     pub(super) async fn delete_blob(&mut self, repository: &'static str, digest: &Digest) {
         let item = Item::blob(repository, digest);
         let ticket = self.records.ledger.begin(item, Deed::Delete, &self.name);
-        if let Some((_, true)) = self.ask_to_delete(&ticket).await {
+        if self.ask_to_delete(&ticket, &[]).await == Some(true) {
             self.records.chronicle.count("blobs deleted");
             self.has_blob(repository, digest).await;
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode, header};
+use proto::Digest;
 
 use super::{APP, Action, Ask, Docker, REPOSITORIES, Situation, request, tag_name};
 use crate::sim::invariants::Page;
@@ -35,8 +36,13 @@ impl Docker {
 
     /// Lists what refers to an image of this client.
     pub(super) async fn list_referrers(&mut self) {
-        let Some(number) = self.some_image() else { return };
-        let subject = self.image(number).digest();
+        if let Some(number) = self.some_image() {
+            self.list_referrers_of(&self.image(number).digest()).await;
+        }
+    }
+
+    /// Lists what refers to `subject`: what was deleted does not.
+    pub(super) async fn list_referrers_of(&mut self, subject: &Digest) {
         let mut next = page_path(&format!("/v2/{APP}/referrers/{subject}"), self.limit());
         let mut after = None;
         while let Some((path, limit)) = next.take() {

@@ -1,19 +1,18 @@
 //! Manifests and tags: put, moved under a condition, pulled, signed and deleted.
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use proto::Digest;
 
 use super::upload::with_body;
 use super::{
-    APP, Action, Ask, Docker, Image, SCRATCH, Situation, Source, TRIES, Told, Value, condition,
-    image_number, parts, request, tag_name,
+    APP, Action, Ask, Docker, Image, Situation, Source, TRIES, Told, Value, condition,
+    image_number, request, tag_name,
 };
 use crate::sim::history::Pending;
-use crate::sim::ledger::{Deed, Item, Kind};
-
-/// The images that everybody puts and deletes, and indexes of them, which share one.
-const SCRATCH_IMAGES: [u64; 5] = [1, 2, 3, Image::INDEXES + 1, Image::INDEXES + 2];
+use crate::sim::http::Lost;
+use crate::sim::ledger::{Deed, Item};
+use crate::sim::records::Records;
 
 impl Docker {
     /// Pushes a new image and points `tag` to it; sometimes other tags too, or none.
@@ -102,15 +101,23 @@ impl Docker {
         if self.whim(12) {
             let node = self.node();
             self.records.chronicle.count("requests: broken off before the answer");
-            self.records.leave(&node, put, usize::MAX).await;
-            history.doubt(&change);
+            match self.records.leave(&node, put, usize::MAX).await {
+                true => history.doubt(&change),
+                false => {
+                    self.records.ledger.refused(&ticket);
+                    history.refused(&change);
+                }
+            }
             return Told::Nothing;
         }
         let ask = if before.is_some() { Ask::PutManifestIf } else { Ask::PutManifest };
         let is_complete = Self::completeness(APP, &image);
-        let Some(answer) = self.ask(ask, put, is_complete).await else {
-            history.doubt(&change);
-            return Told::Nothing;
+        let answer = match self.demand(ask, put, is_complete).await {
+            Ok(answer) => answer,
+            Err(lost) => {
+                self.unanswered(&lost, &ticket, &[change]);
+                return Told::Nothing;
+            }
         };
         if answer.status() == StatusCode::CREATED {
             self.records.ledger.done(&ticket);
@@ -147,8 +154,8 @@ impl Docker {
             let action = Action::Set(Some(image.number()));
             let begin = |tag: &String| history.begin(tag, &self.name, ticket.called, action);
             let changes: Vec<Pending> = tags.iter().map(begin).collect();
-            match self.ask(Ask::PutManifest, put, is_complete).await {
-                Some(answer) if answer.status() == StatusCode::CREATED => {
+            match self.demand(Ask::PutManifest, put, is_complete).await {
+                Ok(answer) if answer.status() == StatusCode::CREATED => {
                     self.records.ledger.done(&ticket);
                     self.acknowledged(repository, image);
                     for change in &changes {
@@ -157,12 +164,12 @@ impl Docker {
                     self.get_manifest(&item).await;
                     return true;
                 }
-                Some(_) => {
+                Ok(_) => {
                     changes.iter().for_each(|change| history.refused(change));
                     self.records.ledger.refused(&ticket);
                     return false;
                 }
-                None => changes.iter().for_each(|change| history.doubt(change)),
+                Err(lost) => self.unanswered(&lost, &ticket, &changes),
             }
             self.pause(50..=1000).await;
         }
@@ -185,15 +192,19 @@ impl Docker {
 
     /// What `tag` names, when a node says it.
     pub(crate) async fn look(&mut self, tag: &str) -> Option<Value> {
-        let get = request(Method::GET, &format!("/v2/{APP}/manifests/{tag}"));
+        let (method, ask) = match self.dice.one_in(2) {
+            true => (Method::HEAD, Ask::HeadManifest),
+            false => (Method::GET, Ask::GetManifest),
+        };
+        let asked = request(method, &format!("/v2/{APP}/manifests/{tag}"));
         // What the tag may name only its history can tell.
-        let answer = self.ask(Ask::GetManifest, get, |_, _| Situation::Unsure).await?;
+        let answer = self.ask(ask, asked, |_, _| Situation::Unsure).await?;
         let history = self.records.history.clone();
         if answer.status() == StatusCode::NOT_FOUND {
             history.answered(tag, &answer.by, answer.called, Action::Saw(None));
             return Some(None);
         }
-        let number = image_number(&self.records.chronicle, &answer.by, &answer.response)?;
+        let number = image_number(&self.records, &answer.by, ask, &answer.response)?;
         history.answered(tag, &answer.by, answer.called, Action::Saw(Some(number)));
         self.records.chronicle.count("tags read");
         let item = Item::manifest(APP, &Image::numbered(number).digest());
@@ -218,7 +229,7 @@ impl Docker {
     }
 
     /// Pulls a manifest by its digest and compares all bytes.
-    async fn get_manifest(&mut self, item: &Item) {
+    pub(super) async fn get_manifest(&mut self, item: &Item) {
         let get = request(Method::GET, &item.path());
         let Some(answer) = self.ask_for(Ask::GetManifest, item, get).await else { return };
         let expected = self.records.ledger.content(&item.digest);
@@ -228,7 +239,7 @@ impl Docker {
         }
     }
 
-    /// Pushes an artifact that refers to an image of this client.
+    /// Pushes an artifact that refers to an image of this client, and now and then deletes it.
     pub(super) async fn sign(&mut self) {
         let Some(subject) = self.some_image() else { return };
         let subject = self.image(subject);
@@ -236,8 +247,15 @@ impl Docker {
         let signature = Image::signature(number, &subject);
         self.records.ledger.know(&signature);
         self.records.ledger.refer(APP, &subject.digest(), &signature.digest());
-        if self.push_blobs(APP, &signature).await {
-            self.put_by_digest(APP, &signature, &[]).await;
+        if !self.push_blobs(APP, &signature).await
+            || !self.put_by_digest(APP, &signature, &[]).await
+            || !self.dice.one_in(4)
+        {
+            return;
+        }
+        if self.delete_manifest(APP, &signature.digest(), None).await {
+            self.records.chronicle.count("referrers deleted");
+            self.list_referrers_of(&subject.digest()).await;
         }
     }
 
@@ -247,17 +265,18 @@ impl Docker {
         let history = self.records.history.clone();
         let called = history.call();
         let change = history.begin(tag, &self.name, called, Action::Set(None));
-        let answer = self.ask(Ask::DeleteTag, delete, |_, _| Situation::Unsure).await;
+        let answer = self.demand(Ask::DeleteTag, delete, |_, _| Situation::Unsure).await;
         match answer {
-            Some(answer) if answer.status() == StatusCode::ACCEPTED => {
+            Ok(answer) if answer.status() == StatusCode::ACCEPTED => {
                 self.records.chronicle.count("tags deleted");
                 history.done(&change, &answer.by);
             }
-            Some(answer) => {
+            Ok(answer) => {
                 history.refused(&change);
                 history.answered(tag, &answer.by, called, Action::Listed(false));
             }
-            None => history.doubt(&change),
+            Err(Lost::Unsent(_)) => history.refused(&change),
+            Err(Lost::Unheard(_)) => history.doubt(&change),
         }
     }
 
@@ -289,7 +308,7 @@ impl Docker {
 
     /// Deletes a manifest; answers whether that is acknowledged. Tags that may name it, as image
     /// `number`, go with it.
-    async fn delete_manifest(
+    pub(super) async fn delete_manifest(
         &mut self,
         repository: &'static str,
         digest: &Digest,
@@ -305,50 +324,12 @@ impl Docker {
             .flat_map(|action| tags.clone().map(move |tag| (tag, action)))
             .map(|(tag, action)| history.begin(&tag, &self.name, ticket.called, action))
             .collect();
-        let answer = self.ask_to_delete(&ticket).await;
-        for change in &changes {
-            match &answer {
-                Some((by, true)) => history.done(change, by),
-                Some((_, false)) => history.refused(change),
-                None => history.doubt(change),
-            }
-        }
-        let is_done = answer.is_some_and(|(_, is_done)| is_done);
+        let is_done = self.ask_to_delete(&ticket, &changes).await == Some(true);
         if is_done {
             self.records.chronicle.count("manifests deleted");
             self.get_manifest(&item).await;
         }
         is_done
-    }
-
-    /// Puts one of the images that everybody has into the repository where everybody deletes them
-    /// again, or deletes a part of one.
-    pub(super) async fn scratch(&mut self) {
-        let number = *self.dice.pick(&SCRATCH_IMAGES);
-        let image = self.image(number);
-        match self.dice.number(0..=9) {
-            0..=3 => {
-                if self.push_parts(SCRATCH, &image).await {
-                    self.put_by_digest(SCRATCH, &image, &[]).await;
-                }
-            }
-            // Perhaps what somebody else has pushed is still there.
-            4..=5 => {
-                self.put_by_digest(SCRATCH, &image, &[]).await;
-            }
-            6..=7 => {
-                self.delete_manifest(SCRATCH, &image.digest(), None).await;
-            }
-            _ => {
-                let Item { kind, digest, .. } = self.dice.pick(&parts(SCRATCH, &image)).clone();
-                match kind {
-                    Kind::Blob => self.delete_blob(SCRATCH, &digest).await,
-                    Kind::Manifest => {
-                        self.delete_manifest(SCRATCH, &digest, None).await;
-                    }
-                }
-            }
-        }
     }
 }
 
@@ -357,4 +338,76 @@ pub(crate) fn put_manifest(path: &str, image: &Image) -> Request<Bytes> {
     let media_type = HeaderValue::from_static(image.media_type());
     put.headers_mut().insert(header::CONTENT_TYPE, media_type);
     put
+}
+
+/// The number of the image that a tag names, as the answer to a HEAD or a GET says. Its digest,
+/// length and type must be those of the image, and so must all bytes.
+pub(crate) fn image_number(
+    records: &Records,
+    by: &str,
+    ask: Ask,
+    response: &Response<Bytes>,
+) -> Option<u64> {
+    let number = number_of(response, ask, |digest| records.ledger.content(digest));
+    if number.is_none() {
+        let (head, body) = (response.headers(), String::from_utf8_lossy(response.body()));
+        let evidence = format!("{by} was served as a manifest: {head:?} {body}");
+        records.chronicle.violated("I5 no wrong byte", evidence);
+    }
+    number
+}
+
+/// The same; `None` when anything is not right.
+fn number_of(
+    response: &Response<Bytes>,
+    ask: Ask,
+    content: impl FnOnce(&Digest) -> Option<Bytes>,
+) -> Option<u64> {
+    let said = |name: &str| response.headers().get(name)?.to_str().ok();
+    let manifest = content(&said("docker-content-digest")?.parse().ok()?)?;
+    let image = Image::numbered(Image::number_of(&manifest)?);
+    let is_right = *image.manifest() == manifest
+        && said("content-length")? == manifest.len().to_string()
+        && said("content-type")? == image.media_type()
+        && (ask == Ask::HeadManifest || *response.body() == manifest);
+    is_right.then(|| image.number())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use super::*;
+
+    #[test]
+    fn what_describes_a_manifest_must_be_as_right_as_its_bytes() {
+        let (image, other) = (Image::numbered(7), Image::numbered(12));
+        let answer = |digest: &Digest, length: usize, media_type: &str, body: &Bytes| {
+            let answer = Response::builder()
+                .header("docker-content-digest", digest.as_str())
+                .header("content-length", length)
+                .header("content-type", media_type);
+            answer.body(body.clone()).unwrap()
+        };
+        let (digest, manifest) = (image.digest(), image.manifest());
+        let (length, media_type) = (manifest.len(), image.media_type());
+        let number = |ask, answer: Response<Bytes>| {
+            let known = |digest: &Digest| {
+                let known = [&image, &other].into_iter().find(|known| known.digest() == *digest);
+                known.map(|known| known.manifest().clone())
+            };
+            number_of(&answer, ask, known)
+        };
+        let (get, head) = (Ask::GetManifest, Ask::HeadManifest);
+        assert_eq!(number(get, answer(&digest, length, media_type, manifest)), Some(7));
+        assert_eq!(number(head, answer(&digest, length, media_type, &Bytes::new())), Some(7));
+        assert_eq!(number(get, answer(&digest, length, media_type, &Bytes::new())), None);
+        assert_eq!(number(get, answer(&other.digest(), length, media_type, manifest)), None);
+        for ask in [get, head] {
+            assert_eq!(number(ask, answer(&digest, length + 1, media_type, manifest)), None);
+            assert_eq!(number(ask, answer(&digest, length, "text/plain", manifest)), None);
+            let unknown = Image::numbered(8).digest();
+            assert_eq!(number(ask, answer(&unknown, length, media_type, manifest)), None);
+        }
+    }
 }

@@ -6,6 +6,7 @@ mod blobs;
 mod indexes;
 mod lists;
 mod manifests;
+mod scratch;
 mod statuses;
 mod trouble;
 mod upload;
@@ -17,12 +18,12 @@ use http::{Method, Request, Response, StatusCode, header};
 use proto::{Algorithm, Digest};
 
 pub(crate) use self::lists::{page_path, read_page};
-pub(crate) use self::manifests::put_manifest;
+pub(crate) use self::manifests::{image_number, put_manifest};
 pub(crate) use self::statuses::{Ask, Situation, allowed};
 pub(crate) use self::upload::{Upload, with_body};
 use super::chronicle::Chronicle;
 use super::dice::Dice;
-use super::history::{Action, Value};
+use super::history::{Action, Pending, Value};
 use super::http::Lost;
 use super::ledger::{Item, Kind, Ledger, May, Source, Ticket};
 use super::records::Records;
@@ -31,7 +32,8 @@ use crate::image::layer;
 
 /// The repository in which tags are moved. Only who has pushed something deletes it here.
 pub(crate) const APP: &str = "team/app";
-/// The repository in which everybody puts the same few images, and deletes them again.
+/// The repository in which everybody puts the same few images, and deletes them again; now and then
+/// some of the first, too.
 pub(crate) const SCRATCH: &str = "team/scratch";
 /// The repository into which blobs of the first are mounted.
 pub(crate) const MIRROR: &str = "team/mirror";
@@ -165,7 +167,8 @@ impl Docker {
             62..=63 => self.list_repositories().await,
             64..=68 => self.delete_tag(&tag).await,
             69..=72 => self.delete_some_image().await,
-            73..=82 => self.scratch().await,
+            73..=80 => self.scratch().await,
+            81..=82 => self.pass_through_scratch().await,
             83..=84 => self.put_and_delete_at_once().await,
             85..=88 => self.mount().await,
             89 => self.finish_and_cancel_at_once().await,
@@ -197,15 +200,15 @@ impl Docker {
     }
 
     /// Sends a request through any node.
-    async fn send(&mut self, request: Request<Bytes>) -> Option<Answer> {
+    async fn send(&mut self, request: Request<Bytes>) -> Result<Answer, Lost> {
         let node = self.node();
         let by = format!("{} through {node}", self.name);
         let called = self.records.history.call();
         match self.records.send(&node, request).await {
-            Ok(response) => Some(Answer { by, called, response }),
-            Err(Lost { .. }) => {
+            Ok(response) => Ok(Answer { by, called, response }),
+            Err(lost) => {
                 self.records.chronicle.count("answers: none");
-                None
+                Err(lost)
             }
         }
     }
@@ -218,22 +221,46 @@ impl Docker {
         request: Request<Bytes>,
         situation: impl FnOnce(&Ledger, u64) -> Situation,
     ) -> Option<Answer> {
+        self.demand(ask, request, situation).await.ok()
+    }
+
+    /// The same, for what changes something: where there is no answer that says something, whether
+    /// it may have happened.
+    async fn demand(
+        &mut self,
+        ask: Ask,
+        request: Request<Bytes>,
+        situation: impl FnOnce(&Ledger, u64) -> Situation,
+    ) -> Result<Answer, Lost> {
         let answer = self.send(request).await?;
         let situation = situation(&self.records.ledger, answer.called);
-        let says = self.records.check(&answer.by, ask, situation, &answer.response);
-        says.then_some(answer)
+        match self.records.check(&answer.by, ask, situation, &answer.response) {
+            true => Ok(answer),
+            false => Err(Lost::Unheard(answer.status().to_string())),
+        }
+    }
+
+    /// Writes down that nothing is known of a change, of an item and of tags, but that it never
+    /// happens if it was not even sent.
+    fn unanswered(&self, lost: &Lost, ticket: &Ticket, changes: &[Pending]) {
+        let Records { ledger, history, chronicle, .. } = &self.records;
+        match lost {
+            Lost::Unsent(_) => {
+                chronicle.count("changes that were never sent");
+                ledger.refused(ticket);
+                changes.iter().for_each(|change| history.refused(change));
+            }
+            Lost::Unheard(_) => changes.iter().for_each(|change| history.doubt(change)),
+        }
     }
 
     /// Asks for `item`, by its digest, and writes down whether it is there.
     async fn ask_for(&mut self, ask: Ask, item: &Item, request: Request<Bytes>) -> Option<Answer> {
-        let answer = self.send(request).await?;
-        let Records { ledger, chronicle, .. } = &self.records;
-        let source = Source::of(&answer.response);
+        let answer = self.send(request).await.ok()?;
+        let source = self.records.source(&answer.by, answer.called, &answer.response);
+        let ledger = &self.records.ledger;
         let situation = Situation::of(ledger, item, answer.called, source);
         if !answer.status().is_server_error() {
-            if source == Source::Alone {
-                chronicle.count("answers: without a quorum");
-            }
             let is_there = answer.status() != StatusCode::NOT_FOUND;
             ledger.look(item, &answer.by, answer.called, is_there, source);
             // A range may be among the bytes that are left.
@@ -245,19 +272,22 @@ impl Docker {
         says.then_some(answer)
     }
 
-    /// Asks to delete the item of `ticket`, and writes down what became of it; answers whether it
-    /// is gone, when a node says so.
-    async fn ask_to_delete(&mut self, ticket: &Ticket) -> Option<(String, bool)> {
+    /// Asks to delete the item of `ticket`, and of the tags that `changes` are about what names it,
+    /// and writes down what became of it; answers whether it is gone, when a node says so.
+    async fn ask_to_delete(&mut self, ticket: &Ticket, changes: &[Pending]) -> Option<bool> {
         let kind = ticket.item.kind;
         let delete = request(Method::DELETE, &ticket.item.path());
         let before = |ledger: &Ledger, _| Situation::of_deletion(ledger, ticket);
-        let answer = self.ask(Ask::delete(kind), delete, before).await?;
-        let ledger = &self.records.ledger;
+        let answer = self.demand(Ask::delete(kind), delete, before).await;
+        let answer = answer.inspect_err(|lost| self.unanswered(lost, ticket, changes)).ok()?;
+        let Records { ledger, history, .. } = &self.records;
         let is_done = answer.status() == StatusCode::ACCEPTED;
         if is_done {
             ledger.done(ticket);
+            changes.iter().for_each(|change| history.done(change, &answer.by));
         } else {
             ledger.refused(ticket);
+            changes.iter().for_each(|change| history.refused(change));
             let is_there = answer.status() != StatusCode::NOT_FOUND;
             let (by, source) = (&answer.by, Source::Confirmed);
             ledger.look(&ticket.item, by, answer.called, is_there, source);
@@ -268,7 +298,7 @@ impl Docker {
                 });
             }
         }
-        Some((answer.by, is_done))
+        Some(is_done)
     }
 
     /// The image of that number, whose contents the ledger gets to know.
@@ -334,22 +364,6 @@ pub(crate) fn request(method: Method, path: &str) -> Request<Bytes> {
 pub(crate) fn location(response: &Response<Bytes>) -> String {
     let location = response.headers().get(header::LOCATION);
     location.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
-}
-
-/// The number of the image whose manifest was answered, of which all bytes must be right.
-pub(crate) fn image_number(
-    chronicle: &Chronicle,
-    by: &str,
-    response: &Response<Bytes>,
-) -> Option<u64> {
-    let number = Image::number_of(response.body());
-    let image = number.map(Image::numbered);
-    if image.is_some_and(|image| image.manifest() == response.body()) {
-        return number;
-    }
-    let text = String::from_utf8_lossy(response.body());
-    chronicle.violated("I5 no wrong byte", format_args!("{by} was served as a manifest: {text}"));
-    None
 }
 
 /// The header that makes a change conditional on what a tag names.

@@ -18,6 +18,7 @@ pub(crate) enum Ask {
     FinishWrongly,
     Cancel,
     DeleteBlob,
+    HeadManifest,
     GetManifest,
     PutManifest,
     PutManifestIf,
@@ -30,7 +31,7 @@ pub(crate) enum Ask {
 
 impl Ask {
     /// All of them.
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::HeadBlob,
         Self::GetBlob,
         Self::GetRange,
@@ -43,6 +44,7 @@ impl Ask {
         Self::FinishWrongly,
         Self::Cancel,
         Self::DeleteBlob,
+        Self::HeadManifest,
         Self::GetManifest,
         Self::PutManifest,
         Self::PutManifestIf,
@@ -76,6 +78,7 @@ impl Ask {
             Self::FinishWrongly => "answers: upload with a wrong digest",
             Self::Cancel => "answers: upload cancelled",
             Self::DeleteBlob => "answers: blob deleted",
+            Self::HeadManifest => "answers: manifest described",
             Self::GetManifest => "answers: manifest pulled",
             Self::PutManifest => "answers: manifest put",
             Self::PutManifestIf => "answers: manifest put on a condition",
@@ -150,8 +153,11 @@ pub(crate) const fn allowed(ask: Ask, situation: Situation) -> &'static [u16] {
         (Ask::Finish, Damaged) => &[201, 400, 404, 416],
         (_, Damaged) => allowed(ask, Unsure),
 
-        (Ask::HeadBlob | Ask::GetBlob | Ask::GetManifest, There) => &[200],
-        (Ask::HeadBlob | Ask::GetBlob | Ask::GetManifest, Unsure | PerhapsEnded) => &[200, 404],
+        (Ask::HeadBlob | Ask::GetBlob | Ask::HeadManifest | Ask::GetManifest, There) => &[200],
+        (
+            Ask::HeadBlob | Ask::GetBlob | Ask::HeadManifest | Ask::GetManifest,
+            Unsure | PerhapsEnded,
+        ) => &[200, 404],
         (Ask::GetRange, There) => &[206],
         (Ask::GetRange, Unsure | PerhapsEnded) => &[206, 404],
 
@@ -192,8 +198,7 @@ pub(crate) const fn allowed(ask: Ask, situation: Situation) -> &'static [u16] {
         (Ask::PutManifestIf, Absent) => &[404, 412],
 
         // Until somebody has pushed to it, there is no repository.
-        (Ask::ListTags, There) => &[200],
-        (Ask::ListTags, Unsure | Absent | PerhapsEnded) => &[200, 404],
+        (Ask::ListTags, _) => &[200, 404],
         (Ask::ListReferrers | Ask::ListRepositories, _) => &[200],
 
         (_, Absent) => &[404],

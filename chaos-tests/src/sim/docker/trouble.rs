@@ -64,14 +64,14 @@ impl Docker {
         let ticket = self.records.ledger.begin(item, Deed::Put, &self.name);
         let finish = request(Method::PUT, &format!("{}&digest={digest}", upload.location));
         let situation = upload.unless_ended(Situation::There);
-        let answer = self.ask(Ask::Finish, finish, situation).await;
+        let answer = self.demand(Ask::Finish, finish, situation).await;
         match answer.map(|answer| answer.status()) {
-            Some(StatusCode::CREATED) => {
+            Ok(StatusCode::CREATED) => {
                 self.records.ledger.done(&ticket);
                 self.pull_blob(upload.repository, digest).await;
             }
-            Some(_) => self.records.ledger.refused(&ticket),
-            None => {}
+            Ok(_) => self.records.ledger.refused(&ticket),
+            Err(lost) => self.unanswered(&lost, &ticket, &[]),
         }
     }
 
@@ -206,6 +206,7 @@ impl Docker {
         answer: Result<Response<Bytes>, Lost>,
     ) -> bool {
         let by = format!("{} through {node}", self.name);
+        let answer = answer.inspect_err(|lost| self.unanswered(lost, ticket, &[]));
         let Ok(response) = answer else { return false };
         if !self.records.check(&by, ask, Situation::PerhapsNeeded, &response) {
             return false;

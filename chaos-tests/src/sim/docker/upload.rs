@@ -6,6 +6,7 @@ use proto::Digest;
 use tokio::time::Instant;
 
 use super::{Answer, Ask, Docker, SCRATCH, Situation, TRIES, location, request};
+use crate::sim::http::Lost;
 use crate::sim::invariants::Session;
 use crate::sim::ledger::{Deed, Item, Ledger, May};
 use crate::sim::sweeping::Sweeping;
@@ -107,10 +108,14 @@ impl Docker {
             true => Situation::PerhapsEnded,
             false => Situation::There,
         };
-        let answer = self.ask(Ask::PostWhole, post, situation).await;
-        if answer.is_some_and(|answer| answer.status() == StatusCode::CREATED) {
-            self.records.ledger.done(&ticket);
-            return true;
+        let answer = self.demand(Ask::PostWhole, post, situation).await;
+        match answer.map(|answer| answer.status()) {
+            Ok(StatusCode::CREATED) => {
+                self.records.ledger.pushed(&ticket);
+                return true;
+            }
+            Ok(_) => self.records.ledger.refused(&ticket),
+            Err(lost) => self.unanswered(&lost, &ticket, &[]),
         }
         false
     }
@@ -174,17 +179,16 @@ impl Docker {
         }
         if self.whim(10) {
             let (node, sent) = (self.node(), self.dice.index(length + 1));
-            if sent == length {
+            self.records.chronicle.count("requests: broken off in the middle of a chunk");
+            if self.records.leave(&node, append, sent).await && sent == length {
                 upload.session.doubt(end);
             }
-            self.records.chronicle.count("requests: broken off in the middle of a chunk");
-            self.records.leave(&node, append, sent).await;
             return false;
         }
         let (sent, situation) = (Instant::now(), upload.situation());
-        let appended = self.ask(Ask::Append, append, situation).await;
+        let appended = self.demand(Ask::Append, append, situation).await;
         match appended {
-            Some(answer) if answer.status() == StatusCode::ACCEPTED => {
+            Ok(answer) if answer.status() == StatusCode::ACCEPTED => {
                 upload.has_lapsed = upload.may_be_swept();
                 upload.written = sent;
                 upload.location = location(&answer.response);
@@ -194,8 +198,8 @@ impl Docker {
                 true
             }
             // Out of step: nothing of it was kept.
-            Some(_) => false,
-            None => {
+            Ok(_) | Err(Lost::Unsent(_)) => false,
+            Err(Lost::Unheard(_)) => {
                 upload.session.doubt(end);
                 false
             }
@@ -244,9 +248,11 @@ impl Docker {
             if self.whim(12) {
                 let node = self.node();
                 self.records.chronicle.count("requests: broken off before the answer");
-                self.records.ledger.begin(item.clone(), Deed::Put, &self.name);
-                self.records.leave(&node, finish.clone(), usize::MAX).await;
-                upload.doubt_end(content.len());
+                let early = self.records.ledger.begin(item.clone(), Deed::Put, &self.name);
+                match self.records.leave(&node, finish.clone(), usize::MAX).await {
+                    true => upload.doubt_end(content.len()),
+                    false => self.records.ledger.refused(&early),
+                }
             }
             let ticket = self.records.ledger.begin(item.clone(), Deed::Put, &self.name);
             // A request that ends it may have come before, so that nothing is left of the upload;
@@ -258,26 +264,35 @@ impl Docker {
                 true => Situation::Damaged,
                 false => situation(ledger, called),
             };
-            let answer = self.ask(Ask::Finish, finish.clone(), situation).await;
+            let answer = self.demand(Ask::Finish, finish.clone(), situation).await;
             match answer.map(|answer| answer.status()) {
-                Some(StatusCode::CREATED) => {
-                    self.records.ledger.done(&ticket);
+                Ok(StatusCode::CREATED) => {
+                    // An earlier request may have ended it, before the blob was found damaged.
+                    match upload.may_end {
+                        true => self.records.ledger.done(&ticket),
+                        false => self.records.ledger.pushed(&ticket),
+                    }
                     self.records.chronicle.count("blobs acknowledged");
                     if self.whim(6) {
                         self.finish_again(&item, finish).await;
                     }
                     return Some(());
                 }
-                Some(StatusCode::RANGE_NOT_SATISFIABLE) => {
+                Ok(StatusCode::RANGE_NOT_SATISFIABLE) => {
                     self.records.ledger.refused(&ticket);
                     self.resume(upload).await?;
                 }
-                Some(_) => {
+                Ok(_) => {
                     self.records.ledger.refused(&ticket);
                     return None;
                 }
                 // The same request once more, through another node.
-                None => upload.doubt_end(content.len()),
+                Err(lost) => {
+                    self.unanswered(&lost, &ticket, &[]);
+                    if matches!(lost, Lost::Unheard(_)) {
+                        upload.doubt_end(content.len());
+                    }
+                }
             }
             self.pause(20..=500).await;
         }
@@ -294,11 +309,11 @@ impl Docker {
             May::There => Situation::There,
             May::Absent | May::Either => Situation::Unsure,
         };
-        let answer = self.ask(Ask::Finish, finish, before).await;
+        let answer = self.demand(Ask::Finish, finish, before).await;
         match answer.map(|answer| answer.status()) {
-            Some(StatusCode::CREATED) => self.records.ledger.done(&ticket),
-            Some(_) => self.records.ledger.refused(&ticket),
-            None => {}
+            Ok(StatusCode::CREATED) => self.records.ledger.done(&ticket),
+            Ok(_) => self.records.ledger.refused(&ticket),
+            Err(lost) => self.unanswered(&lost, &ticket, &[]),
         }
     }
 

@@ -37,11 +37,11 @@ impl Havoc {
 
     /// Ends the faults whose time has come, and makes the world as those want it that are left.
     pub(crate) fn act(&mut self, sim: &mut Sim<'_>, machines: &[Machine], store: &Store) {
-        for machine in machines.iter().filter(|machine| machine.disk.has_crashed()) {
+        for machine in machines.iter().filter(|machine| machine.disk.take_crash()) {
             self.kill(sim, machine);
             self.start(sim, machine);
         }
-        for machine in machines.iter().filter(|machine| machine.has_ended()) {
+        for machine in machines.iter().filter(|machine| machine.take_end()) {
             // What a process has left behind ends with it.
             sim.crash(machine.name.as_str());
             sim.bounce(machine.name.as_str());

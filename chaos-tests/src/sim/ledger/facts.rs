@@ -4,7 +4,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use http::{Response, header};
+use http::{HeaderValue, Response, header};
 use proto::Digest;
 
 /// What a digest names.
@@ -100,15 +100,17 @@ pub(crate) enum Source {
     Alone,
     /// The cluster has confirmed it, or nothing is wrong: so it is everywhere.
     Confirmed,
-    /// The end, when nothing is wrong, and nobody begins anything.
-    Audit,
 }
 
 impl Source {
     /// Who says what `response` says, of content by its digest or with a token: a node without a
-    /// quorum warns.
+    /// quorum warns. Other warnings are about something else.
     pub(crate) fn of(response: &Response<Bytes>) -> Self {
-        if response.headers().contains_key(header::WARNING) { Self::Alone } else { Self::Confirmed }
+        let mut warnings = response.headers().get_all(header::WARNING).iter();
+        let is_alone = |warning: &HeaderValue| {
+            warning.to_str().is_ok_and(|text| text.contains("could not ask its cluster"))
+        };
+        if warnings.any(is_alone) { Self::Alone } else { Self::Confirmed }
     }
 }
 
@@ -118,4 +120,29 @@ pub(crate) enum May {
     Absent,
     Either,
     There,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use super::*;
+
+    #[test]
+    fn only_who_could_not_ask_its_cluster_is_alone() {
+        let source = |warnings: &[&str]| {
+            let mut answer = Response::builder();
+            for warning in warnings {
+                answer = answer.header(header::WARNING, *warning);
+            }
+            Source::of(&answer.body(Bytes::new()).unwrap())
+        };
+        let alone =
+            r#"299 - "this node could not ask its cluster: the bytes are those of the digest""#;
+        let other = r#"299 - "the repository does not have sha256:00, which the manifest names""#;
+        assert_eq!(source(&[]), Source::Confirmed);
+        assert_eq!(source(&[other]), Source::Confirmed);
+        assert_eq!(source(&[alone]), Source::Alone);
+        assert_eq!(source(&[other, alone]), Source::Alone);
+    }
 }

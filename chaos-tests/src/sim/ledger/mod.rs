@@ -1,6 +1,7 @@
 //! What clients put into repositories and took out again, by digest: every request with when it was
 //! sent and what became of it, and what must be there or must not be because of them.
 
+mod damage;
 mod facts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use proto::Digest;
 
+use self::damage::Damage;
 pub(crate) use self::facts::{Change, Deed, Item, Kind, Look, May, Outcome, Source};
 use super::chronicle::Chronicle;
 use super::invariants::{is_lost, is_unasked, is_undead};
@@ -54,14 +56,6 @@ struct Settled {
     asked: u64,
     /// Since when that is so.
     since: u64,
-}
-
-/// What the store has done to a blob.
-#[derive(Clone, Copy)]
-struct Damage {
-    since: u64,
-    /// Whether bytes are gone.
-    is_short: bool,
 }
 
 impl Ledger {
@@ -142,7 +136,7 @@ impl Ledger {
 
     /// Writes down that the store does not give back what has this digest as it was written.
     pub(crate) fn damaged(&self, digest: &Digest, is_short: bool) {
-        let damage = Damage { since: self.chronicle.next(), is_short };
+        let damage = Damage::new(self.chronicle.next(), is_short);
         self.pages().damaged.insert(digest.clone(), damage);
     }
 
@@ -159,11 +153,29 @@ impl Ledger {
     }
 
     /// Whether a request that was sent at `called` may find `item` damaged: then it is absent until
-    /// somebody pushes it again.
+    /// somebody who was told so pushes it again.
     pub(crate) fn may_be_damaged(&self, item: &Item, called: u64) -> bool {
+        let shows = |damage: &Damage| damage.may_show(called);
+        self.has_rotted(item, called) && self.pages().damaged.get(&item.digest).is_some_and(shows)
+    }
+
+    /// Whether the store may still have `item` damaged for a request that was sent at `called`,
+    /// though something else may have taken its place: a node that is alone does not know that.
+    pub(crate) fn has_rotted(&self, item: &Item, called: u64) -> bool {
         let pages = self.pages();
         let is_mended = pages.mended.is_some_and(|mended| mended <= called);
         item.kind == Kind::Blob && !is_mended && pages.damaged.contains_key(&item.digest)
+    }
+
+    /// Writes down that the request of `ticket`, with which all bytes came, is done: if the blob
+    /// was found to be damaged, that is over.
+    pub(crate) fn pushed(&self, ticket: &Ticket) {
+        let had_it = self.may_before(ticket) == May::There;
+        self.done(ticket);
+        let Item { repository, digest, .. } = &ticket.item;
+        if had_it && let Some(damage) = self.pages().damaged.get_mut(digest) {
+            damage.renew(repository, ticket.called, self.chronicle.next());
+        }
     }
 
     /// Checks that all of `item` can be there, as `by` was told, having asked at `called`.
@@ -181,17 +193,17 @@ impl Ledger {
             return false;
         }
         let pages = self.pages();
-        let Some(Damage { since, is_short: true }) = pages.damaged.get(&item.digest) else {
+        let Some(since) = pages.damaged.get(&item.digest).and_then(Damage::short_since) else {
             return false;
         };
         let of_digest = pages.changes.iter().filter(|(other, _)| other.digest == item.digest);
         let is_over = |change: &Change| match change.outcome {
-            Outcome::Done(returned) => returned < *since,
+            Outcome::Done(returned) => returned < since,
             Outcome::Refused => true,
             Outcome::Unknown | Outcome::Settled(_) => false,
         };
         let mut puts = of_digest.flat_map(|(_, changes)| changes);
-        *since < called && puts.all(|change| change.deed == Deed::Delete || is_over(change))
+        since < called && puts.all(|change| change.deed == Deed::Delete || is_over(change))
     }
 
     /// Writes down that a request is sent.
@@ -313,6 +325,9 @@ impl Ledger {
         if !is_there && self.may_be_damaged(item, called) {
             if is_lost(&changes, &seen, &look).is_some() {
                 self.chronicle.count("damaged blobs that were absent");
+                if let Some(damage) = self.pages().damaged.get_mut(&item.digest) {
+                    damage.find(item.repository, called, look.returned);
+                }
             }
             return;
         }
@@ -386,6 +401,31 @@ mod tests {
         assert_eq!(miss(), None, "what needs it may be deleted before it");
         ledger.refused(&delete);
         assert_eq!(miss(), Some("I4 manifests are complete"));
+    }
+
+    #[test]
+    fn a_damaged_blob_that_was_found_absent_and_pushed_again_must_stay() {
+        let chronicle = Chronicle::default();
+        let ledger = Ledger::new(chronicle.clone());
+        let blob = Item::blob(APP, &Image::numbered(7).digest());
+        let push = || ledger.pushed(&ledger.begin(blob.clone(), Deed::Put, "client"));
+        let miss = || {
+            let called = chronicle.next();
+            ledger.look(&blob, "client", called, false, Source::Confirmed);
+            chronicle.violation().map(|violation| violation.invariant)
+        };
+        push();
+        ledger.damaged(&blob.digest, false);
+        push();
+        assert_eq!(miss(), None, "who pushed it did not know");
+        let mounted = ledger.begin(blob.clone(), Deed::Put, "client");
+        ledger.done(&mounted);
+        assert_eq!(miss(), None, "no bytes came");
+        push();
+        ledger.damaged(&blob.digest, false);
+        assert_eq!(miss(), None, "it was damaged again");
+        push();
+        assert_eq!(miss(), Some("I8 acknowledged blobs are everywhere"));
     }
 
     #[test]

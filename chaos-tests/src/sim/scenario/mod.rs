@@ -60,8 +60,8 @@ pub struct Scenario {
     pub plan: Plan,
     /// What happens.
     pub story: Story,
-    /// What must have happened, as the summary of a run counts it, so that the story shows
-    /// something.
+    /// What must have happened by its end, as the summary of a run counts it, so that the story
+    /// shows something.
     pub must_happen: &'static [&'static str],
 }
 

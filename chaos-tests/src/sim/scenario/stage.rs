@@ -29,7 +29,7 @@ use crate::sim::witness;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks.
 const GLANCE: Duration = Duration::from_millis(1);
-/// The number of the first client of a story: those of the audit come before.
+/// The number of the first client of a story: those that push at the end have lower ones.
 const FIRST_CLIENT: usize = 1000;
 
 /// A machine of the cluster, and the node that runs on it.
@@ -317,8 +317,12 @@ impl Stage {
         loop {
             let path = format!("/roadstead/v1/cluster/nodes/{id}");
             let remove = request(Method::DELETE, &path);
+            self.records.removals.ask(id);
             match self.records.send(&node.to_string(), remove).await.map(|answer| answer.status()) {
-                Ok(StatusCode::NO_CONTENT | StatusCode::ACCEPTED) => return Ok(()),
+                Ok(StatusCode::NO_CONTENT | StatusCode::ACCEPTED) => {
+                    self.records.removals.acknowledged(id);
+                    return Ok(());
+                }
                 Ok(StatusCode::SERVICE_UNAVAILABLE) | Err(_) if begun.elapsed() < PATIENCE => {
                     sleep(GLANCE).await;
                 }

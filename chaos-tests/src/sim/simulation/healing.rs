@@ -1,8 +1,11 @@
 //! The end of all that is wrong: everything is mended, and the cluster heals.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Result;
+use proto::NodeId;
+use raft::Status;
 
 use super::{RESUMING_MAX, Simulation};
 use crate::sim::havoc::Fault;
@@ -57,6 +60,7 @@ impl Simulation<'_> {
                 .collect();
             match stays.and_then(|()| has_healed(&statuses, self.plan.voters)) {
                 Ok(()) => {
+                    self.records.removals.check_members(members(&statuses));
                     self.chronicle.note(format_args!("healed after {took:?}"));
                     return Ok(Some(now - since));
                 }
@@ -91,4 +95,11 @@ impl Simulation<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// The nodes that run, and the members of their cluster as any of them knows it.
+fn members(statuses: &[(String, Option<Status>)]) -> BTreeSet<NodeId> {
+    let running = || statuses.iter().filter_map(|(_, status)| status.as_ref());
+    let members = running().flat_map(|status| &status.members).map(|member| member.node);
+    members.chain(running().map(|status| status.node)).collect()
 }

@@ -14,7 +14,7 @@ use super::INVARIANT;
 use super::subject::{By, Subject, Varying};
 use crate::sim::dice::Dice;
 use crate::sim::docker::{location, request};
-use crate::sim::http::{bearer, send};
+use crate::sim::http::{Lost, bearer, send};
 use crate::sim::ledger::Source;
 use crate::sim::records::Records;
 
@@ -156,7 +156,14 @@ impl Guest {
         let what = format!("{} {}", asked.method(), asked.uri());
         let called = self.records.rights.call();
         let change = change.map(|(item, deed)| (self.records.ledger.begin(item, deed, &who), deed));
-        let Ok(response) = send(&node, asked).await else { return Tried::default() };
+        let response = match (send(&node, asked).await, &change) {
+            (Ok(response), _) => response,
+            (Err(Lost::Unsent(_)), Some((ticket, _))) => {
+                self.records.ledger.refused(ticket);
+                return Tried::default();
+            }
+            (Err(_), _) => return Tried::default(),
+        };
         let status = response.status();
         let told = subject.varying.told(by, status);
         let source = Source::of(&response);

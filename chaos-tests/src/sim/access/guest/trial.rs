@@ -128,7 +128,8 @@ impl Guest {
                 let is_there = status == StatusCode::CONFLICT;
                 ledger.look(&ticket.item, by, ticket.called, is_there, Source::Confirmed);
             }
-            // A blob that is told to be missing may have been there, and be deleted since.
+            // Its upload is gone, or a part of the manifest: that says nothing of what is put.
+            (Deed::Put, StatusCode::NOT_FOUND) => ledger.refused(ticket),
             _ => {}
         }
     }
@@ -149,7 +150,7 @@ impl Guest {
                 return self.records.chronicle.violated(INVARIANT, evidence);
             }
         };
-        let source = Source::of(&response);
+        let source = self.records.source(&by, called, &response);
         self.records.ledger.look(item, &by, called, is_there, source);
     }
 }
