@@ -109,6 +109,18 @@ impl LogReader {
         Ok(entries)
     }
 
+    /// The bytes of the entries from `from` to before `to`.
+    pub(super) fn sizes(&self, from: u64, to: u64) -> io::Result<Vec<usize>> {
+        let mut sizes = Vec::new();
+        let mut visit = |_: &[u8], value: &[u8]| {
+            sizes.push(value.len());
+            ControlFlow::Continue(())
+        };
+        let (start, end) = (keys::entry(from), keys::entry(to));
+        self.kv.scan(Space::Log, &start, &end, &mut visit).map_err(io_error)?;
+        Ok(sizes)
+    }
+
     /// What reads and does not decode is not what was written, and a vote may not be either: the
     /// store has failed, and the node ends.
     pub(crate) fn damaged(&self, error: &DecodeError) -> io::Error {

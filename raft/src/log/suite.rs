@@ -120,6 +120,23 @@ async fn a_log_opened_again_is_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_log_is_measured_from_its_end_as_far_as_is_asked() {
+    let (kv, mut log) = log_with((0..200).map(|index| large(index, 1000))).await;
+    log.purge(log_id(1, 9)).await.unwrap();
+    log.truncate_after(Some(log_id(1, 189))).await.unwrap();
+    let all = log.measure(0).unwrap();
+    assert!(all.bytes() > 180 * 1000, "it was counted as it was written");
+
+    let measured = |enough| LogStore::open(Arc::new(kv.clone())).unwrap().measure(enough).unwrap();
+    assert_eq!(measured(u64::MAX).bytes(), all.bytes());
+    assert_eq!(measured(u64::MAX).excess(0), Some(189));
+    assert_eq!(measured(u64::MAX).excess(all.bytes() - 1), Some(10));
+    let some = measured(all.bytes() / 2);
+    assert!(some.bytes() > all.bytes() / 2 && some.bytes() < all.bytes());
+    assert_eq!(some.excess(all.bytes() / 2), all.excess(all.bytes() / 2));
+}
+
+#[tokio::test]
 async fn a_reader_made_before_a_purge_sees_what_is_written_after_it() {
     let (_, mut log) = log_with((0..3).map(blank)).await;
     let mut reader = log.get_log_reader().await;
