@@ -38,7 +38,6 @@ const MEASURED_AT_ONCE: u64 = 64;
 pub(crate) struct LogStore {
     kv: Arc<dyn Kv>,
     reader: LogReader,
-    size: LogSize,
 }
 
 impl LogStore {
@@ -48,7 +47,7 @@ impl LogStore {
     /// When the store cannot be read, or holds what is no log.
     pub(crate) fn open(kv: Arc<dyn Kv>) -> io::Result<Self> {
         let reader = LogReader::open(Arc::clone(&kv))?;
-        Ok(Self { kv, reader, size: LogSize::default() })
+        Ok(Self { kv, reader })
     }
 
     /// Counts the entries that are there from the last one back, until they have more than `enough`
@@ -58,12 +57,12 @@ impl LogStore {
     /// When the store cannot be read.
     pub(crate) fn measure(&self, enough: u64) -> io::Result<LogSize> {
         let mut end = self.reader.last()?.map_or(0, |last| last.index + 1);
-        while end > self.reader.first() && self.size.bytes() <= enough {
+        while end > self.reader.first() && self.reader.size().bytes() <= enough {
             let from = end.saturating_sub(MEASURED_AT_ONCE).max(self.reader.first());
-            self.size.prepend(end, &self.reader.sizes(from, end)?);
+            self.reader.size().prepend(end, &self.reader.sizes(from, end)?);
             end = from;
         }
-        Ok(self.size.clone())
+        Ok(self.reader.size().clone())
     }
 
     fn write(&self, batch: Batch) -> io::Result<()> {
@@ -128,7 +127,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         }
         self.write(batch)?;
         for (index, bytes) in sizes {
-            self.size.append(index, bytes);
+            self.reader.size().append(index, bytes);
         }
         if Mutant::AckBeforeFsync.is_active() {
             flushed.io_completed(Ok(()));
@@ -148,7 +147,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let mut batch = Batch::new();
         batch.delete_range(keys::entry(from), keys::ENTRIES_END);
         self.write(batch)?;
-        self.size.truncate(from);
+        self.reader.size().truncate(from);
         Ok(())
     }
 
@@ -167,7 +166,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         batch.delete_range(keys::entry(self.reader.first()), keys::entry(first));
         self.write(batch)?;
         self.reader.starts_at(first);
-        self.size.purge(first);
+        self.reader.size().purge(first);
         Ok(())
     }
 }

@@ -22,6 +22,11 @@ impl LogSize {
         self.sizes().bytes
     }
 
+    /// The index after the last entry, as far as entries were counted or written.
+    pub(super) fn end(&self) -> u64 {
+        self.sizes().end
+    }
+
     /// The last of the entries that must go for the others to have no more than `kept` bytes.
     pub(crate) fn excess(&self, kept: u64) -> Option<u64> {
         let sizes = self.sizes();

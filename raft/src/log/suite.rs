@@ -193,6 +193,26 @@ async fn a_read_that_would_begin_after_a_hole_is_an_error_and_after_a_purge_noth
 }
 
 #[tokio::test]
+async fn a_stream_that_ends_before_what_was_written_last_is_an_error() {
+    let (kv, mut log) = log_with((0..4).map(blank)).await;
+    log.truncate_after(Some(log_id(1, 2))).await.unwrap();
+    let streamed = async |mut reader: LogReader| {
+        reader.entries_stream(1..4).await.try_collect::<Vec<Entry>>().await
+    };
+    assert_eq!(indexes(&streamed(log.get_log_reader().await).await.unwrap()), [1, 2]);
+
+    let mut reopened = LogStore::open(Arc::new(kv.clone())).unwrap();
+    reopened.measure(0).unwrap();
+    let mut batch = Batch::new();
+    batch.delete(keys::entry(2));
+    kv.write(Space::Log, batch).unwrap();
+    for log in [&mut log, &mut reopened] {
+        let error = streamed(log.get_log_reader().await).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_acknowledged_when_the_disk_is_full() {
     let disk = Refusing::default();
     disk.syncs.store(true, Ordering::Release);
