@@ -22,6 +22,7 @@ use crate::credentials::renewal;
 use crate::hearing::{Presence, Silences};
 use crate::identity::{FOUNDER, Identified, Identity, has_store, identify, remember_store};
 use crate::log::LogStore;
+use crate::membership::Pace;
 use crate::neighbours::{Lanes, Neighbours};
 use crate::peer::{Addresses, Majority, Network, PeerService};
 use crate::purging::Purging;
@@ -60,6 +61,7 @@ pub(crate) struct Inner {
     pub(crate) failure: Failure,
     pub(crate) presence: Arc<Presence>,
     pub(crate) silences: Mutex<Silences>,
+    pub(crate) pace: Mutex<Pace>,
     /// Becomes true when this node learns that it was removed.
     pub(crate) removed: watch::Sender<bool>,
     has_recovered: AtomicBool,
@@ -120,6 +122,7 @@ impl Cluster {
             failure,
             presence,
             silences: Mutex::default(),
+            pace: Mutex::default(),
             removed: watch::Sender::new(false),
             has_recovered,
         });
