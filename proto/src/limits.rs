@@ -247,5 +247,9 @@ pub const LOGINS_PER_ACCOUNT_PER_MINUTE: u32 = 30;
 /// How long a key signs tokens until another takes its place.
 pub const TOKEN_KEY_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// How far ahead of the time now what was stamped earlier may be: with more, it was stamped by a
+/// leader whose clock was wrong.
+pub const STAMP_AHEAD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// How many keys are kept to check tokens with: the one that signs, and the one before.
 pub const TOKEN_KEYS_KEPT: usize = 2;
