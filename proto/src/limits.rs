@@ -85,8 +85,8 @@ pub const TERMS_AHEAD_MAX: u64 = 1 << 32;
 pub const SNAPSHOT_CHUNK_BYTES: usize = 128 * 1024;
 
 /// Most times in a row that the log is not purged when it would be, because a catalog is on its way
-/// to another node: the log is then as many times as long, in entries, and in bytes three and a half
-/// times.
+/// to another node: the log then has as many times the entries, or three and a half times the
+/// bytes.
 pub const SNAPSHOTS_DEFERRED_MAX: u32 = 20;
 
 /// How long a node waits for the next message of a snapshot before it gives the snapshot up.

@@ -1,5 +1,5 @@
-//! Purging the log: once it has so many entries or bytes, but for the last of them, and never beyond
-//! what the catalog has made durable.
+//! Purging the log: once it has so many entries or bytes, but for the last of them, and never
+//! beyond what the catalog has made durable.
 //!
 //! Openraft counts entries alone, and one may have some megabytes, also when it is refused: a
 //! single client could fill the disks of all nodes. It counts from the last start on, too: the log
@@ -14,8 +14,8 @@ use crate::log::LogSize;
 use crate::types::{Raft, TypeConfig};
 
 /// Bytes after which the log is purged, however few entries they are: small disks have room for
-/// them. Of ordinary entries, with a kilobyte or two, they are thirty times as many as are kept
-/// with the default of [`Tuning::snapshot_every`](crate::Tuning).
+/// them. Of ordinary entries, with a kilobyte or two, they are many times as many as are kept with
+/// the default of [`Tuning::snapshot_every`](crate::Tuning).
 const LOG_BYTES_MAX: u64 = 512 * 1024 * 1024;
 
 /// Bytes of entries after which it is purged for each one of
@@ -29,7 +29,7 @@ pub(crate) struct Purging {
     entries_kept: u64,
     /// What the log had when a snapshot was last asked for; 0 when it has less than too much.
     asked_at: u64,
-    /// The last entry of the last snapshot up to which something was purged.
+    /// The last entry of the snapshot for which it was last decided what to purge.
     snapshot: Option<u64>,
     /// What openraft was told to purge, which it does when no node is just being sent it.
     upto: Option<u64>,

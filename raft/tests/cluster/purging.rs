@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proto::{Algorithm, Command, Manifest, MediaType, RequestId, Tagging};
 use raft::{ProposeError, Role, Tuning};
-use storage::{Kv, KvRead, Space};
+use storage::{KvRead, Space};
 
 use super::{
     Node, QUICK, actor, eventually, link_config, memory, move_tag, random, repository, tag,
