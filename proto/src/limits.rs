@@ -85,7 +85,8 @@ pub const TERMS_AHEAD_MAX: u64 = 1 << 32;
 pub const SNAPSHOT_CHUNK_BYTES: usize = 128 * 1024;
 
 /// Most times in a row that the log is not purged when it would be, because a catalog is on its way
-/// to another node: the log is then as many times as long.
+/// to another node: the log then has as many times the entries, or three and a half times the
+/// bytes.
 pub const SNAPSHOTS_DEFERRED_MAX: u32 = 20;
 
 /// How long a node waits for the next message of a snapshot before it gives the snapshot up.
@@ -245,6 +246,10 @@ pub const LOGINS_PER_ACCOUNT_PER_MINUTE: u32 = 30;
 
 /// How long a key signs tokens until another takes its place.
 pub const TOKEN_KEY_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// How far ahead of the time now what was stamped earlier may be: with more, it was stamped by a
+/// leader whose clock was wrong.
+pub const STAMP_AHEAD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How many keys are kept to check tokens with: the one that signs, and the one before.
 pub const TOKEN_KEYS_KEPT: usize = 2;

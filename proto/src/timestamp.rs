@@ -3,7 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-/// Milliseconds since the Unix epoch, stamped by the leader. In the catalog it never goes back.
+use crate::limits::STAMP_AHEAD_MAX;
+
+/// Milliseconds since the Unix epoch, by the clock of whoever says it. What a leader stamps may be
+/// earlier than what one before it has stamped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(u64);
 
@@ -26,6 +29,13 @@ impl Timestamp {
     /// How much later this is than `earlier`; nothing when it is not.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Whether less than `lifetime` has passed from this to `now`. What is stamped with a time that
+    /// has yet to come by far, [`STAMP_AHEAD_MAX`], was stamped by a clock that was wrong, and is
+    /// not recent: it would be until then.
+    pub fn is_recent(self, now: Self, lifetime: Duration) -> bool {
+        now < self.plus(lifetime) && self <= now.plus(STAMP_AHEAD_MAX)
     }
 
     /// The time `earlier` before this one, or the epoch.

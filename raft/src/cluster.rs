@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver as _;
-use openraft::errors::Fatal;
 use openraft::{RaftMetrics, ServerState, SnapshotPolicy};
 use proto::limits::{PEER_MESSAGE_BYTES_MAX, SNAPSHOT_IDLE_MAX};
 use proto::pb::cluster::cluster_server::ClusterServer;
@@ -23,8 +22,10 @@ use crate::credentials::renewal;
 use crate::hearing::{Presence, Silences};
 use crate::identity::{FOUNDER, Identified, Identity, has_store, identify, remember_store};
 use crate::log::LogStore;
+use crate::membership::Pace;
 use crate::neighbours::{Lanes, Neighbours};
 use crate::peer::{Addresses, Majority, Network, PeerService};
+use crate::purging::Purging;
 use crate::service::ClusterService;
 use crate::store::{Failure, Watched};
 use crate::types::{Membership, Raft, TypeConfig};
@@ -60,6 +61,7 @@ pub(crate) struct Inner {
     pub(crate) failure: Failure,
     pub(crate) presence: Arc<Presence>,
     pub(crate) silences: Mutex<Silences>,
+    pub(crate) pace: Mutex<Pace>,
     /// Becomes true when this node learns that it was removed.
     pub(crate) removed: watch::Sender<bool>,
     has_recovered: AtomicBool,
@@ -89,15 +91,14 @@ impl Cluster {
         let mut machine = StateMachine::open(Arc::clone(&kv))?;
         let staging = machine.staging();
         let mut log = LogStore::open(Arc::clone(&kv)).map_err(StartError::unusable)?;
-        let applied = recovery::recover(&mut log, &mut machine).await;
-        let applied = applied.map_err(StartError::unusable)?;
+        recovery::recover(&mut log, &mut machine).await.map_err(StartError::unusable)?;
+        let purging = Purging::new(config.tuning.snapshot_every);
+        let size = log.measure(purging.bytes_kept()).map_err(StartError::unusable)?;
         let (addresses, majority) = (Addresses::default(), Majority::default());
         let network = Network::new(lanes, identity, addresses.clone(), majority.clone());
         let settings = Arc::new(settings(config.tuning)?);
-        let inconsistent = |error: Fatal<TypeConfig>| StartError::inconsistent(&failure, &error);
         let raft = Raft::new(identity.node, settings, network, log, machine).await;
-        let raft = raft.map_err(inconsistent)?;
-        recovery::purge(&raft, applied).await.map_err(inconsistent)?;
+        let raft = raft.map_err(|error| StartError::inconsistent(&failure, &error))?;
         hearing::follow(&raft, config.tuning, &addresses, &majority);
 
         let (readers, waiting) = mpsc::channel(barrier::READERS_MAX);
@@ -121,12 +122,14 @@ impl Cluster {
             failure,
             presence,
             silences: Mutex::default(),
+            pace: Mutex::default(),
             removed: watch::Sender::new(false),
             has_recovered,
         });
         inner.initialize().await?;
 
         let mut tasks = JoinSet::new();
+        tasks.spawn(purging.run(inner.raft.clone(), size));
         tasks.spawn(barrier::run(Arc::clone(&inner), waiting));
         tasks.spawn(membership::run(Arc::clone(&inner)));
         tasks.spawn(begin(Arc::clone(&inner)));
@@ -381,7 +384,8 @@ fn settings(tuning: Tuning) -> Result<openraft::Config, StartError> {
         election_timeout_min: millis(tuning.election_min),
         election_timeout_max: millis(tuning.election_max),
         snapshot_policy: SnapshotPolicy::LogsSinceLast(tuning.snapshot_every),
-        max_in_snapshot_log_to_keep: tuning.snapshot_every / 2,
+        // What is purged, `Purging` says.
+        max_in_snapshot_log_to_keep: u64::MAX,
         // The deadline of each message of a snapshot, and of its installation.
         install_snapshot_timeout: millis(SNAPSHOT_IDLE_MAX),
         enable_pre_vote: Some(true),

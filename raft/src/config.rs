@@ -35,11 +35,13 @@ pub struct Config {
 pub struct Tuning {
     /// Time between two heartbeats of the leader.
     pub heartbeat: Duration,
-    /// Shortest time without a leader after which a node stands for election.
+    /// Shortest time that a node waits once the leader's lease is over, before it stands for
+    /// election.
     pub election_min: Duration,
-    /// Longest such time.
+    /// Longest such time, and the lease.
     pub election_max: Duration,
     /// Applied log entries after which the log is purged up to what the catalog has made durable.
+    /// Before there are as many, it is purged when they are large.
     pub snapshot_every: u64,
     /// How long a voter may be silent until a learner that has caught up takes its place.
     pub replace_after: Duration,

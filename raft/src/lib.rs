@@ -22,6 +22,7 @@ mod neighbours;
 mod offload;
 mod peer;
 mod propose;
+mod purging;
 mod random;
 mod recovery;
 #[cfg(test)]

@@ -1,7 +1,6 @@
-//! Recovery: what the catalog lost in a crash is made again from the log before openraft starts,
-//! and what the log need not keep is purged when it has.
+//! Recovery: what the catalog lost in a crash is made again from the log before openraft starts.
 //!
-//! Openraft does the first too, but takes 64 entries at a time, whatever their size: with the
+//! Openraft does that too, but takes 64 entries at a time, whatever their size: with the
 //! largest manifests that is 256 MiB. Here it takes [`LOG_READ_BYTES_MAX`](proto::limits) and one
 //! entry.
 
@@ -9,30 +8,26 @@ use std::io;
 
 use futures::TryStreamExt as _;
 use openraft::RaftLogReader as _;
-use openraft::errors::Fatal;
 use openraft::storage::{RaftLogStorage as _, RaftStateMachine as _};
 use proto::DecodeError;
 
 use crate::catalog::StateMachine;
 use crate::log::LogStore;
-use crate::types::{LogId, Raft, TypeConfig};
+use crate::types::LogId;
 
 /// Applies to `machine` what `log` knows to be committed and `machine` has not applied. When the
-/// log does not go back that far it does nothing, and openraft refuses to start. Answers how far
-/// `machine` has applied the log, all of which is durable then: openraft takes that, when it
-/// starts, for what may be purged from the log.
+/// log does not go back that far it does nothing, and openraft refuses to start. What `machine` has
+/// applied is durable then: openraft takes that, when it starts, for what may be purged from the
+/// log.
 ///
 /// # Errors
 /// When the log or the catalog cannot be read or written, or the log lacks what is committed.
-pub(crate) async fn recover(
-    log: &mut LogStore,
-    machine: &mut StateMachine,
-) -> io::Result<Option<LogId>> {
+pub(crate) async fn recover(log: &mut LogStore, machine: &mut StateMachine) -> io::Result<()> {
     let next = |id: Option<LogId>| id.map_or(0, |id| id.index + 1);
     let (applied, _) = machine.applied_state().await?;
     let (from, to) = (next(applied), next(log.read_committed().await?));
     if from >= to || from < next(log.get_log_state().await?.last_purged_log_id) {
-        return Ok(applied);
+        return Ok(());
     }
     tracing::info!(from, to, "making the catalog again from the log");
     let mut reader = log.get_log_reader().await;
@@ -43,22 +38,7 @@ pub(crate) async fn recover(
         let error = DecodeError::new("log", "it ends before the last committed entry");
         return Err(reader.damaged(&error));
     }
-    machine.flush().await?;
-    Ok(applied)
-}
-
-/// Purges the log of `raft` but for as many entries as it always keeps of those that are `applied`
-/// durably. Openraft does so only when it has built a snapshot, and counts the entries until then
-/// from the last start on: the log of a node that is often started would never be purged.
-///
-/// # Errors
-/// When consensus has stopped.
-pub(crate) async fn purge(raft: &Raft, applied: Option<LogId>) -> Result<(), Fatal<TypeConfig>> {
-    let kept = raft.config().max_in_snapshot_log_to_keep;
-    match applied.and_then(|last| last.index.checked_sub(kept)) {
-        Some(upto) => raft.trigger().purge_log(upto).await,
-        None => Ok(()),
-    }
+    machine.flush().await
 }
 
 #[cfg(test)]

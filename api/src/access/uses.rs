@@ -28,7 +28,7 @@ impl Uses {
     /// Whether the cluster is to be told that `key` is used at `now`. It counts as told then.
     fn is_news(&self, key: KeyId, now: Timestamp) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_old = |last: &Timestamp| now >= last.plus(KEY_USE_INTERVAL);
+        let is_old = |last: &Timestamp| !last.is_recent(now, KEY_USE_INTERVAL);
         let is_news = told.get(&key).is_none_or(is_old);
         if is_news {
             told.put(key, now);
@@ -48,7 +48,7 @@ pub(super) fn note(registry: &Registry, access: &Access, view: &View, key: KeyId
     if !access.uses.is_news(key, now) {
         return;
     }
-    let is_known = |last: Timestamp| now < last.plus(KEY_USE_INTERVAL);
+    let is_known = |last: Timestamp| last.is_recent(now, KEY_USE_INTERVAL);
     if view.key_use(key).is_ok_and(|last| last.is_some_and(is_known)) {
         return;
     }
@@ -66,6 +66,8 @@ pub(super) fn note(registry: &Registry, access: &Access, view: &View, key: KeyId
 
 #[cfg(test)]
 mod tests {
+    use proto::limits::STAMP_AHEAD_MAX;
+
     use super::*;
 
     #[test]
@@ -76,6 +78,7 @@ mod tests {
         assert!(uses.is_news(key, start) && uses.is_news(other, start));
         assert!(!uses.is_news(key, start));
         assert!(uses.is_news(key, start.plus(KEY_USE_INTERVAL)));
+        assert!(uses.is_news(key, start.minus(STAMP_AHEAD_MAX)), "the clock was wrong");
         uses.forget(other);
         assert!(uses.is_news(other, start));
     }

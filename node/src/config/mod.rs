@@ -157,9 +157,10 @@ pub struct Log {
 pub struct Raft {
     /// Between two heartbeats of a leader.
     pub heartbeat: Milliseconds,
-    /// Shortest time without a leader after which a node stands for election.
+    /// Shortest time that a node waits once the leader's lease is over, before it stands for
+    /// election.
     pub election_min: Milliseconds,
-    /// Longest such time.
+    /// Longest such time, and the lease.
     pub election_max: Milliseconds,
     /// How long a voter may be silent until a learner takes its place.
     pub replace_after: Seconds,

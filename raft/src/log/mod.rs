@@ -10,6 +10,7 @@
 mod bare;
 pub(crate) mod keys;
 mod reader;
+mod size;
 #[cfg(test)]
 mod suite;
 
@@ -23,11 +24,15 @@ use storage::{Batch, Kv, Space};
 
 pub use bare::BareLog;
 pub(crate) use reader::LogReader;
+pub(crate) use size::LogSize;
 
 use crate::convert::Wire as _;
 use crate::error::io_error;
 use crate::store::write;
 use crate::types::{Entry, LogId, TypeConfig, Vote};
+
+/// Entries that are counted at once when the log is measured.
+const MEASURED_AT_ONCE: u64 = 64;
 
 /// The log and the vote of this node. There is one per store; its readers share what it writes.
 pub(crate) struct LogStore {
@@ -43,6 +48,21 @@ impl LogStore {
     pub(crate) fn open(kv: Arc<dyn Kv>) -> io::Result<Self> {
         let reader = LogReader::open(Arc::clone(&kv))?;
         Ok(Self { kv, reader })
+    }
+
+    /// Counts the entries that are there from the last one back, until they have more than `enough`
+    /// bytes: those before may be as many as a disk has room for.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) fn measure(&self, enough: u64) -> io::Result<LogSize> {
+        let mut end = self.reader.last()?.map_or(0, |last| last.index + 1);
+        while end > self.reader.first() && self.reader.size().bytes() <= enough {
+            let from = end.saturating_sub(MEASURED_AT_ONCE).max(self.reader.first());
+            self.reader.size().prepend(end, &self.reader.sizes(from, end)?);
+            end = from;
+        }
+        Ok(self.reader.size().clone())
     }
 
     fn write(&self, batch: Batch) -> io::Result<()> {
@@ -99,10 +119,16 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         I::IntoIter: OptionalSend,
     {
         let mut batch = Batch::new();
+        let mut sizes = Vec::new();
         for entry in entries {
-            batch.put(keys::entry(entry.log_id.index), entry.encode());
+            let bytes = entry.encode();
+            sizes.push((entry.log_id.index, bytes.len()));
+            batch.put(keys::entry(entry.log_id.index), bytes);
         }
         self.write(batch)?;
+        for (index, bytes) in sizes {
+            self.reader.size().append(index, bytes);
+        }
         if Mutant::AckBeforeFsync.is_active() {
             flushed.io_completed(Ok(()));
             return Ok(());
@@ -120,7 +146,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let from = last.map_or(0, |last| last.index + 1);
         let mut batch = Batch::new();
         batch.delete_range(keys::entry(from), keys::ENTRIES_END);
-        self.write(batch)
+        self.write(batch)?;
+        self.reader.size().truncate(from);
+        Ok(())
     }
 
     /// Purges the log up to `upto`. Openraft asks for it only below a snapshot, and whoever builds
@@ -138,6 +166,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         batch.delete_range(keys::entry(self.reader.first()), keys::entry(first));
         self.write(batch)?;
         self.reader.starts_at(first);
+        self.reader.size().purge(first);
         Ok(())
     }
 }

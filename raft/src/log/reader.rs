@@ -14,7 +14,7 @@ use proto::DecodeError;
 use proto::limits::LOG_READ_BYTES_MAX;
 use storage::{Kv, Space};
 
-use super::keys;
+use super::{LogSize, keys};
 use crate::ReadError;
 use crate::convert::Wire;
 use crate::error::{io_error, remedy};
@@ -27,11 +27,13 @@ pub(crate) struct LogReader {
     /// The first index that can be there: reads start here, past the tombstones of what was
     /// purged.
     first: Arc<AtomicU64>,
+    /// What was written, and so must be there.
+    size: LogSize,
 }
 
 impl LogReader {
     pub(super) fn open(kv: Arc<dyn Kv>) -> io::Result<Self> {
-        let reader = Self { kv, first: Arc::default() };
+        let reader = Self { kv, first: Arc::default(), size: LogSize::default() };
         if let Some(purged) = reader.purged()? {
             reader.starts_at(purged.index + 1);
         }
@@ -46,6 +48,11 @@ impl LogReader {
     /// Says that nothing before `first` is in the log any more.
     pub(super) fn starts_at(&self, first: u64) {
         self.first.fetch_max(first, Ordering::AcqRel);
+    }
+
+    /// The sizes of the entries.
+    pub(super) const fn size(&self) -> &LogSize {
+        &self.size
     }
 
     /// The position of the last purged entry.
@@ -109,6 +116,18 @@ impl LogReader {
         Ok(entries)
     }
 
+    /// The bytes of the entries from `from` to before `to`.
+    pub(super) fn sizes(&self, from: u64, to: u64) -> io::Result<Vec<usize>> {
+        let mut sizes = Vec::new();
+        let mut visit = |_: &[u8], value: &[u8]| {
+            sizes.push(value.len());
+            ControlFlow::Continue(())
+        };
+        let (start, end) = (keys::entry(from), keys::entry(to));
+        self.kv.scan(Space::Log, &start, &end, &mut visit).map_err(io_error)?;
+        Ok(sizes)
+    }
+
     /// What reads and does not decode is not what was written, and a vote may not be either: the
     /// store has failed, and the node ends.
     pub(crate) fn damaged(&self, error: &DecodeError) -> io::Error {
@@ -118,7 +137,8 @@ impl LogReader {
         io::Error::new(io::ErrorKind::InvalidData, ReadError::from(failed))
     }
 
-    /// The entries from `from` to before `to`, read in bounded chunks as they are asked for.
+    /// The entries from `from` to before `to`, read in bounded chunks as they are asked for. That
+    /// there are as many, openraft does not look, and would take the others for applied.
     fn chunks(&self, from: u64, to: u64) -> impl Stream<Item = io::Result<Entry>> + use<> {
         let reader = self.clone();
         stream::try_unfold(from, move |from| {
@@ -126,7 +146,11 @@ impl LogReader {
             let chunk = reader.entries(from, to, LOG_READ_BYTES_MAX);
             async move {
                 let chunk = chunk?;
-                if after_gap(from, &chunk).is_some() {
+                let is_lost = match chunk.is_empty() {
+                    true => from.max(reader.first()) < to.min(reader.size.end()),
+                    false => after_gap(from, &chunk).is_some(),
+                };
+                if is_lost {
                     return Err(reader.damaged(&missing()));
                 }
                 Ok::<_, io::Error>(

@@ -120,6 +120,23 @@ async fn a_log_opened_again_is_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_log_is_measured_from_its_end_as_far_as_is_asked() {
+    let (kv, mut log) = log_with((0..200).map(|index| large(index, 1000))).await;
+    log.purge(log_id(1, 9)).await.unwrap();
+    log.truncate_after(Some(log_id(1, 189))).await.unwrap();
+    let all = log.measure(0).unwrap();
+    assert!(all.bytes() > 180 * 1000, "it was counted as it was written");
+
+    let measured = |enough| LogStore::open(Arc::new(kv.clone())).unwrap().measure(enough).unwrap();
+    assert_eq!(measured(u64::MAX).bytes(), all.bytes());
+    assert_eq!(measured(u64::MAX).excess(0), Some(189));
+    assert_eq!(measured(u64::MAX).excess(all.bytes() - 1), Some(10));
+    let some = measured(all.bytes() / 2);
+    assert!(some.bytes() > all.bytes() / 2 && some.bytes() < all.bytes());
+    assert_eq!(some.excess(all.bytes() / 2), all.excess(all.bytes() / 2));
+}
+
+#[tokio::test]
 async fn a_reader_made_before_a_purge_sees_what_is_written_after_it() {
     let (_, mut log) = log_with((0..3).map(blank)).await;
     let mut reader = log.get_log_reader().await;
@@ -171,6 +188,26 @@ async fn a_read_that_would_begin_after_a_hole_is_an_error_and_after_a_purge_noth
         reader.limited_get_log_entries(3, 6).await.unwrap_err(),
         streamed(&mut reader).await.unwrap_err(),
     ] {
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_before_what_was_written_last_is_an_error() {
+    let (kv, mut log) = log_with((0..4).map(blank)).await;
+    log.truncate_after(Some(log_id(1, 2))).await.unwrap();
+    let streamed = async |mut reader: LogReader| {
+        reader.entries_stream(1..4).await.try_collect::<Vec<Entry>>().await
+    };
+    assert_eq!(indexes(&streamed(log.get_log_reader().await).await.unwrap()), [1, 2]);
+
+    let mut reopened = LogStore::open(Arc::new(kv.clone())).unwrap();
+    reopened.measure(0).unwrap();
+    let mut batch = Batch::new();
+    batch.delete(keys::entry(2));
+    kv.write(Space::Log, batch).unwrap();
+    for log in [&mut log, &mut reopened] {
+        let error = streamed(log.get_log_reader().await).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 }

@@ -18,6 +18,7 @@ use proto::pb::cluster::cluster_client::ClusterClient;
 use proto::{NodeId, PeerAddress, Refusal, RequestId, Thumbprint};
 use tokio::time::Instant;
 
+pub(crate) use self::voters::Pace;
 use self::voters::{Change, Outlook};
 use crate::Hindrance;
 use crate::catalog::foreseen;
@@ -36,9 +37,6 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long a node that is no member and knows no other one waits for a leader that knows it.
 const ALONE_MIN: Duration = Duration::from_secs(10);
-
-/// How many entries a learner may be behind the leader to be promoted.
-const PROMOTION_LAG_MAX: u64 = 100;
 
 /// What a node that asks to be a member is answered.
 pub(crate) enum Activation {
@@ -81,6 +79,7 @@ pub(crate) async fn run(inner: Arc<Inner>) {
             inner.presence.proceed();
         }
         inner.silences().forget();
+        inner.pace().forget();
         inner.majority.forget();
         // A member asks too when it hears nothing: it may have been removed without having heard.
         if inner.is_member() && inner.presence.hears_a_leader(inner.silence_max()) {
@@ -213,6 +212,8 @@ impl Inner {
 
     /// Makes the next change that brings the membership closer to what it should be.
     async fn settle(&self) {
+        let last = self.metrics().last_log_index.unwrap_or(0);
+        self.pace().note(Instant::now(), last, self.round_max());
         let mut outlook = self.outlook();
         if matches!(outlook.next(), Some(Change::Voters(_))) {
             outlook = self.outlook_now().await;
@@ -244,6 +245,16 @@ impl Inner {
         let mut silences = self.silences();
         silences.observe(Instant::now(), term, &voters, &alive);
         silences
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long an entry may take to be known to be in the log of a node that keeps up: it waits
+    /// for those before it, which take as long as itself, less than a heartbeat's interval.
+    fn round_max(&self) -> Duration {
+        INTERVAL.max(self.config.tuning.heartbeat * 2)
     }
 
     fn silences(&self) -> MutexGuard<'_, Silences> {
@@ -296,11 +307,12 @@ impl Inner {
     fn caught_up(&self) -> BTreeSet<NodeId> {
         let metrics = self.metrics();
         let last = metrics.last_log_index.unwrap_or(0);
+        let required = self.pace().required(Instant::now(), last, self.round_max());
         let mut alive = self.heard_from();
         let replication = metrics.replication.unwrap_or_default();
         alive.retain(|node| {
             let matched = replication.get(node).copied().flatten();
-            matched.is_some_and(|id| last.saturating_sub(id.index()) <= PROMOTION_LAG_MAX)
+            matched.is_some_and(|id| id.index() >= required)
         });
         alive
     }

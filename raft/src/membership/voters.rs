@@ -1,10 +1,44 @@
 //! Who should vote: what the leader changes next, from what it knows of the nodes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 use proto::NodeId;
+use tokio::time::Instant;
 
 use crate::types::Membership;
+
+/// How many entries a node may be behind the leader to have caught up, however quickly they come.
+const LAG_MAX: u64 = 100;
+
+/// How far a leader's log had come when it looked lately.
+#[derive(Debug, Default)]
+pub(crate) struct Pace(VecDeque<(Instant, u64)>);
+
+impl Pace {
+    /// Notes that at `now` the log ends with entry `last`. What is older than `round` is kept only
+    /// if nothing else is.
+    pub(crate) fn note(&mut self, now: Instant, last: u64, round: Duration) {
+        self.0.push_back((now, last));
+        while self.0.get(1).is_some_and(|(when, _)| now.duration_since(*when) >= round) {
+            self.0.pop_front();
+        }
+    }
+
+    /// Notes that this node does not lead.
+    pub(crate) fn forget(&mut self) {
+        self.0.clear();
+    }
+
+    /// The entry that a node must have to have caught up with a log which ends at `last`: the last
+    /// but a few, or that which was the last one a `round` ago. Entries travel one batch after the
+    /// other, so that under load always many are on their way to a node that is far.
+    pub(crate) fn required(&self, now: Instant, last: u64, round: Duration) -> u64 {
+        let nearly = last.saturating_sub(LAG_MAX);
+        let before = self.0.front().filter(|(when, _)| now.duration_since(*when) >= round);
+        before.map_or(nearly, |(_, before)| nearly.min(*before))
+    }
+}
 
 /// What a leader knows when it looks whether the membership is as it should be.
 #[derive(Clone, Debug)]
@@ -194,6 +228,28 @@ mod tests {
             dead: BTreeSet::new(),
             removed: BTreeSet::new(),
         }
+    }
+
+    #[test]
+    fn a_node_has_caught_up_that_has_what_the_leader_had_a_round_ago_or_lacks_only_a_few() {
+        let round = Duration::from_millis(1000);
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut pace = Pace::default();
+        assert_eq!(pace.required(at(0), 50, round), 0);
+        assert_eq!(pace.required(at(0), 5_000, round), 4_900, "it has not led for a round");
+        for (millis, last) in [(0, 1_000), (500, 2_000), (1_000, 3_000)] {
+            pace.note(at(millis), last, round);
+        }
+        assert_eq!(pace.required(at(999), 3_000, round), 2_900);
+        assert_eq!(pace.required(at(1_100), 3_200, round), 1_000);
+        pace.note(at(1_500), 4_000, round);
+        assert_eq!(pace.required(at(1_500), 4_000, round), 2_000);
+        assert_eq!(pace.required(at(1_500), 2_050, round), 1_950, "few are on their way");
+        pace.note(at(9_000), 4_000, round);
+        assert_eq!(pace.required(at(9_000), 4_000, round), 3_900);
+        pace.forget();
+        assert_eq!(pace.required(at(9_000), 4_000, round), 3_900);
     }
 
     fn voters<const N: usize>(nodes: [NodeId; N]) -> Option<Change> {

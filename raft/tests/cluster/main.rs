@@ -7,6 +7,7 @@ mod disk;
 mod failure;
 mod handover;
 mod membership;
+mod purging;
 mod slow;
 mod snapshots;
 

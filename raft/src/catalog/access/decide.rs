@@ -245,7 +245,8 @@ fn create_key(view: &View, when: Timestamp, key: &AccessKey) -> Changes {
 /// Nodes note uses each for itself, and by clocks that differ: of several about the same time, the
 /// first is kept.
 fn note_key_use(view: &View, when: Timestamp, key: KeyId) -> Changes {
-    let is_known = view.key_use(key)?.is_some_and(|last| when < last.plus(KEY_USE_INTERVAL / 2));
+    let is_known =
+        view.key_use(key)?.is_some_and(|last| last.is_recent(when, KEY_USE_INTERVAL / 2));
     if is_known || view.access_key(key)?.is_none() {
         return Ok(vec![]);
     }
@@ -310,7 +311,7 @@ fn revoke(view: &View, when: Timestamp, grant: &Grant) -> Changes {
 /// Nodes that find no key, or an old one, each propose a fresh one: the first of them is taken.
 fn add_token_key(view: &View, index: u64, when: Timestamp, seed: &TokenSeed) -> Changes {
     let keys = view.token_keys()?;
-    if keys.last().is_some_and(|newest| when < newest.since.plus(TOKEN_KEY_LIFETIME)) {
+    if keys.last().is_some_and(|newest| newest.since.is_recent(when, TOKEN_KEY_LIFETIME)) {
         return Ok(vec![]);
     }
     let outdated = (keys.len() + 1).saturating_sub(TOKEN_KEYS_KEPT);

@@ -100,7 +100,7 @@ impl View {
     /// The key that signs tokens at `now`; `None` when another must be added before.
     pub fn token_key(&self, now: Timestamp) -> Result<Option<TokenKey>, ReadError> {
         let newest = self.token_keys()?.pop();
-        Ok(newest.filter(|key| now < key.since.plus(proto::limits::TOKEN_KEY_LIFETIME)))
+        Ok(newest.filter(|key| key.since.is_recent(now, proto::limits::TOKEN_KEY_LIFETIME)))
     }
 
     fn rows_of<T>(

@@ -5,7 +5,7 @@ use proto::access::{
     AccessCommand, AccessKey, AccessRefusal, AccountKind, AccountName, Grant, KeyId, KeyScope,
     PasswordHash, Role, SecretHash, TokenSeed, Verb, Verbs,
 };
-use proto::limits::{KEY_USE_INTERVAL, KEYS_PER_ACCOUNT_MAX, TOKEN_KEY_LIFETIME};
+use proto::limits::{KEY_USE_INTERVAL, KEYS_PER_ACCOUNT_MAX, STAMP_AHEAD_MAX, TOKEN_KEY_LIFETIME};
 
 use super::*;
 
@@ -270,6 +270,33 @@ fn a_token_key_gives_way_when_it_is_old_and_not_before() {
         assert_eq!(catalog.view().token_key(now).unwrap(), None);
         assert_eq!(add(&mut catalog, seed), kept);
     }
+}
+
+#[test]
+fn one_stamp_far_ahead_holds_up_neither_token_keys_nor_what_is_known_of_uses() {
+    let mut catalog = Catalog::new();
+    catalog.change(create("ci", AccountKind::Robot)).unwrap();
+    catalog.change(AccessCommand::CreateKey(key("ci", 1))).unwrap();
+    let id = KeyId::from_bytes([1; 16]);
+    let seeds = |catalog: &mut Catalog, seed: u8| {
+        catalog.change(AccessCommand::NoteKeyUse(id)).unwrap();
+        catalog.change(AccessCommand::AddTokenKey { seed: TokenSeed([seed; 32]) }).unwrap();
+        let keys = catalog.view().token_keys().unwrap();
+        keys.iter().map(|key| key.seed[0]).collect::<Vec<_>>()
+    };
+    let ahead = u64::try_from((STAMP_AHEAD_MAX * 2).as_millis()).unwrap();
+    catalog.millis += ahead * 2;
+    assert_eq!(seeds(&mut catalog, 1), [1]);
+    catalog.millis -= ahead;
+    let now = Timestamp::from_millis(catalog.millis);
+    assert_eq!(catalog.view().token_key(now).unwrap(), None, "it would sign for too long");
+    assert_eq!(seeds(&mut catalog, 2), [1, 2]);
+    assert!(catalog.view().key_use(id).unwrap().unwrap() < now.plus(KEY_USE_INTERVAL));
+    assert_eq!(seeds(&mut catalog, 3), [1, 2], "as if nothing had been wrong");
+
+    // A little ahead, the clocks of two leaders may be.
+    catalog.millis -= ahead / 4;
+    assert_eq!(seeds(&mut catalog, 4), [1, 2]);
 }
 
 /// What decides is what the tag names when the push is decided, not when somebody looked.
