@@ -202,7 +202,7 @@ impl Registry {
     ) -> Result<bool, Error> {
         if blob.size <= COMPARED_BYTES_MAX
             && let Ok(_share) = self.reading(client).await
-            && let Ok(compared) = timeout(COMPARED_WITHIN, self.compare_twice(digest, blob)).await
+            && let Ok(compared) = timeout(COMPARED_WITHIN, self.check(digest, blob)).await
         {
             return compared;
         }
@@ -210,21 +210,17 @@ impl Registry {
         Ok(true)
     }
 
-    /// Whether the store gives the bytes of `blob` as they were pushed, at once or when asked
-    /// again: once only the way from it may have changed them.
-    async fn compare_twice(&self, digest: &Digest, blob: Blob) -> Result<bool, Error> {
-        for _ in 0..2 {
-            match self.compare(digest, blob).await {
-                Ok(true) => return Ok(true),
-                Ok(false) => {}
-                Err(error) if is_missing(&error) => return Ok(false),
-                Err(error) => {
-                    self.doubt(digest, blob, Cause::CameDamaged);
-                    return Err(error);
-                }
+    /// Whether `blob` comes back as it was pushed. It is noted when it does not.
+    async fn check(&self, digest: &Digest, blob: Blob) -> Result<bool, Error> {
+        match self.compare(digest, blob).await {
+            Ok(true) => return Ok(true),
+            Ok(false) => self.condemn(digest, blob.object),
+            Err(error) if is_missing(&error) => {}
+            Err(error) => {
+                self.doubt(digest, blob, Cause::CameDamaged);
+                return Err(error);
             }
         }
-        self.condemn(digest, blob.object);
         Ok(false)
     }
 
@@ -280,12 +276,18 @@ impl Registry {
         Found::Damaged
     }
 
-    /// Whether the store itself gives the bytes of `blob` as they were pushed.
+    /// Whether the store itself gives the bytes of `blob` as they were pushed, at once or when asked
+    /// again: once only the way from it may have changed them.
     async fn compare(&self, digest: &Digest, blob: Blob) -> Result<bool, Error> {
-        self.blobs.forget(blob.object).await;
-        let hasher = self.hash(blob.object, blob.size, digest.algorithm()).await?;
-        let is_same = blob.checksum.is_none_or(|checksum| checksum == hasher.checksum());
-        Ok(is_same && hasher.finish() == *digest)
+        for _ in 0..2 {
+            self.blobs.forget(blob.object).await;
+            let hasher = self.hash(blob.object, blob.size, digest.algorithm()).await?;
+            let is_same = blob.checksum.is_none_or(|checksum| checksum == hasher.checksum());
+            if is_same && hasher.finish() == *digest {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Notes that `object` is damaged.

@@ -110,6 +110,25 @@ async fn other_bytes_than_were_pushed_are_never_served_whole_and_a_push_heals_th
 }
 
 #[tokio::test]
+async fn one_byte_that_is_changed_on_the_way_while_a_blob_is_examined_condemns_nothing() {
+    let world = World::start().await;
+    let digest = world.push_blob("a", b"0123456789").await;
+    let path = format!("/v2/a/blobs/{digest}");
+    // A pull breaks off, so that the blob is read again, and that changes a byte.
+    world.blobs.set_breaking(true);
+    let pull = world.request("GET", &path).open().await;
+    world.blobs.hold_reads(true);
+    assert!(pull.into_body().collect().await.is_err());
+    world.blobs.set_breaking(false);
+    world.blobs.glitch();
+    world.blobs.hold_reads(false);
+    eventually(async || world.blobs.reads() == 3).await;
+    world.head(&path).await.is(StatusCode::OK);
+    assert_eq!(world.get(&path).await.is(StatusCode::OK).body, "0123456789");
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn an_upload_that_is_read_back_with_another_byte_once_is_not_refused() {
     let world = World::start().await;
     let begun = world.begin("a").await;
