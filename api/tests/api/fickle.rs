@@ -28,6 +28,7 @@ pub(crate) struct FickleBlobs {
     trickling: Arc<AtomicBool>,
     rotten: Arc<Mutex<BTreeSet<ObjectKey>>>,
     unreadable: Arc<Mutex<BTreeSet<ObjectKey>>>,
+    unspeakable: Arc<Mutex<BTreeSet<ObjectKey>>>,
     /// How many reads have begun.
     reads: Arc<AtomicUsize>,
     /// Whether reads wait.
@@ -68,6 +69,19 @@ impl FickleBlobs {
     pub(crate) async fn spoil(&self) {
         let keys = self.keys().await;
         self.unreadable.lock().unwrap().extend(keys);
+    }
+
+    /// Has all objects that there are not be asked after, from now on.
+    pub(crate) async fn hush(&self) {
+        let keys = self.keys().await;
+        self.unspeakable.lock().unwrap().extend(keys);
+    }
+
+    /// Has all objects be as they were pushed again.
+    pub(crate) fn mend(&self) {
+        for ailing in [&self.rotten, &self.unreadable, &self.unspeakable] {
+            ailing.lock().unwrap().clear();
+        }
     }
 
     /// All that there is.
@@ -159,6 +173,9 @@ impl Blobs for FickleBlobs {
 
     async fn extent(&self, object: ObjectKey) -> Result<u64, BlobsError> {
         let (object, end) = self.source(object);
+        if self.unspeakable.lock().unwrap().contains(&object) {
+            return Err(BlobsError::Unavailable(io::Error::other("a bad index")));
+        }
         Ok(self.store.extent(object).await?.min(end))
     }
 
