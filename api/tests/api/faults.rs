@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use http::{StatusCode, header};
 use http_body_util::BodyExt as _;
+use storage::Blobs as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
@@ -327,6 +328,36 @@ async fn a_damaged_blob_that_nobody_had_a_turn_to_read_again_is_read_when_there_
     let freed = Instant::now();
     in_time(async || world.head(&path).await.status == StatusCode::OK).await;
     assert!(freed.elapsed() < Duration::from_secs(60), "{:?}", freed.elapsed());
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_upload_that_loses_its_bytes_while_it_is_read_back_was_cancelled_or_is_not_there_now() {
+    let world = World::start().await;
+    for is_cancelled in [true, false] {
+        let begun = world.begin("a").await;
+        world.request("PATCH", &begun).body(b"some bytes").send().await.is(StatusCode::ACCEPTED);
+        // The answer was lost: the session that the client has is older than the upload.
+        let location = world.request("GET", &begun).send().await.location();
+        world.blobs.hold_reads(true);
+        let reads = world.blobs.reads();
+        let end = format!("{location}&digest={}", sha256(b"some bytes"));
+        let lose = async {
+            eventually(async || world.blobs.reads() > reads).await;
+            if is_cancelled {
+                world.delete(&location).await.is(StatusCode::NO_CONTENT);
+            } else {
+                for object in world.blobs.keys().await {
+                    world.blobs.delete(object).await.unwrap();
+                }
+            }
+            world.blobs.hold_reads(false);
+        };
+        let (ended, ()) = tokio::join!(world.request("PUT", &end).send(), lose);
+        let (status, code) =
+            if is_cancelled { (404, "BLOB_UPLOAD_UNKNOWN") } else { (503, "UNAVAILABLE") };
+        ended.fails(status, code);
+    }
     world.stop().await;
 }
 
