@@ -29,6 +29,7 @@ pub(crate) struct FickleBlobs {
     rotten: Arc<Mutex<BTreeSet<ObjectKey>>>,
     unreadable: Arc<Mutex<BTreeSet<ObjectKey>>>,
     unspeakable: Arc<Mutex<BTreeSet<ObjectKey>>>,
+    slow: Arc<AtomicBool>,
     /// How many reads have begun.
     reads: Arc<AtomicUsize>,
     /// Whether reads wait.
@@ -82,6 +83,11 @@ impl FickleBlobs {
         for ailing in [&self.rotten, &self.unreadable, &self.unspeakable] {
             ailing.lock().unwrap().clear();
         }
+    }
+
+    /// Whether it takes a tenth of a second to remove something.
+    pub(crate) fn set_slow(&self, slow: bool) {
+        self.slow.store(slow, Ordering::Relaxed);
     }
 
     /// All that there is.
@@ -215,6 +221,9 @@ impl Blobs for FickleBlobs {
     }
 
     async fn delete(&self, object: ObjectKey) -> Result<(), BlobsError> {
+        if self.slow.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
         self.store.delete(self.source(object).0).await
     }
 
