@@ -4,8 +4,8 @@
 //! another, the connection breaks before the last bytes are sent, so that no client takes it for
 //! the blob, and the node reads the object again, to know the store from the line. So it does when
 //! a pull breaks off. An object that is damaged is treated as one that is gone: the blob is absent,
-//! and the next push heals it. So it is with one that cannot be read, but that whoever pulls it gets
-//! what the store gives: it may be read again any moment.
+//! and the next push heals it. So it is with one that cannot be read, but that whoever pulls it
+//! gets what the store gives: it may be read again any moment.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -301,8 +301,8 @@ impl Registry {
         Some(State::Unreadable)
     }
 
-    /// Whether the store itself gives the bytes of `blob` as they were pushed, at once or when asked
-    /// again: once only the way from it may have changed them.
+    /// Whether the store itself gives the bytes of `blob` as they were pushed, at once or when
+    /// asked again: once only the way from it may have changed them.
     async fn compare(&self, digest: &Digest, blob: Blob) -> Result<bool, Error> {
         if blob.size > 0 {
             // What cannot even be asked after is no better for who pushes.

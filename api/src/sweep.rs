@@ -9,8 +9,8 @@ use storage::blob::Stale;
 use crate::error::Error;
 use crate::registry::Registry;
 
-/// Uploads and objects that are freed at once. A client may begin a hundred uploads in a second, and
-/// some stores take a third of one to remove one: whoever leaves them does not outrun the sweep.
+/// Uploads and objects that are freed at once. A client may begin a hundred uploads in a second,
+/// and some stores take a third of it to remove one: whoever leaves them does not outrun the sweep.
 const FREED_AT_ONCE: usize = 32;
 
 impl Registry {

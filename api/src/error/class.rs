@@ -60,8 +60,8 @@ pub(super) const fn stored(error: &BlobsError) -> (StatusCode, &'static str) {
         BlobsError::Offset { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID"),
         BlobsError::TooManyParts => (StatusCode::PAYLOAD_TOO_LARGE, "BLOB_UPLOAD_INVALID"),
         BlobsError::Body(_) => (StatusCode::BAD_REQUEST, "SIZE_INVALID"),
-        // What is asked for by its digest, and is gone, has its own error. Else it is the store that
-        // denies what it took.
+        // What is asked for by its digest, and is gone, has its own error. Else the store denies
+        // what it took.
         BlobsError::Full | BlobsError::Missing(_) | BlobsError::Unavailable(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE")
         }

@@ -82,8 +82,8 @@ async fn serve(
     }
 }
 
-/// Answers a HEAD. A blob whose bytes are gone, or cannot be read, does not exist: whoever pushes it
-/// again heals it.
+/// Answers a HEAD. A blob whose bytes are gone, or cannot be read, does not exist: whoever pushes
+/// it again heals it.
 pub(super) async fn describe(
     registry: &Registry,
     repository: &RepoName,

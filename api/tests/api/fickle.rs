@@ -34,6 +34,8 @@ pub(crate) struct FickleBlobs {
     reads: Arc<AtomicUsize>,
     /// Whether reads wait.
     holding: Arc<watch::Sender<bool>>,
+    /// Whether what was received whole waits to be added.
+    adding: Arc<watch::Sender<bool>>,
     sharing: Arc<AtomicBool>,
     /// While objects share the bytes of their uploads: the upload of each, and how far it goes.
     sealed: Arc<Mutex<BTreeMap<ObjectKey, (ObjectKey, u64)>>>,
@@ -106,6 +108,16 @@ impl FickleBlobs {
         self.holding.send_replace(hold);
     }
 
+    /// Whether what was received whole waits to be added, also when its sender is gone.
+    pub(crate) fn hold_writes(&self, hold: bool) {
+        self.adding.send_replace(hold);
+    }
+
+    /// How many of these wait.
+    pub(crate) fn writes_held(&self) -> usize {
+        self.adding.receiver_count()
+    }
+
     /// From now on, what an upload is sealed as has a key of its own and bytes in common with all
     /// else that the upload is sealed as, as where an upload of one piece is that piece.
     pub(crate) fn share(&self) {
@@ -134,12 +146,23 @@ impl Blobs for FickleBlobs {
         &self,
         upload: ObjectKey,
         at: Position,
-        body: ByteStream,
+        mut body: ByteStream,
     ) -> Result<Position, BlobsError> {
         if self.full.load(Ordering::Relaxed) {
             return Err(BlobsError::Full);
         }
-        self.store.append(upload, at, body).await
+        if !*self.adding.borrow() {
+            return self.store.append(upload, at, body).await;
+        }
+        let whole: Vec<_> = body.by_ref().collect().await;
+        let blobs = self.clone();
+        let adding = async move {
+            let _ = blobs.adding.subscribe().wait_for(|hold| !hold).await;
+            let position = blobs.store.append(upload, at, stream::iter(whole).boxed()).await;
+            drop(body);
+            position
+        };
+        tokio::spawn(adding).await.unwrap()
     }
 
     async fn position(&self, upload: ObjectKey) -> Result<Position, BlobsError> {

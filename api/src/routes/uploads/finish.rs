@@ -111,7 +111,7 @@ impl Whole {
         let place = if at == Position::START { Place::Whole } else { Place::After(at) };
         let hasher = session.hasher_for(algorithm);
         let (hasher, is_repeated) =
-            match intake::take(&*registry.blobs, upload, place, body, hasher, terms).await {
+            match intake::take(registry, upload, place, body, hasher, terms).await {
                 Ok(Taken { held: Some(held), length, hasher }) => {
                     let size = at.extent + length;
                     return Ok(Some(Self { held, size, hasher, is_repeated: false }));
