@@ -4,7 +4,8 @@
 //! another, the connection breaks before the last bytes are sent, so that no client takes it for
 //! the blob, and the node reads the object again, to know the store from the line. So it does when
 //! a pull breaks off. An object that is damaged is treated as one that is gone: the blob is absent,
-//! and the next push heals it.
+//! and the next push heals it. So it is with one that cannot be read, but that whoever pulls it
+//! gets what the store gives: it may be read again any moment.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -29,58 +30,61 @@ const FINDINGS_MAX: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 /// After what time an object that was found damaged is read again when it is asked for: the store
 /// may have mended it.
 const EXAMINED_AGAIN_AFTER: Duration = Duration::from_secs(10 * 60);
+/// The same of one that could not be read: what ails a store passes more often.
+const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// Objects that are examined at once. Others are when they are next asked for: while a store is
 /// away, each pull breaks off.
 const EXAMINED_AT_ONCE: usize = 16;
 /// How often in a row an object must fail to be read, while another that was just written is read,
-/// before that is taken for damage of it and not for an outage of the store.
+/// before that is taken for a fault of it and not for an outage of the store.
 const FAILURES_MIN: u32 = 4;
 /// The pause between two of these: all together last for a minute.
 const FAILURE_PAUSE: Duration = Duration::from_secs(20);
 /// Largest blob that is read while its client waits, because it pushes what is there, in bytes: a
 /// few seconds for most stores.
 const COMPARED_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-/// How long that may take where the store is slow. With all else that a push waits for, it is less
-/// than the minute after which proxies give up on an answer.
+/// How long that may take where the store is slow. With a cluster that agrees at once, and a store
+/// that is quick in all else, it ends within the minute after which proxies give up on an answer.
 const COMPARED_WITHIN: Duration = Duration::from_secs(45);
 
-/// The objects that this node has found damaged.
+/// The objects that this node does not simply take for whole.
 pub(crate) struct Damage {
     findings: Mutex<LruCache<ObjectKey, Finding>>,
     /// What is left of [`EXAMINED_AT_ONCE`].
     turns: Arc<Semaphore>,
 }
 
-/// What is known of an object that is not simply taken for whole.
+/// What is known of such an object.
 #[derive(Clone, Copy, Debug)]
-enum Finding {
-    /// It may be damaged, and is being read again.
-    InDoubt,
-    /// It was damaged when it was last read, at this time.
-    Damaged(Instant),
-    /// It was damaged, and is being read again.
-    DamagedAndInDoubt,
+struct Finding {
+    /// How it was when it was last read.
+    state: State,
+    /// When that was.
+    at: Instant,
+    /// Whether it is being read again.
+    is_in_doubt: bool,
 }
 
-/// What whoever wants an object is told of it.
+/// How an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Look {
+enum State {
     /// It is taken for whole.
     Whole,
-    /// It was found damaged.
+    /// It could not be read, while another was.
+    Unreadable,
+    /// It had other bytes than were pushed.
     Damaged,
-    /// It was found damaged, and is to be read again now: whoever was told so must
-    /// [tell](Damage::found) the outcome.
-    DamagedLongAgo,
 }
 
-/// What came of reading an object again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found {
-    Whole,
-    Damaged,
-    /// That could not be told.
-    Nothing,
+impl State {
+    /// After what time an object that was found so is read again when it is asked for.
+    const fn lasts(self) -> Duration {
+        match self {
+            Self::Whole => Duration::ZERO,
+            Self::Unreadable => TRIED_AGAIN_AFTER,
+            Self::Damaged => EXAMINED_AGAIN_AFTER,
+        }
+    }
 }
 
 /// Why an object is read again.
@@ -103,43 +107,40 @@ impl Damage {
         self.findings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is known of `object`.
-    fn look(&self, object: ObjectKey) -> Look {
-        let mut findings = self.findings();
-        let Some(finding) = findings.get_mut(&object) else { return Look::Whole };
-        match *finding {
-            Finding::InDoubt => Look::Whole,
-            Finding::Damaged(at) if at.elapsed() >= EXAMINED_AGAIN_AFTER => {
-                *finding = Finding::DamagedAndInDoubt;
-                Look::DamagedLongAgo
-            }
-            Finding::Damaged(_) | Finding::DamagedAndInDoubt => Look::Damaged,
-        }
+    /// How `object` is, as far as is known.
+    fn look(&self, object: ObjectKey) -> State {
+        self.findings().get(&object).map_or(State::Whole, |finding| finding.state)
     }
 
-    /// Notes that `object` may be damaged. Answers whether to read it again: nobody else does.
+    /// Notes that `object` may not be as it is taken for. Answers whether to read it again: nobody
+    /// else does, or did just now.
     fn suspect(&self, object: ObjectKey) -> bool {
+        let unknown = || Finding { state: State::Whole, at: Instant::now(), is_in_doubt: false };
         let mut findings = self.findings();
-        let suspected = match findings.get(&object) {
-            None => Finding::InDoubt,
-            Some(Finding::Damaged(_)) => Finding::DamagedAndInDoubt,
-            Some(Finding::InDoubt | Finding::DamagedAndInDoubt) => return false,
-        };
-        findings.put(object, suspected);
-        true
+        let finding = findings.get_or_insert_mut(object, unknown);
+        let is_due = !finding.is_in_doubt && finding.at.elapsed() >= finding.state.lasts();
+        finding.is_in_doubt |= is_due;
+        is_due
     }
 
-    /// Notes how `object` was found when it was read again.
-    fn found(&self, object: ObjectKey, found: Found) {
+    /// Notes how `object` was when it was read again. Answers how it was before.
+    fn found(&self, object: ObjectKey, state: State) -> State {
         let mut findings = self.findings();
-        let was_damaged = matches!(
-            findings.peek(&object),
-            Some(Finding::Damaged(_) | Finding::DamagedAndInDoubt)
-        );
-        if found == Found::Damaged || found == Found::Nothing && was_damaged {
-            findings.put(object, Finding::Damaged(Instant::now()));
-        } else {
-            findings.pop(&object);
+        let before = match state {
+            State::Whole => findings.pop(&object),
+            _ => findings.put(object, Finding { state, at: Instant::now(), is_in_doubt: false }),
+        };
+        before.map_or(State::Whole, |finding| finding.state)
+    }
+
+    /// Notes that nothing was learnt of `object`, and nobody reads it any more.
+    fn learnt_nothing(&self, object: ObjectKey) {
+        let mut findings = self.findings();
+        match findings.peek_mut(&object) {
+            Some(finding) if finding.state != State::Whole => finding.is_in_doubt = false,
+            _ => {
+                findings.pop(&object);
+            }
         }
     }
 }
@@ -147,19 +148,39 @@ impl Damage {
 impl Registry {
     /// Whether this node has found that `blob` has other bytes than were pushed.
     pub(crate) fn is_damaged(&self, digest: &Digest, blob: Blob) -> bool {
-        let look = self.damage.look(blob.object);
-        if look == Look::DamagedLongAgo {
-            self.examine(digest.clone(), blob, Cause::CameDamaged);
-        }
-        look != Look::Whole
+        self.state(digest, blob) == State::Damaged
     }
 
-    /// Whether the bytes of `blob` are there, as far as can be told without reading them.
+    /// How `blob` is, as far as this node knows. What was not whole is read again now and then.
+    fn state(&self, digest: &Digest, blob: Blob) -> State {
+        let state = self.damage.look(blob.object);
+        if state != State::Whole {
+            self.doubt(digest, blob, Cause::CameDamaged);
+        }
+        state
+    }
+
+    /// Whether the bytes of `blob` are there and can be read, as far as can be told without doing
+    /// that.
     pub(crate) async fn is_whole(&self, digest: &Digest, blob: Blob) -> Result<bool, Error> {
+        if blob.size > 0 && self.state(digest, blob) != State::Whole {
+            return Ok(false);
+        }
+        self.is_there(digest, blob).await
+    }
+
+    /// Whether the store has as many bytes of `blob` as were pushed.
+    pub(crate) async fn is_there(&self, digest: &Digest, blob: Blob) -> Result<bool, Error> {
         if blob.size == 0 {
             return Ok(true);
         }
-        Ok(!self.is_damaged(digest, blob) && self.extent(blob.object).await? >= blob.size)
+        match self.extent(blob.object).await {
+            Ok(extent) => Ok(extent >= blob.size),
+            Err(error) => {
+                self.doubt(digest, blob, Cause::CameDamaged);
+                Err(error)
+            }
+        }
     }
 
     /// The bytes of `blob` in `range`. A stream of all of them fails before its end when they are
@@ -202,7 +223,7 @@ impl Registry {
     ) -> Result<bool, Error> {
         if blob.size <= COMPARED_BYTES_MAX
             && let Ok(_share) = self.reading(client).await
-            && let Ok(compared) = timeout(COMPARED_WITHIN, self.compare_twice(digest, blob)).await
+            && let Ok(compared) = timeout(COMPARED_WITHIN, self.check(digest, blob)).await
         {
             return compared;
         }
@@ -210,21 +231,17 @@ impl Registry {
         Ok(true)
     }
 
-    /// Whether the store gives the bytes of `blob` as they were pushed, at once or when asked
-    /// again: once only the way from it may have changed them.
-    async fn compare_twice(&self, digest: &Digest, blob: Blob) -> Result<bool, Error> {
-        for _ in 0..2 {
-            match self.compare(digest, blob).await {
-                Ok(true) => return Ok(true),
-                Ok(false) => {}
-                Err(error) if is_missing(&error) => return Ok(false),
-                Err(error) => {
-                    self.doubt(digest, blob, Cause::CameDamaged);
-                    return Err(error);
-                }
+    /// Whether `blob` comes back as it was pushed. It is noted when it does not.
+    async fn check(&self, digest: &Digest, blob: Blob) -> Result<bool, Error> {
+        match self.compare(digest, blob).await {
+            Ok(true) => return Ok(true),
+            Ok(false) => self.condemn(digest, blob.object, State::Damaged),
+            Err(error) if is_missing(&error) => {}
+            Err(error) => {
+                self.doubt(digest, blob, Cause::CameDamaged);
+                return Err(error);
             }
         }
-        self.condemn(digest, blob.object);
         Ok(false)
     }
 
@@ -239,58 +256,74 @@ impl Registry {
     fn examine(&self, digest: Digest, blob: Blob, cause: Cause) {
         let object = blob.object;
         let Ok(turn) = Arc::clone(&self.damage.turns).try_acquire_owned() else {
-            return self.damage.found(object, Found::Nothing);
+            return self.damage.learnt_nothing(object);
         };
         let registry = self.outliving();
         tokio::spawn(async move {
             let _turn = turn;
             match registry.judge(&digest, blob).await {
-                Found::Whole => {
-                    registry.damage.found(object, Found::Whole);
+                Some(State::Whole) => {
+                    registry.damage.found(object, State::Whole);
                     if cause == Cause::CameDamaged {
                         tracing::warn!(%digest, %object, "a blob came damaged once, and is whole");
                     }
                 }
-                Found::Damaged => registry.condemn(&digest, object),
-                Found::Nothing => registry.damage.found(object, Found::Nothing),
+                Some(state) => registry.condemn(&digest, object, state),
+                None => registry.damage.learnt_nothing(object),
             }
         });
     }
 
-    /// Whether `blob` is as it was pushed.
-    async fn judge(&self, digest: &Digest, blob: Blob) -> Found {
+    /// How `blob` is when it is read now; `None` when that cannot be told.
+    async fn judge(&self, digest: &Digest, blob: Blob) -> Option<State> {
         let object = blob.object;
-        for failures in 0..FAILURES_MIN {
+        let failures_min = match self.damage.look(object) {
+            State::Unreadable => 1,
+            State::Whole | State::Damaged => FAILURES_MIN,
+        };
+        for failures in 0..failures_min {
             if failures > 0 {
                 sleep(FAILURE_PAUSE).await;
             }
             match self.compare(digest, blob).await {
-                Ok(true) => return Found::Whole,
-                Ok(false) => return Found::Damaged,
+                Ok(true) => return Some(State::Whole),
+                Ok(false) => return Some(State::Damaged),
                 Err(error) => {
                     tracing::warn!(%digest, %object, %error, "what may be damaged cannot be read");
                     // That it is gone is seen without reading it. And what ails the store is no
                     // damage of what it holds.
                     if is_missing(&error) || self.try_out().await.is_err() {
-                        return Found::Nothing;
+                        return None;
                     }
                 }
             }
         }
-        Found::Damaged
+        Some(State::Unreadable)
     }
 
-    /// Whether the store itself gives the bytes of `blob` as they were pushed.
+    /// Whether the store itself gives the bytes of `blob` as they were pushed, at once or when
+    /// asked again: once only the way from it may have changed them.
     async fn compare(&self, digest: &Digest, blob: Blob) -> Result<bool, Error> {
-        self.blobs.forget(blob.object).await;
-        let hasher = self.hash(blob.object, blob.size, digest.algorithm()).await?;
-        let is_same = blob.checksum.is_none_or(|checksum| checksum == hasher.checksum());
-        Ok(is_same && hasher.finish() == *digest)
+        if blob.size > 0 {
+            // What cannot even be asked after is no better for who pushes.
+            self.extent(blob.object).await?;
+        }
+        for _ in 0..2 {
+            self.blobs.forget(blob.object).await;
+            let hasher = self.hash(blob.object, blob.size, digest.algorithm()).await?;
+            let is_same = blob.checksum.is_none_or(|checksum| checksum == hasher.checksum());
+            if is_same && hasher.finish() == *digest {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
-    /// Notes that `object` is damaged.
-    fn condemn(&self, digest: &Digest, object: ObjectKey) {
-        self.damage.found(object, Found::Damaged);
+    /// Notes that `object` is not whole, which is said and counted once, for as long as that lasts.
+    fn condemn(&self, digest: &Digest, object: ObjectKey, state: State) {
+        if self.damage.found(object, state) != State::Whole {
+            return;
+        }
         self.metrics.found_damaged();
         tracing::error!(
             %digest, %object,
@@ -383,24 +416,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_found_damaged_is_read_again_later_by_one() {
+    async fn what_was_not_whole_is_read_again_later_by_one() {
         let (damage, object) = (Damage::none(), ObjectKey::from_random(1));
-        assert_eq!(damage.look(object), Look::Whole);
+        assert_eq!(damage.look(object), State::Whole);
         assert!(damage.suspect(object), "the first reads it again");
         assert!(!damage.suspect(object), "and no other");
-        assert_eq!(damage.look(object), Look::Whole, "a suspicion is no finding");
-        damage.found(object, Found::Damaged);
-        assert_eq!(damage.look(object), Look::Damaged);
-        tokio::time::advance(EXAMINED_AGAIN_AFTER).await;
-        assert_eq!(damage.look(object), Look::DamagedLongAgo);
-        assert_eq!(damage.look(object), Look::Damaged, "it is being read");
-        assert!(!damage.suspect(object), "by one");
-        damage.found(object, Found::Nothing);
-        assert_eq!(damage.look(object), Look::Damaged, "as long as nobody knows better");
-        damage.found(object, Found::Whole);
-        assert_eq!(damage.look(object), Look::Whole);
+        assert_eq!(damage.look(object), State::Whole, "a suspicion is no finding");
+        damage.learnt_nothing(object);
         assert!(damage.suspect(object));
-        damage.found(object, Found::Nothing);
-        assert_eq!(damage.look(object), Look::Whole, "nobody has found it damaged");
+        for state in [State::Unreadable, State::Damaged] {
+            assert_eq!(damage.found(object, state), State::Whole);
+            assert_eq!(damage.found(object, state), state, "that is no news");
+            assert!(!damage.suspect(object), "it was read just now");
+            tokio::time::advance(state.lasts()).await;
+            assert!(damage.suspect(object));
+            assert!(!damage.suspect(object), "it is being read, by one");
+            assert_eq!(damage.look(object), state);
+            damage.learnt_nothing(object);
+            assert_eq!(damage.look(object), state, "as long as nobody knows better");
+            assert!(damage.suspect(object), "and nobody has read it since");
+            damage.found(object, State::Whole);
+            assert_eq!(damage.look(object), State::Whole);
+        }
     }
 }

@@ -289,8 +289,9 @@ impl Error {
                 let detail = json!({ "digest": expected.as_str(), "actual": actual.as_str() });
                 vec![json!({ "code": code, "message": message, "detail": detail })]
             }
-            // What was said of these names places of this machine: it is for the log.
-            Self::Blobs(BlobsError::Unavailable(_)) => {
+            // What was said of these names places of this machine, or keys of the store: it is for
+            // the log.
+            Self::Blobs(BlobsError::Unavailable(_) | BlobsError::Missing(_)) => {
                 let message = "the object store is not available; try again, or tell the operator";
                 vec![json!({ "code": code, "message": message })]
             }

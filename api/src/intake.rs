@@ -11,11 +11,12 @@ use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use proto::limits::UPLOAD_LIFETIME;
 use proto::{Hasher, ObjectKey};
+use storage::BlobsError;
 use storage::blob::Position;
-use storage::{Blobs, BlobsError};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::error::Error;
+use crate::registry::Registry;
 
 /// How long a body may go without a byte.
 const IDLE_MAX: Duration = Duration::from_secs(60);
@@ -100,12 +101,13 @@ pub(crate) fn watched(body: Body) -> Body {
     }))
 }
 
-/// Adds `body` to `upload`, and hashes it on the way. An empty body leaves the store alone.
+/// Adds `body` to `upload`, and hashes it on the way. An empty body leaves the store alone. The
+/// request has its share for as long as the store holds the body, also when the caller is gone.
 ///
 /// # Errors
 /// See [`IntakeError`].
 pub(crate) async fn take(
-    blobs: &dyn Blobs,
+    registry: &Registry,
     upload: ObjectKey,
     place: Place,
     body: Body,
@@ -117,7 +119,13 @@ pub(crate) async fn take(
     let outcome = match frames.next().await {
         None => Ok(None),
         Some(first) => {
-            let all = Box::pin(stream::once(async move { first }).chain(frames));
+            let share = registry.share.clone();
+            let all = stream::once(async move { first }).chain(frames);
+            // The share goes when the stream does, to which this belongs.
+            let all = Box::pin(all.inspect(move |_| {
+                let _held = &share;
+            }));
+            let blobs = &registry.blobs;
             let storing = async {
                 match place {
                     Place::After(at) => blobs.append(upload, at, all).await.map(Held::Upload),

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use proto::{Command, Mutant, ObjectKey, Refusal};
 use storage::blob::Stale;
 
 use crate::error::Error;
 use crate::registry::Registry;
+
+/// Uploads and objects that are freed at once. A client may begin a hundred uploads in a second,
+/// and some stores take a third of it to remove one: whoever leaves them does not outrun the sweep.
+const FREED_AT_ONCE: usize = 32;
 
 impl Registry {
     /// Frees what has been in the object store for `age` without a fact that needs it, and answers
@@ -19,12 +23,10 @@ impl Registry {
     /// refused. A sweep that fails half way is logged; what it left, the next one finds.
     pub async fn sweep(&self, age: Duration) -> u64 {
         let mut swept = 0;
-        let mut stale = self.blobs.sweep(age);
-        while let Some(found) = stale.next().await {
-            let outcome = match found {
-                Ok(found) => self.free(found).await,
-                Err(error) => Err(error.into()),
-            };
+        let stale = self.blobs.sweep(age).map_err(Error::from);
+        let freeing = stale.map_ok(|found| self.free(found));
+        let mut freed = freeing.try_buffer_unordered(FREED_AT_ONCE);
+        while let Some(outcome) = freed.next().await {
             match outcome {
                 Ok(is_freed) => swept += u64::from(is_freed),
                 Err(error) => {

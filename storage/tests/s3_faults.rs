@@ -11,12 +11,13 @@ mod shelf;
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{StreamExt as _, TryStreamExt as _, future, stream};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, future, stream};
 use proto::{ClusterId, ObjectKey};
-use storage::blob::{ClaimError, S3Blobs, S3Settings, Unclaimed};
+use storage::blob::{ClaimError, Position, S3Blobs, S3Settings, Unclaimed};
 use storage::{Blobs, BlobsError};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
@@ -211,6 +212,52 @@ async fn an_object_whose_caller_is_gone_is_removed() {
         }
     };
     timeout(Duration::from_secs(60), removed).await.expect("it is removed");
+}
+
+/// Whoever counts by the bodies what is held of them goes on until it is written.
+#[tokio::test]
+async fn a_body_is_held_until_it_is_written_also_when_its_caller_is_gone() {
+    let (held, seen) = (Arc::new(()), Arc::new(Mutex::new(Vec::new())));
+    let (counted, found) = (Arc::downgrade(&held), Arc::clone(&seen));
+    let server = FakeS3::start(move |request, _| match &*request.method {
+        "PUT" => {
+            if request.name().starts_with("objects/") {
+                found.lock().unwrap().push(counted.strong_count());
+            }
+            b"HTTP/1.1 200 OK\r\netag: \"tag\"\r\ncontent-length: 0\r\n\r\n".into()
+        }
+        "DELETE" => b"HTTP/1.1 204 No Content\r\n\r\n".into(),
+        _ if request.is_list() => EMPTY_LIST.into(),
+        _ => no_such_key(),
+    })
+    .await;
+    let blobs = S3Blobs::open(&server.settings()).await.unwrap();
+    for is_whole in [true, false] {
+        let (ends, has_ended) = oneshot::channel();
+        let (mut ends, share) = (Some(ends), Arc::clone(&held));
+        let frames = [Bytes::from_static(b"some bytes"), Bytes::new()];
+        let body = stream::iter(frames).inspect(move |frame| {
+            let _share = &share;
+            if frame.is_empty() {
+                ends.take().unwrap().send(()).unwrap();
+            }
+        });
+        let body = body.map(Ok).boxed();
+        let storing = match is_whole {
+            true => blobs.put(OBJECT, body).map(drop).boxed(),
+            false => blobs.append(OBJECT, Position::START, body).map(drop).boxed(),
+        };
+        let outcome = future::select(storing, has_ended).await;
+        assert!(matches!(outcome, future::Either::Right(_)), "the end is still to be written");
+        drop(outcome);
+        let freed = async {
+            while Arc::strong_count(&held) > 1 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(60), freed).await.expect("it is let go");
+    }
+    assert_eq!(*seen.lock().unwrap(), [2, 2]);
 }
 
 #[tokio::test]

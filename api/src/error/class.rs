@@ -59,9 +59,10 @@ pub(super) const fn stored(error: &BlobsError) -> (StatusCode, &'static str) {
     match error {
         BlobsError::Offset { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID"),
         BlobsError::TooManyParts => (StatusCode::PAYLOAD_TOO_LARGE, "BLOB_UPLOAD_INVALID"),
-        BlobsError::Missing(_) => (StatusCode::NOT_FOUND, "BLOB_UNKNOWN"),
         BlobsError::Body(_) => (StatusCode::BAD_REQUEST, "SIZE_INVALID"),
-        BlobsError::Full | BlobsError::Unavailable(_) => {
+        // What is asked for by its digest, and is gone, has its own error. Else the store denies
+        // what it took.
+        BlobsError::Full | BlobsError::Missing(_) | BlobsError::Unavailable(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE")
         }
     }

@@ -39,12 +39,13 @@ async fn serve(
     digest: Digest,
     parts: &Parts,
 ) -> Result<Response, Error> {
+    // What could not be read may be by now, and who pulls it gains nothing by being refused.
     if registry.is_damaged(&digest, blob) {
         return Err(gone(digest, blob.object));
     }
     let etag = etag(&digest);
     if is_unchanged(&parts.headers, || digest.clone().into(), &digest)? {
-        check_whole(registry, blob, &digest).await?;
+        check(registry.is_there(&digest, blob).await?, blob, &digest)?;
         return Ok((StatusCode::NOT_MODIFIED, about(&digest)).into_response());
     }
     let wanted = match text(&parts.headers, header::RANGE) {
@@ -63,7 +64,7 @@ async fn serve(
     }
     match wanted {
         Wanted::Unsatisfiable => {
-            check_whole(registry, blob, &digest).await?;
+            check(registry.is_there(&digest, blob).await?, blob, &digest)?;
             Err(Error::Range { digest, size: blob.size })
         }
         Wanted::Whole => {
@@ -81,7 +82,8 @@ async fn serve(
     }
 }
 
-/// Answers a HEAD. A blob whose bytes are gone does not exist: whoever pushes it again heals it.
+/// Answers a HEAD. A blob whose bytes are gone, or cannot be read, does not exist: whoever pushes
+/// it again heals it.
 pub(super) async fn describe(
     registry: &Registry,
     repository: &RepoName,
@@ -89,7 +91,8 @@ pub(super) async fn describe(
     parts: &Parts,
 ) -> Result<Response, Error> {
     let (blob, standing) = blob(registry, repository, &digest).await?;
-    let checked = check_whole(registry, blob, &digest).await;
+    let is_whole = registry.is_whole(&digest, blob).await;
+    let checked = is_whole.and_then(|is_whole| check(is_whole, blob, &digest));
     checked.map_err(|error| standing.judge(error))?;
     let mut response = if is_unchanged(&parts.headers, || digest.clone().into(), &digest)? {
         (StatusCode::NOT_MODIFIED, about(&digest)).into_response()
@@ -159,12 +162,9 @@ async fn open(
     }
 }
 
-/// Refuses a blob whose bytes are gone, for an answer that has none of them.
-async fn check_whole(registry: &Registry, blob: Blob, digest: &Digest) -> Result<(), Error> {
-    match registry.is_whole(digest, blob).await? {
-        true => Ok(()),
-        false => Err(gone(digest.clone(), blob.object)),
-    }
+/// Refuses `blob` for an answer that has none of its bytes, unless these are there.
+fn check(is_there: bool, blob: Blob, digest: &Digest) -> Result<(), Error> {
+    if is_there { Ok(()) } else { Err(gone(digest.clone(), blob.object)) }
 }
 
 /// Where the client gets `blob` from the store itself, if it can. The store then heeds its range.

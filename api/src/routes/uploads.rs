@@ -101,8 +101,7 @@ pub(super) async fn append(
     let (session, terms) = chunk(registry, session, &parts.headers).await?;
     let hasher = session.hasher_for(session.algorithm);
     let place = Place::After(session.at);
-    let blobs = &*registry.blobs;
-    let session = match intake::take(blobs, session.upload, place, body, hasher, terms).await {
+    let session = match intake::take(registry, session.upload, place, body, hasher, terms).await {
         Ok(Taken { held: Some(Held::Upload(at)), hasher, .. }) => {
             session.advance(at, hasher, registry.clock.now())
         }

@@ -122,6 +122,30 @@ async fn who_hangs_up_keeps_their_part_until_what_they_sent_is_decided() {
 }
 
 #[tokio::test]
+async fn who_hangs_up_keeps_their_part_until_what_they_sent_is_stored() {
+    let options = Options { transfers: 1, transfers_per_client: 1, ..Options::default() };
+    let world = World::start_with(options).await;
+    let malformed = || world.get("/v2/a/tags/list?n=abc");
+    let digest = sha256(b"content");
+    for path in ["".to_owned(), format!("?digest={digest}")] {
+        world.blobs.hold_writes(true);
+        let (method, path) = match &*path {
+            "" => ("PATCH", world.begin("a").await),
+            query => ("POST", format!("/v2/a/blobs/uploads/{query}")),
+        };
+        let (end, sent) = begin(world.request(method, &path), "content").await;
+        end.send(()).unwrap();
+        eventually(async || world.blobs.writes_held() == 1).await;
+        sent.abort();
+        assert!(sent.await.unwrap_err().is_cancelled());
+        malformed().await.fails(429, "TOOMANYREQUESTS");
+        world.blobs.hold_writes(false);
+        eventually(async || malformed().await.status == StatusCode::BAD_REQUEST).await;
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn of_a_manifest_without_end_no_more_is_read_than_it_may_have() {
     let world = World::start().await;
     let frame = Bytes::from(vec![b' '; 64 * 1024]);

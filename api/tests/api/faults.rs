@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use http::{StatusCode, header};
 use http_body_util::BodyExt as _;
+use storage::Blobs as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
@@ -106,6 +107,25 @@ async fn other_bytes_than_were_pushed_are_never_served_whole_and_a_push_heals_th
         assert_eq!(world.get(path).await.is(StatusCode::OK).body, content.as_slice());
     }
     world.request("POST", &mount).send().await.is(StatusCode::CREATED);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn one_byte_that_is_changed_on_the_way_while_a_blob_is_examined_condemns_nothing() {
+    let world = World::start().await;
+    let digest = world.push_blob("a", b"0123456789").await;
+    let path = format!("/v2/a/blobs/{digest}");
+    // A pull breaks off, so that the blob is read again, and that changes a byte.
+    world.blobs.set_breaking(true);
+    let pull = world.request("GET", &path).open().await;
+    world.blobs.hold_reads(true);
+    assert!(pull.into_body().collect().await.is_err());
+    world.blobs.set_breaking(false);
+    world.blobs.glitch();
+    world.blobs.hold_reads(false);
+    eventually(async || world.blobs.reads() == 3).await;
+    world.head(&path).await.is(StatusCode::OK);
+    assert_eq!(world.get(&path).await.is(StatusCode::OK).body, "0123456789");
     world.stop().await;
 }
 
@@ -219,10 +239,125 @@ async fn a_blob_that_cannot_be_read_is_absent_until_a_push_heals_it() {
     assert!(pull(&world, &path, Some("bytes=2-5")).await.is_err());
     world.head(&path).await.is(StatusCode::OK);
     in_time(async || world.head(&path).await.status == StatusCode::NOT_FOUND).await;
-    world.get(&path).await.fails(404, "BLOB_UNKNOWN");
+    assert!(pull(&world, &path, None).await.is_err(), "who pulls it gets what there is");
+    let mount = format!("/v2/b/blobs/uploads/?from=a&mount={digest}");
+    world.request("POST", &mount).send().await.is(StatusCode::ACCEPTED);
 
     world.push_blob("a", b"0123456789").await;
     assert_eq!(world.get(&path).await.is(StatusCode::OK).body, "0123456789");
+    world.head(&path).await.is(StatusCode::OK);
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blob_that_can_be_read_again_is_pulled_at_once_and_described_a_minute_later() {
+    let world = World::start().await;
+    let digest = world.push_blob("a", b"0123456789").await;
+    let path = format!("/v2/a/blobs/{digest}");
+    world.blobs.spoil().await;
+    assert!(pull(&world, &path, None).await.is_err());
+    in_time(async || world.head(&path).await.status == StatusCode::NOT_FOUND).await;
+
+    world.blobs.mend();
+    let mended = Instant::now();
+    assert_eq!(pull(&world, &path, None).await.unwrap(), "0123456789");
+    let unchanged = world.request("GET", &path).header(header::IF_NONE_MATCH, "*").send().await;
+    unchanged.is(StatusCode::NOT_MODIFIED);
+    world.head(&path).await.is(StatusCode::NOT_FOUND);
+    in_time(async || world.head(&path).await.status == StatusCode::OK).await;
+    assert!(mended.elapsed() < Duration::from_secs(65), "{:?}", mended.elapsed());
+    world.stop().await;
+}
+
+/// A damaged index, or a disk that does not tell how long a file is.
+#[tokio::test(start_paused = true)]
+async fn a_blob_that_cannot_be_asked_after_is_absent_until_a_push_heals_it() {
+    let world = World::start().await;
+    let whole = format!("/v2/a/blobs/uploads/?digest={}", sha256(b"0123456789"));
+    let path = format!("/v2/a/blobs/{}", world.push_blob("a", b"0123456789").await);
+    for is_readable in [false, true] {
+        world.blobs.hush().await;
+        if !is_readable {
+            world.blobs.spoil().await;
+        }
+        world.head(&path).await.is(StatusCode::SERVICE_UNAVAILABLE);
+        let pushed = world.request("POST", &whole).body(b"0123456789").send().await;
+        pushed.fails(503, "UNAVAILABLE");
+        in_time(async || world.head(&path).await.status == StatusCode::NOT_FOUND).await;
+        world.push_blob("a", b"0123456789").await;
+        world.head(&path).await.is(StatusCode::OK);
+        assert_eq!(world.get(&path).await.is(StatusCode::OK).body, "0123456789");
+    }
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_blob_that_nobody_had_a_turn_to_read_again_is_read_when_there_is_one() {
+    let world = World::start().await;
+    let digest = world.push_blob("a", b"0123456789").await;
+    let path = format!("/v2/a/blobs/{digest}");
+    world.blobs.rot().await;
+    assert!(pull(&world, &path, None).await.is_err());
+    in_time(async || world.head(&path).await.status == StatusCode::NOT_FOUND).await;
+    for _ in 0..2 {
+        let reads = world.blobs.reads();
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        world.head(&path).await.is(StatusCode::NOT_FOUND);
+        in_time(async || world.blobs.reads() == reads + 2).await;
+    }
+    let mut metrics = String::new();
+    prometheus_client::encoding::text::encode(&mut metrics, &world.metrics).unwrap();
+    assert!(metrics.contains("roadstead_damaged_total 1\n"), "it is counted once: {metrics}");
+
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    world.blobs.mend();
+    world.blobs.set_breaking(true);
+    let mut pulls = Vec::new();
+    for n in 0..16 {
+        let other = world.push_blob("a", &[n]).await;
+        pulls.push(world.request("GET", &format!("/v2/a/blobs/{other}")).open().await);
+    }
+    // That they break off takes all turns, for as long as these are held.
+    world.blobs.hold_reads(true);
+    for pull in pulls {
+        assert!(pull.into_body().collect().await.is_err());
+    }
+    world.blobs.set_breaking(false);
+    world.head(&path).await.is(StatusCode::NOT_FOUND);
+    world.blobs.hold_reads(false);
+    let freed = Instant::now();
+    in_time(async || world.head(&path).await.status == StatusCode::OK).await;
+    assert!(freed.elapsed() < Duration::from_secs(60), "{:?}", freed.elapsed());
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_upload_that_loses_its_bytes_while_it_is_read_back_was_cancelled_or_is_not_there_now() {
+    let world = World::start().await;
+    for is_cancelled in [true, false] {
+        let begun = world.begin("a").await;
+        world.request("PATCH", &begun).body(b"some bytes").send().await.is(StatusCode::ACCEPTED);
+        // The answer was lost: the session that the client has is older than the upload.
+        let location = world.request("GET", &begun).send().await.location();
+        world.blobs.hold_reads(true);
+        let reads = world.blobs.reads();
+        let end = format!("{location}&digest={}", sha256(b"some bytes"));
+        let lose = async {
+            eventually(async || world.blobs.reads() > reads).await;
+            if is_cancelled {
+                world.delete(&location).await.is(StatusCode::NO_CONTENT);
+            } else {
+                for object in world.blobs.keys().await {
+                    world.blobs.delete(object).await.unwrap();
+                }
+            }
+            world.blobs.hold_reads(false);
+        };
+        let (ended, ()) = tokio::join!(world.request("PUT", &end).send(), lose);
+        let (status, code) =
+            if is_cancelled { (404, "BLOB_UPLOAD_UNKNOWN") } else { (503, "UNAVAILABLE") };
+        ended.fails(status, code);
+    }
     world.stop().await;
 }
 

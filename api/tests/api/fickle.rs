@@ -28,10 +28,14 @@ pub(crate) struct FickleBlobs {
     trickling: Arc<AtomicBool>,
     rotten: Arc<Mutex<BTreeSet<ObjectKey>>>,
     unreadable: Arc<Mutex<BTreeSet<ObjectKey>>>,
+    unspeakable: Arc<Mutex<BTreeSet<ObjectKey>>>,
+    slow: Arc<AtomicBool>,
     /// How many reads have begun.
     reads: Arc<AtomicUsize>,
     /// Whether reads wait.
     holding: Arc<watch::Sender<bool>>,
+    /// Whether what was received whole waits to be added.
+    adding: Arc<watch::Sender<bool>>,
     sharing: Arc<AtomicBool>,
     /// While objects share the bytes of their uploads: the upload of each, and how far it goes.
     sealed: Arc<Mutex<BTreeMap<ObjectKey, (ObjectKey, u64)>>>,
@@ -70,6 +74,24 @@ impl FickleBlobs {
         self.unreadable.lock().unwrap().extend(keys);
     }
 
+    /// Has all objects that there are not be asked after, from now on.
+    pub(crate) async fn hush(&self) {
+        let keys = self.keys().await;
+        self.unspeakable.lock().unwrap().extend(keys);
+    }
+
+    /// Has all objects be as they were pushed again.
+    pub(crate) fn mend(&self) {
+        for ailing in [&self.rotten, &self.unreadable, &self.unspeakable] {
+            ailing.lock().unwrap().clear();
+        }
+    }
+
+    /// Whether it takes a tenth of a second to remove something.
+    pub(crate) fn set_slow(&self, slow: bool) {
+        self.slow.store(slow, Ordering::Relaxed);
+    }
+
     /// All that there is.
     pub(crate) async fn keys(&self) -> Vec<ObjectKey> {
         let all = self.store.sweep(Duration::ZERO).filter_map(|found| ready(found.ok()));
@@ -84,6 +106,16 @@ impl FickleBlobs {
     /// Whether reads wait, those that have begun and others.
     pub(crate) fn hold_reads(&self, hold: bool) {
         self.holding.send_replace(hold);
+    }
+
+    /// Whether what was received whole waits to be added, also when its sender is gone.
+    pub(crate) fn hold_writes(&self, hold: bool) {
+        self.adding.send_replace(hold);
+    }
+
+    /// How many of these wait.
+    pub(crate) fn writes_held(&self) -> usize {
+        self.adding.receiver_count()
     }
 
     /// From now on, what an upload is sealed as has a key of its own and bytes in common with all
@@ -114,12 +146,23 @@ impl Blobs for FickleBlobs {
         &self,
         upload: ObjectKey,
         at: Position,
-        body: ByteStream,
+        mut body: ByteStream,
     ) -> Result<Position, BlobsError> {
         if self.full.load(Ordering::Relaxed) {
             return Err(BlobsError::Full);
         }
-        self.store.append(upload, at, body).await
+        if !*self.adding.borrow() {
+            return self.store.append(upload, at, body).await;
+        }
+        let whole: Vec<_> = body.by_ref().collect().await;
+        let blobs = self.clone();
+        let adding = async move {
+            let _ = blobs.adding.subscribe().wait_for(|hold| !hold).await;
+            let position = blobs.store.append(upload, at, stream::iter(whole).boxed()).await;
+            drop(body);
+            position
+        };
+        tokio::spawn(adding).await.unwrap()
     }
 
     async fn position(&self, upload: ObjectKey) -> Result<Position, BlobsError> {
@@ -159,6 +202,9 @@ impl Blobs for FickleBlobs {
 
     async fn extent(&self, object: ObjectKey) -> Result<u64, BlobsError> {
         let (object, end) = self.source(object);
+        if self.unspeakable.lock().unwrap().contains(&object) {
+            return Err(BlobsError::Unavailable(io::Error::other("a bad index")));
+        }
         Ok(self.store.extent(object).await?.min(end))
     }
 
@@ -198,6 +244,9 @@ impl Blobs for FickleBlobs {
     }
 
     async fn delete(&self, object: ObjectKey) -> Result<(), BlobsError> {
+        if self.slow.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
         self.store.delete(self.source(object).0).await
     }
 

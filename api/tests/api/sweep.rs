@@ -6,6 +6,7 @@ use futures::{StreamExt as _, stream};
 use http::StatusCode;
 use proto::ObjectKey;
 use storage::Blobs as _;
+use tokio::time::Instant;
 
 use crate::abuse::begin;
 use crate::world::{World, sha256};
@@ -36,6 +37,22 @@ async fn bytes_whose_fact_never_came_are_freed() {
     world.blobs.put(object, body).await.unwrap();
     assert_eq!(world.registry.sweep(Duration::ZERO).await, 1);
     assert_eq!(world.blobs.extent(object).await.unwrap(), 0);
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_slow_to_remove_what_was_left_is_asked_for_much_of_it_at_once() {
+    let world = World::start().await;
+    for n in 0..1_000 {
+        let body = stream::iter([Ok(b"content".as_slice().into())]).boxed();
+        world.blobs.put(ObjectKey::from_random(n), body).await.unwrap();
+    }
+    world.blobs.set_slow(true);
+    let begun = Instant::now();
+    assert_eq!(world.registry.sweep(Duration::ZERO).await, 1_000);
+    // One after the other, it takes a hundred seconds.
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert!(world.blobs.keys().await.is_empty());
     world.stop().await;
 }
 

@@ -55,6 +55,10 @@ pub(crate) async fn finish(
         Err(Error::Blobs(BlobsError::Offset { .. })) => {
             return Err(out_of_step(registry, session).await?);
         }
+        // Another request may have ended it meanwhile, and its bytes be gone with it.
+        Err(_) if registry.newest().await?.has_ended(session.upload)? => {
+            return ended(registry, &session, &digest).await;
+        }
         outcome => outcome?,
     };
     let (checksum, actual) = (hasher.checksum(), hasher.finish());
@@ -107,7 +111,7 @@ impl Whole {
         let place = if at == Position::START { Place::Whole } else { Place::After(at) };
         let hasher = session.hasher_for(algorithm);
         let (hasher, is_repeated) =
-            match intake::take(&*registry.blobs, upload, place, body, hasher, terms).await {
+            match intake::take(registry, upload, place, body, hasher, terms).await {
                 Ok(Taken { held: Some(held), length, hasher }) => {
                     let size = at.extent + length;
                     return Ok(Some(Self { held, size, hasher, is_repeated: false }));
@@ -145,7 +149,11 @@ impl Whole {
     ) -> Result<(ObjectKey, Hasher), Error> {
         let object = match self.held {
             Held::Object(object) => object,
-            Held::Upload(at) => registry.seal(id, at).await?,
+            Held::Upload(at) => match registry.seal(id, at).await {
+                // Some of it was swept, as when a node stood still for days: it cannot be mended.
+                Err(Error::Blobs(BlobsError::Missing(_))) => return Err(Error::UploadUnknown),
+                sealed => sealed?,
+            },
         };
         if let Some(hasher) = &self.hasher {
             return Ok((object, hasher.clone()));

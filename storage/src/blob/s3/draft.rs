@@ -46,13 +46,14 @@ struct Open {
 }
 
 impl Draft {
-    /// Receives `body` to its end, after `head`. An object has at most `parts_max` parts.
+    /// Receives `body` to its end, after `head`. An object has at most `parts_max` parts. What was
+    /// received is held beyond that.
     pub(super) async fn receive(
         bucket: Arc<Bucket>,
         budget: &Budget,
         parts_max: u16,
         head: Part,
-        body: ByteStream,
+        body: &mut ByteStream,
     ) -> Result<Self, BlobsError> {
         let mut draft =
             Self { bucket, segments: Vec::new(), open: None, rest: head, tail: None, index: None };
@@ -200,13 +201,13 @@ async fn remove_object(bucket: &Bucket, key: ObjectKey) {
 }
 
 /// The frames of a body, cut anew.
-struct Frames {
-    body: ByteStream,
+struct Frames<'a> {
+    body: &'a mut ByteStream,
     /// What of the last frame was not taken yet.
     next: Bytes,
 }
 
-impl Frames {
+impl Frames<'_> {
     /// Fills `part`. Answers whether the body ends with it: only then it may have bytes left.
     async fn fill(&mut self, part: &mut Part, budget: &Budget) -> Result<bool, BlobsError> {
         loop {

@@ -34,7 +34,7 @@ impl Store {
         if now != at {
             return Err(BlobsError::Offset { extent: now.extent });
         }
-        let Some(body) = begun(body).await? else { return Ok(at) };
+        let Some(mut body) = begun(body).await? else { return Ok(at) };
         let (before, mut segments, mut replaced, checksum) = match before {
             Some((found, cursor)) => (Some(found), cursor.segments, cursor.replaced, cursor.tail),
             None => (None, Vec::new(), Vec::new(), None),
@@ -54,11 +54,14 @@ impl Store {
             },
             None => Part::default(),
         };
-        let draft = self.receive(head, body).await?;
+        let draft = self.receive(head, &mut body).await?;
         let store = Arc::clone(self);
         let cursor = Cursor { tip: fresh_tip()?, tail: None, segments, replaced };
         // The body is whole: from here on it is added, whether or not the caller waits for it.
-        let adding = async move { store.add(upload, before, cursor, draft).await };
+        let adding = async move {
+            let _held = body;
+            store.add(upload, before, cursor, draft).await
+        };
         match tokio::spawn(adding).await {
             Ok(Ok(Some(position))) => Ok(position),
             Ok(Ok(None)) => self.refuse(upload, at).await,
@@ -88,7 +91,7 @@ impl Store {
         Ok(Some(head.filled(found.bytes.into())))
     }
 
-    async fn receive(&self, head: Part, body: ByteStream) -> Result<Draft, BlobsError> {
+    async fn receive(&self, head: Part, body: &mut ByteStream) -> Result<Draft, BlobsError> {
         let bucket = Arc::clone(&self.bucket);
         Draft::receive(bucket, &self.budget, self.parts_max, head, body).await
     }
@@ -124,15 +127,16 @@ impl Store {
     pub(super) async fn put(
         self: &Arc<Self>,
         upload: ObjectKey,
-        body: ByteStream,
+        mut body: ByteStream,
     ) -> Result<(ObjectKey, u64), BlobsError> {
         let now = self.position(upload).await?;
         if now != Position::START {
             return Err(BlobsError::Offset { extent: now.extent });
         }
-        let mut draft = self.receive(Part::default(), body).await?;
+        let mut draft = self.receive(Part::default(), &mut body).await?;
         let store = Arc::clone(self);
         let sealing = async move {
+            let _held = body;
             let segments = draft.finish().await?.to_vec();
             if segments.is_empty() {
                 return Ok((draft, upload, 0));
