@@ -79,12 +79,22 @@ pub(super) fn failure<E>(error: &Failed<E>) -> BlobsError
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
-    let is_full = status(error) == Some(507)
-        || matches!(error.code(), Some("XMinioStorageFull" | "QuotaExceeded"));
-    if is_full {
+    if is_full(error) {
         BlobsError::Full
     } else {
         BlobsError::Unavailable(io::Error::other(reason(error)))
+    }
+}
+
+/// Whether the store takes no more: its disks are full, or the bucket has all that it may have.
+fn is_full<E: ProvideErrorMetadata>(error: &Failed<E>) -> bool {
+    match error.code() {
+        Some("XMinioStorageFull" | "XMinioAdminBucketQuotaExceeded" | "QuotaExceeded") => true,
+        // Garage has no code for it.
+        Some("AccessDenied") => {
+            error.message().is_some_and(|message| message.contains("quota is reached"))
+        }
+        _ => status(error) == Some(507),
     }
 }
 
