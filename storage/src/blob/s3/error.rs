@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 
 use crate::blob::BlobsError;
 
@@ -96,6 +97,12 @@ fn is_full<E: ProvideErrorMetadata>(error: &Failed<E>) -> bool {
         }
         _ => status(error) == Some(507),
     }
+}
+
+/// When the store, or what is before it, says that it gave this answer.
+pub(super) fn date<E>(error: &Failed<E>) -> Option<DateTime> {
+    let date = error.raw_response()?.headers().get("date")?;
+    DateTime::from_str(date, DateTimeFormat::HttpDate).ok()
 }
 
 /// What it means that a successful answer to a `request` came without a usable `field`, as when a
