@@ -4,6 +4,8 @@
 
 #[path = "support/fake_s3.rs"]
 mod fake_s3;
+#[path = "s3_faults/full.rs"]
+mod full;
 #[path = "s3_faults/lies.rs"]
 mod lies;
 #[path = "support/shelf.rs"]

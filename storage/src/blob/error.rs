@@ -35,7 +35,7 @@ pub enum BlobsError {
         /// Where it ends, in bytes.
         extent: u64,
     },
-    /// The object has [`UPLOAD_PARTS_MAX`] parts.
+    /// The upload has [`UPLOAD_PARTS_MAX`] parts.
     #[error("an upload has at most {UPLOAD_PARTS_MAX} chunks: send larger ones")]
     TooManyParts,
     /// The object is not there, or shorter than what was asked for.

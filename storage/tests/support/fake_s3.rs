@@ -115,9 +115,9 @@ async fn receive(stream: &mut BufReader<TcpStream>) -> Option<Request> {
     }
     let (first, headers) = lines.split_first()?;
     let mut words = first.split(' ').map(str::to_owned);
-    let headers = headers.iter().filter_map(|line| line.split_once(": "));
+    let headers = headers.iter().filter_map(|line| line.split_once(':'));
     let headers: Vec<_> =
-        headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
+        headers.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned())).collect();
     let (method, target) = (words.next()?, words.next()?);
     let mut request = Request { method, target, headers, body: Bytes::new() };
     let length = request.header("content-length").and_then(|length| length.parse().ok());

@@ -159,7 +159,7 @@ impl Blobs for CachedBlobs {
     }
 
     async fn forget(&self, object: ObjectKey) {
-        self.shelf.remove(object, None);
+        self.shelf.forget(object);
         self.far.forget(object).await;
     }
 

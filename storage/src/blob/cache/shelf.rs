@@ -1,5 +1,6 @@
 //! Which objects are here, and which has to go when there is no room for another.
 
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,9 @@ const PART_MAX: u64 = 4;
 /// What a file takes of a disk at least, in bytes: many small objects fill no more than large ones.
 const FILE_BYTES_MIN: u64 = 4096;
 
+/// Objects that are known to be forgotten. They are read a moment later, and few at once.
+const FORGOTTEN_MAX: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
+
 /// Objects by their keys, in the order in which they were asked for.
 type Objects = LruCache<ObjectKey, Arc<CachedObject>>;
 
@@ -24,6 +28,8 @@ type Objects = LruCache<ObjectKey, Arc<CachedObject>>;
 pub(super) struct Shelf {
     bytes_max: u64,
     objects: Mutex<Objects>,
+    /// Those of which the next read is of the far store; there are none of them in `objects`.
+    forgotten: Mutex<LruCache<ObjectKey, ()>>,
     /// Bytes of all [`Room`]s: of objects that were taken away and are still read, too.
     bytes: Arc<AtomicU64>,
     hits: AtomicU64,
@@ -64,6 +70,7 @@ impl Shelf {
         Self {
             bytes_max,
             objects: Mutex::new(LruCache::unbounded()),
+            forgotten: Mutex::new(LruCache::new(FORGOTTEN_MAX)),
             bytes: Arc::default(),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
@@ -72,6 +79,10 @@ impl Shelf {
 
     fn objects(&self) -> MutexGuard<'_, Objects> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forgotten(&self) -> MutexGuard<'_, LruCache<ObjectKey, ()>> {
+        self.forgotten.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn counts(&self) -> CacheCounts {
@@ -83,7 +94,8 @@ impl Shelf {
     }
 
     /// The object under `key` to read `range` from. Where there is none, what is read from its
-    /// start gets the one that `fresh` makes, if others can make room for it.
+    /// start gets the one that `fresh` makes, if others can make room for it. What was forgotten
+    /// gets none this time: its file would be no less in doubt than the one that was here.
     pub(super) fn find(
         &self,
         key: ObjectKey,
@@ -98,6 +110,9 @@ impl Shelf {
             return Found::Here(Arc::clone(object));
         }
         self.misses.fetch_add(1, Ordering::Relaxed);
+        if self.forgotten().pop(&key).is_some() {
+            return Found::Nothing;
+        }
         if range.start > 0 || range.is_empty() || range.end > self.bytes_max / PART_MAX {
             return Found::Nothing;
         }
@@ -135,6 +150,13 @@ impl Shelf {
             objects.pop(&key);
         }
         true
+    }
+
+    /// Takes the object under `key` away, and has it [found](Self::find) nowhere the next time.
+    pub(super) fn forget(&self, key: ObjectKey) {
+        let mut objects = self.objects();
+        objects.pop(&key);
+        self.forgotten().put(key, ());
     }
 
     /// Takes the object under `key` away, if it is `expected`, where that is given. Whoever reads

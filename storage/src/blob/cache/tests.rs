@@ -408,6 +408,28 @@ async fn whoever_goes_on_at_the_far_store_takes_no_room_here() {
     assert_eq!(Bytes::from(rest), content.slice(FRAME..));
 }
 
+/// A disk that changes bytes would change those of a new file as well.
+#[tokio::test]
+async fn the_next_read_of_what_is_forgotten_is_of_the_far_store_itself() {
+    let world = World::new(1 << 20);
+    let (object, content) = world.object(1, 5 * FRAME).await;
+    assert_eq!(world.read(object, 0..5000).await, content);
+    for file in fs::read_dir(world.folder.path()).unwrap() {
+        fs::write(file.unwrap().path(), [0; 5 * FRAME]).unwrap();
+    }
+    assert_ne!(world.read(object, 0..5000).await, content);
+    world.cache.forget(object).await;
+    let bytes = world.cache.read(object, 0..5000).await.unwrap();
+    world.has_files(0).await;
+    assert_eq!(Bytes::from(bytes.try_collect::<Vec<_>>().await.unwrap().concat()), content);
+    assert_eq!((world.reads(), world.counts().bytes), (2, 0));
+    for _ in 0..2 {
+        assert_eq!(world.read(object, 0..5000).await, content);
+        assert_eq!((world.reads(), world.counts().bytes), (3, 5000), "it is kept again");
+    }
+    world.has_files(1).await;
+}
+
 #[tokio::test]
 async fn what_is_forgotten_or_deleted_is_read_from_the_far_store() {
     let world = World::new(1 << 20);

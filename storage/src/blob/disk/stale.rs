@@ -30,7 +30,7 @@ pub(super) fn sweep(
         let shards = cutoff.map(|cutoff| folder.shards().map(move |shard| (shard, cutoff)));
         let shards = stream::iter(shards.into_iter().flatten()).then(move |(shard, cutoff)| {
             let folder = Arc::clone(&folder);
-            async move { folder.blocking(move |_| resting(&shard, cutoff).map_err(failure)).await }
+            async move { folder.blocking(move |_| Ok(resting_or_none(&shard, cutoff))).await }
         });
         let objects = shards.map_ok(|objects| stream::iter(objects.into_iter().map(Ok)));
         Ok(objects.try_flatten().map_ok(Stale::Object))
@@ -49,6 +49,14 @@ pub(super) fn remove_abandoned(folder: &Folder, age: Duration) -> io::Result<Opt
         }
     }
     Ok(Some(cutoff))
+}
+
+/// What [`resting`] finds. A shard that cannot be read keeps nobody from the others.
+fn resting_or_none(shard: &Path, cutoff: SystemTime) -> Vec<ObjectKey> {
+    resting(shard, cutoff).unwrap_or_else(|error| {
+        tracing::warn!(shard = %shard.display(), %error, "a folder of blobs cannot be swept");
+        Vec::new()
+    })
 }
 
 /// The objects of which there are files in `shard`, none of them written to after `cutoff`. Also

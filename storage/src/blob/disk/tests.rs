@@ -295,6 +295,19 @@ async fn an_object_is_as_old_as_its_newest_part_and_strays_are_found_like_one() 
 }
 
 #[tokio::test]
+async fn a_shard_that_cannot_be_read_keeps_nobody_from_what_is_stale_in_others() {
+    let dir = tempdir().unwrap();
+    let blobs = open(dir.path());
+    let object = ObjectKey::from_random(u128::MAX);
+    blobs.append(object, Position::START, body("abc")).await.unwrap();
+    let shard = dir.path().join("objects/00");
+    fs::remove_dir(&shard).unwrap();
+    fs::write(&shard, "no folder").unwrap();
+    let stale: Vec<_> = blobs.sweep(Duration::ZERO).try_collect().await.unwrap();
+    assert_eq!(stale, [Stale::Object(object)]);
+}
+
+#[tokio::test]
 async fn an_empty_file_in_the_place_of_a_part_is_in_nobodys_way() {
     let dir = tempdir().unwrap();
     let blobs = open(dir.path());

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 
 use crate::blob::BlobsError;
 
@@ -79,13 +80,29 @@ pub(super) fn failure<E>(error: &Failed<E>) -> BlobsError
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
-    let is_full = status(error) == Some(507)
-        || matches!(error.code(), Some("XMinioStorageFull" | "QuotaExceeded"));
-    if is_full {
+    if is_full(error) {
         BlobsError::Full
     } else {
         BlobsError::Unavailable(io::Error::other(reason(error)))
     }
+}
+
+/// Whether the store takes no more: its disks are full, or the bucket has all that it may have.
+fn is_full<E: ProvideErrorMetadata>(error: &Failed<E>) -> bool {
+    match error.code() {
+        Some("XMinioStorageFull" | "XMinioAdminBucketQuotaExceeded" | "QuotaExceeded") => true,
+        // Garage has no code for it.
+        Some("AccessDenied") => {
+            error.message().is_some_and(|message| message.contains("quota is reached"))
+        }
+        _ => status(error) == Some(507),
+    }
+}
+
+/// When the store, or what is before it, says that it gave this answer.
+pub(super) fn date<E>(error: &Failed<E>) -> Option<DateTime> {
+    let date = error.raw_response()?.headers().get("date")?;
+    DateTime::from_str(date, DateTimeFormat::HttpDate).ok()
 }
 
 /// What it means that a successful answer to a `request` came without a usable `field`, as when a

@@ -5,7 +5,7 @@
 //! objects/3f/3f62...e1  bytes: an object, or a segment of one
 //! indexes/77/77ab...03  the segments that together are object 77ab...03
 //! uploads/9c04...5d     where an upload stands: its segments, and its tip
-//! probes/...            come and go when a node starts
+//! probes/...            come and go all the time: they show what the store can do, and its clock
 //! ```
 //!
 //! Whatever holds bytes is written once, by one writer, under a key that was just drawn at random.

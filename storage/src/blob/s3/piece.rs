@@ -28,7 +28,9 @@ pub(super) struct Piece {
     bucket: Arc<Bucket>,
     key: ObjectKey,
     left: Range<u64>,
-    etag: String,
+    /// The store's name for exactly this content, if it came with one. Without it goes on, too: no
+    /// other bytes are ever written under the key.
+    etag: Option<String>,
     body: Body,
     /// How often it was broken off since the last byte.
     breaks: u32,
@@ -81,7 +83,7 @@ impl Piece {
             }
             tracing::debug!(%object, at = self.left.start, broken, "a read goes on");
             sleep(pause(self.breaks)).await;
-            match get(&self.bucket, object, &self.left, Some(&self.etag)).await {
+            match get(&self.bucket, object, &self.left, self.etag.as_deref()).await {
                 Ok((body, etag)) => {
                     (self.body, self.etag) = (body, etag);
                     return Ok(());
@@ -99,13 +101,13 @@ fn pause(nth: u32) -> Duration {
     PAUSE * (2_u32.pow(nth - 1) - 1).min(PAUSE_FACTOR_MAX)
 }
 
-/// Asks for `range`, of the object as `etag` names it.
+/// Asks for `range`, of the object as `etag` names it, where that is given.
 async fn get(
     bucket: &Bucket,
     key: ObjectKey,
     range: &Range<u64>,
     etag: Option<&str>,
-) -> Result<(Body, String), BlobsError> {
+) -> Result<(Body, Option<String>), BlobsError> {
     let answer = bucket
         .client
         .get_object()
@@ -126,7 +128,7 @@ async fn get(
     };
     let wanted = range.end - range.start;
     match answer.content_length.and_then(|length| u64::try_from(length).ok()) {
-        Some(length) if length == wanted => Ok((answer.body, answer.e_tag.unwrap_or_default())),
+        Some(length) if length == wanted => Ok((answer.body, answer.e_tag)),
         // The store answers with less when the object is shorter.
         Some(length) if length < wanted => Err(BlobsError::Missing(key)),
         // Whoever answers with more has not heeded the range.

@@ -33,6 +33,7 @@ use proto::ObjectKey;
 use super::bucket::{Bucket, Condition};
 use super::client::Patience;
 use super::cursor::{Cursor, decode_index, keys};
+use super::error::date;
 use super::keys::Keys;
 use super::list::{Entry, Moment};
 use super::{Store, fresh};
@@ -40,6 +41,9 @@ use crate::blob::{BlobsError, Stale};
 
 /// Cursors and indexes that are read at once.
 const AT_ONCE: usize = 8;
+/// How far the clock of the answers of a store may be ahead of that of its objects: what is in
+/// front of it may give answers another time.
+const DOUBT: Duration = Duration::from_secs(60 * 60);
 
 impl Store {
     /// See [`crate::Blobs::sweep`].
@@ -74,18 +78,35 @@ impl Store {
 const REMEDY: &str = "upgrade this node if another one is newer; else put back what was there, or \
                       delete it: an upload is begun again then, and a blob is pushed again";
 
-/// The time `age` ago. The clock is read where the times of all objects come from: in a list.
+/// The time `age` ago.
 async fn cutoff(bucket: &Bucket, age: Duration) -> Result<Moment, BlobsError> {
+    let now = match clock(bucket).await {
+        // What makes room goes on.
+        Err(BlobsError::Full) => told(bucket).await?.saturating_sub_unsigned(DOUBT.as_nanos()),
+        now => now?,
+    };
+    Ok(now.saturating_sub_unsigned(age.as_nanos()))
+}
+
+/// What the clock says that the times of all objects come from: those in a list.
+async fn clock(bucket: &Bucket) -> Result<Moment, BlobsError> {
     let name = bucket.keys.probe(fresh()?);
     bucket.put(&name, "probe", Condition::Always, Patience::Question).await?;
     let page = bucket.list(name.clone()).boxed().try_next().await?.unwrap_or_default();
     bucket.delete(&name).await?;
     let now = page.first().map(|entry| entry.written);
-    let now = now.ok_or_else(|| {
+    now.ok_or_else(|| {
         let reason = "the store does not list what was just written to it";
         BlobsError::Unavailable(io::Error::other(reason))
-    })?;
-    Ok(now.saturating_sub_unsigned(age.as_nanos()))
+    })
+}
+
+/// What a store that is full says the time is, as it says that something is not there.
+async fn told(bucket: &Bucket) -> Result<Moment, BlobsError> {
+    let absent = bucket.client.head_object().bucket(&bucket.name).key(bucket.keys.probe(fresh()?));
+    let answer = absent.send().await;
+    let date = answer.as_ref().err().and_then(date);
+    date.map(|date| date.as_nanos()).ok_or(BlobsError::Full)
 }
 
 /// Removes what no fact can name and nothing will: multipart uploads that nobody goes on with, and
