@@ -365,6 +365,7 @@ mod tests {
         let [nobody, ..] = free_ports().unwrap();
         let client = RegistryClient::new(&format!("http://127.0.0.1:{nobody}")).unwrap();
         assert_eq!(client.delete("team/app", "latest").await, Outcome::Unsent);
+        #[allow(clippy::disallowed_methods, reason = "who listens is no node")]
         let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = silent.local_addr().unwrap();
         let client = RegistryClient::new(&format!("http://{address}")).unwrap();

@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 async fn story(stage: Stage) -> Result<(), Unmet> {
     stage.formed().await?;
     let mut client = stage.client(stage.leader().await?);
+    // Until then two sets of voters may have to agree, and the leader be needed by one of them.
+    recover(&stage, &mut client).await?;
     // Each node once, and then each way between two: one end sends and is never answered.
     for node in stage.nodes() {
         let cut = stage.cut_off(&[node]);

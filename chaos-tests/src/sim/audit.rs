@@ -73,7 +73,7 @@ impl Auditor {
         loop {
             let called = self.records.history.call();
             let reason = match self.talk.ask(self.records.pass.shown(what.clone())).await {
-                Ok(answer) if Source::of(&answer) == Source::Alone => "no quorum".to_owned(),
+                Ok(answer) if self.is_alone(called, &answer) => "no quorum".to_owned(),
                 Ok(answer) if self.records.check(&self.by, ask, situation, &answer) => {
                     return Some((called, answer));
                 }
@@ -87,6 +87,10 @@ impl Auditor {
             }
             sleep(PAUSE).await;
         }
+    }
+
+    fn is_alone(&self, called: u64, answer: &Response<Bytes>) -> bool {
+        self.records.source(&self.by, called, answer) == Source::Alone
     }
 
     async fn audit_tags(&mut self, tags: usize) {

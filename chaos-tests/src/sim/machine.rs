@@ -30,6 +30,9 @@ const RESTART_PAUSE: Duration = Duration::from_millis(500);
 /// I22, the other way round: a node that nothing has happened to goes on, whatever it finds.
 const WITHOUT_REASON: &str = "I22 only a node whose store has failed stops";
 
+/// As what it is counted that a node runs.
+const RUNS: &str = "nodes that ran";
+
 /// Why no node runs.
 #[derive(Debug, thiserror::Error)]
 enum Unstarted {
@@ -144,6 +147,7 @@ impl Machine {
     /// Has `node` serve until it cannot go on; when it is told to stop, that is the end.
     async fn serve(&self, node: Node, running: Running) {
         self.chronicle.note(format_args!("{} runs", self.name));
+        self.chronicle.count(RUNS);
         *self.running() = Some(running);
         self.is_vacant.store(false, Ordering::Relaxed);
         let ended = tokio::select! {
@@ -182,7 +186,8 @@ impl Machine {
         let is_anew = self.is_anew.load(Ordering::Relaxed);
         let config = if is_anew { &self.config_anew } else { &self.config };
         let node = Node::start(config, world, kv, blobs).await.inspect_err(|error| {
-            if !may_happen(error) && !disk.has_refused() {
+            let is_founding = self.chronicle.times(RUNS) == 0 && is_unclaimed(error);
+            if !may_happen(error) && !is_founding && !disk.has_refused() {
                 let evidence = format!("{} does not start: {error}", self.name);
                 self.chronicle.violated(WITHOUT_REASON, evidence);
             }
@@ -327,6 +332,12 @@ const fn may_happen(error: &NodeError) -> bool {
         NodeError::Blobs(error) => matches!(error, ClaimError::Store(_)),
         _ => false,
     }
+}
+
+/// Whether a node does not start because no node has taken the object store for its cluster, which
+/// the founder does when others may have joined already.
+const fn is_unclaimed(error: &NodeError) -> bool {
+    matches!(error, NodeError::Blobs(ClaimError::Empty))
 }
 
 #[cfg(test)]

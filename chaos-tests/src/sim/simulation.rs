@@ -68,6 +68,9 @@ pub(super) struct Simulation<'a> {
     stopped: Stopped,
     rotting: Rotting,
     records: Records,
+    /// When all will be well, if it has healed: by then connections that have died without a word
+    /// are found out.
+    well_at: Option<Duration>,
     /// The number of the next client.
     next_client: usize,
     chronicle: Chronicle,
@@ -115,6 +118,7 @@ impl Simulation<'_> {
             stopped: Stopped::new(chronicle.clone()),
             rotting: Rotting::new(plan.seed, chronicle.clone()),
             records,
+            well_at: None,
             next_client: plan.clients,
             chronicle,
         })
@@ -201,6 +205,9 @@ impl Simulation<'_> {
         self.chronicle.tick(self.sim.elapsed());
         on_tick(self.sim.elapsed());
         self.havoc.act(&mut self.sim, &self.machines, &self.store);
+        if self.well_at.take_if(|at| *at <= self.sim.elapsed()).is_some() {
+            self.records.all_is_well(true);
+        }
         self.sim.step().map_err(|error| anyhow!("the simulation failed: {error}"))?;
         for machine in &self.machines {
             if let Some((life, status)) = machine.word() {
@@ -218,17 +225,18 @@ impl Simulation<'_> {
     /// one is down; then everything is looked for. All faults have `ended`, and when.
     fn finish(&mut self, ended: (Duration, u64), on_tick: &impl Fn(Duration)) -> Result<()> {
         let nodes = self.plan.node_names();
-        self.records.all_is_well(true);
+        self.well_at = Some(self.sim.elapsed() + self.plan.healing_max());
         if self.plan.is_closed {
             self.look_at_rights(on_tick)?;
         }
         self.push_through_all(on_tick)?;
+        self.well_at = None;
         self.records.all_is_well(false);
         if self.goes_on() {
             self.lose_one(on_tick)?;
         }
         if self.goes_on() && self.heal(on_tick)?.is_some() {
-            self.records.all_is_well(true);
+            self.well_at = Some(self.sim.elapsed() + self.plan.healing_max());
             self.sweep(on_tick)?;
         }
         while self.goes_on() && self.sim.elapsed() < ended.0 + SETTLING {

@@ -6,8 +6,8 @@ use proto::Digest;
 
 use super::upload::with_body;
 use super::{
-    APP, Action, Ask, Docker, Image, Situation, Source, TRIES, Told, Value, condition,
-    image_number, request, tag_name,
+    APP, Action, Ask, Docker, Image, Situation, Source, TRIES, Told, Value, condition, request,
+    tag_name,
 };
 use crate::sim::history::Pending;
 use crate::sim::http::Lost;

@@ -21,7 +21,6 @@ pub(crate) use self::lists::{page_path, read_page};
 pub(crate) use self::manifests::{image_number, put_manifest};
 pub(crate) use self::statuses::{Ask, Situation, allowed};
 pub(crate) use self::upload::{Upload, with_body};
-use super::chronicle::Chronicle;
 use super::dice::Dice;
 use super::history::{Action, Pending, Value};
 use super::http::Lost;

@@ -118,6 +118,15 @@ impl Hand {
         self.docker.is_there(APP, &image.blobs()[2].0).await
     }
 
+    /// How many blobs of `image` are there, by HEAD; `None` when the node cannot say it now.
+    pub async fn count_blobs(&mut self, image: u64) -> Option<usize> {
+        let mut count = 0;
+        for (digest, _) in self.docker.image(image).blobs() {
+            count += usize::from(self.docker.is_there(APP, digest).await?);
+        }
+        Some(count)
+    }
+
     /// Deletes an image that this client has pushed, and the blobs that only it has; each delete is
     /// seen at once, or the records are violated.
     pub async fn delete(&mut self, image: u64) {
