@@ -30,12 +30,9 @@ use crate::{
     sweeper,
 };
 
-/// How long requests under way may take to end when the node stops. With all that comes after it,
-/// it fits into the 30 seconds that `deploy` gives a node to stop.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(23);
-/// How long consensus may take to hand leadership over, for which it allows itself 3 seconds, and
-/// to stop.
-const LEAVE_DEADLINE: Duration = Duration::from_secs(4);
+/// How long a node may take to stop: with the end of what blocks its threads, this fits into the 30
+/// seconds that `deploy` gives it.
+const STOP_DEADLINE: Duration = Duration::from_millis(27_500);
 /// How long peers and operators may take to end their conversations, once there is nothing left to
 /// say.
 const HANG_UP_DEADLINE: Duration = Duration::from_millis(500);
@@ -231,13 +228,26 @@ impl Node {
         self.stopping.cancel();
         // Before requests are waited for: other nodes that stop too must not count on this one.
         self.cluster.prepare_to_stop();
-        if !self.api.stop(DRAIN_DEADLINE).await {
-            tracing::warn!("requests that took longer than {DRAIN_DEADLINE:?} to end are cut off");
+        let drain = drain_deadline(self.cluster.stop_deadline());
+        if !self.api.stop(drain).await {
+            tracing::warn!("requests that took longer than {drain:?} to end are cut off");
         }
-        if timeout(LEAVE_DEADLINE, self.cluster.stop()).await.is_err() {
-            tracing::warn!("consensus did not stop within {LEAVE_DEADLINE:?}");
-        }
+        leave(&self.cluster).await;
         tokio::join!(self.peer.stop(HANG_UP_DEADLINE), self.admin.stop(HANG_UP_DEADLINE));
+    }
+}
+
+/// How long requests under way may take to end when the node stops, where consensus may take `leave`
+/// after them.
+fn drain_deadline(leave: Duration) -> Duration {
+    STOP_DEADLINE.saturating_sub(leave + HANG_UP_DEADLINE)
+}
+
+/// Leaves `cluster` in order, or once that takes too long.
+async fn leave(cluster: &Cluster) {
+    let deadline = cluster.stop_deadline();
+    if timeout(deadline, cluster.stop()).await.is_err() {
+        tracing::warn!("consensus did not stop within {deadline:?}");
     }
 }
 
@@ -344,4 +354,18 @@ fn part_in_cluster(
             snapshot_every: config.raft.snapshot_every.get() as u64,
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_have_as_long_to_end_as_consensus_leaves_them() {
+        for (heartbeat, drain) in [(1, 23), (150, 23), (500, 23), (1_000, 20), (30_000, 20)] {
+            let heartbeat = Duration::from_millis(heartbeat);
+            let leave = Tuning { heartbeat, ..Tuning::default() }.stop_deadline();
+            assert_eq!(drain_deadline(leave), Duration::from_secs(drain), "{heartbeat:?}");
+        }
+    }
 }
