@@ -3,6 +3,7 @@
 mod error;
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,10 +118,11 @@ impl Node {
         blobs: Arc<dyn Blobs>,
     ) -> Result<Self, NodeError> {
         let listeners = Listeners::bind(config, &*world).await?;
-        Self::start_on(listeners, config, world, kv, blobs).await
+        Self::start_on(listeners, config, world, kv, blobs, std::future::pending()).await
     }
 
-    /// Does what [`Node::start`] does, on listeners that were bound before the stores were opened.
+    /// Does what [`Node::start`] does, on listeners that were bound before the stores were opened,
+    /// until `stop` resolves: a node that takes part in its cluster by then leaves in order.
     ///
     /// # Errors
     /// See [`NodeError`].
@@ -130,6 +132,7 @@ impl Node {
         world: Arc<dyn World>,
         kv: Arc<dyn Kv>,
         blobs: Arc<dyn Blobs>,
+        stop: impl Future<Output = ()>,
     ) -> Result<Self, NodeError> {
         let Listeners { mut api, mut peer, admin, addresses, mut metrics, refused } = listeners;
         let clock = {
@@ -144,7 +147,11 @@ impl Node {
         let dial = Arc::new(WorldDial::new(world));
         let door = dial.door();
         let part = part_in_cluster(config, addresses.peer, authority)?;
-        let cluster = Cluster::start(part, kv, dial, clock.clone()).await;
+        let mut stop = pin!(stop);
+        let cluster = tokio::select! {
+            cluster = Cluster::start(part, kv, dial, clock.clone()) => cluster,
+            () = &mut stop => return Err(NodeError::Stopped),
+        };
         let cluster = cluster.map_err(|error| match (error, &config.cluster.token) {
             (StartError::TokenMissing, Err(file)) => NodeError::NoTokenIn { file: file.clone() },
             (error, _) => error.into(),
@@ -153,7 +160,12 @@ impl Node {
         // and a leader that nobody reaches stops those that have elected it.
         peer.listen().map_err(NodeError::bind("peer.listen", addresses.peer))?;
         let peer = serve_peers(peer, &cluster, door, &refused);
-        claim_store(&cluster, &*blobs).await?;
+        if let Err(error) = claim_until(stop, &cluster, &*blobs).await {
+            // It may lead.
+            leave(&cluster).await;
+            peer.stop(HANG_UP_DEADLINE).await;
+            return Err(error);
+        }
 
         metrics::register(&mut metrics, cluster.clone(), Arc::clone(&blobs));
         let options = options::of(config, access.clone());
@@ -248,6 +260,19 @@ async fn leave(cluster: &Cluster) {
     let deadline = cluster.stop_deadline();
     if timeout(deadline, cluster.stop()).await.is_err() {
         tracing::warn!("consensus did not stop within {deadline:?}");
+    }
+}
+
+/// Does what [`claim_store`] does, which may take long, until the node is to `stop` or cannot go on.
+async fn claim_until(
+    stop: impl Future<Output = ()>,
+    cluster: &Cluster,
+    blobs: &dyn Blobs,
+) -> Result<(), NodeError> {
+    tokio::select! {
+        claimed = claim_store(cluster, blobs) => claimed,
+        ended = cluster.failed() => Err(NodeError::Ended(ended)),
+        () = stop => Err(NodeError::Stopped),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use node::{Config, Node, NodeError};
+use node::{Config, Listeners, Node, NodeError};
 use proto::{NodeId, ObjectKey};
 use raft::{Cluster, Ended, StartError, Status};
 use storage::Kv;
@@ -112,14 +112,9 @@ impl Machine {
             tokio::time::sleep(RESTART_PAUSE).await;
         }
         self.told(false).await;
-        let started = tokio::select! {
-            biased;
-            // As the program: no client was served yet.
-            () = self.told(true) => match self.end().await {},
-            started = self.start() => started,
-        };
-        match started {
+        match self.start().await {
             Ok((node, running)) => self.serve(node, running).await,
+            Err(Unstarted::Node(NodeError::Stopped)) => match self.end().await {},
             Err(Unstarted::Node(NodeError::Cluster(StartError::Removed(node)))) => {
                 self.chronicle.note(format_args!(
                     "{} gets an empty disk, since its node {node} was removed",
@@ -161,7 +156,12 @@ impl Machine {
 
     async fn start(&self) -> Result<(Node, Running), Unstarted> {
         // As the program does it: the store first, which may refuse to be used.
-        let blobs = self.store.open().await.inspect_err(|error| {
+        let blobs = tokio::select! {
+            biased;
+            () = self.told(true) => return Err(NodeError::Stopped.into()),
+            opened = self.store.open() => opened,
+        };
+        let blobs = blobs.inspect_err(|error| {
             if !self.store.has_denied() {
                 let evidence = format!("{} does not start: {error}", self.name);
                 self.chronicle.violated(WITHOUT_REASON, evidence);
@@ -172,7 +172,9 @@ impl Machine {
         let world = Arc::new(self.world.clone());
         let is_anew = self.is_anew.load(Ordering::Relaxed);
         let config = if is_anew { &self.config_anew } else { &self.config };
-        let node = Node::start(config, world, kv, blobs).await.inspect_err(|error| {
+        let listeners = Listeners::bind(config, &*world).await?;
+        let node = Node::start_on(listeners, config, world, kv, blobs, self.told(true));
+        let node = node.await.inspect_err(|error| {
             if is_of_disk(error) && !disk.has_refused() {
                 let evidence = format!("{} does not start: {error}", self.name);
                 self.chronicle.violated(WITHOUT_REASON, evidence);
@@ -311,7 +313,11 @@ impl Machine {
 /// Whether a node does not start because of what is on its disk.
 const fn is_of_disk(error: &NodeError) -> bool {
     use StartError::{Damaged, Inconsistent, Raft, Store};
-    matches!(error, NodeError::Cluster(Store(_) | Damaged(_) | Inconsistent(_) | Raft(_)))
+    matches!(
+        error,
+        NodeError::Cluster(Store(_) | Damaged(_) | Inconsistent(_) | Raft(_))
+            | NodeError::Ended(Ended::Failed(_))
+    )
 }
 
 #[cfg(test)]
