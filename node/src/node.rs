@@ -249,8 +249,8 @@ impl Node {
     }
 }
 
-/// How long requests under way may take to end when the node stops, where consensus may take `leave`
-/// after them.
+/// How long requests under way may take to end when the node stops, where consensus may take
+/// `leave` after them.
 fn drain_deadline(leave: Duration) -> Duration {
     STOP_DEADLINE.saturating_sub(leave + HANG_UP_DEADLINE)
 }
@@ -263,7 +263,8 @@ async fn leave(cluster: &Cluster) {
     }
 }
 
-/// Does what [`claim_store`] does, which may take long, until the node is to `stop` or cannot go on.
+/// Does what [`claim_store`] does, which may take long, until the node is to `stop`, or cannot go
+/// on.
 async fn claim_until(
     stop: impl Future<Output = ()>,
     cluster: &Cluster,
