@@ -3,6 +3,7 @@
 mod error;
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,12 +31,9 @@ use crate::{
     sweeper,
 };
 
-/// How long requests under way may take to end when the node stops. With all that comes after it,
-/// it fits into the 30 seconds that `deploy` gives a node to stop.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(23);
-/// How long consensus may take to hand leadership over, for which it allows itself 3 seconds, and
-/// to stop.
-const LEAVE_DEADLINE: Duration = Duration::from_secs(4);
+/// How long a node may take to stop: with the end of what blocks its threads, this fits into the 30
+/// seconds that `deploy` gives it.
+const STOP_DEADLINE: Duration = Duration::from_millis(27_500);
 /// How long peers and operators may take to end their conversations, once there is nothing left to
 /// say.
 const HANG_UP_DEADLINE: Duration = Duration::from_millis(500);
@@ -120,10 +118,11 @@ impl Node {
         blobs: Arc<dyn Blobs>,
     ) -> Result<Self, NodeError> {
         let listeners = Listeners::bind(config, &*world).await?;
-        Self::start_on(listeners, config, world, kv, blobs).await
+        Self::start_on(listeners, config, world, kv, blobs, std::future::pending()).await
     }
 
-    /// Does what [`Node::start`] does, on listeners that were bound before the stores were opened.
+    /// Does what [`Node::start`] does, on listeners that were bound before the stores were opened,
+    /// until `stop` resolves: a node that takes part in its cluster by then leaves in order.
     ///
     /// # Errors
     /// See [`NodeError`].
@@ -133,6 +132,7 @@ impl Node {
         world: Arc<dyn World>,
         kv: Arc<dyn Kv>,
         blobs: Arc<dyn Blobs>,
+        stop: impl Future<Output = ()>,
     ) -> Result<Self, NodeError> {
         let Listeners { mut api, mut peer, admin, addresses, mut metrics, refused } = listeners;
         let clock = {
@@ -147,7 +147,11 @@ impl Node {
         let dial = Arc::new(WorldDial::new(world));
         let door = dial.door();
         let part = part_in_cluster(config, addresses.peer, authority)?;
-        let cluster = Cluster::start(part, kv, dial, clock.clone()).await;
+        let mut stop = pin!(stop);
+        let cluster = tokio::select! {
+            cluster = Cluster::start(part, kv, dial, clock.clone()) => cluster,
+            () = &mut stop => return Err(NodeError::Stopped),
+        };
         let cluster = cluster.map_err(|error| match (error, &config.cluster.token) {
             (StartError::TokenMissing, Err(file)) => NodeError::NoTokenIn { file: file.clone() },
             (error, _) => error.into(),
@@ -156,7 +160,12 @@ impl Node {
         // and a leader that nobody reaches stops those that have elected it.
         peer.listen().map_err(NodeError::bind("peer.listen", addresses.peer))?;
         let peer = serve_peers(peer, &cluster, door, &refused);
-        claim_store(&cluster, &*blobs).await?;
+        if let Err(error) = claim_until(stop, &cluster, &*blobs).await {
+            // It may lead.
+            leave(&cluster).await;
+            peer.stop(HANG_UP_DEADLINE).await;
+            return Err(error);
+        }
 
         metrics::register(&mut metrics, cluster.clone(), Arc::clone(&blobs));
         let options = options::of(config, access.clone());
@@ -231,13 +240,40 @@ impl Node {
         self.stopping.cancel();
         // Before requests are waited for: other nodes that stop too must not count on this one.
         self.cluster.prepare_to_stop();
-        if !self.api.stop(DRAIN_DEADLINE).await {
-            tracing::warn!("requests that took longer than {DRAIN_DEADLINE:?} to end are cut off");
+        let drain = drain_deadline(self.cluster.stop_deadline());
+        if !self.api.stop(drain).await {
+            tracing::warn!("requests that took longer than {drain:?} to end are cut off");
         }
-        if timeout(LEAVE_DEADLINE, self.cluster.stop()).await.is_err() {
-            tracing::warn!("consensus did not stop within {LEAVE_DEADLINE:?}");
-        }
+        leave(&self.cluster).await;
         tokio::join!(self.peer.stop(HANG_UP_DEADLINE), self.admin.stop(HANG_UP_DEADLINE));
+    }
+}
+
+/// How long requests under way may take to end when the node stops, where consensus may take
+/// `leave` after them.
+fn drain_deadline(leave: Duration) -> Duration {
+    STOP_DEADLINE.saturating_sub(leave + HANG_UP_DEADLINE)
+}
+
+/// Leaves `cluster` in order, or once that takes too long.
+async fn leave(cluster: &Cluster) {
+    let deadline = cluster.stop_deadline();
+    if timeout(deadline, cluster.stop()).await.is_err() {
+        tracing::warn!("consensus did not stop within {deadline:?}");
+    }
+}
+
+/// Does what [`claim_store`] does, which may take long, until the node is to `stop`, or cannot go
+/// on.
+async fn claim_until(
+    stop: impl Future<Output = ()>,
+    cluster: &Cluster,
+    blobs: &dyn Blobs,
+) -> Result<(), NodeError> {
+    tokio::select! {
+        claimed = claim_store(cluster, blobs) => claimed,
+        ended = cluster.failed() => Err(NodeError::Ended(ended)),
+        () = stop => Err(NodeError::Stopped),
     }
 }
 
@@ -344,4 +380,18 @@ fn part_in_cluster(
             snapshot_every: config.raft.snapshot_every.get() as u64,
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_have_as_long_to_end_as_consensus_leaves_them() {
+        for (heartbeat, drain) in [(1, 23), (150, 23), (500, 23), (1_000, 20), (30_000, 20)] {
+            let heartbeat = Duration::from_millis(heartbeat);
+            let leave = Tuning { heartbeat, ..Tuning::default() }.stop_deadline();
+            assert_eq!(drain_deadline(leave), Duration::from_secs(drain), "{heartbeat:?}");
+        }
+    }
 }

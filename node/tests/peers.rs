@@ -8,6 +8,7 @@ use std::fs;
 use std::future::ready;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::pin::pin;
 use std::process::Stdio;
@@ -17,13 +18,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use node::config::Source;
-use node::{Config, Connection, Listener, Node, NodeError, TcpWorld, World};
+use node::{Config, Connection, Listener, Listeners, Node, NodeError, TcpWorld, World};
 use proto::pb::cluster as pb;
 use proto::pb::cluster::cluster_client::ClusterClient;
 use proto::pb::peer::peer_client::PeerClient;
 use proto::pb::{peer as pb_peer, raft as pb_raft};
 use proto::{Actor, Command, JoinToken, RequestId, Thumbprint, Timestamp, TokenSecret};
-use raft::PeerName;
+use raft::{Ended, PeerName};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, GeneralSubtree, IsCa, KeyPair, NameConstraints,
     PKCS_ED25519,
@@ -40,12 +41,15 @@ use storage::blob::DiskBlobs;
 use storage::kv::MemoryKv;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use support::pki::Pki;
-use support::{alone, complaint, get, output, roadstead, until};
+use support::{alone, complaint, free_ports, get, output, roadstead, until};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -394,6 +398,122 @@ async fn a_node_takes_part_while_its_object_store_does_not_answer() {
     fs::File::from(other_end).write_all(&owner).unwrap();
     let second = starting.await.unwrap();
     until_all_are_members(&[&first, &second]).await;
+}
+
+/// The real world, if nobody else lived there: nodes show no certificates.
+struct OpenWorld;
+
+#[async_trait]
+impl World for OpenWorld {
+    async fn bind(&self, address: SocketAddr) -> io::Result<Box<dyn Listener>> {
+        TcpWorld.bind(address).await
+    }
+
+    async fn connect(&self, address: &str) -> io::Result<Connection> {
+        TcpWorld.connect(address).await
+    }
+
+    fn now(&self) -> Timestamp {
+        TcpWorld.now()
+    }
+
+    fn secures_peers(&self) -> bool {
+        false
+    }
+}
+
+/// A node that starts, and whose store does not answer.
+struct Waiting {
+    starting: JoinHandle<Result<(), NodeError>>,
+    stop: CancellationToken,
+    peer: ClusterClient<Channel>,
+    /// What its store waits for.
+    _other_end: OwnedFd,
+    _folder: TempDir,
+}
+
+impl Waiting {
+    /// Starts one that listens for peers at `port`, and joins the one at `join`.
+    async fn start(port: u16, join: Option<u16>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = DiskBlobs::open(folder.path()).unwrap();
+        let path = folder.path().join("cluster");
+        mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
+        let at = |port: u16| format!("127.0.0.1:{port}");
+        let mut variables = vec![
+            ("ROADSTEAD_API_LISTEN".to_owned(), at(0)),
+            ("ROADSTEAD_PEER_LISTEN".to_owned(), at(port)),
+            ("ROADSTEAD_ADMIN_LISTEN".to_owned(), at(0)),
+            ("ROADSTEAD_STORAGE_PATH".to_owned(), folder.path().to_str().unwrap().to_owned()),
+            // So that who leads was handed it.
+            ("ROADSTEAD_RAFT_ELECTION_MIN_MS".to_owned(), "5000".to_owned()),
+            ("ROADSTEAD_RAFT_ELECTION_MAX_MS".to_owned(), "8000".to_owned()),
+        ];
+        variables.extend(join.map(|join| ("ROADSTEAD_CLUSTER_JOIN".to_owned(), at(join))));
+        let config = Config::read(&mut Source::new(variables)).unwrap();
+        let stop = CancellationToken::new();
+        let stopped = stop.clone().cancelled_owned();
+        let starting = tokio::spawn(async move {
+            let world = Arc::new(OpenWorld);
+            let listeners = Listeners::bind(&config, &*world).await?;
+            let start =
+                Node::start_on(listeners, &config, world, memory(), Arc::new(blobs), stopped);
+            start.await.map(drop)
+        });
+        let mut other_end = None;
+        until("the store is asked", || {
+            other_end = open(&path, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).ok();
+            ready(other_end.is_some())
+        })
+        .await;
+        let channel = Endpoint::from_shared(format!("http://{}", at(port))).unwrap();
+        let peer = ClusterClient::new(channel.connect_lazy());
+        Self { starting, stop, peer, _other_end: other_end.unwrap(), _folder: folder }
+    }
+
+    async fn status(&self) -> pb::StatusResponse {
+        self.peer.clone().status(pb::StatusRequest {}).await.unwrap().into_inner()
+    }
+
+    async fn ended(self) -> NodeError {
+        let ended = timeout(support::DEADLINE, self.starting).await.expect("it ends");
+        ended.unwrap().expect_err("its store did not answer")
+    }
+}
+
+#[tokio::test]
+async fn a_node_whose_object_store_does_not_answer_ends_in_order() {
+    let port = free_ports();
+    let first = Waiting::start(port, None).await;
+    let second = Waiting::start(port + 1, Some(port)).await;
+    let third = Waiting::start(port + 2, Some(port)).await;
+    until("all vote", async || {
+        second.status().await.role == "follower" && third.status().await.role == "follower"
+    })
+    .await;
+
+    let (leads, goes) = (first.status().await, third.status().await);
+    assert_eq!(leads.role, "leader");
+    let removal = pb::RemoveRequest {
+        cluster_id: leads.cluster_id,
+        request_id: rand().to_vec().into(),
+        actor: "tester".to_owned(),
+        node_id: goes.node_id,
+    };
+    until("the third node is removed", async || {
+        let answer = first.peer.clone().remove(removal.clone()).await.unwrap().into_inner();
+        let carried_out = pb::RemovalDecided { carried_out: true };
+        answer.result == Some(pb::remove_response::Result::Decided(carried_out))
+    })
+    .await;
+    let ended = third.ended().await;
+    let is_removed = matches!(ended, NodeError::Ended(Ended::Removed(id)) if id == goes.node_id);
+    assert!(is_removed, "{ended}");
+
+    first.stop.cancel();
+    let ended = first.ended().await;
+    assert!(matches!(ended, NodeError::Stopped), "{ended}");
+    assert_eq!(second.status().await.role, "leader");
 }
 
 #[tokio::test]

@@ -102,18 +102,25 @@ async fn a_node_on_this_machine_is_asked_without_a_proxy() {
 
 #[tokio::test]
 async fn a_node_can_be_stopped_while_its_store_is_still_being_opened() {
-    // What RocksDB reads first, and what is read first of a store of blobs.
+    // What RocksDB reads first, what is read first of a store of blobs, and whose that is, which is
+    // read by a node that leads already.
     can_be_stopped_while_it_reads("kv/CURRENT").await;
     can_be_stopped_while_it_reads("blobs/roadstead-blobs").await;
+    can_be_stopped_while_it_reads("blobs/cluster").await;
 }
 
 async fn can_be_stopped_while_it_reads(file: &str) {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     // It waits for the other end of this pipe to say something.
-    let pipe = data.join(file);
-    std::fs::create_dir_all(pipe.parent().unwrap()).unwrap();
+    let (pipe, marker) = (data.join(file), data.join("blobs/roadstead-blobs"));
+    for folder in [&pipe, &marker].map(|file| file.parent().unwrap()) {
+        std::fs::create_dir_all(folder).unwrap();
+    }
     std::fs::write(data.join("roadstead"), "format = 1\nkind = \"node\"\n").unwrap();
+    if pipe != marker {
+        std::fs::write(marker, "1\n").unwrap();
+    }
     mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).unwrap();
     let mut command = roadstead(&["serve"]);
     alone(&mut command, folder.path());

@@ -100,7 +100,7 @@ impl Inner {
         let message =
             pb::ReadIndexRequest { cluster_id: self.identity.cluster.as_bytes().to_vec().into() };
         let call = async |mut leader: ClusterClient<_>, request| leader.read_index(request).await;
-        match self.neighbours.ask(&leader, patience, message, call).await {
+        match self.ask_leader(&leader, patience, message, call).await {
             Ok(answer) => match answer.result? {
                 pb::read_index_response::Result::Ready(ready) => Some(ready.index),
                 pb::read_index_response::Result::NotLeader(_)

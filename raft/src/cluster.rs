@@ -272,6 +272,11 @@ impl Cluster {
         self.inner.presence.leave();
     }
 
+    /// How long [`Cluster::stop`] may take: see [`Tuning::stop_deadline`].
+    pub fn stop_deadline(&self) -> Duration {
+        self.inner.config.tuning.stop_deadline()
+    }
+
     /// Leaves in order: hands leadership over when this node leads, and stops. Answers what became
     /// of the leadership.
     pub async fn stop(&self) -> Handover {

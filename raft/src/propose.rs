@@ -11,7 +11,7 @@ use proto::{Actor, Answer, Command, Outcome, PeerAddress, RequestId, Stamped};
 use crate::ProposeError;
 use crate::cluster::Inner;
 use crate::error::RETRY_AFTER;
-use crate::neighbours::not_leader;
+use crate::neighbours::{not_leader, was_sent};
 
 /// How long one attempt may take: longer than an election, so that most outcomes become known.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
@@ -91,11 +91,11 @@ impl Inner {
             command: Some(command.into()),
         };
         let call = async |mut leader: ClusterClient<_>, request| leader.propose(request).await;
-        let answer = self.neighbours.ask(leader, DEADLINE, message, call).await;
+        let answer = self.ask_leader(leader, DEADLINE, message, call).await;
         let answer = answer.map_err(|status| {
-            // The request may have arrived before the connection broke.
-            tracing::warn!(%status, %leader, request = %request_id, "the leader did not answer");
-            ProposeError::Unknown
+            tracing::warn!(%status, %leader, request = %request_id, "the leader gave no outcome");
+            // What was sent may have arrived.
+            if was_sent(&status) { ProposeError::Unknown } else { unavailable() }
         })?;
         match answer.result {
             Some(Pb::Decided(decided)) => match decided.outcome.map(Outcome::try_from) {

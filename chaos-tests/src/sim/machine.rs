@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use node::{Config, Node, NodeError};
+use node::{Config, Listeners, Node, NodeError};
 use proto::{NodeId, ObjectKey};
 use raft::{Cluster, Ended, StartError, Status};
 use storage::Kv;
@@ -118,14 +118,9 @@ impl Machine {
             tokio::time::sleep(RESTART_PAUSE).await;
         }
         self.told(false).await;
-        let started = tokio::select! {
-            biased;
-            // As the program: no client was served yet.
-            () = self.told(true) => match self.end().await {},
-            started = self.start() => started,
-        };
-        match started {
+        match self.start().await {
             Ok((node, running)) => self.serve(node, running).await,
+            Err(Unstarted::Node(NodeError::Stopped)) => match self.end().await {},
             Err(Unstarted::Node(NodeError::Cluster(StartError::Removed(node)))) => {
                 self.removals.observe(&self.name, node);
                 self.chronicle.note(format_args!(
@@ -174,7 +169,12 @@ impl Machine {
 
     async fn start(&self) -> Result<(Node, Running), Unstarted> {
         // As in the program the store comes before the node, and may refuse to be used.
-        let blobs = self.store.open().await.inspect_err(|error| {
+        let blobs = tokio::select! {
+            biased;
+            () = self.told(true) => return Err(NodeError::Stopped.into()),
+            opened = self.store.open() => opened,
+        };
+        let blobs = blobs.inspect_err(|error| {
             if !self.store.has_denied() {
                 let evidence = format!("{} does not start: {error}", self.name);
                 self.chronicle.violated(WITHOUT_REASON, evidence);
@@ -185,7 +185,9 @@ impl Machine {
         let world = Arc::new(self.world.clone());
         let is_anew = self.is_anew.load(Ordering::Relaxed);
         let config = if is_anew { &self.config_anew } else { &self.config };
-        let node = Node::start(config, world, kv, blobs).await.inspect_err(|error| {
+        let listeners = Listeners::bind(config, &*world).await?;
+        let node = Node::start_on(listeners, config, world, kv, blobs, self.told(true));
+        let node = node.await.inspect_err(|error| {
             let is_founding = self.chronicle.times(RUNS) == 0 && is_unclaimed(error);
             if !may_happen(error) && !is_founding && !disk.has_refused() {
                 let evidence = format!("{} does not start: {error}", self.name);
@@ -323,13 +325,16 @@ impl Machine {
 }
 
 /// Whether a node may not start for this reason, whose disk works: nobody of its cluster answers,
-/// it was removed, or the object store does not answer. All else it could complain of is right.
+/// it was removed, it was told to stop, or the object store does not answer. All else it could
+/// complain of is right.
 const fn may_happen(error: &NodeError) -> bool {
     match error {
         NodeError::Cluster(error) => {
             matches!(error, StartError::Join { .. } | StartError::Removed(_))
         }
         NodeError::Blobs(error) => matches!(error, ClaimError::Store(_)),
+        NodeError::Ended(ended) => matches!(ended, Ended::Removed(_)),
+        NodeError::Stopped => true,
         _ => false,
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use proto::NodeId;
+use raft::Ended;
 use storage::KvError;
 
 use super::cluster::StatusError;
@@ -50,7 +51,7 @@ pub enum Failure {
     },
     /// The node does not start.
     #[error(transparent)]
-    Node(#[from] NodeError),
+    Node(NodeError),
     /// The node could not go on.
     #[error("the node has stopped, because consensus has failed: {0}")]
     Consensus(String),
@@ -96,4 +97,22 @@ pub enum Failure {
     /// The program's threads cannot be started.
     #[error("the program's threads cannot be started: {0}")]
     Runtime(#[source] io::Error),
+}
+
+impl From<NodeError> for Failure {
+    fn from(error: NodeError) -> Self {
+        match error {
+            NodeError::Ended(ended) => ended.into(),
+            error => Self::Node(error),
+        }
+    }
+}
+
+impl From<Ended> for Failure {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Failed(reason) => Self::Consensus(reason),
+            Ended::Removed(id) => Self::Removed(id),
+        }
+    }
 }

@@ -18,7 +18,7 @@ use toml::Value;
 
 use super::{ConfigArgs, Failure, Signals, block_on, config, outlive_hangups, say};
 use crate::config::{ConfigError, Storage, StorageKind};
-use crate::{Config, DataFolder, Listeners, Node, TcpWorld, descriptors, telemetry};
+use crate::{Config, DataFolder, Listeners, Node, NodeError, TcpWorld, descriptors, telemetry};
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
@@ -87,15 +87,18 @@ async fn serve(config: Config, with_parent: bool) -> Result<(), Failure> {
     // Locked until the process is gone: threads of the store may outlive this function.
     std::mem::forget(folder);
 
-    let starting = async {
+    let opening = async {
         let kv = open_kv(path).await?;
-        let blobs = open_blobs(&config.storage).await?;
-        let started = Node::start_on(listeners, &config, world, Arc::new(kv), blobs);
-        started.await.map_err(Failure::from)
+        Ok::<_, Failure>((Arc::new(kv), open_blobs(&config.storage).await?))
     };
-    let mut node = tokio::select! {
-        node = starting => node?,
+    let (kv, blobs) = tokio::select! {
+        opened = opening => opened?,
         () = asked_to_end(&mut signals, with_parent) => return Ok(()),
+    };
+    let stop = asked_to_end(&mut signals, with_parent);
+    let mut node = match Node::start_on(listeners, &config, world, kv, blobs, stop).await {
+        Err(NodeError::Stopped) => return Ok(()),
+        started => started?,
     };
     let addresses = node.addresses();
     tracing::info!(
@@ -169,15 +172,13 @@ async fn open_disk(path: PathBuf) -> Result<DiskBlobs, OpenError> {
 
 /// Ends a node that cannot go on: in order where that can be.
 async fn end(node: Node, ended: Ended, signals: &mut Signals) -> Result<(), Failure> {
-    match ended {
-        Ended::Failed(reason) => Err(Failure::Consensus(reason)),
-        Ended::Removed(id) => {
-            tokio::select! {
-                () = node.stop() => Err(Failure::Removed(id)),
-                () = signals.next() => Err(Failure::Hurried),
-            }
+    if matches!(ended, Ended::Removed(_)) {
+        tokio::select! {
+            () = node.stop() => {}
+            () = signals.next() => return Err(Failure::Hurried),
         }
     }
+    Err(ended.into())
 }
 
 /// Resolves at the next signal, or when the parent is gone.

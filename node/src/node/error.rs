@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use proto::ClusterId;
-use raft::StartError;
+use raft::{Ended, StartError};
 use storage::blob::ClaimError;
 
 use crate::AccessError;
@@ -67,6 +67,12 @@ pub enum NodeError {
     /// The blob store is not its cluster's.
     #[error("the object store that [storage] names cannot be used: {0}")]
     Blobs(#[from] ClaimError),
+    /// It took part in its cluster, and could not go on.
+    #[error(transparent)]
+    Ended(Ended),
+    /// It was to stop before it had started.
+    #[error("the node was stopped before it had started")]
+    Stopped,
 }
 
 impl NodeError {

@@ -4,21 +4,26 @@
 //! one that is stopping as well says so, and takes no leadership. When none stays, there is nothing
 //! to wait for.
 
+use std::future::ready;
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use openraft::RaftMetrics;
 use proto::NodeId;
+use tokio::time::sleep;
 
-use crate::Handover;
 use crate::cluster::Inner;
 use crate::types::TypeConfig;
+use crate::{Handover, Tuning};
 
 /// How long all of it may take: then this node stops anyway, and an election follows. Longer where
-/// nodes may take longer to answer, so that one that has just died leaves time for another one; but
-/// no longer than whoever stops the node waits for it.
+/// nodes may take longer to answer.
 const DEADLINE_MIN: Duration = Duration::from_secs(3);
 const DEADLINE_MAX: Duration = Duration::from_secs(6);
+
+/// How long consensus may take to stop, after that.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 
 /// How long a node may take to say whether it stays, at least.
 const ANSWER_DEADLINE_MIN: Duration = Duration::from_millis(500);
@@ -27,8 +32,32 @@ const ANSWER_DEADLINE_MIN: Duration = Duration::from_millis(500);
 /// heartbeats each, until it has said so: twice to connect, and once to ask.
 const CROSSINGS: u32 = 3;
 
+/// How long another node that stays is waited for once one has said that it does: the time between
+/// two heartbeats, and no longer than this.
+const FURTHER_MAX: Duration = Duration::from_secs(1);
+
 /// How long the leader waits for its successor to lead before it asks again whether that one stays.
 const ROUND: Duration = Duration::from_millis(200);
+
+impl Tuning {
+    /// How long a node may take to say whether it stays.
+    fn answer_deadline(&self) -> Duration {
+        (self.heartbeat * CROSSINGS).max(ANSWER_DEADLINE_MIN)
+    }
+
+    /// How long all of a hand-over may take.
+    fn handover_deadline(&self) -> Duration {
+        (2 * self.answer_deadline()).clamp(DEADLINE_MIN, DEADLINE_MAX)
+    }
+
+    /// How long [`Cluster::stop`] may take: 4 seconds, and up to 7 where nodes may take longer to
+    /// answer. Whoever waits less may cut it off in the middle of a hand-over.
+    ///
+    /// [`Cluster::stop`]: crate::Cluster::stop
+    pub fn stop_deadline(&self) -> Duration {
+        self.handover_deadline() + SHUTDOWN_MAX
+    }
+}
 
 impl Inner {
     /// Has another voter lead, when this node does, and waits until it does.
@@ -36,7 +65,7 @@ impl Inner {
         if !self.leads() {
             return Handover::NotNeeded;
         }
-        let deadline = (2 * self.answer_deadline()).clamp(DEADLINE_MIN, DEADLINE_MAX);
+        let deadline = self.config.tuning.handover_deadline();
         let outcome = tokio::time::timeout(deadline, self.find_successor()).await;
         let outcome = outcome.unwrap_or(Handover::TimedOut);
         match outcome {
@@ -69,7 +98,8 @@ impl Inner {
         }
     }
 
-    /// The most advanced of the other voters that stay.
+    /// The most advanced of the other voters that stay. One that has just died and does not answer
+    /// holds nobody up when there is another one.
     async fn successor(&self) -> Option<NodeId> {
         let metrics = self.metrics();
         let voters: Vec<NodeId> = metrics.membership_config.membership().voter_ids().collect();
@@ -78,11 +108,13 @@ impl Inner {
         let candidates = replication.filter(|(node, _)| {
             alive.contains(node) && voters.contains(node) && !self.is_removed(*node)
         });
-        let answers =
-            candidates.map(async |(node, matched)| (self.stays(node).await, node, matched));
-        let answers = join_all(answers).await.into_iter();
-        let staying = answers.filter(|(stays, ..)| *stays);
-        staying.max_by_key(|(_, _, matched)| *matched).map(|(_, node, _)| node)
+        let answers = candidates
+            .map(async |(node, matched)| self.stays(node).await.then_some((matched, node)));
+        let mut staying = answers.collect::<FuturesUnordered<_>>().filter_map(ready);
+        let first = staying.next().await?;
+        let further = sleep(self.config.tuning.heartbeat.min(FURTHER_MAX));
+        let best = staying.take_until(further).fold(first, |best, other| ready(best.max(other)));
+        Some(best.await.1)
     }
 
     /// Whether `node` answers and is not about to stop.
@@ -94,7 +126,7 @@ impl Inner {
 
     /// How long a node may take to say whether it stays.
     pub(crate) fn answer_deadline(&self) -> Duration {
-        (self.config.tuning.heartbeat * CROSSINGS).max(ANSWER_DEADLINE_MIN)
+        self.config.tuning.answer_deadline()
     }
 
     /// The other node that leads, once one does; `None` when none does for a while.

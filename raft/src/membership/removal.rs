@@ -12,7 +12,7 @@ use proto::{Actor, Command, NodeId, PeerAddress, Refusal, RequestId};
 use crate::catalog::has_left;
 use crate::cluster::Inner;
 use crate::error::RETRY_AFTER;
-use crate::neighbours::not_leader;
+use crate::neighbours::{not_leader, was_sent};
 use crate::propose::Proposed;
 use crate::types::TypeConfig;
 use crate::{RemoveError, Removed, identity, propose};
@@ -127,10 +127,10 @@ impl Inner {
         let call = async |mut leader: ClusterClient<_>, request| leader.remove(request).await;
         // The leader asks the others, proposes, and waits.
         let deadline = TRAVEL_MAX + self.answer_deadline() + propose::DEADLINE + PATIENCE;
-        let answer = self.neighbours.ask(leader, deadline, message, call).await;
+        let answer = self.ask_leader(leader, deadline, message, call).await;
         let answer = answer.map_err(|status| {
-            tracing::warn!(%status, %leader, node, "the leader did not answer");
-            RemoveError::Unknown
+            tracing::warn!(%status, %leader, node, "the leader gave no outcome");
+            if was_sent(&status) { RemoveError::Unknown } else { unavailable() }
         })?;
         match answer.result {
             Some(Pb::Decided(decided)) if decided.carried_out => Ok(Removed::CarriedOut),

@@ -1,6 +1,7 @@
 //! Asking other nodes' cluster services.
 
 mod lanes;
+mod leader;
 mod survey;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 pub(crate) use self::lanes::{Lane, Lanes};
+pub(crate) use self::leader::was_sent;
 
 /// The other nodes, by address. Clones share their connections.
 #[derive(Clone)]
@@ -28,8 +30,8 @@ impl Neighbours {
     /// Sends `message` by `call` to the node at `address`, which knows until when it is waited for.
     ///
     /// # Errors
-    /// What went wrong. Unless nothing can be reached at the address, the message may have arrived:
-    /// past `deadline`, for one, the outcome is not known.
+    /// What went wrong. If it [`was_sent`], the message may have arrived: past `deadline`, for one,
+    /// the outcome is not known.
     pub(crate) async fn ask<M, A, C, F>(
         &self,
         address: &PeerAddress,
@@ -42,7 +44,7 @@ impl Neighbours {
         F: Future<Output = Result<Response<A>, Status>>,
     {
         let channel = self.lanes.channel(address, Lane::Requests);
-        let channel = channel.map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let channel = channel.map_err(|error| Status::from_error(error.into()))?;
         let client = ClusterClient::new(channel)
             .max_decoding_message_size(PEER_MESSAGE_BYTES_MAX)
             .max_encoding_message_size(PEER_MESSAGE_BYTES_MAX);

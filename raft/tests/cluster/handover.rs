@@ -1,5 +1,6 @@
 //! Nodes that stop in order.
 
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -81,4 +82,21 @@ async fn leadership_goes_to_the_node_that_stays() {
     let handover = nodes[leading].cluster.stop().await;
     assert_eq!(handover, Handover::To(staying.cluster.status().node));
     staying.propose(link_config()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_stops_is_not_held_up_by_a_node_that_has_just_died() {
+    // A node may take three seconds to say that it stays.
+    let distant = Tuning { heartbeat: Duration::from_secs(1), ..PATIENT };
+    let mut nodes = three_nodes_with(distant).await;
+    let dead = nodes.remove((leader(&nodes) + 1) % 3);
+    let (address, _) = dead.kill().await;
+    // Whoever connects to it waits for an answer.
+    let _silent = TcpListener::bind(address).unwrap();
+
+    let leading = leader(&nodes);
+    let successor = nodes[1 - leading].cluster.status().node;
+    let began = Instant::now();
+    assert_eq!(nodes[leading].cluster.stop().await, Handover::To(successor));
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }

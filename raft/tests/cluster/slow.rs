@@ -1,18 +1,22 @@
-//! Nodes that are far from each other.
+//! Nodes that are far from each other, and lines on which nothing arrives any more.
 
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use proto::PeerAddress;
-use raft::{Dial, DialError, Hindrance, Status, Tuning};
+use futures::future::{join, join3};
+use proto::{PeerAddress, RequestId};
+use raft::{Dial, DialError, Hindrance, ProposeError, ReadError, RemoveError, Status, Tuning};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tonic::transport::Channel;
 
-use super::{Loopback, Node, QUICK, eventually, link_config, memory, move_tag, repository, tag};
+use super::{
+    Loopback, Node, QUICK, actor, eventually, leader, link_config, memory, move_tag, random,
+    repository, tag,
+};
 
 /// Of nodes that are half a second apart, and answer each heartbeat in time.
 const DISTANT: Tuning = Tuning {
@@ -21,6 +25,9 @@ const DISTANT: Tuning = Tuning {
     election_max: Duration::from_millis(2500),
     ..QUICK
 };
+
+/// How many milliseconds a line takes that is as good as cut: nobody is told.
+const HOUR: u64 = 60 * 60 * 1000;
 
 /// Lines that take so many milliseconds each way.
 #[derive(Clone, Default)]
@@ -109,4 +116,47 @@ async fn a_leader_to_which_others_are_too_far_for_its_heartbeats_says_so() {
         hindrance.map_or(Ok(()), |late| Err(late.to_string()))
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_a_leader_that_vanished_waits_no_longer_than_until_there_is_another_term() {
+    let lines: [Lines; 3] = Default::default();
+    let first = lines[0].start(&[], QUICK).await;
+    let seed = first.address.clone();
+    let mut nodes = vec![first];
+    for lines in &lines[1..] {
+        nodes.push(lines.start(&[&seed], QUICK).await);
+    }
+    for node in &nodes {
+        node.until("three nodes vote", three_vote).await;
+    }
+    nodes[0].propose(link_config()).await;
+    let leading = leader(&nodes);
+    let (vanishes, asked) = (nodes[leading].cluster.status(), &nodes[(leading + 1) % 3]);
+    asked.until("it follows", |status| status.leader == Some(vanishes.node)).await;
+
+    // Those of the third node are as they were: it will lead.
+    for cut in [leading, (leading + 1) % 3] {
+        lines[cut].0.store(HOUR, Ordering::Relaxed);
+    }
+    let (cluster, actor) = (&asked.cluster, actor());
+    let [put, removal] = [(); 2].map(|()| RequestId::from_bytes(random()));
+    let asking = async {
+        let outcomes = join3(
+            cluster.propose(put, &actor, move_tag(1).0),
+            cluster.remove(removal, &actor, vanishes.node),
+            cluster.read(),
+        );
+        (outcomes.await, Instant::now())
+    };
+    let electing = async {
+        asked.until("there is another term", |status| status.term > vanishes.term).await;
+        Instant::now()
+    };
+    let (((proposed, removed, read), answered), elected) = join(asking, electing).await;
+    assert_eq!(proposed, Err(ProposeError::Unknown));
+    assert_eq!(removed, Err(RemoveError::Unknown));
+    assert!(matches!(read, Err(ReadError::Unavailable { .. })));
+    let late = answered.saturating_duration_since(elected);
+    assert!(late < Duration::from_secs(1), "{late:?}");
 }
