@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver as _;
-use openraft::{RaftMetrics, ServerState, SnapshotPolicy};
-use proto::limits::{PEER_MESSAGE_BYTES_MAX, SNAPSHOT_IDLE_MAX};
+use openraft::{RaftMetrics, ServerState};
+use proto::limits::PEER_MESSAGE_BYTES_MAX;
 use proto::pb::cluster::cluster_server::ClusterServer;
 use proto::{
     Actor, Answer, Command, JoinToken, Mutant, NodeId, PeerAddress, RequestId, Thumbprint,
@@ -31,8 +31,7 @@ use crate::store::{Failure, Watched};
 use crate::types::{Membership, Raft, TypeConfig};
 use crate::{
     Clock, Config, Dial, Ended, Handover, Hindrance, Member, PeerStatus, ProposeError, ReadError,
-    RemoveError, Removed, Role, StartError, Status, Tuning, View, barrier, hearing, membership,
-    recovery,
+    RemoveError, Removed, Role, StartError, Status, View, barrier, hearing, membership, recovery,
 };
 
 /// A node's part in its cluster. Clones share it.
@@ -96,7 +95,7 @@ impl Cluster {
         let size = log.measure(purging.bytes_kept()).map_err(StartError::unusable)?;
         let (addresses, majority) = (Addresses::default(), Majority::default());
         let network = Network::new(lanes, identity, addresses.clone(), majority.clone());
-        let settings = Arc::new(settings(config.tuning)?);
+        let settings = Arc::new(config.tuning.settings()?);
         let raft = Raft::new(identity.node, settings, network, log, machine).await;
         let raft = raft.map_err(|error| StartError::inconsistent(&failure, &error))?;
         hearing::follow(&raft, config.tuning, &addresses, &majority);
@@ -272,7 +271,7 @@ impl Cluster {
         self.inner.presence.leave();
     }
 
-    /// How long [`Cluster::stop`] may take: see [`Tuning::stop_deadline`].
+    /// How long [`Cluster::stop`] may take: [`Tuning`](crate::Tuning::stop_deadline) says why.
     pub fn stop_deadline(&self) -> Duration {
         self.inner.config.tuning.stop_deadline()
     }
@@ -379,24 +378,4 @@ impl Inner {
 async fn begin(inner: Arc<Inner>) {
     inner.found().await;
     inner.mark_ready().await;
-}
-
-fn settings(tuning: Tuning) -> Result<openraft::Config, StartError> {
-    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let settings = openraft::Config {
-        cluster_name: "roadstead".to_owned(),
-        heartbeat_interval: millis(tuning.heartbeat),
-        election_timeout_min: millis(tuning.election_min),
-        election_timeout_max: millis(tuning.election_max),
-        snapshot_policy: SnapshotPolicy::LogsSinceLast(tuning.snapshot_every),
-        // What is purged, `Purging` says.
-        max_in_snapshot_log_to_keep: u64::MAX,
-        // The deadline of each message of a snapshot, and of its installation.
-        install_snapshot_timeout: millis(SNAPSHOT_IDLE_MAX),
-        enable_pre_vote: Some(true),
-        // What is applied is not synced, so a leader that restarts must be elected again.
-        enable_leader_restore: Some(false),
-        ..openraft::Config::default()
-    };
-    settings.validate().map_err(|error| StartError::Raft(error.to_string()))
 }

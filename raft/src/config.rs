@@ -4,10 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openraft::SnapshotPolicy;
+use proto::limits::SNAPSHOT_IDLE_MAX;
 use proto::{Authority, JoinToken, PeerAddress, Timestamp};
 use tonic::transport::Channel;
 
-use crate::Papers;
+use crate::{Papers, StartError};
 
 /// How this node takes part in a cluster.
 #[derive(Clone, Debug)]
@@ -45,6 +47,29 @@ pub struct Tuning {
     pub snapshot_every: u64,
     /// How long a voter may be silent until a learner that has caught up takes its place.
     pub replace_after: Duration,
+}
+
+impl Tuning {
+    /// What openraft is told of it.
+    pub(crate) fn settings(self) -> Result<openraft::Config, StartError> {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let settings = openraft::Config {
+            cluster_name: "roadstead".to_owned(),
+            heartbeat_interval: millis(self.heartbeat),
+            election_timeout_min: millis(self.election_min),
+            election_timeout_max: millis(self.election_max),
+            snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_every),
+            // What is purged, `Purging` says.
+            max_in_snapshot_log_to_keep: u64::MAX,
+            // The deadline of each message of a snapshot, and of its installation.
+            install_snapshot_timeout: millis(SNAPSHOT_IDLE_MAX),
+            enable_pre_vote: Some(true),
+            // What is applied is not synced, so a leader that restarts must be elected again.
+            enable_leader_restore: Some(false),
+            ..openraft::Config::default()
+        };
+        settings.validate().map_err(|error| StartError::Raft(error.to_string()))
+    }
 }
 
 impl Default for Tuning {

@@ -168,6 +168,7 @@ impl Machine {
     }
 
     async fn start(&self) -> Result<(Node, Running), Unstarted> {
+        let is_first = self.chronicle.times(RUNS) == 0;
         // As in the program the store comes before the node, and may refuse to be used.
         let blobs = tokio::select! {
             biased;
@@ -188,7 +189,7 @@ impl Machine {
         let listeners = Listeners::bind(config, &*world).await?;
         let node = Node::start_on(listeners, config, world, kv, blobs, self.told(true));
         let node = node.await.inspect_err(|error| {
-            let is_founding = self.chronicle.times(RUNS) == 0 && is_unclaimed(error);
+            let is_founding = is_first && is_unclaimed(error);
             if !may_happen(error) && !is_founding && !disk.has_refused() {
                 let evidence = format!("{} does not start: {error}", self.name);
                 self.chronicle.violated(WITHOUT_REASON, evidence);
