@@ -724,8 +724,11 @@ async fn a_node_that_was_refused_for_its_clock_is_served_when_that_is_set_right(
     second.stop().await;
 
     let second = place.start(&kv, joined).await.unwrap();
-    let seen = second.cluster().survey().await;
-    assert!(seen.iter().any(|peer| !peer.reachable), "it is refused: {seen:?}");
+    // A node that has just started may have yet to say who its members are.
+    until("it is refused", async || {
+        second.cluster().survey().await.iter().any(|peer| !peer.reachable)
+    })
+    .await;
     place.world.set_right();
     until_it_reads(&second).await;
     until_all_are_members(&[&first, &second]).await;
