@@ -21,8 +21,9 @@ client_works() {
     local client="via_$1" user="$2" secret="$3" image="team/$1-$4:1" node
     as_stranger "$WORK/logins/$1-$4"
     denied "$client" pull 1 team/app:1
-    # As $STRANGER where all clients do so at once: of one address, a node checks few passwords for one account.
-    denied "$client" login 2 "${STRANGER:-$user}" "wrong-$secret"
+    # For an account that only this client tries: of one address, a node checks few passwords for one account, and each client
+    # sends a wrong one several times.
+    denied "$client" login 2 "$1" "wrong-$secret"
     for node in "${NODES[@]}"; do
         "$client" login "$node" "$user" "$secret"
     done

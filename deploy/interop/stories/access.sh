@@ -14,6 +14,7 @@ story_access() {
     step 'a closed cluster starts, and shows the administrator its password once' start_closed
     step 'users, a robot and a file of users are let in through node 2' let_in
     step 'who has not logged in is told how, and gets nothing' refused_without_login
+    step 'a wrong secret opens no account' refused_with_wrong_secret
     for client in "${ACCESS_CLIENTS[@]}"; do
         for kind in password key robot htpasswd; do
             step "$client with $(called "$kind")" client_works_with "$client" "$kind"
@@ -84,8 +85,12 @@ administer() {
 }
 
 let_in() {
+    local user
     echo "$ALICE_PASSWORD" | administer 2 user add alice --group team
-    echo "$ALICE_PASSWORD" | administer 2 user add bob
+    # bob, and one account for each client, to try wrong secrets for.
+    for user in bob "${ACCESS_CLIENTS[@]}"; do
+        echo "$ALICE_PASSWORD" | administer 2 user add "$user"
+    done
     administer 2 key create alice --description laptop >"$WORK/alice.key"
     administer 2 robot add ci --scope 'team/**=pull,push' --expires 90d >"$WORK/ci.key"
     administer 2 grant add group:team maintainer 'team/**'
@@ -110,6 +115,15 @@ refused_without_login() {
     for node in "${NODES[@]}"; do
         expect_equal "$(tls_status_of "$node" /v2/team/app/tags/list)" 401 "status of node $node"
         expect_equal "$(tls_status_of "$node" /v2/none/app/tags/list)" 401 "status of node $node"
+    done
+}
+
+refused_with_wrong_secret() {
+    local node account
+    for node in "${NODES[@]}"; do
+        for account in alice ci carol; do
+            expect_equal "$(tls_status_of "$node" /v2/team/app/tags/list --user "$account:wrong-secret")" 401 "status of $account"
+        done
     done
 }
 
@@ -233,7 +247,7 @@ start_branch_here() {
 tls_get_path() { curl --silent --fail --max-time 5 --cacert "$WORK/tls/ca.pem" "https://$(secure_api "$1")$2"; }
 
 client_works_at_branch() {
-    STRANGER="not-$1" at_branch client_works "$1" alice "$ALICE_PASSWORD" token
+    at_branch client_works "$1" alice "$ALICE_PASSWORD" token
 }
 
 stop_branch() {
