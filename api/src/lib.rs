@@ -24,6 +24,7 @@ mod range;
 mod redirect;
 mod registry;
 mod remainder;
+mod removal;
 mod routes;
 mod scheme;
 mod session;

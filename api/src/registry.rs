@@ -9,9 +9,9 @@ use ipnet::IpNet;
 use prometheus_client::registry::Registry as Metrics;
 use proto::access::{AccountName, Verb};
 use proto::{
-    Actor, Answer, Command, Digest, Mutant, NodeId, Refusal, RepoName, RequestId, UploadKey, limits,
+    Actor, Answer, Command, Digest, Mutant, Refusal, RepoName, RequestId, UploadKey, limits,
 };
-use raft::{Clock, Cluster, ProposeError, ReadError, RemoveError, Removed, View};
+use raft::{Clock, Cluster, ProposeError, ReadError, View};
 use storage::Blobs;
 use tokio::time::timeout;
 use tracing::Instrument as _;
@@ -30,8 +30,6 @@ const READ_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a change waits for a cluster that is electing a leader: an election and a half with the
 /// default timing.
 const PROPOSE_PATIENCE: Duration = Duration::from_secs(5);
-/// How long the removal of a node may take: an election, the decision, and that it is carried out.
-const REMOVE_PATIENCE: Duration = Duration::from_secs(20);
 /// Most repositories that are looked at for one from which a blob can be mounted.
 const SOURCES_MAX: usize = 1_000;
 /// The first pause between two attempts; each further one is twice as long, up to the last.
@@ -290,22 +288,6 @@ impl Registry {
         detached(async move { decide(&cluster, &Actor::CLUSTER, request, &command).await }).await
     }
 
-    /// Removes `node` from the cluster. Waits out an election, under one request id, and goes on to
-    /// its end when the caller is dropped.
-    pub(crate) async fn remove_node(&self, node: NodeId) -> Result<Removed, Error> {
-        let (cluster, request) = (self.cluster.clone(), fresh_request()?);
-        let (actor, origin) = (self.caller.actor(), self.origin);
-        detached(async move {
-            let may_be_repeated =
-                |error: &_| matches!(error, RemoveError::Unavailable { .. } | RemoveError::Unknown);
-            let attempt = || cluster.remove(request, &actor, node);
-            let outcome = until_led(REMOVE_PATIENCE, may_be_repeated, attempt).await;
-            audit::decided(origin, &actor, &Command::RemoveNode { node }, &outcome);
-            outcome
-        })
-        .await
-    }
-
     /// The key that signs upload sessions. Waits for a cluster that is still being founded.
     pub(crate) async fn upload_key(&self) -> Result<&UploadKey, Error> {
         if let Some(key) = self.upload_key.get() {
@@ -337,7 +319,7 @@ async fn decide(
 /// Makes `attempt` again for as long as `patience`, while it fails in a way that is worth
 /// another one, such as when nobody leads. It must do no harm if it is made again after an attempt
 /// of which nothing is known.
-async fn until_led<T, E, Attempt>(
+pub(crate) async fn until_led<T, E, Attempt>(
     patience: Duration,
     may_be_repeated: impl Fn(&E) -> bool,
     attempt: impl Fn() -> Attempt,

@@ -226,6 +226,17 @@ pub enum StatusError {
         /// Why.
         reason: String,
     },
+    /// The cluster may yet remove the node.
+    #[error(
+        "whether node {node} is removed is not known: {reason}; keep the node and its folder until \
+         `roadstead cluster status` no longer lists it"
+    )]
+    InDoubt {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        reason: String,
+    },
     /// What answers is no node.
     #[error("what answers at {server} is not a Roadstead node of this version")]
     Foreign {

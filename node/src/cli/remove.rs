@@ -31,8 +31,12 @@ pub(super) async fn remove(arguments: &RemoveArgs) -> Result<(), Failure> {
     let (client, server) = (at.client(TIMEOUT)?, &at.server);
     let path = format!("/roadstead/v1/cluster/nodes/{node}");
     let answer = send(&client, Method::DELETE, server, &path, login.as_ref()).await?;
+    let is_known = answer.status() != StatusCode::SERVICE_UNAVAILABLE;
     let answer = accepted(server, login.as_ref(), answer).await.map_err(|error| match error {
-        StatusError::Said { reason, .. } => StatusError::NotRemoved { node: *node, reason },
+        StatusError::Said { reason, .. } if is_known => {
+            StatusError::NotRemoved { node: *node, reason }
+        }
+        StatusError::Said { reason, .. } => StatusError::InDoubt { node: *node, reason },
         other => other,
     })?;
     match answer.status() {
