@@ -30,6 +30,24 @@ async fn an_upload_that_was_left_is_freed_and_cannot_be_ended_any_more() {
 }
 
 #[tokio::test]
+async fn the_end_of_an_upload_that_was_freed_is_a_yes_only_while_the_blob_has_its_bytes() {
+    let world = World::start().await;
+    let digest = world.push_blob("a", b"content").await;
+    let begun = world.begin("a").await;
+    let sent = world.request("PATCH", &begun).body(b"content").send().await.location();
+    assert_eq!(world.registry.sweep(Duration::ZERO).await, 1);
+    let end = format!("{sent}&digest={digest}");
+    world.request("PUT", &end).send().await.is(StatusCode::CREATED);
+
+    let [object] = world.blobs.keys().await[..] else { panic!("there is one blob") };
+    world.blobs.delete(object).await.unwrap();
+    world.request("PUT", &end).send().await.fails(404, "BLOB_UPLOAD_UNKNOWN");
+    world.push_blob("a", b"content").await;
+    assert_eq!(world.get(&format!("/v2/a/blobs/{digest}")).await.body, "content");
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn bytes_whose_fact_never_came_are_freed() {
     let world = World::start().await;
     let object = ObjectKey::from_random(1);

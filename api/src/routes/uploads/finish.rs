@@ -56,7 +56,9 @@ pub(crate) async fn finish(
             return Err(out_of_step(registry, session).await?);
         }
         // Another request may have ended it meanwhile, and its bytes be gone with it.
-        Err(_) if registry.newest().await?.has_ended(session.upload)? => {
+        Err(Error::UploadUnknown | Error::Blobs(_))
+            if registry.newest().await?.has_ended(session.upload)? =>
+        {
             return ended(registry, &session, &digest).await;
         }
         outcome => outcome?,
@@ -221,11 +223,12 @@ async fn repeated(
 }
 
 /// The answer to ending an upload whose bytes are gone: yes, when it was ended before and the blob
-/// is there.
+/// is there, with its bytes: whoever pushes what has lost them is not to go away.
 async fn ended(registry: &Registry, session: &Session, digest: &Digest) -> Result<Response, Error> {
-    let linked = registry.view().await?.blob(&session.repository, digest)?;
-    match linked {
-        Some(_) => Ok(created(&session.repository, digest)),
-        None => Err(Error::UploadUnknown),
+    match registry.view().await?.blob(&session.repository, digest)? {
+        Some(blob) if registry.is_whole(digest, blob).await? => {
+            Ok(created(&session.repository, digest))
+        }
+        Some(_) | None => Err(Error::UploadUnknown),
     }
 }
