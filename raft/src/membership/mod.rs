@@ -64,29 +64,27 @@ pub(crate) async fn run(inner: Arc<Inner>) {
         inner.neighbours.lanes().keep(&inner.known_addresses());
         if inner.leads() {
             led = true;
-            match inner.lateness().await {
-                Some(late) => inner.presence.hinder(late),
-                None => inner.presence.proceed(),
+            inner.keep_settled().await;
+            // Nobody tells one that all others have removed, and that takes itself for the leader:
+            // while it hands over, it sends nothing that a later term would be the answer to.
+            if inner.hears_a_majority() {
+                continue;
             }
-            inner.settle().await;
-            if !inner.is_member() {
-                let address = inner.config.peer_address.clone();
-                inner.activate(inner.identity.node, address).await;
+        } else {
+            if std::mem::take(&mut led) {
+                inner.presence.proceed();
             }
-            continue;
-        }
-        if std::mem::take(&mut led) {
-            inner.presence.proceed();
-        }
-        inner.silences().forget();
-        inner.pace().forget();
-        inner.majority.forget();
-        // A member asks too when it hears nothing: it may have been removed without having heard.
-        if inner.is_member() && inner.presence.hears_a_leader(inner.silence_max()) {
-            continue;
-        }
-        if inner.is_alone() && begun.elapsed() >= ALONE_MIN {
-            inner.presence.hinder(Hindrance::Alone);
+            inner.silences().forget();
+            inner.pace().forget();
+            inner.majority.forget();
+            // A member asks too when it hears nothing: it may have been removed without having
+            // heard.
+            if inner.is_member() && inner.presence.hears_a_leader(inner.silence_max()) {
+                continue;
+            }
+            if inner.is_alone() && begun.elapsed() >= ALONE_MIN {
+                inner.presence.hinder(Hindrance::Alone);
+            }
         }
         let asked = tokio::time::timeout(DEADLINE, inner.ask_for_membership()).await;
         if asked.is_ok_and(|standing| standing == Standing::Removed) {
@@ -208,6 +206,18 @@ impl Inner {
             None => self.change(ChangeMembers::AddNodes(BTreeMap::from([(node, peer)]))).await,
         }
         Activation::Unsettled
+    }
+
+    /// Does what a leader does for the membership at each look at it.
+    async fn keep_settled(&self) {
+        match self.lateness().await {
+            Some(late) => self.presence.hinder(late),
+            None => self.presence.proceed(),
+        }
+        self.settle().await;
+        if !self.is_member() {
+            self.activate(self.identity.node, self.config.peer_address.clone()).await;
+        }
     }
 
     /// Makes the next change that brings the membership closer to what it should be.
