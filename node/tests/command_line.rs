@@ -121,7 +121,10 @@ async fn an_unwritable_folder_is_refused() {
     if rustix::process::getuid().is_root() {
         // Nothing is unwritable to root, and where the program was built may be closed to others.
         let program = folder.path().join("program");
-        fs::copy(env!("CARGO_BIN_EXE_roadstead"), &program).unwrap();
+        // By another process: what this one has open for writing, a child that another test starts
+        // in this moment has too, and such a file cannot be run.
+        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_roadstead")).arg(&program).status();
+        assert!(copied.await.unwrap().success());
         command = Command::new(program);
         command.arg("serve").env_clear().kill_on_drop(true).uid(NOBODY).gid(NOBODY);
         alone(&mut command, folder.path());
