@@ -1,4 +1,5 @@
-//! The removal of a node, asked for under one request id until the cluster has said what comes of it.
+//! The removal of a node, asked for under one request id until the cluster has said what comes of
+//! it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

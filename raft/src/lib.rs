@@ -45,3 +45,8 @@ pub use identity::is_settled;
 #[doc(hidden)]
 pub use log::BareLog;
 pub use status::{Handover, Member, PeerStatus, Removed, Role, Status};
+
+/// What of the consensus library's own events is worth a line in a log, as directives of
+/// `tracing-subscriber`: what went wrong. Its front has an error for each question that finds it
+/// stopped or busy, which whoever asked is told too.
+pub const LOG_FILTER: &str = "openraft=warn,openraft::raft::raft_inner=off,openraft::raft::api=off";

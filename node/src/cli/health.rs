@@ -16,7 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Args)]
 pub(super) struct HealthArgs {
     /// The node's admin listener.
-    #[arg(long, value_name = "URL", default_value = "http://localhost:5002")]
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5002")]
     server: Server,
     /// Ask only whether the node is worth keeping, as one is too that is not ready.
     #[arg(long)]

@@ -18,7 +18,7 @@ pub(super) struct TokenArgs {
     #[command(subcommand)]
     command: Option<TokenCommand>,
     /// The admin listener of the node on this machine: tokens are given out to nobody else.
-    #[arg(long, value_name = "URL", default_value = "http://localhost:5002", global = true)]
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5002", global = true)]
     admin: Server,
     /// For how many hours the token is good.
     #[arg(long, value_name = "N", default_value_t = 24, global = true,

@@ -337,7 +337,7 @@ impl Filter {
 impl Default for Filter {
     /// What this project says of interest; of its dependencies only what went wrong.
     fn default() -> Self {
-        Self("info,openraft=warn".to_owned())
+        Self(format!("info,{}", raft::LOG_FILTER))
     }
 }
 

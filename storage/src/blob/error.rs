@@ -11,7 +11,8 @@ pub enum ClaimError {
     /// It belongs to nobody, and the cluster has a store already.
     #[error(
         "the object store is empty, but this cluster keeps its blobs in another: is the right \
-         folder mounted, or the right bucket and prefix named?"
+         folder mounted, or the right bucket and prefix named? (In a cluster that is just being \
+         founded, the first node may have yet to take it: start this one again)"
     )]
     Empty,
     /// It belongs to another cluster.
