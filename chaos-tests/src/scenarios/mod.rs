@@ -16,6 +16,7 @@ mod lost_reply;
 mod node_id_reuse;
 mod older_disk;
 mod purge_to_the_tip;
+mod removed_while_handing_over;
 mod rights_through_a_node_that_is_behind;
 mod slow_down;
 mod stale_read_index;
@@ -25,7 +26,7 @@ mod upload_through_many;
 use crate::sim::Scenario;
 
 /// All of them, in the order of their names.
-pub const ALL: [Scenario; 21] = [
+pub const ALL: [Scenario; 22] = [
     broken_disk_during_a_snapshot::SCENARIO,
     commit_without_quorum::SCENARIO,
     concurrent_tag_pushes::SCENARIO,
@@ -41,6 +42,7 @@ pub const ALL: [Scenario; 21] = [
     node_id_reuse::SCENARIO,
     older_disk::SCENARIO,
     purge_to_the_tip::SCENARIO,
+    removed_while_handing_over::SCENARIO,
     rights_through_a_node_that_is_behind::SCENARIO,
     slow_down::SCENARIO,
     slow_down::ON_S3,
