@@ -72,11 +72,10 @@ pub(super) fn sweep(from: u64, count: u64, jobs: NonZeroUsize, seconds: u64) -> 
         let missing = missing.join("; ");
         println!("INVALID: in {count} seeds these happened fewer than {times} times: {missing}");
     }
-    let is_busy = totals.idle.len() as u64 <= count / ONE_IDLE_OF;
-    if !is_busy {
+    if !totals.is_busy() {
         println!("INVALID: more than one run of {ONE_IDLE_OF} showed nothing");
     }
-    let is_good = totals.failures.is_empty() && is_covered && is_busy;
+    let is_good = totals.failures.is_empty() && is_covered && totals.is_busy();
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -107,6 +106,11 @@ impl Totals {
         println!("{failure}");
         self.failures.push(failure);
         self.failed.insert(one.seed);
+    }
+
+    /// Whether few enough of the runs showed nothing.
+    fn is_busy(&self) -> bool {
+        self.idle.len() as u64 <= self.runs / ONE_IDLE_OF
     }
 
     fn progress(&self, count: u64, started: Instant) {
@@ -143,5 +147,27 @@ impl Totals {
         let idle = self.idle.len() as u64;
         let passed = self.runs.saturating_sub(failed + idle);
         println!("{passed} passed, {failed} failed, {idle} showed nothing");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_run_that_shows_nothing_is_passed_over_only_where_it_is_one_of_a_hundred() {
+        let mut totals = Totals::default();
+        let mut end = |seed, idle: Option<&str>| {
+            totals.add(One { seed, seconds: 60 }, Ok(json!({ "violation": null, "idle": idle })));
+            (totals.is_busy(), totals.idle.len(), totals.failed.len())
+        };
+        assert_eq!(end(1, Some("nothing was pushed")), (false, 1, 0));
+        for seed in 2..100 {
+            assert_eq!(end(seed, None), (false, 1, 0));
+        }
+        assert_eq!(end(100, None), (true, 1, 0));
+        assert_eq!(end(101, Some("nothing was pushed")), (false, 2, 0));
     }
 }
