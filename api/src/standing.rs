@@ -2,8 +2,10 @@
 //! have that.
 
 use http::HeaderMap;
+use http::request::Parts;
 use raft::{ReadError, View};
 
+use crate::access;
 use crate::error::{Error, RETRY_AFTER};
 use crate::registry::Registry;
 use crate::warning::warn;
@@ -64,20 +66,33 @@ impl Registry {
         }
     }
 
-    /// What `find` finds, for content by its digest: since that cannot change, this node's own
-    /// replica may answer while the cluster cannot be asked. That it is *absent* only that can say.
+    /// What `find` finds, for content by its digest that the request of `parts` is about: since
+    /// content cannot change, this node's own replica may answer while the cluster cannot be asked.
+    /// But only the cluster can say that content is absent.
+    ///
+    /// A caller who was let in by the rights that this node knew is shown the content that it knew,
+    /// and newer content only if newer rights permit it, too.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when only the cluster could say, and cannot now; those of a caller
+    /// who has no right any more.
     pub(crate) async fn content<T>(
         &self,
+        parts: &Parts,
         find: impl Fn(&View) -> Result<Option<T>, ReadError>,
     ) -> Result<Option<(T, Standing)>, Error> {
         let (view, standing) = match &self.admitted_by {
             Some(view) => (view.clone(), Standing::Confirmed),
+            None if self.admission.standing == Standing::Alone => {
+                (self.cluster.local()?, Standing::Alone)
+            }
             None => self.at_hand().await?,
         };
         match find(&view)? {
             None if standing == Standing::Alone => {
-                let found = find(&self.newest().await?)?;
-                Ok(found.map(|found| (found, Standing::Confirmed)))
+                let newest = self.newest().await?;
+                access::judge_anew(self, parts, &newest).await?;
+                Ok(find(&newest)?.map(|found| (found, Standing::Confirmed)))
             }
             found => Ok(found.map(|found| (found, standing))),
         }

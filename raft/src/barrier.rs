@@ -136,7 +136,7 @@ impl Inner {
         applied.is_some_and(|applied| applied >= index)
     }
 
-    async fn await_applied(&self, index: u64) -> Result<(), ReadError> {
+    pub(crate) async fn await_applied(&self, index: u64) -> Result<(), ReadError> {
         let wait = self.raft.wait(Some(DEADLINE));
         let applied = wait.applied_index_at_least(Some(index), "read barrier").await;
         applied.map(|_| ()).map_err(|error| {

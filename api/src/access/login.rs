@@ -284,6 +284,11 @@ async fn by_password(
 }
 
 /// Whether `password` matches `hash`, as `client` says to log in as `account`.
+///
+/// A node remembers which passwords were right, and an answer from that memory tells a guesser as
+/// much as a check does. So a client finds there without being counted only what was right when it
+/// sent it itself, and no longer once its part of the guesses at the account has run out; what was
+/// right for others, it finds only for one of its part (ADR 20).
 async fn is_right(
     access: &Access,
     client: Client,
@@ -291,19 +296,34 @@ async fn is_right(
     password: &str,
     hash: Option<&str>,
 ) -> Result<bool, Error> {
-    let passwords = &access.passwords;
-    let is_known = || hash.is_some_and(|hash| passwords.is_known(password, hash));
-    if is_known() {
+    let Access { passwords, attempts, .. } = access;
+    let known = account.zip(hash);
+    let is_in = || {
+        known.is_some_and(|(account, hash)| passwords.has_let_in(client, account, password, hash))
+    };
+    if is_in() {
         return Ok(true);
     }
     let turn = passwords.turn(client).await?;
     // Of many that come at once with the same one, the first has had it checked for all.
-    if is_known() {
+    if is_in() {
         return Ok(true);
     }
-    access.attempts.count(client, account)?;
-    let cost = access.options.htpasswd.as_ref().and_then(Htpasswd::cost);
-    passwords.check(turn, password, hash, cost).await
+    attempts.count(client, account).inspect_err(|_| {
+        if let Some(account) = account {
+            passwords.forget(client, account);
+        }
+    })?;
+    let is_known = known.is_some_and(|(_, hash)| passwords.is_known(password, hash));
+    let is_right = is_known || {
+        attempts.count_check(account)?;
+        let cost = access.options.htpasswd.as_ref().and_then(Htpasswd::cost);
+        passwords.check(turn, password, hash, cost).await?
+    };
+    if let Some((account, hash)) = known.filter(|_| is_right) {
+        passwords.let_in(client, account, password, hash);
+    }
+    Ok(is_right)
 }
 
 impl fmt::Display for Standing {

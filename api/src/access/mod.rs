@@ -32,11 +32,13 @@ mod token;
 mod uses;
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use http::request::Parts;
 use proto::access::{TokenKey, Verb};
 use proto::{ClusterId, RepoName, Tagging, Timestamp};
 use raft::{ReadError, View};
+use tokio::time::Instant;
 
 pub use self::administrator::{ADMINISTRATOR, AppointError, Appointed};
 use self::attempts::Attempts;
@@ -64,6 +66,9 @@ use crate::error::Error;
 use crate::registry::Registry;
 use crate::site;
 use crate::standing::Standing;
+
+/// How soon a body is there, if it is sent without waiting for anything.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Who may do what, in this registry.
 #[derive(Clone, Debug, Default)]
@@ -179,48 +184,76 @@ pub(crate) async fn admit(
     }
     registry.caller = judged?;
     let standing = sight.standing();
-    registry.admission = Admission { version: sight.view.access_version()?, time: now, standing };
+    let version = sight.view.access_version()?;
+    registry.admission = Admission { version, time: now, since: Instant::now(), standing };
     registry.admitted_by = sight.shown_to(&parts.method);
     Ok(registry)
 }
 
 /// By what somebody was let in.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Admission {
     /// The version of access.
     version: u64,
     /// When that was.
     time: Timestamp,
+    /// The same, by a clock that nobody sets.
+    since: Instant,
     /// Who said so.
     pub(crate) standing: Standing,
 }
 
-/// The registry as whoever asks may use it once their body is there, which may take hours: where
-/// anything about access has changed meanwhile, as far as this node has heard, they are judged once
-/// more. A token may have ended since they came, as all do after minutes.
+impl Default for Admission {
+    fn default() -> Self {
+        let (version, time, standing) = (0, Timestamp::default(), Standing::default());
+        Self { version, time, since: Instant::now(), standing }
+    }
+}
+
+/// The registry as its caller may use it once the body is there, which may take hours: where
+/// anything about access has changed meanwhile, the caller is judged once more. A body that came at
+/// once leaves no time for a change, but for those that this node has heard of.
 ///
 /// # Errors
 /// As [`admit`].
 pub(crate) async fn readmit(registry: &Registry, parts: &Parts) -> Result<Registry, Error> {
     let mut registry = registry.clone();
-    let (Some(access), Ok(endpoint)) = (registry.access.clone(), Endpoint::parse(parts.uri.path()))
-    else {
+    if registry.access.is_none() {
         return Ok(registry);
-    };
-    let Admission { version, time: now, .. } = registry.admission;
-    if registry.cluster.local()?.access_version()? != version {
-        let view = registry.newest().await?;
-        let (need, credentials) =
-            (Need::of(&endpoint, &parts.method), Credentials::of(&parts.headers));
-        let access = &*access;
-        let asked = Asked { registry: &registry, access, parts, need, credentials, now };
-        let caller = asked.by(&view).await?;
-        asked.permit(&caller)?;
-        registry.caller = caller;
-        let (version, standing) = (view.access_version()?, Standing::Confirmed);
-        registry.admission = Admission { version, time: now, standing };
     }
+    let Admission { version, since, .. } = registry.admission;
+    let is_late = since.elapsed() > AT_ONCE;
+    let mut view = if is_late { registry.newest().await? } else { registry.cluster.local()? };
+    if view.access_version()? == version {
+        return Ok(registry);
+    }
+    if !is_late {
+        view = registry.newest().await?;
+    }
+    registry.caller = judge_anew(&registry, parts, &view).await?;
+    registry.admission.version = view.access_version()?;
+    registry.admission.standing = Standing::Confirmed;
     Ok(registry)
+}
+
+/// The caller that `registry` has let in for the request of `parts`, if `view` lets them in, too. A
+/// token may have ended since they came, as all do after minutes.
+///
+/// # Errors
+/// As [`admit`].
+pub(crate) async fn judge_anew(
+    registry: &Registry,
+    parts: &Parts,
+    view: &View,
+) -> Result<Arc<Caller>, Error> {
+    let (Some(access), Ok(endpoint)) = (&registry.access, Endpoint::parse(parts.uri.path())) else {
+        return Ok(Arc::clone(&registry.caller));
+    };
+    let (need, credentials) = (Need::of(&endpoint, &parts.method), Credentials::of(&parts.headers));
+    let asked = Asked { registry, access, parts, need, credentials, now: registry.admission.time };
+    let caller = asked.by(view).await?;
+    asked.permit(&caller)?;
+    Ok(caller)
 }
 
 /// What is judged of a request.

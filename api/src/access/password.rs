@@ -8,7 +8,7 @@ use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, phc};
 use hmac::Mac as _;
 use lru::LruCache;
-use proto::access::PasswordHash;
+use proto::access::{AccountName, PasswordHash};
 use proto::limits::LOGINS_PER_CLIENT_AT_ONCE;
 
 use super::AccessKeySecret;
@@ -35,8 +35,9 @@ const WAITING_OF_CLIENT: usize = LOGINS_PER_CLIENT_AT_ONCE as usize;
 const WAITING: usize = 250;
 /// How long a password waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Passwords that were found right and need no second check.
-const KEPT: usize = 4096;
+/// Passwords that were found right and need no second check; and as many clients and accounts, of
+/// which one let the other in.
+const KEPT: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 
 /// A password that somebody wants to have.
 pub(crate) struct NewPassword(String);
@@ -64,15 +65,21 @@ pub(crate) struct Passwords {
     turns: Quota,
     /// Passwords that were right for a hash, by a code of both under a key that only this process
     /// has: another hash is another entry, so nothing here can be out of date.
-    right: Mutex<LruCache<[u8; 32], ()>>,
+    right: Mutex<LruCache<Code, ()>>,
+    /// With which of them a client was let in last as an account.
+    let_in: Mutex<LruCache<(Client, AccountName), Code>>,
     key: [u8; 32],
 }
 
+/// Stands for a password and the hash that it is right for.
+type Code = [u8; 32];
+
 impl Passwords {
     pub(crate) fn new() -> Result<Self, Error> {
-        let right = Mutex::new(LruCache::new(NonZeroUsize::new(KEPT).unwrap_or(NonZeroUsize::MIN)));
+        let (right, let_in) = (LruCache::new(KEPT), LruCache::new(KEPT));
+        let (right, let_in) = (Mutex::new(right), Mutex::new(let_in));
         let turns = Quota::with_lines(AT_ONCE, OF_CLIENT_AT_ONCE, WAITING, WAITING_OF_CLIENT);
-        Ok(Self { turns, right, key: random()? })
+        Ok(Self { turns, right, let_in, key: random()? })
     }
 
     /// A turn of `client`, when it comes to one.
@@ -108,6 +115,34 @@ impl Passwords {
         self.right.lock().unwrap_or_else(PoisonError::into_inner).get(&code).is_some()
     }
 
+    /// Whether `password` is the one with which `client` was let in last as `account`, whose hash is
+    /// still `hash`.
+    pub(crate) fn has_let_in(
+        &self,
+        client: Client,
+        account: &AccountName,
+        password: &str,
+        hash: &str,
+    ) -> bool {
+        let mut let_in = self.let_in.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = let_in.get(&(client, account.clone())).copied();
+        drop(let_in);
+        known.is_some_and(|code| code == self.code(password, hash))
+    }
+
+    /// Remembers that `client` is let in as `account` with `password`, which is right for `hash`.
+    pub(crate) fn let_in(&self, client: Client, account: &AccountName, password: &str, hash: &str) {
+        let code = self.code(password, hash);
+        let mut let_in = self.let_in.lock().unwrap_or_else(PoisonError::into_inner);
+        let_in.put((client, account.clone()), code);
+    }
+
+    /// Forgets with what `client` was let in as `account`.
+    pub(crate) fn forget(&self, client: Client, account: &AccountName) {
+        let mut let_in = self.let_in.lock().unwrap_or_else(PoisonError::into_inner);
+        let_in.pop(&(client, account.clone()));
+    }
+
     /// Whether `password` matches `hash`, of Argon2 or bcrypt, found out in `turn`. What does not
     /// takes as long as any other that does not, without a hash too; and where there are users with
     /// hashes of bcrypt, of `bcrypt_cost` at most, as long as both kinds: so that nobody learns
@@ -133,7 +168,7 @@ impl Passwords {
         Ok(is_right)
     }
 
-    fn code(&self, password: &str, hash: &str) -> [u8; 32] {
+    fn code(&self, password: &str, hash: &str) -> Code {
         let mut mac = mac(&self.key);
         // A hash has no zero byte, so what is before it cannot be taken for part of a password.
         mac.update(hash.as_bytes());

@@ -26,7 +26,7 @@ pub(super) async fn show(
     digest: Digest,
     parts: &Parts,
 ) -> Result<Response, Error> {
-    let (blob, standing) = blob(registry, repository, &digest).await?;
+    let (blob, standing) = blob(registry, repository, &digest, parts).await?;
     let response = serve(registry, blob, digest, parts).await;
     let mut response = response.map_err(|error| standing.judge(error))?;
     standing.mark(response.headers_mut());
@@ -90,7 +90,7 @@ pub(super) async fn describe(
     digest: Digest,
     parts: &Parts,
 ) -> Result<Response, Error> {
-    let (blob, standing) = blob(registry, repository, &digest).await?;
+    let (blob, standing) = blob(registry, repository, &digest, parts).await?;
     let is_whole = registry.is_whole(&digest, blob).await;
     let checked = is_whole.and_then(|is_whole| check(is_whole, blob, &digest));
     checked.map_err(|error| standing.judge(error))?;
@@ -112,7 +112,7 @@ pub(super) async fn delete(
     parts: &Parts,
 ) -> Result<Response, Error> {
     if let Err(unmet) = check_delete(&parts.headers, &digest) {
-        blob(registry, &repository, &digest).await?;
+        blob(registry, &repository, &digest, parts).await?;
         return Err(unmet);
     }
     registry.propose_once(Command::UnlinkBlob { repository, digest }).await?;
@@ -123,8 +123,9 @@ async fn blob(
     registry: &Registry,
     repository: &RepoName,
     digest: &Digest,
+    parts: &Parts,
 ) -> Result<(Blob, Standing), Error> {
-    let blob = registry.content(|view| view.blob(repository, digest)).await?;
+    let blob = registry.content(parts, |view| view.blob(repository, digest)).await?;
     blob.ok_or_else(|| Error::BlobUnknown(digest.clone()))
 }
 

@@ -35,7 +35,7 @@ pub(super) async fn show(
     reference: Reference,
     parts: &Parts,
 ) -> Result<Response, Error> {
-    let (manifest, standing) = manifest(registry, repository, &reference).await?;
+    let (manifest, standing) = manifest(registry, repository, &reference, parts).await?;
     let mut response = answer(manifest, reference, parts)?;
     standing.mark(response.headers_mut());
     Ok(response)
@@ -143,7 +143,7 @@ pub(super) async fn delete(
         }
         Reference::Digest(digest) => {
             if let Err(unmet) = check_delete(&parts.headers, &digest) {
-                manifest(registry, &repository, &digest.into()).await?;
+                manifest(registry, &repository, &digest.into(), parts).await?;
                 return Err(unmet);
             }
             Command::DeleteManifest { repository, digest }
@@ -157,10 +157,11 @@ async fn manifest(
     registry: &Registry,
     repository: &RepoName,
     reference: &Reference,
+    parts: &Parts,
 ) -> Result<(Manifest, Standing), Error> {
     let found = match reference {
         Reference::Digest(_) => {
-            registry.content(|view| view.manifest(repository, reference)).await?
+            registry.content(parts, |view| view.manifest(repository, reference)).await?
         }
         Reference::Tag(_) => {
             let manifest = registry.view().await?.manifest(repository, reference)?;

@@ -147,7 +147,7 @@ async fn mount(
         true => view.blob_anywhere(digest),
         false => view.blob(&from, digest),
     };
-    let Some((blob, _)) = registry.content(find).await? else {
+    let Some((blob, _)) = registry.content(parts, find).await? else {
         return Ok(false);
     };
     access::check_mount(registry, parts, repository, &from)?;

@@ -9,6 +9,7 @@ use proto::pb::cluster as pb;
 use proto::pb::cluster::cluster_client::ClusterClient;
 use proto::{Actor, Command, NodeId, PeerAddress, Refusal, RequestId};
 
+use crate::barrier::ReadIndex;
 use crate::catalog::has_left;
 use crate::cluster::Inner;
 use crate::error::RETRY_AFTER;
@@ -29,12 +30,13 @@ pub(crate) enum Removal {
     Removed(Removed),
     /// It is refused, and nothing happened.
     Refused(Refusal),
-    /// Nothing happened: those that stay would be too few.
+    /// Nothing happened, nor does anything come of what was asked before: those that stay would be
+    /// too few.
     WouldLoseQuorum(String),
     /// This node does not lead; the leader's address, when it is known.
     NotLeader(Option<PeerAddress>),
-    /// This node leads, but has just begun to, and does not know yet which nodes answer. Nothing
-    /// happened.
+    /// This node leads, but does not know yet which nodes answer, or what becomes of its log.
+    /// Nothing happened.
     Unavailable,
     /// Perhaps it is decided, perhaps not.
     Unknown,
@@ -76,10 +78,15 @@ impl Inner {
             if !self.leads() {
                 return Removal::NotLeader(self.leader_address());
             }
-            match outlook.check_removal(node) {
-                Ok(()) => {}
-                Err(why) if has_listened => return Removal::WouldLoseQuorum(why),
-                Err(_) => return Removal::Unavailable,
+            if let Err(why) = outlook.check_removal(node) {
+                // A removal that was asked for before may be in the log still, here or at the next
+                // leader: that the node stays, only a leader says that knows of none.
+                if !has_listened || !self.has_applied_its_log().await {
+                    return Removal::Unavailable;
+                }
+                if !self.is_removed(node) {
+                    return Removal::WouldLoseQuorum(why);
+                }
             }
         }
         match self.propose_here(request, actor, Command::RemoveNode { node }).await {
@@ -89,6 +96,13 @@ impl Inner {
             Proposed::Unknown => return Removal::Unknown,
         }
         Removal::Removed(self.await_removal(node).await)
+    }
+
+    /// Whether this node surely leads, and has applied all that its log had when it was asked.
+    async fn has_applied_its_log(&self) -> bool {
+        let ReadIndex::At(_) = self.read_index_here().await else { return false };
+        let Some(last) = self.metrics().last_log_index else { return false };
+        self.await_applied(last).await.is_ok()
     }
 
     /// Waits a while until the removal of `node` is carried out: what a leader has only appended,

@@ -239,6 +239,30 @@ async fn a_node_that_was_just_heard_of_and_is_dead_counts_for_no_removal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_that_a_node_stays_whose_removal_is_in_the_log() {
+    let nodes = three_nodes().await;
+    let leading = leader(&nodes);
+    let leaving = (leading + 1) % 3;
+    let id = nodes[leaving].cluster.status().node;
+    let followers = || nodes.iter().enumerate().filter(|(index, _)| *index != leading);
+    let hanging: Vec<_> = followers().map(|(_, node)| node.disk.hang()).collect();
+    let ask = async || {
+        let request = RequestId::from_bytes(random());
+        nodes[leading].cluster.remove(request, &actor(), id).await
+    };
+    assert_eq!(ask().await, Err(RemoveError::Unknown));
+    eventually("the leader hears nobody", async || {
+        let silent = nodes[leading].cluster.silent();
+        if silent.len() == 2 { Ok(()) } else { Err(format!("{silent:?} are silent")) }
+    })
+    .await;
+    let again = ask().await;
+    assert!(matches!(again, Err(RemoveError::Unavailable { .. })), "{again:?}");
+    drop(hanging);
+    assert_eq!(ended(&nodes[leaving]).await, Ended::Removed(id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_only_node_is_not_removed() {
     let node = Node::start("127.0.0.1:0", &[], memory()).await;
     node.until("the node is ready", |status| status.ready).await;

@@ -329,14 +329,64 @@ async fn one_address_uses_up_no_more_than_its_part_of_the_guesses_at_an_account(
         call.send().await.status.as_u16()
     };
     let mut guesses = 0;
-    while guess("10.0.0.1").await == 401 {
-        guesses += 1;
+    let refused = loop {
+        match guess("10.0.0.1").await {
+            401 => guesses += 1,
+            other => break other,
+        }
         assert!(guesses < 100, "guesses without end");
-    }
-    assert_eq!(guess("10.0.0.1").await, 429);
+    };
+    assert_eq!(refused, 429);
     assert_eq!(guess("10.0.0.2").await, 401, "others may try");
     let admin = world.request("GET", "/roadstead/v1/token").from("10.0.0.3").by(&As::admin());
     admin.send().await.is(StatusCode::OK);
+}
+
+/// The memory of what was right tells no more than a check does.
+#[tokio::test]
+async fn the_right_password_is_no_answer_to_guesses_that_have_run_out() {
+    let world = closed().await;
+    let alice = world.add_user("alice", &[]).await;
+    let ask = async |account: &As, from: &str| {
+        let call = world.request("GET", "/roadstead/v1/token").from(from).by(account);
+        call.send().await.status.as_u16()
+    };
+    let wrong = As::basic("alice", "wrong horse");
+    let guess_to_the_end = async |from: &str| {
+        let mut guesses = 0;
+        while ask(&wrong, from).await == 401 {
+            guesses += 1;
+            assert!(guesses < 100, "guesses without end");
+        }
+    };
+    for from in ["10.0.0.1", "10.0.0.9"] {
+        assert_eq!(ask(&alice, from).await, 200, "from {from}");
+    }
+    // A guess may have come back at any moment, so that the right one is the next to be counted.
+    let mut answers = Vec::new();
+    for _ in 0..5 {
+        guess_to_the_end("10.0.0.1").await;
+        answers.push(ask(&alice, "10.0.0.1").await);
+    }
+    assert!(answers.contains(&429), "from where she was let in: {answers:?}");
+    assert_eq!(ask(&alice, "10.0.0.9").await, 200, "nobody has guessed there");
+    let mut answers = Vec::new();
+    for round in 0..5 {
+        guess_to_the_end(&format!("10.1.0.{round}")).await;
+        answers.push(ask(&alice, &format!("10.2.0.{round}")).await);
+    }
+    assert!(answers.contains(&429), "from where nobody has guessed or was let in: {answers:?}");
+    assert_eq!(ask(&alice, "10.0.0.9").await, 200, "who is in stays in");
+}
+
+#[tokio::test]
+async fn a_password_that_many_addresses_have_is_checked_once() {
+    let world = closed().await;
+    let alice = world.add_user("alice", &[]).await;
+    for machine in 0..100 {
+        let call = world.request("GET", "/roadstead/v1/token").by(&alice);
+        call.from(&format!("10.0.0.{machine}")).send().await.is(StatusCode::OK);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

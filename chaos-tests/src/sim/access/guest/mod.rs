@@ -168,8 +168,10 @@ impl Guest {
         let told = subject.varying.told(by, status);
         let source = Source::of(&response);
         match told {
-            Ok(Some(_)) if is_for_token && source == Source::Alone => {
-                self.records.chronicle.count("rights: tokens given without a quorum");
+            Ok(Some(_)) if source == Source::Alone => {
+                let given = "rights: tokens given without a quorum";
+                let seen = "rights: content shown without a quorum";
+                self.records.chronicle.count(if is_for_token { given } else { seen });
             }
             // Whoever can log in gets a token, for what they may do, if that is anything.
             Ok(Some(_)) if is_for_token && subject.varying.is_grant() => {}

@@ -39,14 +39,26 @@ impl Guest {
         }
     }
 
-    /// Nothing by its digest: a node that is cut off serves that by the rights that it knew.
     fn read(&mut self) -> Trial {
         let tag = tag_name(1);
-        let asked = match self.dice.number(0..=2) {
+        let asked = match self.dice.number(0..=4) {
             0 => request(Method::GET, &format!("/v2/{APP}/manifests/{tag}")),
             1 => request(Method::HEAD, &format!("/v2/{APP}/manifests/{tag}")),
-            _ => request(Method::GET, &format!("/v2/{APP}/tags/list?n=1")),
+            2 => request(Method::GET, &format!("/v2/{APP}/tags/list?n=1")),
+            _ => return self.read_by_digest(),
         };
+        Trial { asked, change: None }
+    }
+
+    /// What a node that is cut off serves by the rights that it knew.
+    fn read_by_digest(&mut self) -> Trial {
+        let mut items = self.records.ledger.items();
+        items.retain(|item| item.repository == APP);
+        if items.is_empty() {
+            items.push(Item::manifest(APP, &Image::numbered(1).digest()));
+        }
+        let method = self.dice.pick(&[Method::GET, Method::HEAD]).clone();
+        let asked = request(method, &self.dice.pick(&items).path());
         Trial { asked, change: None }
     }
 
