@@ -54,7 +54,7 @@ pub(crate) fn decided<T>(from: Origin, actor: &Actor, asked: &Command, outcome: 
         {
             info!(target: "audit", client = %from, %actor, change = %asked, %reason, "refused");
         }
-        Err(Error::Unavailable { .. }) => {
+        Err(Error::OutcomeUnknown) => {
             info!(target: "audit", client = %from, %actor, change = %asked, "outcome unknown");
         }
         Err(_) => {}

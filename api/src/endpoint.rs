@@ -72,7 +72,9 @@ impl Endpoint {
             return Ok(Self::Cluster);
         }
         if let Some(node) = path.strip_prefix("/roadstead/v1/cluster/nodes/") {
-            return Ok(Self::ClusterNode(node.parse().map_err(|_| unknown(path))?));
+            let is_number = node.bytes().all(|byte| byte.is_ascii_digit());
+            let node = node.parse().ok().filter(|_| is_number);
+            return node.map(Self::ClusterNode).ok_or_else(|| unknown(path));
         }
         if path.contains("//") {
             return Err(PathError::Unclean);

@@ -116,6 +116,11 @@ pub(crate) enum Error {
     #[error("too many transfers are under way: try again in {} s", seconds(BUSY_RETRY_AFTER))]
     TooManyTransfers,
     #[error(
+        "too much of what you pushed is being read back: try again in {} s",
+        seconds(BUSY_RETRY_AFTER)
+    )]
+    TooManyReadings,
+    #[error(
         "your address begins too many uploads: try again in {} s, or ask the registry's operator \
          to raise the limit",
         seconds(*.retry_after)
@@ -142,6 +147,11 @@ pub(crate) enum Error {
     WouldLoseQuorum(String),
     #[error("the cluster cannot agree now: try again in {} s", seconds(*.retry_after))]
     Unavailable { retry_after: Duration },
+    #[error(
+        "the cluster could not say in time whether this was done: look, and do it again if it was \
+         not"
+    )]
+    OutcomeUnknown,
     #[error(transparent)]
     Read(ReadError),
     #[error(transparent)]
@@ -167,7 +177,7 @@ impl From<RemoveError> for Error {
             RemoveError::Refused(refusal) => Self::Refused(refusal),
             RemoveError::WouldLoseQuorum(why) => Self::WouldLoseQuorum(why),
             RemoveError::Unavailable { retry_after } => Self::Unavailable { retry_after },
-            RemoveError::Unknown => Self::Unavailable { retry_after: RETRY_AFTER },
+            RemoveError::Unknown => Self::OutcomeUnknown,
         }
     }
 }
@@ -177,7 +187,7 @@ impl From<ProposeError> for Error {
         match error {
             ProposeError::Refused(refusal) => Self::Refused(refusal),
             ProposeError::Unavailable { retry_after } => Self::Unavailable { retry_after },
-            ProposeError::Unknown => Self::Unavailable { retry_after: RETRY_AFTER },
+            ProposeError::Unknown => Self::OutcomeUnknown,
         }
     }
 }
@@ -244,6 +254,7 @@ impl Error {
             }
             Self::BodyIdle => (StatusCode::REQUEST_TIMEOUT, "BLOB_UPLOAD_INVALID"),
             Self::TooManyTransfers
+            | Self::TooManyReadings
             | Self::TooManyUploads { .. }
             | Self::TooManyLogins { .. }
             | Self::TooManyRequests { .. }
@@ -252,9 +263,10 @@ impl Error {
             }
             Self::Refused(refusal) => refused(refusal),
             Self::WouldLoseQuorum(_) => (StatusCode::CONFLICT, "DENIED"),
-            Self::Unavailable { .. } | Self::BlobsTimeout | Self::Read(_) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE")
-            }
+            Self::Unavailable { .. }
+            | Self::OutcomeUnknown
+            | Self::BlobsTimeout
+            | Self::Read(_) => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
             Self::Blobs(error) => stored(error),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN"),
         }
@@ -268,18 +280,18 @@ impl Error {
 
     /// The entries of the `errors` array: one, or one for each digest that is missing.
     fn entries(&self, code: &str) -> Vec<Value> {
+        if let Self::Refused(Refusal::ReferencesUnknown(digests)) = self {
+            let entry = |digest: &Digest| {
+                let message = format!(
+                    "the repository lacks {digest}, which the manifest names: push it first"
+                );
+                let detail = json!({ "digest": digest.as_str() });
+                json!({ "code": code, "message": message, "detail": detail })
+            };
+            return digests.iter().map(entry).collect();
+        }
         let message = self.to_string();
         match self {
-            Self::Refused(Refusal::ReferencesUnknown(digests)) => digests
-                .iter()
-                .map(|digest| {
-                    let message = format!(
-                        "the repository lacks {digest}, which the manifest names: push it first"
-                    );
-                    let detail = json!({ "digest": digest.as_str() });
-                    json!({ "code": code, "message": message, "detail": detail })
-                })
-                .collect(),
             Self::Refused(Refusal::PreconditionFailed { reference, current }) => {
                 let current = current.as_ref().map(Digest::as_str);
                 let detail = json!({ "reference": reference.to_string(), "digest": current });
@@ -332,7 +344,7 @@ impl Error {
                 vec![(header::RETRY_AFTER, seconds(*retry_after).to_string())]
             }
             Self::BodyIdle => vec![(header::CONNECTION, "close".to_owned())],
-            Self::TooManyTransfers => {
+            Self::TooManyTransfers | Self::TooManyReadings => {
                 vec![(header::RETRY_AFTER, seconds(BUSY_RETRY_AFTER).to_string())]
             }
             _ => Vec::new(),
@@ -363,19 +375,9 @@ impl IntoResponse for Error {
     }
 }
 
-/// Whole seconds, at least one (RFC 9110, section 10.2.3).
-const fn seconds(duration: Duration) -> u64 {
-    let seconds = duration.as_millis().div_ceil(1000);
-    if seconds == 0 {
-        1
-    } else if seconds > 3600 {
-        3600
-    } else {
-        #[expect(clippy::cast_possible_truncation, reason = "at most 3,600")]
-        {
-            seconds as u64
-        }
-    }
+/// Whole seconds, at least one, and an hour at most (RFC 9110, section 10.2.3).
+fn seconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).clamp(1, 3600)
 }
 
 /// An error as it answers a path that asks for a manifest by what is no reference: a push is told

@@ -12,6 +12,7 @@ mod client;
 mod client_certificate;
 mod condition;
 mod damage;
+mod doubt;
 mod endpoint;
 mod error;
 mod extract;

@@ -1,6 +1,6 @@
 //! The end of an upload: its bytes become a blob of a repository, or nothing.
 
-use proto::{Answer, Command, Digest, ObjectKey, RepoName, RequestId};
+use proto::{Answer, Command, Digest, ObjectKey, Refusal, RepoName, RequestId};
 use raft::Blob;
 use sha2::{Digest as _, Sha256};
 
@@ -44,7 +44,9 @@ impl Registry {
                 }
                 Err(refused @ Error::Refused(_)) => {
                     registry.clear(&upload).await;
-                    Err(refused)
+                    // Which object that was is nothing to the client.
+                    let has_ended = matches!(refused, Error::Refused(Refusal::UploadEnded(_)));
+                    Err(if has_ended { Error::UploadUnknown } else { refused })
                 }
                 Err(error) => Err(error),
             }
@@ -102,12 +104,14 @@ impl Registry {
         client: Client,
     ) -> Result<Option<ObjectKey>, Error> {
         let Upload { repository, digest, .. } = upload;
-        let view = self.view().await?;
-        let blob = match view.blob_anywhere(digest)? {
-            Some(blob) if blob.object != upload.blob.object => blob,
-            Some(_) | None => return Ok(None),
+        let (blob, is_linked) = {
+            let view = self.view().await?;
+            let blob = match view.blob_anywhere(digest)? {
+                Some(blob) if blob.object != upload.blob.object => blob,
+                Some(_) | None => return Ok(None),
+            };
+            (blob, view.blob(repository, digest)?.is_some())
         };
-        let is_linked = view.blob(repository, digest)?.is_some();
         let is_whole = self.is_whole(digest, blob).await?
             && (!is_linked || self.comes_whole(digest, blob, client).await?);
         if !is_whole {
@@ -135,7 +139,7 @@ impl Registry {
         };
         match self.propose(request, command).await? {
             Answer::Linked { object } => Ok(object),
-            Answer::Done | Answer::Sparse { .. } | Answer::Admitted { .. } => Ok(object),
+            other => Err(Error::Internal(format!("the cluster answered to a link: {other:?}"))),
         }
     }
 

@@ -21,6 +21,7 @@ use crate::allowances::{Quota, Rate, Share, Throughput};
 use crate::audit;
 use crate::client::Origin;
 use crate::damage::Damage;
+use crate::doubt::Doubt;
 use crate::error::{Error, RETRY_AFTER};
 use crate::metrics::RequestMetrics;
 use crate::redirect::Redirect;
@@ -310,10 +311,9 @@ async fn decide(
 ) -> Result<Answer, Error> {
     let may_be_repeated =
         |error: &_| matches!(error, ProposeError::Unavailable { .. } | ProposeError::Unknown);
-    until_led(PROPOSE_PATIENCE, may_be_repeated, || {
-        cluster.propose(request, actor, command.clone())
-    })
-    .await
+    let doubt = Doubt::default();
+    let attempt = || doubt.attempt(cluster.propose(request, actor, command.clone()));
+    doubt.explain(until_led(PROPOSE_PATIENCE, may_be_repeated, attempt).await)
 }
 
 /// Makes `attempt` again for as long as `patience`, while it fails in a way that is worth

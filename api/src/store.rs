@@ -72,10 +72,10 @@ impl Registry {
     /// Waits for its turn.
     ///
     /// # Errors
-    /// [`Error::TooManyTransfers`] when that does not come.
+    /// [`Error::TooManyReadings`] when that does not come.
     pub(crate) async fn reading(&self, client: Client) -> Result<Share, Error> {
         let share = self.readings.wait(client, TURN_PATIENCE).await;
-        share.ok_or(Error::TooManyTransfers)
+        share.ok_or(Error::TooManyReadings)
     }
 
     /// A hasher that has taken the first `size` bytes of `object`, read from the store.

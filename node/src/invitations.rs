@@ -112,17 +112,18 @@ async fn issue(
 /// A token that the cluster has issued. Waits out an election.
 async fn invite(cluster: &Cluster, lifetime: Duration, alone: bool) -> Result<JoinToken, String> {
     let secret = TokenSecret::from_bytes(random()?);
-    let token = secret.hash();
+    let (token, shown) = (secret.hash(), cluster.join_token(secret));
+    // Otherwise nobody needs one, and those that there are need not be revoked.
+    let shown = shown.ok_or_else(|| "nodes of this cluster need no tokens".to_owned())?;
     let request = RequestId::from_bytes(random()?);
     let command = Command::IssueToken { token, lifetime, alone };
     loop {
         match cluster.propose(request, &Actor::CLUSTER, command.clone()).await {
-            Ok(_) => break,
+            Ok(_) => return Ok(shown),
             Err(ProposeError::Refused(refusal)) => return Err(refusal.to_string()),
             Err(ProposeError::Unavailable { .. } | ProposeError::Unknown) => sleep(PAUSE).await,
         }
     }
-    cluster.join_token(secret).ok_or_else(|| "nodes of this cluster need no tokens".to_owned())
 }
 
 /// Fresh randomness, for ids and secrets.

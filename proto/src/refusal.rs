@@ -85,7 +85,7 @@ pub enum Refusal {
     TokenUnknown,
     /// The token's time is over.
     #[error(
-        "this join token has expired ({0}); make another by `roadstead cluster token` on a node of \
+        "this join token has expired; make another by `roadstead cluster token` on a node of \
          the cluster"
     )]
     TokenExpired(Timestamp),
@@ -97,7 +97,9 @@ fn unlike(reference: &Reference, current: Option<&Digest>) -> String {
             format!("tag {tag} names {current} now: look at that, and decide anew")
         }
         (Reference::Tag(tag), None) => format!("tag {tag} does not exist now: decide anew"),
-        (Reference::Digest(digest), Some(_)) => format!("{digest} exists already"),
+        (Reference::Digest(digest), Some(_)) => {
+            format!("{digest} is there, which the condition of this request rules out")
+        }
         (Reference::Digest(digest), None) => format!("{digest} does not exist"),
     }
 }

@@ -113,6 +113,7 @@ async fn suite(kind: &'static str, races: Races) {
     what_a_dead_node_left_is_removed_once_it_is_old(&server.settings("dead")).await;
     an_object_of_many_parts_goes_on_in_another(&server.settings("many")).await;
     a_piece_that_was_given_up_is_missed_at_the_end(&server.settings("given-up")).await;
+    the_only_piece_of_an_upload_is_missed_at_the_end(&server.settings("only")).await;
     a_presigned_url_gives_the_bytes(&server.settings("presigned")).await;
     a_mistake_of_the_operator_is_named(&server.settings("mistakes")).await;
     a_store_that_holds_other_things_is_not_taken(&server.settings("")).await;
@@ -184,6 +185,19 @@ async fn a_piece_that_was_given_up_is_missed_at_the_end(settings: &S3Settings) {
     let (put, ()) = futures::join!(blobs.put(ObjectKey::from_random(12), body.boxed()), sending);
     assert!(matches!(put, Err(BlobsError::Missing(_))), "{put:?}");
     until_empty(&settings).await;
+}
+
+/// The client still has the bytes, and can send them again.
+async fn the_only_piece_of_an_upload_is_missed_at_the_end(settings: &S3Settings) {
+    let blobs = S3Blobs::open(settings).await.unwrap();
+    let upload = ObjectKey::from_random(14);
+    let at = blobs.append(upload, Position::START, zeros(1)).await.unwrap();
+    let object = blobs.seal(upload, at).await.unwrap();
+    blobs.delete(object).await.unwrap();
+    let sealed = blobs.seal(upload, at).await;
+    assert!(matches!(sealed, Err(BlobsError::Missing(_))), "{sealed:?}");
+    blobs.abandon(upload).await.unwrap();
+    until_empty(settings).await;
 }
 
 /// Parts of an object that was not completed, and a probe, are nothing that anybody could ask for.

@@ -55,6 +55,7 @@ impl Registry {
             Err(Error::Refused(Refusal::Access(AccessRefusal::AlreadyAppointed))) => Ok(None),
             Err(
                 Error::Unavailable { .. }
+                | Error::OutcomeUnknown
                 | Error::TooManyLogins { .. }
                 | Error::Refused(Refusal::NotFounded),
             ) => Err(AppointError::Unavailable),

@@ -115,8 +115,8 @@ impl Passwords {
         self.right.lock().unwrap_or_else(PoisonError::into_inner).get(&code).is_some()
     }
 
-    /// Whether `password` is the one with which `client` was let in last as `account`, whose hash is
-    /// still `hash`.
+    /// Whether `client` was let in last as `account` with `password`, and the hash of that is still
+    /// `hash`.
     pub(crate) fn has_let_in(
         &self,
         client: Client,

@@ -50,15 +50,18 @@ pub(crate) fn attach(share: Option<Arc<Share>>, response: Response) -> Response 
     })
 }
 
-/// Whether a request has a body that counts, on its way in or out, or has the store look for all
-/// parts of a blob. The few other questions stay possible while everything is taken: tools ask them
-/// to find out what is wrong, and clients to get the tokens with which the transfers under way go
-/// on.
+/// Whether a request has a body that counts, on its way in or out, or is as much work without it:
+/// the store looks for all parts of a blob, and a list is made to know its length. The few other
+/// questions stay possible while everything is taken: tools ask them to find out what is wrong, and
+/// clients to get the tokens with which the transfers under way go on.
 fn is_transfer(endpoint: &Endpoint, method: &Method) -> bool {
     match *method {
         _ if matches!(endpoint, Endpoint::Access(_)) => false,
         Method::GET => !matches!(endpoint, Endpoint::Base | Endpoint::Cluster),
-        Method::HEAD => matches!(endpoint, Endpoint::Blob(..)),
+        Method::HEAD => matches!(
+            endpoint,
+            Endpoint::Blob(..) | Endpoint::Referrers(..) | Endpoint::Tags(_) | Endpoint::Catalog
+        ),
         Method::POST | Method::PUT | Method::PATCH => true,
         _ => false,
     }
@@ -77,6 +80,9 @@ mod tests {
             (Method::GET, "/v2/a/manifests/1", true),
             (Method::HEAD, "/v2/a/manifests/1", false),
             (Method::HEAD, &blob, true),
+            (Method::HEAD, &blob.replace("blobs", "referrers"), true),
+            (Method::HEAD, "/v2/a/tags/list", true),
+            (Method::HEAD, "/v2/_catalog", true),
             (Method::POST, "/v2/a/blobs/uploads/", true),
             (Method::GET, "/v2/", false),
             (Method::GET, "/roadstead/v1/cluster", false),

@@ -15,7 +15,7 @@ use crate::registry::Registry;
 pub(super) async fn show(registry: &Registry) -> Response {
     let nodes = registry.cluster.survey().await;
     let status = registry.cluster.status();
-    Json(json!({
+    let mut response = Json(json!({
         "cluster": status.cluster.to_string(),
         "node": status.node,
         "role": status.role,
@@ -24,7 +24,9 @@ pub(super) async fn show(registry: &Registry) -> Response {
         "applied": status.applied,
         "nodes": nodes,
     }))
-    .into_response()
+    .into_response();
+    registry.admission.standing.mark_login(response.headers_mut());
+    response
 }
 
 /// Removes a node for good. Waits out an election. 202 when that is decided and, after some

@@ -53,7 +53,12 @@ pub(super) async fn begin(
     let owner = registry.caller.actor();
     let session = Session::begin(repository, owner, upload, algorithm, registry.clock.now());
     if query.first("digest").is_some() {
-        return finish(registry, session, parts, body, Begun::Now).await;
+        let finished = finish(registry, session, parts, body, Begun::Now).await;
+        return finished.map_err(|error| match error {
+            // Nobody goes on with an upload that ends as it begins.
+            Error::UploadOffset { .. } => Error::ContentRange,
+            error => error,
+        });
     }
     // What becomes a blob in this very request is none that may be left open.
     let admitted = registry.upload_starts.take(Client::of(&parts.extensions));

@@ -372,6 +372,10 @@ async fn uploads_that_one_client_begins_beyond_its_rate_are_told_to_come_back() 
     let at_once = format!("/v2/a/blobs/uploads/?digest={}", sha256(b"more"));
     let sent = world.request("POST", &at_once).from("10.0.0.1").body(b"more").send().await;
     sent.is(StatusCode::CREATED);
+    let astray = world.request("POST", &at_once).from("10.0.0.1").body(b"more");
+    let astray = astray.header(header::CONTENT_RANGE, "1-4").send().await;
+    astray.fails(400, "BLOB_UPLOAD_INVALID");
+    assert!(!astray.headers.contains_key(header::LOCATION), "that would be another upload");
     let mount = format!("/v2/b/blobs/uploads/?from=a&mount={digest}");
     world.request("POST", &mount).from("10.0.0.1").body(b"").send().await.is(StatusCode::CREATED);
     let mount = mount.replace("from=a", "from=c");

@@ -5,6 +5,7 @@ use futures::stream::FuturesUnordered;
 use http::{StatusCode, header};
 use proto::limits::READINGS_PER_CLIENT_MAX;
 
+use crate::abuse::begin;
 use crate::world::{World, eventually, sha256, sha512};
 
 /// Begins an upload of `content`, and answers where it goes on.
@@ -56,6 +57,27 @@ async fn an_upload_that_has_become_a_blob_takes_nothing_more_and_is_not_read_to_
     }
     assert_eq!((world.extent(&sent).await, world.blobs.reads()), (10, 0));
     world.stop().await;
+}
+
+#[tokio::test]
+async fn an_end_that_comes_twice_at_once_is_told_twice_that_it_is_done() {
+    let world = World::start().await;
+    let end = format!("{}&digest={}", world.begin("a").await, sha256(b"content"));
+    // Without a length, so that its body tells nothing of where the upload should end.
+    let (rest, late) = begin(world.request("PUT", &end), "content").await;
+    world.request("PUT", &end).body(b"content").send().await.is(StatusCode::CREATED);
+    rest.send(()).unwrap();
+    assert_eq!(late.await.unwrap(), 201);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn bytes_that_are_not_those_of_the_digest_are_refused_without_a_quorum_too() {
+    let world = World::start().await;
+    let sent = send(&world, b"content").await;
+    world.cease().await;
+    let end = format!("{sent}&digest={}", sha256(b"other"));
+    world.request("PUT", &end).send().await.fails(400, "DIGEST_INVALID");
 }
 
 #[tokio::test]

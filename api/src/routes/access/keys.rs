@@ -37,17 +37,22 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<Response, Error> {
     let (new, registry): (NewKey, _) = body_of(registry, parts, body).await?;
+    if new.description.chars().any(char::is_control) {
+        let why = "a description has no control characters, such as line breaks";
+        return Err(Error::BadRequest(why.to_owned()));
+    }
     let scope = KeyScope::of(new.scope.iter().map(String::as_str))
         .map_err(|error| Error::BadRequest(error.to_string()))?;
     let drawn = AccessKeySecret::draw()?;
     let now = registry.clock.now();
+    let expires = new.expires_in.map(|seconds| end(now, seconds)).transpose()?;
     let key = AccessKey {
         id: drawn.id,
         secret: drawn.hash(),
         account: account.clone(),
         description: new.description,
         created: now,
-        expires: new.expires_in.map(|seconds| now.plus(Duration::from_secs(seconds))),
+        expires,
         scope,
     };
     let mut body = shown(&key, None);
@@ -56,6 +61,17 @@ pub(super) async fn create(
     change(&registry, AccessCommand::CreateKey(key)).await?;
     let headers = [(header::LOCATION, location.as_str()), (header::CACHE_CONTROL, "no-store")];
     Ok((StatusCode::CREATED, headers, Json(body)).into_response())
+}
+
+/// When a key ends that is made now and is good for so many `seconds`.
+fn end(now: Timestamp, seconds: u64) -> Result<Timestamp, Error> {
+    let end = now.plus(Duration::from_secs(seconds));
+    match date(end) {
+        Some(_) if seconds > 0 => Ok(end),
+        _ => Err(Error::BadRequest(
+            "a key is good for a second at least, and until the year 9999 at most".to_owned(),
+        )),
+    }
 }
 
 /// Lists the keys of an account, without their secrets.

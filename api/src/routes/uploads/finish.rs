@@ -46,14 +46,16 @@ pub(crate) async fn finish(
     let (session, terms) = chunk(registry, session, &parts.headers).await?;
     let algorithm = digest.algorithm();
     let arriving = Whole::arrive(registry, &session, algorithm, parts, body, terms);
-    let Some(whole) = arriving.await? else {
-        return ended(registry, &session, &digest).await;
+    let whole = match arriving.await {
+        Ok(Some(whole)) => whole,
+        Ok(None) | Err(Error::UploadUnknown) => return ended(registry, &session, &digest).await,
+        Err(error) => return Err(error),
     };
     let registry = &readmit(registry, parts).await?;
     let client = Client::of(&parts.extensions);
     let (object, hasher) = match whole.seal(registry, client, session.upload, &digest).await {
         Err(Error::Blobs(BlobsError::Offset { .. })) => {
-            return Err(out_of_step(registry, session).await?);
+            return astray(registry, session, &digest).await;
         }
         // Another request may have ended it meanwhile, and its bytes be gone with it.
         Err(Error::UploadUnknown | Error::Blobs(_))
@@ -67,7 +69,7 @@ pub(crate) async fn finish(
     let is_spared = whole.size < 100 && Mutant::SmallDigestUnchecked.is_active();
     if actual != digest && !is_spared {
         if whole.is_repeated {
-            return Err(out_of_step(registry, session).await?);
+            return astray(registry, session, &digest).await;
         }
         if begun == Begun::Now {
             // There is nothing that the cluster would have to agree on.
@@ -186,46 +188,73 @@ async fn reject(
         registry.remove(object).await;
     }
     match outcome {
-        Ok(()) => Err(Error::DigestMismatch { expected, actual }),
-        // It has become a blob before; when nothing is left of it, perhaps this one.
+        // It has become a blob before: perhaps this one, and has grown since. When nothing is left
+        // of it, its bytes cannot say so.
         Err(Error::Refused(Refusal::UploadEnded(_))) => {
-            match ended(registry, &session, &expected).await {
-                Ok(response) if whole.size == 0 => Ok(response),
-                _ => Err(Error::DigestMismatch { expected, actual }),
-            }
+            let response = match ended_as(registry, &session, &expected).await? {
+                None if whole.size == 0 => ended(registry, &session, &expected).await.ok(),
+                response => response,
+            };
+            response.ok_or(Error::DigestMismatch { expected, actual })
         }
-        Err(error) => Err(error),
+        Err(error) if whole.size == 0 => Err(error),
+        // Other bytes than those of the digest, whatever becomes of them.
+        Ok(()) | Err(_) => Err(Error::DigestMismatch { expected, actual }),
     }
 }
 
-/// The answer to ending an upload that has become a blob: yes again, when that is `digest` and has
-/// its bytes. Nothing is read for it, and nothing taken of what comes with it: those bytes would
-/// lie in the store behind the blob's.
+/// The answer to ending an upload that has become a blob. Nothing is read for it, and nothing taken
+/// of what comes with it: those bytes would lie in the store behind the blob's.
 async fn repeated(
     registry: &Registry,
     session: &Session,
     digest: &Digest,
 ) -> Result<Response, Error> {
-    let view = registry.view().await?;
-    let became = view.blob_in(session.upload)?;
-    let blob = match view.blob_anywhere(digest)? {
-        Some(blob) if became == Some(blob) => blob,
-        Some(_) | None => return ended(registry, session, digest).await,
+    match ended_as(registry, session, digest).await? {
+        Some(response) => Ok(response),
+        None => ended(registry, session, digest).await,
+    }
+}
+
+/// The answer to ending an upload that has become the blob `digest`: yes again, when that has its
+/// bytes. `None` when it has not become that.
+async fn ended_as(
+    registry: &Registry,
+    session: &Session,
+    digest: &Digest,
+) -> Result<Option<Response>, Error> {
+    let (blob, is_linked) = {
+        let view = registry.view().await?;
+        let became = view.blob_in(session.upload)?;
+        let Some(blob) = view.blob_anywhere(digest)?.filter(|blob| became == Some(*blob)) else {
+            return Ok(None);
+        };
+        (blob, view.blob(&session.repository, digest)?.is_some())
     };
     if !registry.is_whole(digest, blob).await? {
         return Err(Error::UploadUnknown);
     }
-    if view.blob(&session.repository, digest)?.is_none() {
+    if !is_linked {
         // It was deleted since: this makes it a blob again, as the bytes would.
         registry.link_again(session.repository.clone(), digest.clone(), blob).await?;
     }
-    Ok(created(&session.repository, digest))
+    Ok(Some(created(&session.repository, digest)))
+}
+
+/// The answer to ending an upload that does not stand where its client takes it to: where it does,
+/// or what it has become meanwhile.
+async fn astray(registry: &Registry, session: Session, digest: &Digest) -> Result<Response, Error> {
+    match out_of_step(registry, session.clone()).await {
+        Err(Error::UploadUnknown) => ended(registry, &session, digest).await,
+        error => Err(error?),
+    }
 }
 
 /// The answer to ending an upload whose bytes are gone: yes, when it was ended before and the blob
 /// is there, with its bytes: whoever pushes what has lost them is not to go away.
 async fn ended(registry: &Registry, session: &Session, digest: &Digest) -> Result<Response, Error> {
-    match registry.view().await?.blob(&session.repository, digest)? {
+    let blob = registry.view().await?.blob(&session.repository, digest)?;
+    match blob {
         Some(blob) if registry.is_whole(digest, blob).await? => {
             Ok(created(&session.repository, digest))
         }

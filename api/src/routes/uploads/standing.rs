@@ -53,8 +53,11 @@ pub(super) async fn durable(registry: &Registry, session: Session) -> Result<Ses
     Ok(session.resume_at(position))
 }
 
-/// The error that tells the client where the upload stands.
+/// The error that tells the client where the upload stands, if it has not ended.
 pub(super) async fn out_of_step(registry: &Registry, session: Session) -> Result<Error, Error> {
+    if registry.at_hand().await?.0.has_ended(session.upload)? {
+        return Err(Error::UploadUnknown);
+    }
     let session = durable(registry, session).await?;
     let location = session.location(registry.upload_key().await?);
     Ok(Error::UploadOffset { extent: session.at.extent, location, range: session.range() })

@@ -65,6 +65,8 @@ async fn without_a_quorum_clients_log_in_and_pull_by_digest_as_with_one() {
             let greeted = get(&world, shown, "/v2/").await;
             greeted.is(StatusCode::OK);
             assert!(greeted.header("warning").contains("may have been taken back meanwhile"));
+            let nodes = get(&world, shown, "/roadstead/v1/cluster").await;
+            assert!(nodes.status != StatusCode::OK || nodes.headers.contains_key("warning"));
             let pulled = get(&world, shown, &path).await;
             assert_eq!(pulled.is(StatusCode::OK).body, image);
             assert!(pulled.header("warning").contains("may have been deleted meanwhile"));

@@ -9,6 +9,25 @@ use crate::abuse::begin;
 use crate::world::{World, eventually};
 
 #[tokio::test]
+async fn a_key_that_would_mislead_who_reads_of_it_is_refused() {
+    let world = closed().await;
+    world.add_user("alice", &[]).await;
+    let path = "/roadstead/v1/accounts/alice/keys";
+    for wrong in [
+        json!({ "description": "ci\nanother row" }),
+        json!({ "description": "\u{1b}[2Kci" }),
+        json!({ "description": "\u{9b}2Kci" }),
+        json!({ "expires_in": 0 }),
+        json!({ "expires_in": 400_000_000_000_u64 }),
+        json!({ "expires_in": u64::MAX }),
+    ] {
+        let refused = world.ask(&As::admin(), "POST", path, wrong).await;
+        refused.fails(400, "UNSUPPORTED");
+    }
+    world.add_key("alice", json!({ "description": "Zoë’s laptop" })).await;
+}
+
+#[tokio::test]
 async fn a_key_shows_when_it_was_last_used() {
     let world = closed().await;
     world.add_user("alice", &[]).await;

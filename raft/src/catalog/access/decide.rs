@@ -34,21 +34,16 @@ pub(in crate::catalog) fn decide(
             create_account(view, index, name, *kind, password.as_ref(), groups)
         }
         AccessCommand::UpdateAccount { name, password, groups, enabled } => {
-            update_account(view, index, when, name, password.as_ref(), groups.as_ref(), *enabled)
+            update_account(view, index, name, password.as_ref(), groups.as_ref(), *enabled)
         }
-        AccessCommand::RemoveAccount(name) => remove_account(view, when, name),
+        AccessCommand::RemoveAccount(name) => remove_account(view, name),
         AccessCommand::CreateKey(key) => create_key(view, when, key),
-        AccessCommand::RevokeKey { account, key } => match view.access_key(*key)? {
-            Some(found) if found.account == *account => {
-                Ok(vec![AccessChange::KeyRevoked { account: account.clone(), key: *key }])
-            }
-            _ => refuse(AccessRefusal::KeyUnknown(*key)),
-        },
+        AccessCommand::RevokeKey { account, key } => revoke_key(view, account, *key),
         AccessCommand::NoteKeyUse(key) => note_key_use(view, when, *key),
         AccessCommand::PutRole(role) => put_role(view, role),
         AccessCommand::RemoveRole(name) => remove_role(view, name),
         AccessCommand::Grant(grant) => make_grant(view, grant),
-        AccessCommand::Revoke(grant) => revoke(view, when, grant),
+        AccessCommand::Revoke(grant) => revoke(view, grant),
         AccessCommand::AddTokenKey { seed } => add_token_key(view, index, when, seed),
     }?;
     let event = |change| Event::AccessChanged { version: index, change };
@@ -135,7 +130,6 @@ fn create_account(
 fn update_account(
     view: &View,
     index: u64,
-    when: Timestamp,
     name: &AccountName,
     password: Option<&PasswordHash>,
     groups: Option<&BTreeSet<GroupName>>,
@@ -154,7 +148,7 @@ fn update_account(
     }
     check_account(&account)?;
     if before.enabled && !account.enabled {
-        check_not_last(view, when, name)?;
+        check_not_last(view, name)?;
     }
     if password.is_some() || account.enabled != before.enabled {
         account.generation = index;
@@ -174,10 +168,10 @@ fn check_account(account: &Account) -> Result<(), NotDecided> {
 
 /// With the account go its keys and what was granted to it: whoever gets its name later is somebody
 /// else.
-fn remove_account(view: &View, when: Timestamp, name: &AccountName) -> Changes {
+fn remove_account(view: &View, name: &AccountName) -> Changes {
     let account = known(view, name)?;
     if account.enabled {
-        check_not_last(view, when, name)?;
+        check_not_last(view, name)?;
     }
     let mut changes = Vec::new();
     for key in view.access_keys_of(name)? {
@@ -197,9 +191,9 @@ fn known(view: &View, name: &AccountName) -> Result<Account, NotDecided> {
     }
 }
 
-/// Refuses to take an administrator away who is the last one that can log in at `when`: nobody
-/// could appoint another.
-fn check_not_last(view: &View, when: Timestamp, name: &AccountName) -> Result<(), NotDecided> {
+/// Refuses to take an administrator away who is the last one that can log in: nobody could appoint
+/// another.
+fn check_not_last(view: &View, name: &AccountName) -> Result<(), NotDecided> {
     let Some(own) = administration(name) else { return Ok(()) };
     if !view.has_grant(&own)? {
         return Ok(());
@@ -210,7 +204,7 @@ fn check_not_last(view: &View, when: Timestamp, name: &AccountName) -> Result<()
         }
         let Grantee::Account(other) = &grant.grantee else { continue };
         if let Some(account) = view.account(other)?
-            && can_administer(view, when, &account)?
+            && can_administer(view, &account, None)?
         {
             return Ok(());
         }
@@ -218,14 +212,32 @@ fn check_not_last(view: &View, when: Timestamp, name: &AccountName) -> Result<()
     refuse(AccessRefusal::LastAdministrator(name.clone()))
 }
 
-/// Whether somebody can log in as `account` at `when` and use all that is granted to it, by what
-/// the catalog knows: of the certificates of clients it knows nothing.
-fn can_administer(view: &View, when: Timestamp, account: &Account) -> Result<bool, NotDecided> {
+/// Whether somebody can log in as `account`, for as long as nobody changes that, and use all that
+/// is granted to it, also `without` one of its keys, by what the catalog knows: of the certificates
+/// of clients it knows nothing.
+fn can_administer(
+    view: &View,
+    account: &Account,
+    without: Option<KeyId>,
+) -> Result<bool, NotDecided> {
     if !account.enabled || account.password.is_some() {
         return Ok(account.enabled);
     }
-    let keys = view.access_keys_of(&account.name)?;
-    Ok(keys.iter().any(|key| !key.has_expired(when) && key.scope.permits(Verb::Manage, None)))
+    let counts = |key: &AccessKey| {
+        Some(key.id) != without && key.expires.is_none() && key.scope.permits(Verb::Manage, None)
+    };
+    Ok(view.access_keys_of(&account.name)?.iter().any(counts))
+}
+
+fn revoke_key(view: &View, name: &AccountName, key: KeyId) -> Changes {
+    if view.access_key(key)?.is_none_or(|found| found.account != *name) {
+        return refuse(AccessRefusal::KeyUnknown(key));
+    }
+    let account = known(view, name)?;
+    if can_administer(view, &account, None)? && !can_administer(view, &account, Some(key))? {
+        check_not_last(view, name)?;
+    }
+    Ok(vec![AccessChange::KeyRevoked { account: name.clone(), key }])
 }
 
 fn create_key(view: &View, when: Timestamp, key: &AccessKey) -> Changes {
@@ -295,7 +307,7 @@ fn make_grant(view: &View, grant: &Grant) -> Changes {
     Ok(vec![AccessChange::Granted(grant.clone())])
 }
 
-fn revoke(view: &View, when: Timestamp, grant: &Grant) -> Changes {
+fn revoke(view: &View, grant: &Grant) -> Changes {
     if !view.has_grant(grant)? {
         return refuse(AccessRefusal::GrantUnknown(grant.clone()));
     }
@@ -303,7 +315,7 @@ fn revoke(view: &View, when: Timestamp, grant: &Grant) -> Changes {
         && administration(name).as_ref() == Some(grant)
         && view.account(name)?.is_some_and(|account| account.enabled)
     {
-        check_not_last(view, when, name)?;
+        check_not_last(view, name)?;
     }
     Ok(vec![AccessChange::GrantRevoked(grant.clone())])
 }

@@ -169,10 +169,13 @@ impl Store {
         if now != at {
             return Err(BlobsError::Offset { extent: now.extent });
         }
-        match found {
-            Some((_, cursor)) => self.seal_cursor(&cursor).await,
-            None => Ok(upload),
+        let Some((_, cursor)) = found else { return Ok(upload) };
+        let object = self.seal_cursor(&cursor).await?;
+        // Nobody has read the only piece since it was written, and its client still has the bytes.
+        if cursor.segments.len() == 1 && self.found(&cursor.segments).await? < now.extent {
+            return Err(BlobsError::Missing(object));
         }
+        Ok(object)
     }
 
     /// The object with the bytes of `cursor`. Several that do this at once write the same.
