@@ -9,30 +9,21 @@ mod access;
 mod allowances;
 mod audit;
 mod client;
-mod client_certificate;
 mod condition;
-mod damage;
+mod content;
 mod doubt;
 mod endpoint;
 mod error;
 mod extract;
-mod intake;
-mod link;
 mod mac;
 mod metrics;
 mod offload;
-mod range;
-mod redirect;
 mod registry;
 mod remainder;
 mod removal;
 mod routes;
-mod scheme;
-mod session;
-mod site;
-mod standing;
-mod store;
-mod sweep;
+mod upload;
+mod visit;
 mod warning;
 
 pub use access::{
@@ -41,10 +32,10 @@ pub use access::{
 };
 pub use allowances::{Quota, Share};
 pub use client::Client;
-pub use client_certificate::{CertificateName, ClientCertificate, NameKind};
-pub use redirect::Redirect;
+pub use client::certificate::{CertificateName, ClientCertificate, NameKind};
+pub use client::scheme::Scheme;
+pub use content::redirect::Redirect;
 pub use registry::{Options, Registry};
-pub use scheme::Scheme;
 
 /// The whole API as a service for the API listener.
 ///

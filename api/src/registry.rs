@@ -1,4 +1,4 @@
-//! What every handler works with.
+//! What all requests share.
 
 use std::io;
 use std::ops::Deref;
@@ -7,54 +7,34 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use prometheus_client::registry::Registry as Metrics;
-use proto::access::{AccountName, Verb};
-use proto::{
-    Actor, Answer, Command, Digest, Mutant, Refusal, RepoName, RequestId, UploadKey, limits,
-};
+use proto::access::AccountName;
+use proto::{Actor, Answer, Command, Mutant, Refusal, RequestId, UploadKey, limits};
 use raft::{Clock, Cluster, ProposeError, ReadError, View};
 use storage::Blobs;
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
-use crate::access::{Access, AccessMode, Admission, Caller};
-use crate::allowances::{Quota, Rate, Share, Throughput};
-use crate::audit;
-use crate::client::Origin;
-use crate::damage::Damage;
+use crate::access::{Access, AccessMode};
+use crate::allowances::{Quota, Rate, Throughput};
+use crate::content::damage::Damage;
+use crate::content::redirect::Redirect;
 use crate::doubt::Doubt;
 use crate::error::{Error, RETRY_AFTER};
 use crate::metrics::RequestMetrics;
-use crate::redirect::Redirect;
 
 /// How long a read waits for a cluster that is electing a leader before it says so.
 const READ_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a change waits for a cluster that is electing a leader: an election and a half with the
 /// default timing.
 const PROPOSE_PATIENCE: Duration = Duration::from_secs(5);
-/// Most repositories that are looked at for one from which a blob can be mounted.
-const SOURCES_MAX: usize = 1_000;
 /// The first pause between two attempts; each further one is twice as long, up to the last.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 /// The longest pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_millis(320);
 
-/// The handlers' only state: what all requests share, and what is known of the one that this copy
-/// serves.
+/// The registry, as far as it is the same for all requests. Clones are the same.
 #[derive(Clone)]
-pub struct Registry {
-    shared: Arc<Shared>,
-    /// Whoever asks.
-    pub(crate) caller: Arc<Caller>,
-    /// By what they were let in.
-    pub(crate) admission: Admission,
-    /// Where they ask from.
-    pub(crate) origin: Origin,
-    /// The catalog by which whoever only reads was let in: they are shown that one.
-    pub(crate) admitted_by: Option<View>,
-    /// The share of the transfers that the request has, which what goes on after its client hung up
-    /// has too.
-    pub(crate) share: Option<Arc<Share>>,
-}
+pub struct Registry(Arc<Shared>);
 
 /// What all requests share: the doors to the facts and the bytes, what limits the clients, and what
 /// this node remembers.
@@ -93,7 +73,7 @@ impl Deref for Registry {
     type Target = Shared;
 
     fn deref(&self) -> &Shared {
-        &self.shared
+        &self.0
     }
 }
 
@@ -181,7 +161,7 @@ impl Registry {
         let throughput =
             Throughput::new(options.kib_per_client_per_second, options.kib_per_account_per_second);
         let upload_starts = Rate::new(options.uploads_per_minute, options.uploads_at_once);
-        let shared = Arc::new(Shared {
+        Ok(Self(Arc::new(Shared {
             cluster,
             blobs,
             clock,
@@ -196,30 +176,7 @@ impl Registry {
             upload_starts,
             damage: Damage::none(),
             upload_key: OnceLock::new(),
-        });
-        let caller = Arc::new(Caller::UNLIMITED);
-        Ok(Self {
-            shared,
-            caller,
-            admission: Admission::default(),
-            origin: Origin::NONE,
-            admitted_by: None,
-            share: None,
-        })
-    }
-
-    /// The same registry for what may outlive the request: without its share, and without its view,
-    /// for as long as which the store would keep all rows.
-    pub(crate) fn outliving(&self) -> Self {
-        Self { admitted_by: None, share: None, ..self.clone() }
-    }
-
-    /// The catalog after everything that was acknowledged before the request came.
-    pub(crate) async fn view(&self) -> Result<View, Error> {
-        match &self.admitted_by {
-            Some(view) => Ok(view.clone()),
-            None => self.newest().await,
-        }
+        })))
     }
 
     /// The catalog after everything that was acknowledged by now. Waits out an election.
@@ -230,14 +187,6 @@ impl Registry {
             std::mem::forget(view.clone());
         }
         Ok(view)
-    }
-
-    /// A repository that has the blob and that whoever asks may read with what they have shown:
-    /// what is mounted then comes from a repository that is named, as if the client had named it.
-    /// Of very many, not all are looked at.
-    pub(crate) async fn source(&self, digest: &Digest) -> Result<Option<RepoName>, Error> {
-        let holders = self.view().await?.holders(digest, None, SOURCES_MAX)?;
-        Ok(holders.into_iter().find(|holder| self.caller.may(Verb::Pull, Some(holder))))
     }
 
     /// Counts one more request of `account`.
@@ -257,30 +206,6 @@ impl Registry {
     /// What tells who asks.
     pub(crate) fn access(&self) -> Result<&Access, Error> {
         self.access.as_deref().ok_or(Error::AccessOpen)
-    }
-
-    /// Has the cluster decide `command`. Waits out an election: every attempt carries the same
-    /// `request`, so it happens at most once. Goes on to its end when the caller is dropped, so
-    /// that a client that left leaves nothing half done; until then it has its share.
-    pub(crate) async fn propose(
-        &self,
-        request: RequestId,
-        command: Command,
-    ) -> Result<Answer, Error> {
-        let (cluster, actor, origin) = (self.cluster.clone(), self.caller.actor(), self.origin);
-        let share = self.share.clone();
-        detached(async move {
-            let _held = share;
-            let outcome = decide(&cluster, &actor, request, &command).await;
-            audit::decided(origin, &actor, &command, &outcome);
-            outcome
-        })
-        .await
-    }
-
-    /// Has the cluster decide `command`, which no client repeats under the same id.
-    pub(crate) async fn propose_once(&self, command: Command) -> Result<Answer, Error> {
-        self.propose(fresh_request()?, command).await
     }
 
     /// Has the cluster decide `command`, for which no client has asked.
@@ -303,7 +228,7 @@ impl Registry {
 }
 
 /// Has `cluster` decide what `actor` asks for. Waits out an election, always under the same id.
-async fn decide(
+pub(crate) async fn decide(
     cluster: &Cluster,
     actor: &Actor,
     request: RequestId,

@@ -9,12 +9,13 @@ use raft::{RemoveError, Removed};
 use crate::audit;
 use crate::doubt::Doubt;
 use crate::error::Error;
-use crate::registry::{Registry, detached, fresh_request, until_led};
+use crate::registry::{detached, fresh_request, until_led};
+use crate::visit::Visit;
 
 /// How long it may take: an election, the decision, and that it is carried out.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-impl Registry {
+impl Visit {
     /// Removes `node` from the cluster. Waits out an election, under one request id, and goes on to
     /// its end when the caller is dropped.
     ///

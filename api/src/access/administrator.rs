@@ -68,7 +68,7 @@ impl Registry {
         given: Option<NewPassword>,
         only_first: bool,
     ) -> Result<Option<Appointed>, Error> {
-        if only_first && !self.view().await?.accounts(None, 1)?.is_empty() {
+        if only_first && !self.newest().await?.accounts(None, 1)?.is_empty() {
             return Ok(None);
         }
         let (password, drawn) = match given {

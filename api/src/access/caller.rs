@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proto::access::{AccountName, Grantee, GroupName, KeyScope, Verb};
 use proto::{Actor, RepoName};
 
-use super::login::Standing;
+use super::login::Basis;
 use super::policy::Right;
 use super::{Login, Policy, Resource, Snapshot};
 
@@ -64,30 +64,65 @@ struct Granted {
     identity: Identity,
     /// What is granted to it.
     rights: Vec<Arc<[Right]>>,
+    /// What the login rests on.
+    basis: Basis,
     /// What the access key is good for that was used.
     key: KeyScope,
-    /// What the token is good for that was used; `None` when none was.
-    token: Option<Vec<Resource>>,
-    /// Whether that is of an issuer outside of the cluster, so that it is all that they have.
-    is_foreign: bool,
-    /// Whether they gave their password with this request.
-    by_password: bool,
-    /// Whether they gave an access key with it.
-    by_key: bool,
+    /// What came with the request.
+    shown: Shown,
+}
+
+/// What somebody shows with a request.
+#[derive(Clone, Debug)]
+enum Shown {
+    /// The password of their account.
+    Password,
+    /// An access key, a certificate, or nothing.
+    Else,
+    /// A token that is good for this.
+    Token(Vec<Resource>),
+    /// A token of an issuer outside of the cluster: this is all that they have.
+    ForeignToken(Vec<Resource>),
+}
+
+impl Shown {
+    /// What the token is good for, if it is one.
+    const fn token(&self) -> Option<&Vec<Resource>> {
+        match self {
+            Self::Password | Self::Else => None,
+            Self::Token(resources) | Self::ForeignToken(resources) => Some(resources),
+        }
+    }
 }
 
 impl Caller {
     /// Whoever asks a registry in which everybody may do everything.
     pub(crate) const UNLIMITED: Self = Self(Rights::All);
 
-    /// Whoever has logged in with this very request.
-    pub(crate) fn with_login(login: Login, snapshot: &Snapshot, by_password: bool) -> Self {
-        Self::new(login, &snapshot.policy, None, by_password)
+    /// Somebody whom nothing is granted to, and who has yet to show who they are.
+    pub(crate) const NOBODY: Self = Self(Rights::Granted(Granted {
+        identity: Identity::Anonymous,
+        rights: Vec::new(),
+        basis: Basis::Nobody,
+        key: KeyScope::UNLIMITED,
+        shown: Shown::Else,
+    }));
+
+    /// Whoever has logged in with something else than a password.
+    pub(crate) fn with_login(login: Login, snapshot: &Snapshot) -> Self {
+        Self::new(login, &snapshot.policy, Shown::Else)
+    }
+
+    /// Whoever has logged in with a name and a password, or an access key in its place.
+    pub(super) fn with_password(login: Login, snapshot: &Snapshot) -> Self {
+        let is_key = matches!(login.basis, Basis::Key(_));
+        let shown = if is_key { Shown::Else } else { Shown::Password };
+        Self::new(login, &snapshot.policy, shown)
     }
 
     /// Whoever has logged in before, and shows a token for `resources`.
     pub(super) fn with_token(login: Login, policy: &Policy, resources: Vec<Resource>) -> Self {
-        Self::new(login, policy, Some(resources), false)
+        Self::new(login, policy, Shown::Token(resources))
     }
 
     /// Whoever shows a token of an issuer outside of the cluster, which gives them `resources`.
@@ -95,27 +130,16 @@ impl Caller {
         Self(Rights::Granted(Granted {
             identity,
             rights: vec![resources.iter().filter_map(Resource::gives).collect()],
+            basis: Basis::Nobody,
             key: KeyScope::UNLIMITED,
-            token: Some(resources),
-            is_foreign: true,
-            by_password: false,
-            by_key: false,
+            shown: Shown::ForeignToken(resources),
         }))
     }
 
-    fn new(login: Login, policy: &Policy, token: Option<Vec<Resource>>, by_password: bool) -> Self {
-        let Login { identity, key, standing } = login;
+    fn new(login: Login, policy: &Policy, shown: Shown) -> Self {
+        let Login { identity, key, basis } = login;
         let rights = policy.of(&identity);
-        let by_key = matches!(standing, Standing::Key(_));
-        Self(Rights::Granted(Granted {
-            identity,
-            rights,
-            key,
-            token,
-            is_foreign: false,
-            by_password,
-            by_key,
-        }))
+        Self(Rights::Granted(Granted { identity, rights, basis, key, shown }))
     }
 
     /// Whether they may do `verb` in `repository`; in none, what concerns the whole registry.
@@ -140,20 +164,22 @@ impl Caller {
     /// Whether they may pull from `repository`, if need be with another token: who has one of an
     /// issuer outside of the cluster may what that says.
     pub(crate) fn may_pull_somehow(&self, repository: &RepoName) -> bool {
-        let is_foreign = matches!(&self.0, Rights::Granted(granted) if granted.is_foreign);
-        match is_foreign {
-            true => self.may(Verb::Pull, Some(repository)),
-            false => self.may_see(repository),
+        match &self.0 {
+            Rights::Granted(Granted { shown: Shown::ForeignToken(_), .. }) => {
+                self.may(Verb::Pull, Some(repository))
+            }
+            _ => self.may_see(repository),
         }
     }
 
     /// Whether they have a token, and it is not for the catalog.
     pub(crate) fn has_token_for_else(&self) -> bool {
         match &self.0 {
-            Rights::Granted(Granted { token: Some(resources), .. }) => {
-                !resources.iter().any(Resource::is_catalog)
+            Rights::All => false,
+            Rights::Granted(granted) => {
+                let token = granted.shown.token();
+                token.is_some_and(|resources| !resources.iter().any(Resource::is_catalog))
             }
-            _ => false,
         }
     }
 
@@ -176,7 +202,7 @@ impl Caller {
     pub(crate) const fn has_credentials(&self) -> bool {
         match &self.0 {
             Rights::All => true,
-            Rights::Granted(granted) => !self.is_anonymous() || granted.token.is_some(),
+            Rights::Granted(granted) => !self.is_anonymous() || granted.shown.token().is_some(),
         }
     }
 
@@ -193,7 +219,8 @@ impl Caller {
         match &self.0 {
             Rights::All => false,
             Rights::Granted(granted) => {
-                granted.by_password && granted.identity.name() == Some(account)
+                let by_password = matches!(granted.shown, Shown::Password);
+                by_password && granted.identity.name() == Some(account)
             }
         }
     }
@@ -202,7 +229,10 @@ impl Caller {
     pub(crate) fn is_by_key(&self, account: &AccountName) -> bool {
         match &self.0 {
             Rights::All => false,
-            Rights::Granted(granted) => granted.by_key && granted.identity.name() == Some(account),
+            Rights::Granted(granted) => {
+                let by_key = matches!(granted.basis, Basis::Key(_));
+                by_key && granted.identity.name() == Some(account)
+            }
         }
     }
 
@@ -227,7 +257,7 @@ impl Granted {
     }
 
     fn is_in_token(&self, verb: Verb, repository: Option<&RepoName>) -> bool {
-        let Some(resources) = &self.token else { return true };
+        let Some(resources) = self.shown.token() else { return true };
         resources.iter().any(|resource| resource.covers(verb, repository))
     }
 }

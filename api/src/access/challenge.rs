@@ -3,8 +3,9 @@
 use http::request::Parts;
 
 use super::{Access, Need};
+use crate::client::scheme::Scheme;
+use crate::client::site;
 use crate::error::Error;
-use crate::{Scheme, site};
 
 /// The path of the token service.
 pub(crate) const TOKEN_PATH: &str = "/roadstead/v1/token";

@@ -14,11 +14,11 @@ use super::known::Found;
 use super::records::Refused;
 use super::{Access, AccessKeySecret, Caller, Credentials, Htpasswd, Identity, Snapshot, uses};
 use crate::audit;
+use crate::client::certificate::ClientCertificate;
+use crate::client::site;
 use crate::client::{Client, Origin};
-use crate::client_certificate::ClientCertificate;
 use crate::error::Error;
 use crate::registry::Registry;
-use crate::site;
 
 /// Who has logged in, and with what.
 #[derive(Clone, Debug)]
@@ -28,12 +28,12 @@ pub(crate) struct Login {
     /// What the key is good for that was used.
     pub(crate) key: KeyScope,
     /// What must stay as it is for the login to count.
-    pub(crate) standing: Standing,
+    pub(crate) basis: Basis,
 }
 
 /// What a login rests on. Tokens carry it, so that they end when it does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum Basis {
     /// Nothing: it is nobody in particular.
     Nobody,
     /// The password of this generation of an account.
@@ -44,7 +44,7 @@ pub(crate) enum Standing {
     Htpasswd(String),
 }
 
-impl Standing {
+impl Basis {
     /// What was shown to log in, for those who read the audit log.
     fn means(&self) -> String {
         match self {
@@ -58,46 +58,41 @@ impl Standing {
 
 impl Login {
     /// The login of nobody in particular.
-    pub(crate) const NOBODY: Self = Self {
-        identity: Identity::Anonymous,
-        key: KeyScope::UNLIMITED,
-        standing: Standing::Nobody,
-    };
+    pub(crate) const NOBODY: Self =
+        Self { identity: Identity::Anonymous, key: KeyScope::UNLIMITED, basis: Basis::Nobody };
 
-    /// The login that rests on `standing`, which `name` had. `None` when it does so no longer.
+    /// The login that rests on `basis`, which `name` had. `None` when it does so no longer.
     pub(super) fn of(
         access: &Access,
         view: &View,
         name: &str,
-        standing: Standing,
+        basis: Basis,
         now: Timestamp,
     ) -> Result<Option<Self>, Error> {
-        if standing == Standing::Nobody {
+        if basis == Basis::Nobody {
             return Ok(Some(Self::NOBODY));
         }
         let Ok(name) = name.parse::<AccountName>() else { return Ok(None) };
-        if let Standing::Htpasswd(generation) = &standing {
+        if let Basis::Htpasswd(generation) = &basis {
             let users = access.options.htpasswd.as_ref();
             let now = users.and_then(|users| users.generation(&name));
             let stands = now.as_ref() == Some(generation) && view.account(&name)?.is_none();
             let (identity, key) = (from_file(name), KeyScope::UNLIMITED);
-            return Ok(stands.then_some(Self { identity, key, standing }));
+            return Ok(stands.then_some(Self { identity, key, basis }));
         }
         let Some(account) = view.account(&name)?.filter(|account| account.enabled) else {
             return Ok(None);
         };
-        let key = match &standing {
-            Standing::Account(generation) if *generation == account.generation => {
-                KeyScope::UNLIMITED
-            }
-            Standing::Key(id) => match view.access_key(*id)? {
+        let key = match &basis {
+            Basis::Account(generation) if *generation == account.generation => KeyScope::UNLIMITED,
+            Basis::Key(id) => match view.access_key(*id)? {
                 Some(key) if key.account == name && !key.has_expired(now) => key.scope,
                 _ => return Ok(None),
             },
             _ => return Ok(None),
         };
         let identity = Identity::Account { name, groups: account.groups };
-        Ok(Some(Self { identity, key, standing }))
+        Ok(Some(Self { identity, key, basis }))
     }
 }
 
@@ -118,12 +113,11 @@ pub(super) async fn identify(
     now: Timestamp,
 ) -> Result<Arc<Caller>, Error> {
     let snapshot = access.snapshot(view)?;
-    let (login, by_password) = match credentials {
-        Credentials::None => (by_certificate(access, view, parts)?, false),
+    let caller = match credentials {
+        Credentials::None => Caller::with_login(by_certificate(access, view, parts)?, &snapshot),
         Credentials::Basic { name, password } => {
             let login = log_in(registry, access, view, parts, name, password).await?;
-            let by_password = !matches!(login.standing, Standing::Key(_));
-            (login, by_password)
+            Caller::with_password(login, &snapshot)
         }
         Credentials::Bearer(token) => {
             let caller = by_token(registry, access, view, &snapshot, token, now);
@@ -137,7 +131,7 @@ pub(super) async fn identify(
             return Err(Error::LoginFailed);
         }
     };
-    Ok(Arc::new(Caller::with_login(login, &snapshot, by_password)))
+    Ok(Arc::new(caller))
 }
 
 fn by_token(
@@ -154,16 +148,16 @@ fn by_token(
     let Some(claims) = access.tokens.verify(&snapshot.token_keys, token, now) else {
         return by_issuer(access, token, now).map(Arc::new).ok_or(Error::LoginFailed);
     };
-    let standing = claims.standing.parse().map_err(|()| Error::LoginFailed)?;
+    let basis = claims.basis.parse().map_err(|()| Error::LoginFailed)?;
     let mut until = claims.end();
-    if let Standing::Key(id) = standing {
+    if let Basis::Key(id) = basis {
         let ends = view.access_key(id)?.and_then(|key| key.expires);
         until = ends.map_or(until, |ends| ends.min(until));
     }
     // A line of a file can change without a change of access.
-    let is_kept = !matches!(standing, Standing::Htpasswd(_));
-    let login = Login::of(access, view, &claims.sub, standing, now)?.ok_or(Error::LoginFailed)?;
-    if let Standing::Key(key) = login.standing {
+    let is_kept = !matches!(basis, Basis::Htpasswd(_));
+    let login = Login::of(access, view, &claims.sub, basis, now)?.ok_or(Error::LoginFailed)?;
+    if let Basis::Key(key) = login.basis {
         uses::note(registry, access, view, key);
     }
     let caller = Arc::new(Caller::with_token(login, &snapshot.policy, claims.access));
@@ -209,8 +203,8 @@ pub(crate) async fn log_in(
         return Err(Error::LoginFailed);
     };
     let from = Origin::of(&parts.extensions);
-    audit::logged_in(from, &name, &login.standing.means());
-    if let Standing::Key(key) = login.standing {
+    audit::logged_in(from, &name, &login.basis.means());
+    if let Basis::Key(key) = login.basis {
         uses::note(registry, access, view, key);
     }
     Ok(login)
@@ -228,9 +222,9 @@ pub(crate) fn by_certificate(access: &Access, view: &View, parts: &Parts) -> Res
     Ok(match view.account(&name)? {
         Some(account) if account.enabled => {
             audit::logged_in(Origin::of(&parts.extensions), &name, &"certificate");
-            let standing = Standing::Account(account.generation);
+            let basis = Basis::Account(account.generation);
             let identity = Identity::Account { name, groups: account.groups };
-            Login { identity, key: KeyScope::UNLIMITED, standing }
+            Login { identity, key: KeyScope::UNLIMITED, basis }
         }
         _ => Login::NOBODY,
     })
@@ -248,7 +242,7 @@ fn by_key(
     if key.secret != shown.hash() {
         return Ok(None);
     }
-    Login::of(access, view, name, Standing::Key(key.id), now)
+    Login::of(access, view, name, Basis::Key(key.id), now)
 }
 
 async fn by_password(
@@ -263,16 +257,16 @@ async fn by_password(
     let asked_for = name.clone();
     let (hash, login) = match (account, name) {
         (Some(account), Some(name)) => {
-            let standing = Standing::Account(account.generation);
+            let basis = Basis::Account(account.generation);
             let may_log_in = account.enabled && account.kind == AccountKind::User;
             let hash = account.password.filter(|_| may_log_in).map(|hash| hash.expose().into());
-            (hash, Some((Identity::Account { name, groups: account.groups }, standing)))
+            (hash, Some((Identity::Account { name, groups: account.groups }, basis)))
         }
         (None, Some(name)) => {
             let users = access.options.htpasswd.as_ref();
-            let standing = users.and_then(|users| users.generation(&name)).map(Standing::Htpasswd);
+            let basis = users.and_then(|users| users.generation(&name)).map(Basis::Htpasswd);
             let hash: Option<Box<str>> = users.and_then(|users| users.hash(&name));
-            (hash, standing.map(|standing| (from_file(name), standing)))
+            (hash, basis.map(|basis| (from_file(name), basis)))
         }
         (_, None) => (None, None),
     };
@@ -280,7 +274,7 @@ async fn by_password(
         return Ok(None);
     }
     let key = KeyScope::UNLIMITED;
-    Ok(login.map(|(identity, standing)| Login { identity, key, standing }))
+    Ok(login.map(|(identity, basis)| Login { identity, key, basis }))
 }
 
 /// Whether `password` matches `hash`, as `client` says to log in as `account`.
@@ -326,7 +320,7 @@ async fn is_right(
     Ok(is_right)
 }
 
-impl fmt::Display for Standing {
+impl fmt::Display for Basis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nobody => f.write_str("nobody"),
@@ -337,7 +331,7 @@ impl fmt::Display for Standing {
     }
 }
 
-impl FromStr for Standing {
+impl FromStr for Basis {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {

@@ -58,14 +58,16 @@ pub(crate) use self::secret::AccessKeySecret;
 use self::sight::Sight;
 pub(crate) use self::token::{LIFETIME, Tokens, public_jwk};
 use self::uses::Uses;
+use crate::allowances::Share;
 use crate::audit;
 use crate::client::Origin;
-use crate::client_certificate::NameKind;
+use crate::client::certificate::NameKind;
+use crate::client::site;
+use crate::content::source::Source;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::registry::Registry;
-use crate::site;
-use crate::standing::Standing;
+use crate::visit::Visit;
 
 /// How soon a body is there, if it is sent without waiting for anything.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -155,39 +157,43 @@ impl Access {
     }
 }
 
-/// The registry as whoever asks may use it.
+/// Lets the request of `parts` in, which has `share` of the transfers.
 ///
 /// # Errors
 /// [`Error::Unauthorized`] when it is not known who asks, and [`Error::Denied`] when they may not;
 /// [`Error::OtherSite`] where everybody may, for a page of another site.
 pub(crate) async fn admit(
-    mut registry: Registry,
+    registry: &Registry,
     endpoint: &Endpoint,
     parts: &Parts,
-) -> Result<Registry, Error> {
-    let Some(access) = registry.access.clone() else {
-        return site::check(parts).map(|()| registry);
+    share: Option<Arc<Share>>,
+) -> Result<Visit, Error> {
+    let visit = |caller: Arc<Caller>, admission| {
+        Visit::of(registry.clone(), caller, admission, parts, share)
     };
-    let access = &*access;
+    let Some(access) = &registry.access else {
+        site::check(parts)?;
+        return Ok(visit(Arc::new(Caller::UNLIMITED), Admission::default()));
+    };
     let need = Need::of(endpoint, &parts.method);
     if need == Need::Nothing {
-        return Ok(registry);
+        return Ok(visit(Arc::new(Caller::NOBODY), Admission::default()));
     }
     let (credentials, now) = (Credentials::of(&parts.headers), registry.clock.now());
-    let mut sight = Sight::of(&registry, endpoint, parts, &credentials).await?;
-    let asked = Asked { registry: &registry, access, parts, need, credentials, now };
+    let mut sight = Sight::of(registry, endpoint, parts, &credentials).await?;
+    let asked = Asked { registry, access, parts, need, credentials, now };
     let mut judged = asked.judge(&sight.view).await;
     if sight.is_behind() && judged.as_ref().is_err_and(|refusal| !asked.invites(refusal)) {
         // What was granted meanwhile, this node has not heard.
-        sight = Sight::newest(&registry).await?;
+        sight = Sight::newest(registry).await?;
         judged = asked.judge(&sight.view).await;
     }
-    registry.caller = judged?;
-    let standing = sight.standing();
-    let version = sight.view.access_version()?;
-    registry.admission = Admission { version, time: now, since: Instant::now(), standing };
-    registry.admitted_by = sight.shown_to(&parts.method);
-    Ok(registry)
+    let caller = judged?;
+    let (version, source) = (sight.view.access_version()?, sight.source());
+    let admission = Admission { version, time: now, since: Instant::now(), source };
+    let mut visit = visit(caller, admission);
+    visit.admitted_by = sight.shown_to(&parts.method);
+    Ok(visit)
 }
 
 /// By what somebody was let in.
@@ -200,57 +206,58 @@ pub(crate) struct Admission {
     /// The same, by a clock that nobody sets.
     since: Instant,
     /// Who said so.
-    pub(crate) standing: Standing,
+    pub(crate) source: Source,
 }
 
 impl Default for Admission {
     fn default() -> Self {
-        let (version, time, standing) = (0, Timestamp::default(), Standing::default());
-        Self { version, time, since: Instant::now(), standing }
+        let (version, time, source) = (0, Timestamp::default(), Source::default());
+        Self { version, time, since: Instant::now(), source }
     }
 }
 
-/// The registry as its caller may use it once the body is there, which may take hours: where
-/// anything about access has changed meanwhile, the caller is judged once more. A body that came at
-/// once leaves no time for a change, but for those that this node has heard of.
+/// The visit once its body is there, which may take hours: where anything about access has changed
+/// meanwhile, the caller is judged once more. A body that came at once leaves no time for a change,
+/// but for those that this node has heard of.
 ///
 /// # Errors
 /// As [`admit`].
-pub(crate) async fn readmit(registry: &Registry, parts: &Parts) -> Result<Registry, Error> {
-    let mut registry = registry.clone();
-    if registry.access.is_none() {
-        return Ok(registry);
+pub(crate) async fn readmit(visit: &Visit, parts: &Parts) -> Result<Visit, Error> {
+    let mut visit = visit.clone();
+    if visit.access.is_none() {
+        return Ok(visit);
     }
-    let Admission { version, since, .. } = registry.admission;
+    let Admission { version, since, .. } = visit.admission;
     let is_late = since.elapsed() > AT_ONCE;
-    let mut view = if is_late { registry.newest().await? } else { registry.cluster.local()? };
+    let mut view = if is_late { visit.newest().await? } else { visit.cluster.local()? };
     if view.access_version()? == version {
-        return Ok(registry);
+        return Ok(visit);
     }
     if !is_late {
-        view = registry.newest().await?;
+        view = visit.newest().await?;
     }
-    registry.caller = judge_anew(&registry, parts, &view).await?;
-    registry.admission.version = view.access_version()?;
-    registry.admission.standing = Standing::Confirmed;
-    Ok(registry)
+    visit.caller = judge_anew(&visit, parts, &view).await?;
+    visit.admission.version = view.access_version()?;
+    visit.admission.source = Source::Confirmed;
+    Ok(visit)
 }
 
-/// The caller that `registry` has let in for the request of `parts`, if `view` lets them in, too. A
-/// token may have ended since they came, as all do after minutes.
+/// The caller of `visit`, whose request `parts` are of, if `view` lets them in, too. A token may
+/// have ended since they came, as all do after minutes.
 ///
 /// # Errors
 /// As [`admit`].
 pub(crate) async fn judge_anew(
-    registry: &Registry,
+    visit: &Visit,
     parts: &Parts,
     view: &View,
 ) -> Result<Arc<Caller>, Error> {
-    let (Some(access), Ok(endpoint)) = (&registry.access, Endpoint::parse(parts.uri.path())) else {
-        return Ok(Arc::clone(&registry.caller));
+    let (Some(access), Ok(endpoint)) = (&visit.access, Endpoint::parse(parts.uri.path())) else {
+        return Ok(Arc::clone(&visit.caller));
     };
     let (need, credentials) = (Need::of(&endpoint, &parts.method), Credentials::of(&parts.headers));
-    let asked = Asked { registry, access, parts, need, credentials, now: registry.admission.time };
+    let now = visit.admission.time;
+    let asked = Asked { registry: visit, access, parts, need, credentials, now };
     let caller = asked.by(view).await?;
     asked.permit(&caller)?;
     Ok(caller)
@@ -314,13 +321,13 @@ impl Asked<'_> {
 /// # Errors
 /// [`Error::Unauthorized`] when their token is not for both.
 pub(crate) fn check_mount(
-    registry: &Registry,
+    visit: &Visit,
     parts: &Parts,
     into: &RepoName,
     from: &RepoName,
 ) -> Result<(), Error> {
     let need = Need::Mount { into: into.clone(), from: from.clone() };
-    match (&registry.access, need.met_by(&registry.caller)) {
+    match (&visit.access, need.met_by(&visit.caller)) {
         (Some(access), need::Met::No) => {
             Err(challenge::unauthorized(access, parts, &need, Some("insufficient_scope")))
         }

@@ -6,10 +6,10 @@ use proto::{Mutant, Reference};
 use raft::View;
 
 use super::Credentials;
+use crate::content::source::Source;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::registry::Registry;
-use crate::standing::Standing;
 
 /// A catalog, and how much of what was acknowledged it has.
 pub(super) struct Sight {
@@ -50,10 +50,10 @@ impl Sight {
         if !serves_alone(endpoint, &parts.method) {
             return Self::newest(registry).await;
         }
-        let (view, standing) = registry.at_hand().await?;
-        let extent = match standing {
-            Standing::Confirmed => Extent::Newest,
-            Standing::Alone => Extent::Behind,
+        let (view, source) = registry.at_hand().await?;
+        let extent = match source {
+            Source::Confirmed => Extent::Newest,
+            Source::Alone => Extent::Behind,
         };
         Ok(Self { view, extent })
     }
@@ -72,8 +72,8 @@ impl Sight {
     }
 
     /// Who says what it says.
-    pub(super) fn standing(&self) -> Standing {
-        if self.is_behind() { Standing::Alone } else { Standing::Confirmed }
+    pub(super) fn source(&self) -> Source {
+        if self.is_behind() { Source::Alone } else { Source::Confirmed }
     }
 
     /// The catalog for a request of `method`, when that only reads: what somebody may see and what

@@ -52,7 +52,7 @@ pub(super) fn note(registry: &Registry, access: &Access, view: &View, key: KeyId
     if view.key_use(key).is_ok_and(|last| last.is_some_and(is_known)) {
         return;
     }
-    let registry = registry.outliving();
+    let registry = registry.clone();
     tokio::spawn(async move {
         let command = AccessCommand::NoteKeyUse(key);
         if let Err(error) = registry.propose_by_itself(Command::Access(command)).await {

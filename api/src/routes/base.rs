@@ -1,14 +1,14 @@
-//! `/v2/`: whether this is a registry.
+//! `/v2/`: whether this is a visit.
 
 use axum::Json;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 
-use crate::registry::Registry;
+use crate::visit::Visit;
 
 /// Says yes (distribution-spec, "Determining Support"), to whoever may ask.
-pub(super) fn show(registry: &Registry) -> Response {
+pub(super) fn show(visit: &Visit) -> Response {
     let mut response = Json(json!({})).into_response();
-    registry.admission.standing.mark_login(response.headers_mut());
+    visit.admission.source.mark_login(response.headers_mut());
     response
 }

@@ -12,50 +12,50 @@ use storage::BlobsError;
 
 use super::CONTENT_DIGEST;
 use crate::condition::{check_delete, etag, is_unchanged};
+use crate::content::range::Wanted;
+use crate::content::source::Source;
 use crate::error::Error;
 use crate::extract::text;
-use crate::range::Wanted;
-use crate::registry::Registry;
-use crate::standing::Standing;
+use crate::visit::Visit;
 
 /// Answers a GET: the blob or a part of it (distribution-spec, "Pulling blobs"; RFC 9110, section
 /// 14).
 pub(super) async fn show(
-    registry: &Registry,
+    visit: &Visit,
     repository: &RepoName,
     digest: Digest,
     parts: &Parts,
 ) -> Result<Response, Error> {
-    let (blob, standing) = blob(registry, repository, &digest, parts).await?;
-    let response = serve(registry, blob, digest, parts).await;
-    let mut response = response.map_err(|error| standing.judge(error))?;
-    standing.mark(response.headers_mut());
+    let (blob, source) = blob(visit, repository, &digest, parts).await?;
+    let response = serve(visit, blob, digest, parts).await;
+    let mut response = response.map_err(|error| source.explain(error))?;
+    source.mark(response.headers_mut());
     Ok(response)
 }
 
 async fn serve(
-    registry: &Registry,
+    visit: &Visit,
     blob: Blob,
     digest: Digest,
     parts: &Parts,
 ) -> Result<Response, Error> {
     // What could not be read may be by now, and who pulls it gains nothing by being refused.
-    if registry.is_damaged(&digest, blob) {
+    if visit.is_damaged(&digest, blob) {
         return Err(gone(digest, blob.object));
     }
     let etag = etag(&digest);
     if is_unchanged(&parts.headers, || digest.clone().into(), &digest)? {
-        check(registry.is_there(&digest, blob).await?, blob, &digest)?;
+        check(visit.is_there(&digest, blob).await?, blob, &digest)?;
         return Ok((StatusCode::NOT_MODIFIED, about(&digest)).into_response());
     }
     let wanted = match text(&parts.headers, header::RANGE) {
         Some(header) if is_range_valid(parts, &etag) => Wanted::parse(header, blob.size),
         _ => Wanted::Whole,
     };
-    let is_elsewhere = registry.options.redirect.is_for(&parts.headers, blob.size);
+    let is_elsewhere = visit.options.redirect.is_for(&parts.headers, blob.size);
     if is_elsewhere
         && !matches!(wanted, Wanted::Unsatisfiable)
-        && let Some(url) = presign(registry, &blob, &digest).await?
+        && let Some(url) = presign(visit, &blob, &digest).await?
     {
         // Whoever has the URL can get the blob: it is kept nowhere, and written to no log.
         let headers = [(header::LOCATION, url), (header::CACHE_CONTROL, "no-store".to_owned())];
@@ -64,11 +64,11 @@ async fn serve(
     }
     match wanted {
         Wanted::Unsatisfiable => {
-            check(registry.is_there(&digest, blob).await?, blob, &digest)?;
+            check(visit.is_there(&digest, blob).await?, blob, &digest)?;
             Err(Error::Range { digest, size: blob.size })
         }
         Wanted::Whole => {
-            let body = open(registry, blob, &digest, 0..blob.size).await?;
+            let body = open(visit, blob, &digest, 0..blob.size).await?;
             let length = [(header::CONTENT_LENGTH, blob.size.to_string())];
             Ok((about(&digest), length, body).into_response())
         }
@@ -76,7 +76,7 @@ async fn serve(
             let content_range = format!("bytes {}-{}/{}", range.start, range.end - 1, blob.size);
             let length = (range.end - range.start).to_string();
             let part = [(header::CONTENT_LENGTH, length), (header::CONTENT_RANGE, content_range)];
-            let body = open(registry, blob, &digest, range).await?;
+            let body = open(visit, blob, &digest, range).await?;
             Ok((StatusCode::PARTIAL_CONTENT, about(&digest), part, body).into_response())
         }
     }
@@ -85,47 +85,47 @@ async fn serve(
 /// Answers a HEAD. A blob whose bytes are gone, or cannot be read, does not exist: whoever pushes
 /// it again heals it.
 pub(super) async fn describe(
-    registry: &Registry,
+    visit: &Visit,
     repository: &RepoName,
     digest: Digest,
     parts: &Parts,
 ) -> Result<Response, Error> {
-    let (blob, standing) = blob(registry, repository, &digest, parts).await?;
-    let is_whole = registry.is_whole(&digest, blob).await;
+    let (blob, source) = blob(visit, repository, &digest, parts).await?;
+    let is_whole = visit.is_whole(&digest, blob).await;
     let checked = is_whole.and_then(|is_whole| check(is_whole, blob, &digest));
-    checked.map_err(|error| standing.judge(error))?;
+    checked.map_err(|error| source.explain(error))?;
     let mut response = if is_unchanged(&parts.headers, || digest.clone().into(), &digest)? {
         (StatusCode::NOT_MODIFIED, about(&digest)).into_response()
     } else {
         let length = [(header::CONTENT_LENGTH, blob.size.to_string())];
         (about(&digest), length).into_response()
     };
-    standing.mark(response.headers_mut());
+    source.mark(response.headers_mut());
     Ok(response)
 }
 
 /// Takes a blob out of the repository (distribution-spec, "Deleting Blobs").
 pub(super) async fn delete(
-    registry: &Registry,
+    visit: &Visit,
     repository: RepoName,
     digest: Digest,
     parts: &Parts,
 ) -> Result<Response, Error> {
     if let Err(unmet) = check_delete(&parts.headers, &digest) {
-        blob(registry, &repository, &digest, parts).await?;
+        blob(visit, &repository, &digest, parts).await?;
         return Err(unmet);
     }
-    registry.propose_once(Command::UnlinkBlob { repository, digest }).await?;
+    visit.propose_once(Command::UnlinkBlob { repository, digest }).await?;
     Ok(StatusCode::ACCEPTED.into_response())
 }
 
 async fn blob(
-    registry: &Registry,
+    visit: &Visit,
     repository: &RepoName,
     digest: &Digest,
     parts: &Parts,
-) -> Result<(Blob, Standing), Error> {
-    let blob = registry.content(parts, |view| view.blob(repository, digest)).await?;
+) -> Result<(Blob, Source), Error> {
+    let blob = visit.content(parts, |view| view.blob(repository, digest)).await?;
     blob.ok_or_else(|| Error::BlobUnknown(digest.clone()))
 }
 
@@ -148,7 +148,7 @@ fn is_range_valid(parts: &Parts, etag: &str) -> bool {
 /// The bytes of `blob` in `range`, opened before the answer begins: after its head only a broken
 /// connection can say that bytes are missing.
 async fn open(
-    registry: &Registry,
+    visit: &Visit,
     blob: Blob,
     digest: &Digest,
     range: Range<u64>,
@@ -156,7 +156,7 @@ async fn open(
     if range.is_empty() {
         return Ok(Body::empty());
     }
-    match registry.bytes(digest, blob, range).await {
+    match visit.bytes(digest, blob, range).await {
         Ok(bytes) => Ok(Body::from_stream(bytes)),
         Err(Error::Blobs(BlobsError::Missing(object))) => Err(gone(digest.clone(), object)),
         Err(error) => Err(error),
@@ -169,12 +169,8 @@ fn check(is_there: bool, blob: Blob, digest: &Digest) -> Result<(), Error> {
 }
 
 /// Where the client gets `blob` from the store itself, if it can. The store then heeds its range.
-async fn presign(
-    registry: &Registry,
-    blob: &Blob,
-    digest: &Digest,
-) -> Result<Option<String>, Error> {
-    match registry.presign(blob.object, blob.size).await {
+async fn presign(visit: &Visit, blob: &Blob, digest: &Digest) -> Result<Option<String>, Error> {
+    match visit.presign(blob.object, blob.size).await {
         Err(Error::Blobs(BlobsError::Missing(object))) => Err(gone(digest.clone(), object)),
         outcome => outcome,
     }

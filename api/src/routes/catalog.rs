@@ -11,14 +11,14 @@ use serde_json::json;
 
 use crate::error::Error;
 use crate::extract::{Page, Query};
-use crate::registry::Registry;
+use crate::visit::Visit;
 
 /// Lists the repositories that whoever asks may read, in order.
-pub(super) async fn list(registry: &Registry, parts: &Parts) -> Result<Response, Error> {
+pub(super) async fn list(visit: &Visit, parts: &Parts) -> Result<Response, Error> {
     let page = Page::of(&Query::of(&parts.uri))?;
-    let view = registry.view().await?;
+    let view = visit.view().await?;
     // One more than asked for tells whether there is a next page.
-    let mut repositories = readable(registry, &view, &page).await?;
+    let mut repositories = readable(visit, &view, &page).await?;
     let has_more = repositories.len() > page.limit;
     repositories.truncate(page.limit);
 
@@ -34,8 +34,8 @@ pub(super) async fn list(registry: &Registry, parts: &Parts) -> Result<Response,
 }
 
 /// The page of the repositories that whoever asks may read, and one more.
-async fn readable(registry: &Registry, view: &View, page: &Page) -> Result<Vec<RepoName>, Error> {
-    if page.limit == 0 || !registry.caller.has_any_right() {
+async fn readable(visit: &Visit, view: &View, page: &Page) -> Result<Vec<RepoName>, Error> {
+    if page.limit == 0 || !visit.caller.has_any_right() {
         return Ok(Vec::new());
     }
     let wanted = page.limit + 1;
@@ -46,7 +46,7 @@ async fn readable(registry: &Registry, view: &View, page: &Page) -> Result<Vec<R
         let looked_at = view.repositories(after.as_deref(), step)?;
         let is_last = looked_at.len() < step;
         after = looked_at.last().map(ToString::to_string);
-        readable.extend(looked_at.into_iter().filter(|name| registry.caller.may_see(name)));
+        readable.extend(looked_at.into_iter().filter(|name| visit.caller.may_see(name)));
         if is_last || readable.len() >= wanted {
             readable.truncate(wanted);
             return Ok(readable);

@@ -8,13 +8,13 @@ use raft::Removed;
 use serde_json::json;
 
 use crate::error::Error;
-use crate::registry::Registry;
+use crate::visit::Visit;
 
 /// What this node knows of the cluster, and what each node says of itself. Answers without a quorum
 /// too.
-pub(super) async fn show(registry: &Registry) -> Response {
-    let nodes = registry.cluster.survey().await;
-    let status = registry.cluster.status();
+pub(super) async fn show(visit: &Visit) -> Response {
+    let nodes = visit.cluster.survey().await;
+    let status = visit.cluster.status();
     let mut response = Json(json!({
         "cluster": status.cluster.to_string(),
         "node": status.node,
@@ -25,14 +25,14 @@ pub(super) async fn show(registry: &Registry) -> Response {
         "nodes": nodes,
     }))
     .into_response();
-    registry.admission.standing.mark_login(response.headers_mut());
+    visit.admission.source.mark_login(response.headers_mut());
     response
 }
 
 /// Removes a node for good. Waits out an election. 202 when that is decided and, after some
 /// seconds, not carried out: until then the node may be needed.
-pub(super) async fn remove(registry: &Registry, node: NodeId) -> Result<Response, Error> {
-    let status = match registry.remove_node(node).await? {
+pub(super) async fn remove(visit: &Visit, node: NodeId) -> Result<Response, Error> {
+    let status = match visit.remove_node(node).await? {
         Removed::CarriedOut => StatusCode::NO_CONTENT,
         Removed::Decided => StatusCode::ACCEPTED,
     };

@@ -14,14 +14,14 @@ use proto::{
 use super::CONTENT_DIGEST;
 use crate::access::{readmit, tagging};
 use crate::condition::{check_delete, conceal, etag, is_unchanged, preconditions};
+use crate::content::source::Source;
 use crate::error::Error;
 use crate::extract::{Query, accepts, content_length, content_type};
-use crate::intake::{self, Terms};
-use crate::registry::Registry;
-use crate::standing::Standing;
+use crate::upload::intake::{self, Terms};
+use crate::visit::Visit;
 use crate::warning::warn;
 
-/// Tells a client that the registry keeps referrers itself (distribution-spec, "Pushing Manifests
+/// Tells a client that the visit keeps referrers itself (distribution-spec, "Pushing Manifests
 /// with Subject").
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 /// Names a tag that a push by digest has set.
@@ -30,14 +30,14 @@ const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
 /// Answers with the manifest as it was pushed, whatever `Accept` says: its type is part of what its
 /// digest covers (distribution-spec, "Pulling manifests"). The server drops the body for HEAD.
 pub(super) async fn show(
-    registry: &Registry,
+    visit: &Visit,
     repository: &RepoName,
     reference: Reference,
     parts: &Parts,
 ) -> Result<Response, Error> {
-    let (manifest, standing) = manifest(registry, repository, &reference, parts).await?;
+    let (manifest, source) = manifest(visit, repository, &reference, parts).await?;
     let mut response = answer(manifest, reference, parts)?;
-    standing.mark(response.headers_mut());
+    source.mark(response.headers_mut());
     Ok(response)
 }
 
@@ -61,7 +61,7 @@ fn answer(manifest: Manifest, reference: Reference, parts: &Parts) -> Result<Res
 /// the path, or under its digest and every `tag` of the query. `If-Match` and `If-None-Match` are
 /// about these tags; without tags, about the digest.
 pub(super) async fn put(
-    registry: &Registry,
+    visit: &Visit,
     repository: RepoName,
     reference: Reference,
     parts: &Parts,
@@ -71,7 +71,7 @@ pub(super) async fn put(
     let tags = tags(&reference, parts)?;
     let preconditions = preconditions(&parts.headers)?;
     let content = content(parts, body).await?;
-    let registry = &readmit(registry, parts).await?;
+    let visit = &readmit(visit, parts).await?;
     let algorithm = match &reference {
         Reference::Digest(expected) => {
             let actual = Digest::of(expected.algorithm(), &content);
@@ -84,20 +84,20 @@ pub(super) async fn put(
     };
     let manifest = Manifest::parse(media_type, algorithm, content)?;
     if Mutant::ReferencesCheckedEarly.is_active() {
-        check_early(registry, &repository, &manifest).await?;
+        check_early(visit, &repository, &manifest).await?;
     }
     let (digest, subject) = (manifest.digest().clone(), manifest.subject().cloned());
     let mut response = pushed(&repository, &reference, &digest, subject.as_ref(), &tags);
-    let may_pull = registry.caller.may_pull_somehow(&repository);
+    let may_pull = visit.caller.may_pull_somehow(&repository);
     let put = Command::PutManifest {
-        tagging: tagging(&registry.caller, &repository),
+        tagging: tagging(&visit.caller, &repository),
         repository,
         manifest,
         tags,
         preconditions,
-        sparse: registry.options.sparse,
+        sparse: visit.options.sparse,
     };
-    let decided = registry.propose_once(put).await;
+    let decided = visit.propose_once(put).await;
     let answer = decided.map_err(|error| conceal(error, may_pull))?;
     if let Answer::Sparse { missing, example } = answer {
         let text = format!(
@@ -111,11 +111,11 @@ pub(super) async fn put(
 
 /// What only a decision can check: see [`Mutant::ReferencesCheckedEarly`].
 async fn check_early(
-    registry: &Registry,
+    visit: &Visit,
     repository: &RepoName,
     manifest: &Manifest,
 ) -> Result<(), Error> {
-    let view = registry.view().await?;
+    let view = visit.view().await?;
     let missing =
         |link: &Link| Error::Refused(Refusal::ReferencesUnknown(vec![link.digest.clone()]));
     for link in manifest.blobs() {
@@ -130,12 +130,12 @@ async fn check_early(
 /// Deletes a manifest with all its tags, or one tag (distribution-spec, "Content Management"), when
 /// that is what `If-Match` wants.
 pub(super) async fn delete(
-    registry: &Registry,
+    visit: &Visit,
     repository: RepoName,
     reference: Reference,
     parts: &Parts,
 ) -> Result<Response, Error> {
-    let may_pull = registry.caller.may_pull_somehow(&repository);
+    let may_pull = visit.caller.may_pull_somehow(&repository);
     let command = match reference {
         Reference::Tag(tag) => {
             let preconditions = preconditions(&parts.headers)?;
@@ -143,34 +143,34 @@ pub(super) async fn delete(
         }
         Reference::Digest(digest) => {
             if let Err(unmet) = check_delete(&parts.headers, &digest) {
-                manifest(registry, &repository, &digest.into(), parts).await?;
+                manifest(visit, &repository, &digest.into(), parts).await?;
                 return Err(unmet);
             }
             Command::DeleteManifest { repository, digest }
         }
     };
-    registry.propose_once(command).await.map_err(|error| conceal(error, may_pull))?;
+    visit.propose_once(command).await.map_err(|error| conceal(error, may_pull))?;
     Ok(StatusCode::ACCEPTED.into_response())
 }
 
 async fn manifest(
-    registry: &Registry,
+    visit: &Visit,
     repository: &RepoName,
     reference: &Reference,
     parts: &Parts,
-) -> Result<(Manifest, Standing), Error> {
+) -> Result<(Manifest, Source), Error> {
     let found = match reference {
         Reference::Digest(_) => {
-            registry.content(parts, |view| view.manifest(repository, reference)).await?
+            visit.content(parts, |view| view.manifest(repository, reference)).await?
         }
         Reference::Tag(_) => {
-            let manifest = registry.view().await?.manifest(repository, reference)?;
-            manifest.map(|manifest| (manifest, Standing::Confirmed))
+            let manifest = visit.view().await?.manifest(repository, reference)?;
+            manifest.map(|manifest| (manifest, Source::Confirmed))
         }
     };
     match found {
         Some(found) => Ok(found),
-        None if registry.view().await?.has_repository(repository)? => {
+        None if visit.view().await?.has_repository(repository)? => {
             Err(Error::ManifestUnknown(reference.clone()))
         }
         None => Err(Error::NameUnknown(repository.clone())),

@@ -11,6 +11,8 @@ mod referrers;
 mod tags;
 mod uploads;
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
@@ -20,12 +22,14 @@ use proto::Mutant;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::allowances::transfers;
-use crate::client::{Client, Origin};
+use crate::allowances::{Share, transfers};
+use crate::client::Client;
 use crate::endpoint::{Endpoint, PathError};
 use crate::error::{Error, bad_reference};
 use crate::registry::Registry;
-use crate::{client, intake, remainder};
+use crate::upload::intake;
+use crate::visit::Visit;
+use crate::{client, remainder};
 
 /// Tells clients that they talk to a registry of the second version of the API (distribution-spec,
 /// "Legacy Docker support HTTP headers").
@@ -34,10 +38,9 @@ const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api
 pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// Answers a request.
-pub(crate) async fn serve(State(mut registry): State<Registry>, mut request: Request) -> Response {
+pub(crate) async fn serve(State(registry): State<Registry>, mut request: Request) -> Response {
     let started = Instant::now();
     client::identify(&mut request, &registry.options.trusted_proxies);
-    registry.origin = Origin::of(request.extensions());
     let method = request.method().clone();
     let endpoint = Endpoint::parse(request.uri().path());
     let route = endpoint.as_ref().map_or("other", Endpoint::route);
@@ -48,7 +51,7 @@ pub(crate) async fn serve(State(mut registry): State<Registry>, mut request: Req
     async {
         let asked = count(&registry, &request).and(endpoint.map_err(|e| bad_path(e, &method)));
         let outcome = match asked {
-            Ok(endpoint) => Box::pin(admit(registry, endpoint, request)).await,
+            Ok(endpoint) => Box::pin(admit(&registry, endpoint, request)).await,
             Err(error) => Err(error),
         };
         let mut response = outcome.unwrap_or_else(Error::into_response);
@@ -72,7 +75,7 @@ fn count(registry: &Registry, request: &Request) -> Result<(), Error> {
 
 /// Answers a request once it has its share of what there is to share.
 async fn admit(
-    mut registry: Registry,
+    registry: &Registry,
     endpoint: Endpoint,
     request: Request,
 ) -> Result<Response, Error> {
@@ -80,14 +83,15 @@ async fn admit(
         tokio::spawn(std::future::pending::<()>());
     }
     let client = Client::of(request.extensions());
-    registry.share = transfers::admit(&registry, &endpoint, request.method(), client).await?;
-    dispatch(registry, endpoint, request).await
+    let share = transfers::admit(registry, &endpoint, request.method(), client).await?;
+    dispatch(registry, endpoint, request, share).await
 }
 
 async fn dispatch(
-    registry: Registry,
+    registry: &Registry,
     endpoint: Endpoint,
     request: Request,
+    share: Option<Arc<Share>>,
 ) -> Result<Response, Error> {
     if !endpoint.allows(request.method()) {
         return Err(Error::Method(endpoint.allow()));
@@ -96,8 +100,7 @@ async fn dispatch(
     let (body, remainder) = remainder::lend(body);
     // A client that waits to be asked for its body must not be asked for it now.
     let is_sending = !parts.headers.contains_key(header::EXPECT);
-    let share = registry.share.clone();
-    match Box::pin(handle(registry, endpoint, &parts, body)).await {
+    match Box::pin(handle(registry, endpoint, &parts, body, share.clone())).await {
         Ok(response) => {
             // Where an upload has ended, nobody needs what comes for it.
             if is_sending {
@@ -117,62 +120,61 @@ async fn dispatch(
 }
 
 async fn handle(
-    registry: Registry,
+    registry: &Registry,
     endpoint: Endpoint,
     parts: &Parts,
     body: Body,
+    share: Option<Arc<Share>>,
 ) -> Result<Response, Error> {
-    let registry = crate::access::admit(registry, &endpoint, parts).await?;
-    let account = registry.caller.account();
+    let visit = crate::access::admit(registry, &endpoint, parts, share).await?;
+    let account = visit.caller.account();
     let client = Client::of(&parts.extensions);
-    let limit = |body| registry.throughput.limit(client, account, body);
-    let response = answer(&registry, endpoint, parts, limit(intake::watched(body))).await?;
+    let limit = |body| visit.throughput.limit(client, account, body);
+    let response = answer(&visit, endpoint, parts, limit(intake::watched(body))).await?;
     Ok(response.map(limit))
 }
 
 async fn answer(
-    registry: &Registry,
+    visit: &Visit,
     endpoint: Endpoint,
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Error> {
     let method = parts.method.as_str();
     if method == "DELETE"
-        && !registry.options.deletion
+        && !visit.options.deletion
         && let Some(allow) = endpoint.allow_while_content_stays()
     {
         return Err(Error::DeletionOff { allow });
     }
     match endpoint {
-        Endpoint::Access(endpoint) => access::handle(registry, endpoint, parts, body).await,
-        Endpoint::Base => Ok(base::show(registry)),
-        Endpoint::Catalog => catalog::list(registry, parts).await,
-        Endpoint::Cluster => Ok(cluster::show(registry).await),
-        Endpoint::ClusterNode(node) => cluster::remove(registry, node).await,
-        Endpoint::Tags(repository) => tags::list(registry, &repository, parts).await,
+        Endpoint::Access(endpoint) => access::handle(visit, endpoint, parts, body).await,
+        Endpoint::Base => Ok(base::show(visit)),
+        Endpoint::Catalog => catalog::list(visit, parts).await,
+        Endpoint::Cluster => Ok(cluster::show(visit).await),
+        Endpoint::ClusterNode(node) => cluster::remove(visit, node).await,
+        Endpoint::Tags(repository) => tags::list(visit, &repository, parts).await,
         Endpoint::Referrers(repository, digest) => {
-            referrers::list(registry, &repository, &digest, parts).await
+            referrers::list(visit, &repository, &digest, parts).await
         }
         Endpoint::Manifest(repository, reference) => match method {
-            "PUT" => manifests::put(registry, repository, reference, parts, body).await,
-            "DELETE" => manifests::delete(registry, repository, reference, parts).await,
-            _ => manifests::show(registry, &repository, reference, parts).await,
+            "PUT" => manifests::put(visit, repository, reference, parts, body).await,
+            "DELETE" => manifests::delete(visit, repository, reference, parts).await,
+            _ => manifests::show(visit, &repository, reference, parts).await,
         },
         Endpoint::Blob(repository, digest) => match method {
-            "DELETE" => blobs::delete(registry, repository, digest, parts).await,
-            "HEAD" => blobs::describe(registry, &repository, digest, parts).await,
-            _ => blobs::show(registry, &repository, digest, parts).await,
+            "DELETE" => blobs::delete(visit, repository, digest, parts).await,
+            "HEAD" => blobs::describe(visit, &repository, digest, parts).await,
+            _ => blobs::show(visit, &repository, digest, parts).await,
         },
-        Endpoint::Uploads(repository) => uploads::begin(registry, repository, parts, body).await,
+        Endpoint::Uploads(repository) => uploads::begin(visit, repository, parts, body).await,
         Endpoint::Upload(repository, object) => {
-            let session = uploads::session(registry, repository, object, parts).await?;
+            let session = uploads::session(visit, repository, object, parts).await?;
             match method {
-                "PATCH" => uploads::append(registry, session, parts, body).await,
-                "PUT" => {
-                    uploads::finish(registry, session, parts, body, uploads::Begun::Before).await
-                }
-                "DELETE" => uploads::cancel(registry, session).await,
-                _ => uploads::show(registry, session).await,
+                "PATCH" => uploads::append(visit, session, parts, body).await,
+                "PUT" => uploads::finish(visit, session, parts, body, uploads::Begun::Before).await,
+                "DELETE" => uploads::cancel(visit, session).await,
+                _ => uploads::show(visit, session).await,
             }
         }
     }

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::error::Error;
 use crate::extract::{Page, Query};
-use crate::registry::Registry;
+use crate::visit::Visit;
 
 /// Says by what the list was filtered.
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
@@ -36,7 +36,7 @@ struct Found {
 /// Lists the referrers in order of digest (distribution-spec, "Listing Referrers"): an empty index,
 /// not an error, when there are none or the repository does not exist.
 pub(super) async fn list(
-    registry: &Registry,
+    visit: &Visit,
     repository: &RepoName,
     subject: &Digest,
     parts: &Parts,
@@ -46,7 +46,7 @@ pub(super) async fn list(
     // No media type holds a space: one here was a plus sign that the client did not escape.
     let wanted = query.first("artifactType").map(|wanted| wanted.replace(' ', "+"));
     let after = page.after.as_deref().map(str::parse).transpose()?;
-    let view = registry.view().await?;
+    let view = visit.view().await?;
     let found = collect(&view, repository, subject, after, wanted.as_deref(), page.limit)?;
 
     let index = json!({

@@ -9,16 +9,16 @@ use serde_json::json;
 
 use crate::error::Error;
 use crate::extract::{Page, Query};
-use crate::registry::Registry;
+use crate::visit::Visit;
 
 /// Lists the tags in order (distribution-spec, "Listing Tags").
 pub(super) async fn list(
-    registry: &Registry,
+    visit: &Visit,
     repository: &RepoName,
     parts: &Parts,
 ) -> Result<Response, Error> {
     let page = Page::of(&Query::of(&parts.uri))?;
-    let view = registry.view().await?;
+    let view = visit.view().await?;
     if !view.has_repository(repository)? {
         return Err(Error::NameUnknown(repository.clone()));
     }

@@ -2,7 +2,7 @@
 //! them.
 
 mod finish;
-mod standing;
+mod position;
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
@@ -13,15 +13,16 @@ use proto::{Algorithm, Command, Digest, Mutant, ObjectKey, RepoName};
 use raft::View;
 
 pub(super) use self::finish::{Begun, finish};
-use self::standing::{chunk, durable, interrupted};
+use self::position::{chunk, durable, interrupted};
 use super::CONTENT_DIGEST;
 use crate::access;
 use crate::client::Client;
 use crate::error::Error;
 use crate::extract::Query;
-use crate::intake::{self, Held, Place, Taken};
-use crate::registry::{Registry, random};
-use crate::session::Session;
+use crate::registry::random;
+use crate::upload::intake::{self, Held, Place, Taken};
+use crate::upload::session::Session;
+use crate::visit::Visit;
 
 /// The upload's id, for clients that track it.
 const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
@@ -32,7 +33,7 @@ const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-leng
 /// Begins an upload (distribution-spec, "Pushing blobs"): mounts the blob when `mount` asks for one
 /// that is there, takes it whole when `digest` is given, and otherwise tells where to send it.
 pub(super) async fn begin(
-    registry: &Registry,
+    visit: &Visit,
     repository: RepoName,
     parts: &Parts,
     body: Body,
@@ -41,7 +42,7 @@ pub(super) async fn begin(
     let mut algorithm = Algorithm::Sha256;
     if let Some(digest) = query.first("mount") {
         let digest: Digest = digest.parse()?;
-        if mount(registry, parts, &repository, query.first("from"), &digest).await? {
+        if mount(visit, parts, &repository, query.first("from"), &digest).await? {
             return Ok(created(&repository, &digest));
         }
         algorithm = digest.algorithm();
@@ -50,10 +51,10 @@ pub(super) async fn begin(
         algorithm = name.parse()?;
     }
     let upload = ObjectKey::from_random(u128::from_be_bytes(random()?));
-    let owner = registry.caller.actor();
-    let session = Session::begin(repository, owner, upload, algorithm, registry.clock.now());
+    let owner = visit.caller.actor();
+    let session = Session::begin(repository, owner, upload, algorithm, visit.clock.now());
     if query.first("digest").is_some() {
-        let finished = finish(registry, session, parts, body, Begun::Now).await;
+        let finished = finish(visit, session, parts, body, Begun::Now).await;
         return finished.map_err(|error| match error {
             // Nobody goes on with an upload that ends as it begins.
             Error::UploadOffset { .. } => Error::ContentRange,
@@ -61,71 +62,71 @@ pub(super) async fn begin(
         });
     }
     // What becomes a blob in this very request is none that may be left open.
-    let admitted = registry.upload_starts.take(Client::of(&parts.extensions));
+    let admitted = visit.upload_starts.take(Client::of(&parts.extensions));
     admitted.map_err(|retry_after| Error::TooManyUploads { retry_after })?;
-    let mut response = accepted(registry, &session, StatusCode::ACCEPTED).await?;
+    let mut response = accepted(visit, &session, StatusCode::ACCEPTED).await?;
     response.headers_mut().insert(CHUNK_MIN_LENGTH, UPLOAD_CHUNK_BYTES_MIN.into());
     Ok(response)
 }
 
 /// The session that the request continues.
 pub(super) async fn session(
-    registry: &Registry,
+    visit: &Visit,
     repository: RepoName,
     upload: ObjectKey,
     parts: &Parts,
 ) -> Result<Session, Error> {
     let query = Query::of(&parts.uri);
     let state = query.first("state").ok_or(Error::UploadUnknown)?;
-    let key = registry.upload_key().await?;
-    let owner = registry.caller.actor();
-    let now = registry.clock.now();
+    let key = visit.upload_key().await?;
+    let owner = visit.caller.actor();
+    let now = visit.clock.now();
     Session::open(key, repository, owner, upload, state, now).ok_or(Error::UploadUnknown)
 }
 
 /// Tells how far an upload is, from what is durable: a client whose last answer was lost goes on
 /// from there.
-pub(super) async fn show(registry: &Registry, session: Session) -> Result<Response, Error> {
-    known(registry, &session).await?;
-    let session = durable(registry, session).await?;
-    accepted(registry, &session, StatusCode::NO_CONTENT).await
+pub(super) async fn show(visit: &Visit, session: Session) -> Result<Response, Error> {
+    known(visit, &session).await?;
+    let session = durable(visit, session).await?;
+    accepted(visit, &session, StatusCode::NO_CONTENT).await
 }
 
 /// Adds a chunk (distribution-spec, "Pushing a blob in chunks"), or with neither length nor range a
 /// stream.
 pub(super) async fn append(
-    registry: &Registry,
+    visit: &Visit,
     session: Session,
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Error> {
     // Only so that an ended upload does not grow: what this node knows is enough, unconfirmed.
-    if registry.cluster.local()?.has_ended(session.upload)? {
+    if visit.cluster.local()?.has_ended(session.upload)? {
         return Err(Error::UploadUnknown);
     }
-    let (session, terms) = chunk(registry, session, &parts.headers).await?;
+    let (session, terms) = chunk(visit, session, &parts.headers).await?;
     let hasher = session.hasher_for(session.algorithm);
     let place = Place::After(session.at);
-    let session = match intake::take(registry, session.upload, place, body, hasher, terms).await {
+    let session = match intake::take(visit, session.upload, place, body, hasher, terms).await {
         Ok(Taken { held: Some(Held::Upload(at)), hasher, .. }) => {
-            session.advance(at, hasher, registry.clock.now())
+            session.advance(at, hasher, visit.clock.now())
         }
-        Ok(_) => durable(registry, session).await?,
-        Err(error) => return Err(interrupted(registry, session, &parts.headers, error).await?),
+        Ok(_) => durable(visit, session).await?,
+        Err(error) => return Err(interrupted(visit, session, &parts.headers, error).await?),
     };
-    accepted(registry, &session, StatusCode::ACCEPTED).await
+    accepted(visit, &session, StatusCode::ACCEPTED).await
 }
 
 /// Cancels an upload (distribution-spec, "Cancelling a blob upload").
-pub(super) async fn cancel(registry: &Registry, session: Session) -> Result<Response, Error> {
-    known(registry, &session).await?;
-    registry.discard(session.upload).await?;
+pub(super) async fn cancel(visit: &Visit, session: Session) -> Result<Response, Error> {
+    known(visit, &session).await?;
+    visit.discard(session.upload).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Refuses an upload that has become a blob, or was given up.
-async fn known(registry: &Registry, session: &Session) -> Result<(), Error> {
-    if registry.view().await?.has_ended(session.upload)? {
+async fn known(visit: &Visit, session: &Session) -> Result<(), Error> {
+    if visit.view().await?.has_ended(session.upload)? {
         return Err(Error::UploadUnknown);
     }
     Ok(())
@@ -134,7 +135,7 @@ async fn known(registry: &Registry, session: &Session) -> Result<(), Error> {
 /// Whether the blob could be mounted, from the repository `from` alone when there is one. All
 /// reasons against it look alike, so that nobody learns what others have.
 async fn mount(
-    registry: &Registry,
+    visit: &Visit,
     parts: &Parts,
     repository: &RepoName,
     from: Option<&str>,
@@ -143,26 +144,26 @@ async fn mount(
     let from = match from {
         Some(from) => {
             let from = from.parse().ok();
-            from.filter(|from| registry.caller.may_pull_somehow(from))
+            from.filter(|from| visit.caller.may_pull_somehow(from))
         }
-        None => registry.source(digest).await?,
+        None => visit.mountable_from(digest).await?,
     };
     let Some(from) = from else { return Ok(false) };
     let find = |view: &View| match Mutant::MountUnchecked.is_active() {
         true => view.blob_anywhere(digest),
         false => view.blob(&from, digest),
     };
-    let Some((blob, _)) = registry.content(parts, find).await? else {
+    let Some((blob, _)) = visit.content(parts, find).await? else {
         return Ok(false);
     };
-    access::check_mount(registry, parts, repository, &from)?;
+    access::check_mount(visit, parts, repository, &from)?;
     // Bytes that are gone come back only when the client sends them again.
-    if !registry.is_whole(digest, blob).await? {
+    if !visit.is_whole(digest, blob).await? {
         return Ok(false);
     }
     let command =
         Command::MountBlob { repository: repository.clone(), from, digest: digest.clone() };
-    match registry.propose_once(command).await {
+    match visit.propose_once(command).await {
         Ok(_) => Ok(true),
         Err(Error::Refused(_)) => Ok(false),
         Err(error) => Err(error),
@@ -170,13 +171,9 @@ async fn mount(
 }
 
 /// The answer that tells where the upload stands.
-async fn accepted(
-    registry: &Registry,
-    session: &Session,
-    status: StatusCode,
-) -> Result<Response, Error> {
+async fn accepted(visit: &Visit, session: &Session, status: StatusCode) -> Result<Response, Error> {
     let headers = [
-        (header::LOCATION, session.location(registry.upload_key().await?)),
+        (header::LOCATION, session.location(visit.upload_key().await?)),
         (header::RANGE, session.range()),
         (UPLOAD_UUID, session.upload.to_string()),
     ];

@@ -9,7 +9,7 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
 /// The parts of the product that say it.
-const SPEAKERS: [&str; 2] = ["api::damage", "raft::catalog"];
+const SPEAKERS: [&str; 2] = ["api::content::damage", "raft::catalog"];
 /// Their events by their messages, and as what they are counted.
 const EVENTS: [(&str, &str); 3] = [
     ("a blob came damaged once, and is whole", "blobs that came damaged once"),

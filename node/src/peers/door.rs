@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tokio_rustls::{LazyConfigAcceptor, TlsConnector};
 
 use super::gear::{Gear, Member};
-use super::guard::Standing;
+use super::guard::Peer;
 use crate::Connection;
 use crate::tls::{Handshake, Opened, WorldTime, begin, names};
 
@@ -55,18 +55,18 @@ impl PeerDoor {
     }
 
     /// What is known of whoever has shown `certificates`.
-    fn standing(&self, member: &Member, certificates: Option<&[CertificateDer<'_>]>) -> Standing {
+    fn peer(&self, member: &Member, certificates: Option<&[CertificateDer<'_>]>) -> Peer {
         let Some((own, others)) = certificates.and_then(<[_]>::split_first) else {
-            return Standing::Nobody;
+            return Peer::Nobody;
         };
         if let Err(error) = member.verifier.verify_client_cert(own, others, self.time.now()) {
-            return Standing::Stranger(sentence(&error, "the node that it was shown to"));
+            return Peer::Stranger(sentence(&error, "the node that it was shown to"));
         }
         let hosts = names::hosts(own);
         let name = hosts.iter().find_map(|host| host.parse::<PeerName>().ok());
         match name.filter(|name| name.cluster == member.name.cluster) {
-            Some(name) => Standing::Member(name),
-            None => Standing::Stranger("the certificate names no node of this cluster".to_owned()),
+            Some(name) => Peer::Member(name),
+            None => Peer::Stranger("the certificate names no node of this cluster".to_owned()),
         }
     }
 }
@@ -87,10 +87,10 @@ impl PeerDoor {
         let member = member.ok_or_else(|| io::Error::other("this node is not a member yet"))?;
         let stream = begun.into_stream(Arc::clone(&member.server)).await?;
         let (_, session) = stream.get_ref();
-        let standing = self.standing(&member, session.peer_certificates());
-        let is_trusted = matches!(standing, Standing::Member(_));
+        let peer = self.peer(&member, session.peer_certificates());
+        let is_trusted = matches!(peer, Peer::Member(_));
         let mut known = Extensions::new();
-        known.insert(standing);
+        known.insert(peer);
         Ok(Opened::Secure { connection: Box::new(stream), known, is_trusted })
     }
 }

@@ -19,7 +19,7 @@ const JOIN_BYTES_MAX: usize = 16 * 1024;
 
 /// What is known of the other end of a connection.
 #[derive(Clone, Debug)]
-pub(super) enum Standing {
+pub(super) enum Peer {
     /// It is this node of the cluster.
     Member(PeerName),
     /// It has shown no certificate.
@@ -40,17 +40,17 @@ async fn guard(mut request: Request, next: Next) -> Response {
         let known = TcpConnectInfo { local_addr: None, remote_addr: Some(*address) };
         request.extensions_mut().insert(known);
     }
-    let refusal = match request.extensions_mut().remove::<Standing>() {
-        Some(Standing::Member(name)) => {
+    let refusal = match request.extensions_mut().remove::<Peer>() {
+        Some(Peer::Member(name)) => {
             request.extensions_mut().insert(name);
             return next.run(request).await;
         }
-        Some(Standing::Nobody) if request.uri().path() == JOIN => {
+        Some(Peer::Nobody) if request.uri().path() == JOIN => {
             let limit = |body| Body::new(Limited::new(body, JOIN_BYTES_MAX));
             return next.run(request.map(limit)).await;
         }
-        Some(Standing::Stranger(reason)) => reason,
-        Some(Standing::Nobody) | None => {
+        Some(Peer::Stranger(reason)) => reason,
+        Some(Peer::Nobody) | None => {
             "this node serves nodes of its cluster, which show a certificate".to_owned()
         }
     };

@@ -87,7 +87,7 @@ pub(crate) async fn run(inner: Arc<Inner>) {
             }
         }
         let asked = tokio::time::timeout(DEADLINE, inner.ask_for_membership()).await;
-        if asked.is_ok_and(|standing| standing == Standing::Removed) {
+        if asked.is_ok_and(|learnt| learnt == Learnt::Removed) {
             return inner.go().await;
         }
     }
@@ -95,7 +95,7 @@ pub(crate) async fn run(inner: Arc<Inner>) {
 
 /// What a node that asked for membership has learnt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum Learnt {
     /// It was removed, for good.
     Removed,
     /// It is a member, or will be, or must ask again.
@@ -143,19 +143,19 @@ impl Inner {
 
     /// Asks the leader, wherever it is, to make this node a member at its address: all nodes at
     /// once, so that one that hangs holds up nobody.
-    async fn ask_for_membership(&self) -> Standing {
+    async fn ask_for_membership(&self) -> Learnt {
         use pb::activate_response::Result as Pb;
         let addresses = self.others();
         let mut answers: FuturesUnordered<_> =
             addresses.iter().map(|address| self.ask_through(address)).collect();
         while let Some(answer) = answers.next().await {
             match answer {
-                Some(Pb::Removed(_)) => return Standing::Removed,
-                Some(Pb::Activated(_)) => return Standing::Open,
+                Some(Pb::Removed(_)) => return Learnt::Removed,
+                Some(Pb::Activated(_)) => return Learnt::Open,
                 Some(Pb::NotLeader(_) | Pb::Unavailable(_)) | None => {}
             }
         }
-        Standing::Open
+        Learnt::Open
     }
 
     /// Asks the node at `address`, and the leader when it names one.

@@ -11,9 +11,9 @@ use proto::{ClusterId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Login, Resource};
+use crate::content::source::Source;
 use crate::error::Error;
 use crate::registry::random;
-use crate::standing::Standing;
 
 /// How long a token counts: docker takes no less than a minute, and asks again when it must.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(5 * 60);
@@ -37,7 +37,7 @@ pub(crate) struct Claims {
     pub(crate) access: Vec<Resource>,
     /// What must stay as it is for it to count.
     #[serde(rename = "roadstead")]
-    pub(crate) standing: String,
+    pub(crate) basis: String,
 }
 
 /// Makes tokens, and checks them.
@@ -60,7 +60,7 @@ impl Tokens {
     /// A token for `login`, good for `access`, signed with `key`. `backing` is who says so.
     pub(crate) fn issue(
         &self,
-        backing: Standing,
+        backing: Source,
         key: &TokenKey,
         login: &Login,
         access: Vec<Resource>,
@@ -69,8 +69,8 @@ impl Tokens {
         let now = now.as_millis() / 1000;
         let claims = Claims {
             iss: match backing {
-                Standing::Confirmed => self.issuer.clone(),
-                Standing::Alone => self.alone.clone(),
+                Source::Confirmed => self.issuer.clone(),
+                Source::Alone => self.alone.clone(),
             },
             sub: login.identity.name().map(ToString::to_string).unwrap_or_default(),
             aud: self.service.clone(),
@@ -79,7 +79,7 @@ impl Tokens {
             iat: now,
             jti: format!("{:032x}", u128::from_be_bytes(random()?)),
             access,
-            standing: login.standing.to_string(),
+            basis: login.basis.to_string(),
         };
         let mut header = Header::new(Algorithm::EdDSA);
         header.kid = Some(key.id.to_string());

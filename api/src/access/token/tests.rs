@@ -20,7 +20,7 @@ fn tokens() -> Tokens {
 }
 
 fn issued(key: &TokenKey) -> String {
-    tokens().issue(Standing::Confirmed, key, &Login::NOBODY, vec![], NOW).unwrap()
+    tokens().issue(Source::Confirmed, key, &Login::NOBODY, vec![], NOW).unwrap()
 }
 
 fn later(seconds: u64) -> Timestamp {
@@ -60,7 +60,7 @@ fn a_token_counts_until_it_ends_and_not_before_it_begins() {
 #[test]
 fn a_token_that_was_signed_alone_counts_and_says_so() {
     let (tokens, key) = (tokens(), key(1));
-    let token = tokens.issue(Standing::Alone, &key, &Login::NOBODY, vec![], NOW).unwrap();
+    let token = tokens.issue(Source::Alone, &key, &Login::NOBODY, vec![], NOW).unwrap();
     let alone = tokens.verify(from_ref(&key), &token, NOW).unwrap();
     let confirmed = tokens.verify(from_ref(&key), &issued(&key), NOW).unwrap();
     assert_eq!(alone.iss, format!("{}:alone", confirmed.iss));

@@ -18,7 +18,7 @@ use crate::access::{Need, NewPassword};
 use crate::client::Client;
 use crate::error::Error;
 use crate::extract::{Page, Query};
-use crate::registry::Registry;
+use crate::visit::Visit;
 
 /// An account that is to be made.
 #[derive(Deserialize)]
@@ -50,27 +50,23 @@ struct Changes {
 }
 
 /// Makes an account.
-pub(super) async fn create(
-    registry: &Registry,
-    parts: &Parts,
-    body: Body,
-) -> Result<Response, Error> {
-    let (new, registry): (NewAccount, _) = body_of(registry, parts, body).await?;
+pub(super) async fn create(visit: &Visit, parts: &Parts, body: Body) -> Result<Response, Error> {
+    let (new, visit): (NewAccount, _) = body_of(visit, parts, body).await?;
     let name: AccountName = parse(&new.name)?;
     let kind = match new.kind {
         Kind::User => AccountKind::User,
         Kind::Robot => AccountKind::Robot,
     };
-    let (groups, password) = (groups(&new.groups)?, hashed(&registry, parts, new.password).await?);
+    let (groups, password) = (groups(&new.groups)?, hashed(&visit, parts, new.password).await?);
     let location = format!("/roadstead/v1/accounts/{name}");
-    change(&registry, AccessCommand::CreateAccount { name, kind, password, groups }).await?;
+    change(&visit, AccessCommand::CreateAccount { name, kind, password, groups }).await?;
     Ok((StatusCode::CREATED, [(header::LOCATION, location)]).into_response())
 }
 
 /// Lists the accounts in order.
-pub(super) async fn list(registry: &Registry, parts: &Parts) -> Result<Response, Error> {
+pub(super) async fn list(visit: &Visit, parts: &Parts) -> Result<Response, Error> {
     let page = Page::of(&Query::of(&parts.uri))?;
-    let mut accounts = registry.view().await?.accounts(page.after.as_deref(), page.limit + 1)?;
+    let mut accounts = visit.view().await?.accounts(page.after.as_deref(), page.limit + 1)?;
     let has_more = accounts.len() > page.limit;
     accounts.truncate(page.limit);
     let body = Json(json!({ "accounts": accounts.iter().map(shown).collect::<Vec<_>>() }));
@@ -84,8 +80,8 @@ pub(super) async fn list(registry: &Registry, parts: &Parts) -> Result<Response,
 }
 
 /// Shows an account.
-pub(super) async fn show(registry: &Registry, name: AccountName) -> Result<Response, Error> {
-    match registry.view().await?.account(&name)? {
+pub(super) async fn show(visit: &Visit, name: AccountName) -> Result<Response, Error> {
+    match visit.view().await?.account(&name)? {
         Some(account) => Ok(Json(shown(&account)).into_response()),
         None => Err(Error::Refused(AccessRefusal::AccountUnknown(name).into())),
     }
@@ -93,36 +89,36 @@ pub(super) async fn show(registry: &Registry, name: AccountName) -> Result<Respo
 
 /// Changes an account. Who is not an administrator changes their own password alone.
 pub(super) async fn update(
-    registry: &Registry,
+    visit: &Visit,
     name: AccountName,
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Error> {
-    let (changes, registry): (Changes, _) = body_of(registry, parts, body).await?;
+    let (changes, visit): (Changes, _) = body_of(visit, parts, body).await?;
     let is_administration = changes.groups.is_some() || changes.enabled.is_some();
-    if is_administration && !registry.caller.may(Verb::Manage, None) {
-        return Err(registry.access()?.deny(parts, &registry.caller, &Need::Administration));
+    if is_administration && !visit.caller.may(Verb::Manage, None) {
+        return Err(visit.access()?.deny(parts, &visit.caller, &Need::Administration));
     }
     let groups = changes.groups.as_deref().map(groups).transpose()?;
-    let password = hashed(&registry, parts, changes.password).await?;
+    let password = hashed(&visit, parts, changes.password).await?;
     let enabled = changes.enabled;
-    change(&registry, AccessCommand::UpdateAccount { name, password, groups, enabled }).await?;
+    change(&visit, AccessCommand::UpdateAccount { name, password, groups, enabled }).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Removes an account, with its keys and the grants to it.
-pub(super) async fn remove(registry: &Registry, name: AccountName) -> Result<Response, Error> {
-    change(registry, AccessCommand::RemoveAccount(name)).await?;
+pub(super) async fn remove(visit: &Visit, name: AccountName) -> Result<Response, Error> {
+    change(visit, AccessCommand::RemoveAccount(name)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 async fn hashed(
-    registry: &Registry,
+    visit: &Visit,
     parts: &Parts,
     password: Option<String>,
 ) -> Result<Option<PasswordHash>, Error> {
     let Some(password) = password else { return Ok(None) };
-    let (passwords, new) = (&registry.access()?.passwords, NewPassword::new(password)?);
+    let (passwords, new) = (&visit.access()?.passwords, NewPassword::new(password)?);
     Ok(Some(passwords.hash(Client::of(&parts.extensions), new).await?))
 }
 

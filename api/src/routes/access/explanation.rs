@@ -14,15 +14,15 @@ use super::parse;
 use crate::access::{Identity, Policy};
 use crate::error::Error;
 use crate::extract::Query;
-use crate::registry::Registry;
+use crate::visit::Visit;
 
 /// Answers whether `account`, or nobody in particular, may do `verb` in `repository`, or what
-/// concerns the whole registry, and the grant that says so.
-pub(super) async fn show(registry: &Registry, parts: &Parts) -> Result<Response, Error> {
+/// concerns the whole visit, and the grant that says so.
+pub(super) async fn show(visit: &Visit, parts: &Parts) -> Result<Response, Error> {
     let query = Query::of(&parts.uri);
     let verb: Verb = parse(query.first("verb").unwrap_or_default())?;
     let repository = query.first("repository").map(parse::<RepoName>).transpose()?;
-    let view = registry.view().await?;
+    let view = visit.view().await?;
     let (identity, is_enabled) = match query.first("account") {
         None => (Identity::Anonymous, true),
         Some(name) => {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{change, json as body_of, parse};
 use crate::error::Error;
 use crate::extract::Query;
-use crate::registry::Registry;
+use crate::visit::Visit;
 
 /// A grant, as requests write it.
 #[derive(Deserialize)]
@@ -34,29 +34,25 @@ impl Wanted {
 }
 
 /// Lists the grants, in order of whom they are for.
-pub(super) async fn list(registry: &Registry) -> Result<Response, Error> {
-    let grants = registry.view().await?.grants()?;
+pub(super) async fn list(visit: &Visit) -> Result<Response, Error> {
+    let grants = visit.view().await?.grants()?;
     Ok(Json(json!({ "grants": grants.iter().map(shown).collect::<Vec<_>>() })).into_response())
 }
 
 /// Makes a grant.
-pub(super) async fn create(
-    registry: &Registry,
-    parts: &Parts,
-    body: Body,
-) -> Result<Response, Error> {
-    let (wanted, registry): (Wanted, _) = body_of(registry, parts, body).await?;
-    change(&registry, AccessCommand::Grant(wanted.read()?)).await?;
+pub(super) async fn create(visit: &Visit, parts: &Parts, body: Body) -> Result<Response, Error> {
+    let (wanted, visit): (Wanted, _) = body_of(visit, parts, body).await?;
+    change(&visit, AccessCommand::Grant(wanted.read()?)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Takes the grant back that the query names.
-pub(super) async fn revoke(registry: &Registry, parts: &Parts) -> Result<Response, Error> {
+pub(super) async fn revoke(visit: &Visit, parts: &Parts) -> Result<Response, Error> {
     let query = Query::of(&parts.uri);
     let named = |name| query.first(name).unwrap_or_default().to_owned();
     let wanted =
         Wanted { grantee: named("grantee"), pattern: named("pattern"), role: named("role") };
-    change(registry, AccessCommand::Revoke(wanted.read()?)).await?;
+    change(visit, AccessCommand::Revoke(wanted.read()?)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

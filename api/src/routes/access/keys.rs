@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{change, date, json as body_of};
 use crate::access::AccessKeySecret;
 use crate::error::Error;
-use crate::registry::Registry;
+use crate::visit::Visit;
 
 /// A key that is to be made.
 #[derive(Deserialize)]
@@ -31,12 +31,12 @@ struct NewKey {
 
 /// Makes a key, and shows it: nobody can show it again.
 pub(super) async fn create(
-    registry: &Registry,
+    visit: &Visit,
     account: AccountName,
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Error> {
-    let (new, registry): (NewKey, _) = body_of(registry, parts, body).await?;
+    let (new, visit): (NewKey, _) = body_of(visit, parts, body).await?;
     if new.description.chars().any(char::is_control) {
         let why = "a description has no control characters, such as line breaks";
         return Err(Error::BadRequest(why.to_owned()));
@@ -44,7 +44,7 @@ pub(super) async fn create(
     let scope = KeyScope::of(new.scope.iter().map(String::as_str))
         .map_err(|error| Error::BadRequest(error.to_string()))?;
     let drawn = AccessKeySecret::draw()?;
-    let now = registry.clock.now();
+    let now = visit.clock.now();
     let expires = new.expires_in.map(|seconds| end(now, seconds)).transpose()?;
     let key = AccessKey {
         id: drawn.id,
@@ -58,7 +58,7 @@ pub(super) async fn create(
     let mut body = shown(&key, None);
     body["key"] = json!(drawn.to_string());
     let location = format!("/roadstead/v1/accounts/{account}/keys/{}", drawn.id);
-    change(&registry, AccessCommand::CreateKey(key)).await?;
+    change(&visit, AccessCommand::CreateKey(key)).await?;
     let headers = [(header::LOCATION, location.as_str()), (header::CACHE_CONTROL, "no-store")];
     Ok((StatusCode::CREATED, headers, Json(body)).into_response())
 }
@@ -75,8 +75,8 @@ fn end(now: Timestamp, seconds: u64) -> Result<Timestamp, Error> {
 }
 
 /// Lists the keys of an account, without their secrets.
-pub(super) async fn list(registry: &Registry, account: AccountName) -> Result<Response, Error> {
-    let view = registry.view().await?;
+pub(super) async fn list(visit: &Visit, account: AccountName) -> Result<Response, Error> {
+    let view = visit.view().await?;
     if view.account(&account)?.is_none() {
         return Err(Error::Refused(AccessRefusal::AccountUnknown(account).into()));
     }
@@ -89,11 +89,11 @@ pub(super) async fn list(registry: &Registry, account: AccountName) -> Result<Re
 
 /// Ends a key.
 pub(super) async fn revoke(
-    registry: &Registry,
+    visit: &Visit,
     account: AccountName,
     key: KeyId,
 ) -> Result<Response, Error> {
-    change(registry, AccessCommand::RevokeKey { account, key }).await?;
+    change(visit, AccessCommand::RevokeKey { account, key }).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

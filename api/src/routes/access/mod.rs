@@ -20,51 +20,49 @@ use crate::access::readmit;
 use crate::endpoint::AccessEndpoint;
 use crate::error::Error;
 use crate::extract::{content_length, content_type};
-use crate::intake::{self, Terms};
-use crate::registry::Registry;
+use crate::upload::intake::{self, Terms};
+use crate::visit::Visit;
 
 /// Largest body of a request that manages something, in bytes: many times the largest account.
 const BODY_BYTES_MAX: u64 = 64 * 1024;
 
 /// Answers a request about access.
 pub(super) async fn handle(
-    registry: &Registry,
+    visit: &Visit,
     endpoint: AccessEndpoint,
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Error> {
-    if registry.access.is_none() {
+    if visit.access.is_none() {
         return Err(Error::AccessOpen);
     }
     match (endpoint, parts.method.as_str()) {
-        (AccessEndpoint::Token, "POST") => token::exchange(registry, parts, body).await,
-        (AccessEndpoint::Token, _) => token::show(registry, parts).await,
-        (AccessEndpoint::TokenKeys, _) => token::keys(registry).await,
-        (AccessEndpoint::Accounts, "POST") => accounts::create(registry, parts, body).await,
-        (AccessEndpoint::Accounts, _) => accounts::list(registry, parts).await,
+        (AccessEndpoint::Token, "POST") => token::exchange(visit, parts, body).await,
+        (AccessEndpoint::Token, _) => token::show(visit, parts).await,
+        (AccessEndpoint::TokenKeys, _) => token::keys(visit).await,
+        (AccessEndpoint::Accounts, "POST") => accounts::create(visit, parts, body).await,
+        (AccessEndpoint::Accounts, _) => accounts::list(visit, parts).await,
         (AccessEndpoint::Account(name), "PATCH") => {
-            accounts::update(registry, name, parts, body).await
+            accounts::update(visit, name, parts, body).await
         }
-        (AccessEndpoint::Account(name), "DELETE") => accounts::remove(registry, name).await,
-        (AccessEndpoint::Account(name), _) => accounts::show(registry, name).await,
-        (AccessEndpoint::Keys(account), "POST") => {
-            keys::create(registry, account, parts, body).await
-        }
-        (AccessEndpoint::Keys(account), _) => keys::list(registry, account).await,
-        (AccessEndpoint::Key(account, id), _) => keys::revoke(registry, account, id).await,
-        (AccessEndpoint::Roles, _) => roles::list(registry).await,
-        (AccessEndpoint::Role(name), "PUT") => roles::put(registry, name, parts, body).await,
-        (AccessEndpoint::Role(name), _) => roles::remove(registry, name).await,
-        (AccessEndpoint::Grants, "POST") => grants::create(registry, parts, body).await,
-        (AccessEndpoint::Grants, "DELETE") => grants::revoke(registry, parts).await,
-        (AccessEndpoint::Grants, _) => grants::list(registry).await,
-        (AccessEndpoint::Explanation, _) => explanation::show(registry, parts).await,
+        (AccessEndpoint::Account(name), "DELETE") => accounts::remove(visit, name).await,
+        (AccessEndpoint::Account(name), _) => accounts::show(visit, name).await,
+        (AccessEndpoint::Keys(account), "POST") => keys::create(visit, account, parts, body).await,
+        (AccessEndpoint::Keys(account), _) => keys::list(visit, account).await,
+        (AccessEndpoint::Key(account, id), _) => keys::revoke(visit, account, id).await,
+        (AccessEndpoint::Roles, _) => roles::list(visit).await,
+        (AccessEndpoint::Role(name), "PUT") => roles::put(visit, name, parts, body).await,
+        (AccessEndpoint::Role(name), _) => roles::remove(visit, name).await,
+        (AccessEndpoint::Grants, "POST") => grants::create(visit, parts, body).await,
+        (AccessEndpoint::Grants, "DELETE") => grants::revoke(visit, parts).await,
+        (AccessEndpoint::Grants, _) => grants::list(visit).await,
+        (AccessEndpoint::Explanation, _) => explanation::show(visit, parts).await,
     }
 }
 
 /// Has the cluster decide a change of access.
-async fn change(registry: &Registry, command: AccessCommand) -> Result<(), Error> {
-    registry.propose_once(Command::Access(command)).await?;
+async fn change(visit: &Visit, command: AccessCommand) -> Result<(), Error> {
+    visit.propose_once(Command::Access(command)).await?;
     Ok(())
 }
 
@@ -78,24 +76,24 @@ async fn bytes(parts: &Parts, body: Body) -> Result<bytes::Bytes, Error> {
     intake::collect(body, Terms { length, most: BODY_BYTES_MAX }, too_large()).await
 }
 
-/// What a body says as JSON, and the registry as whoever sent it may use it now that it is there:
+/// What a body says as JSON, and the visit as whoever sent it may use it now that it is there:
 /// who has lost the right to change anything while it came is refused. It must be called JSON: a
 /// browser sends no such thing for a page of another site without asking first, and it may have a
 /// client's certificate, or its password.
 async fn json<T: DeserializeOwned>(
-    registry: &Registry,
+    visit: &Visit,
     parts: &Parts,
     body: Body,
-) -> Result<(T, Registry), Error> {
+) -> Result<(T, Visit), Error> {
     let media_type = content_type(&parts.headers).unwrap_or_default();
     if !media_type.eq_ignore_ascii_case("application/json") {
         let what = "send JSON, and say so: Content-Type: application/json";
         return Err(Error::BadRequest(what.to_owned()));
     }
     let bytes = bytes(parts, body).await?;
-    let registry = readmit(registry, parts).await?;
+    let visit = readmit(visit, parts).await?;
     let said = serde_json::from_slice(&bytes);
-    Ok((said.map_err(|error| Error::BadRequest(error.to_string()))?, registry))
+    Ok((said.map_err(|error| Error::BadRequest(error.to_string()))?, visit))
 }
 
 /// `text` as one of the types that have a form, or what is wrong with it.

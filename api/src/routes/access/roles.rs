@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{change, json as body_of, parse};
 use crate::error::Error;
-use crate::registry::Registry;
+use crate::visit::Visit;
 
 /// What a role shall permit.
 #[derive(Deserialize)]
@@ -21,8 +21,8 @@ struct Permitted {
 }
 
 /// Lists the roles, those first that every cluster has.
-pub(super) async fn list(registry: &Registry) -> Result<Response, Error> {
-    let roles = registry.view().await?.roles()?;
+pub(super) async fn list(visit: &Visit) -> Result<Response, Error> {
+    let roles = visit.view().await?.roles()?;
     let shown = |role: &Role| -> Value {
         json!({
             "name": role.name.as_str(),
@@ -35,23 +35,23 @@ pub(super) async fn list(registry: &Registry) -> Result<Response, Error> {
 
 /// Makes a role, or changes what it permits.
 pub(super) async fn put(
-    registry: &Registry,
+    visit: &Visit,
     name: RoleName,
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Error> {
-    let (permitted, registry): (Permitted, _) = body_of(registry, parts, body).await?;
+    let (permitted, visit): (Permitted, _) = body_of(visit, parts, body).await?;
     let verbs: Verbs =
         permitted.verbs.iter().map(|verb| parse::<Verb>(verb)).collect::<Result<_, _>>()?;
     if verbs.is_empty() {
         return Err(Error::BadRequest("a role permits one verb at least".to_owned()));
     }
-    change(&registry, AccessCommand::PutRole(Role { name, verbs })).await?;
+    change(&visit, AccessCommand::PutRole(Role { name, verbs })).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Removes a role that no grant gives.
-pub(super) async fn remove(registry: &Registry, name: RoleName) -> Result<Response, Error> {
-    change(registry, AccessCommand::RemoveRole(name)).await?;
+pub(super) async fn remove(visit: &Visit, name: RoleName) -> Result<Response, Error> {
+    change(visit, AccessCommand::RemoveRole(name)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

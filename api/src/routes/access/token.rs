@@ -15,24 +15,21 @@ use super::bytes;
 use crate::access::{
     BASIC, Caller, Credentials, LIFETIME, Login, Resource, by_certificate, log_in, public_jwk,
 };
+use crate::content::source::Source;
 use crate::error::{Error, RETRY_AFTER};
 use crate::extract::Query;
-use crate::registry::{Registry, random};
-use crate::standing::Standing;
+use crate::registry::random;
+use crate::visit::Visit;
 
 /// Answers with a token for whoever's credentials the request has, or for nobody in particular.
-pub(super) async fn show(registry: &Registry, parts: &Parts) -> Result<Response, Error> {
-    let entry = enter(registry, parts, &Credentials::of(&parts.headers)).await?;
+pub(super) async fn show(visit: &Visit, parts: &Parts) -> Result<Response, Error> {
+    let entry = enter(visit, parts, &Credentials::of(&parts.headers)).await?;
     let query = Query::of(&parts.uri);
-    give(registry, entry, query.all("scope")).await
+    give(visit, entry, query.all("scope")).await
 }
 
 /// Answers with a token for the name and password in a form (RFC 6749, section 4.3).
-pub(super) async fn exchange(
-    registry: &Registry,
-    parts: &Parts,
-    body: Body,
-) -> Result<Response, Error> {
+pub(super) async fn exchange(visit: &Visit, parts: &Parts, body: Body) -> Result<Response, Error> {
     let form = Query::of_form(&bytes(parts, body).await?);
     if form.first("grant_type") != Some("password") {
         return Err(Error::BadRequest(
@@ -42,46 +39,42 @@ pub(super) async fn exchange(
     }
     let field = |name| form.first(name).unwrap_or_default().to_owned();
     let credentials = Credentials::Basic { name: field("username"), password: field("password") };
-    let entry = enter(registry, parts, &credentials).await?;
-    give(registry, entry, form.all("scope")).await
+    let entry = enter(visit, parts, &credentials).await?;
+    give(visit, entry, form.all("scope")).await
 }
 
 /// Who has logged in, and the catalog that says so.
 struct Entry {
     login: Login,
     view: View,
-    standing: Standing,
+    source: Source,
 }
 
 /// Lets in whoever shows `credentials`: without a quorum by what this node knows, as it serves
 /// content by its digest. Each node judges by its own catalog what the token that they get is for.
-async fn enter(
-    registry: &Registry,
-    parts: &Parts,
-    credentials: &Credentials,
-) -> Result<Entry, Error> {
-    let (view, standing) = registry.at_hand().await?;
-    match log_in_by(registry, parts, credentials, &view).await {
+async fn enter(visit: &Visit, parts: &Parts, credentials: &Credentials) -> Result<Entry, Error> {
+    let (view, source) = visit.at_hand().await?;
+    match log_in_by(visit, parts, credentials, &view).await {
         // Of credentials that were made meanwhile, this node has not heard.
-        Err(Error::LoginFailed) if standing == Standing::Alone => {}
-        outcome => return Ok(Entry { login: outcome.map_err(told)?, view, standing }),
+        Err(Error::LoginFailed) if source == Source::Alone => {}
+        outcome => return Ok(Entry { login: outcome.map_err(told)?, view, source }),
     }
-    let view = registry.newest().await?;
-    let login = log_in_by(registry, parts, credentials, &view).await.map_err(told)?;
-    Ok(Entry { login, view, standing: Standing::Confirmed })
+    let view = visit.newest().await?;
+    let login = log_in_by(visit, parts, credentials, &view).await.map_err(told)?;
+    Ok(Entry { login, view, source: Source::Confirmed })
 }
 
 async fn log_in_by(
-    registry: &Registry,
+    visit: &Visit,
     parts: &Parts,
     credentials: &Credentials,
     view: &View,
 ) -> Result<Login, Error> {
-    let access = registry.access()?;
+    let access = visit.access()?;
     match credentials {
         Credentials::None => by_certificate(access, view, parts),
         Credentials::Basic { name, password } => {
-            log_in(registry, access, view, parts, name, password).await
+            log_in(visit, access, view, parts, name, password).await
         }
         Credentials::Bearer(_) | Credentials::Unreadable => Err(told(Error::LoginFailed)),
     }
@@ -98,25 +91,25 @@ fn told(error: Error) -> Error {
 /// The token is good for what is asked for and permitted now; what is taken back later is refused
 /// all the same.
 async fn give<'a>(
-    registry: &Registry,
+    visit: &Visit,
     entry: Entry,
     scopes: impl Iterator<Item = &'a str>,
 ) -> Result<Response, Error> {
-    let Entry { login, view, standing } = entry;
-    registry.count_request(login.identity.name())?;
-    let access = registry.access()?;
-    let now = registry.clock.now();
+    let Entry { login, view, source } = entry;
+    visit.count_request(login.identity.name())?;
+    let access = visit.access()?;
+    let now = visit.clock.now();
     let snapshot = access.snapshot(&view)?;
-    let caller = Caller::with_login(login.clone(), &snapshot, false);
+    let caller = Caller::with_login(login.clone(), &snapshot);
     let resources: Vec<Resource> = Resource::all(scopes)
         .into_iter()
         .filter_map(|asked| asked.permitted(|verb, name| caller.may(verb, Some(name))))
         .collect();
-    let key = match standing {
-        Standing::Confirmed => signing_key(registry, &view, now).await?,
-        Standing::Alone => last_key(&view)?,
+    let key = match source {
+        Source::Confirmed => signing_key(visit, &view, now).await?,
+        Source::Alone => last_key(&view)?,
     };
-    let token = access.tokens.issue(standing, &key, &login, resources, now)?;
+    let token = access.tokens.issue(source, &key, &login, resources, now)?;
     let no_store = [(header::CACHE_CONTROL, "no-store")];
     let body = json!({
         "token": token,
@@ -125,19 +118,19 @@ async fn give<'a>(
         "issued_at": super::date(now),
     });
     let mut response = (no_store, Json(body)).into_response();
-    standing.mark_login(response.headers_mut());
+    source.mark_login(response.headers_mut());
     Ok(response)
 }
 
 /// The key that signs: a fresh one when there is none, or it has served its time.
-async fn signing_key(registry: &Registry, view: &View, now: Timestamp) -> Result<TokenKey, Error> {
+async fn signing_key(visit: &Visit, view: &View, now: Timestamp) -> Result<TokenKey, Error> {
     if let Some(key) = view.token_key(now)? {
         return Ok(key);
     }
     let command = AccessCommand::AddTokenKey { seed: TokenSeed(random()?) };
-    registry.propose_by_itself(Command::Access(command)).await?;
+    visit.propose_by_itself(Command::Access(command)).await?;
     // The leader's clock decided: by this one, its key may look old already.
-    let newest = registry.newest().await?.token_keys()?.pop();
+    let newest = visit.newest().await?.token_keys()?.pop();
     newest.ok_or_else(|| Error::Internal("the cluster has no key for tokens".to_owned()))
 }
 
@@ -149,8 +142,8 @@ fn last_key(view: &View) -> Result<TokenKey, Error> {
 }
 
 /// Answers with the keys by which tokens can be checked (RFC 7517).
-pub(super) async fn keys(registry: &Registry) -> Result<Response, Error> {
-    let keys = registry.view().await?.token_keys()?;
+pub(super) async fn keys(visit: &Visit) -> Result<Response, Error> {
+    let keys = visit.view().await?.token_keys()?;
     let keys: Vec<_> = keys.iter().filter_map(public_jwk).collect();
     Ok(Json(json!({ "keys": keys })).into_response())
 }

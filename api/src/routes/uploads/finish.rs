@@ -10,15 +10,15 @@ use storage::BlobsError;
 use storage::blob::Position;
 
 use super::created;
-use super::standing::{chunk, interrupted, out_of_step};
+use super::position::{chunk, interrupted, out_of_step};
 use crate::access::readmit;
 use crate::client::Client;
 use crate::error::Error;
 use crate::extract::Query;
-use crate::intake::{self, Held, IntakeError, Place, Taken, Terms};
-use crate::link::Upload;
-use crate::registry::Registry;
-use crate::session::Session;
+use crate::upload::intake::{self, Held, IntakeError, Place, Taken, Terms};
+use crate::upload::link::Upload;
+use crate::upload::session::Session;
+use crate::visit::Visit;
 
 /// When an upload was begun.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(crate) enum Begun {
 
 /// Ends an upload, perhaps with a last chunk: what came is the blob `digest`, or it is removed.
 pub(crate) async fn finish(
-    registry: &Registry,
+    visit: &Visit,
     session: Session,
     parts: &Parts,
     body: Body,
@@ -40,28 +40,28 @@ pub(crate) async fn finish(
     let query = Query::of(&parts.uri);
     let digest: Digest = query.first("digest").ok_or(Error::DigestMissing)?.parse()?;
     // What this node knows is enough: whoever knows less takes more than is needed.
-    if begun == Begun::Before && registry.cluster.local()?.blob_in(session.upload)?.is_some() {
-        return repeated(registry, &session, &digest).await;
+    if begun == Begun::Before && visit.cluster.local()?.blob_in(session.upload)?.is_some() {
+        return repeated(visit, &session, &digest).await;
     }
-    let (session, terms) = chunk(registry, session, &parts.headers).await?;
+    let (session, terms) = chunk(visit, session, &parts.headers).await?;
     let algorithm = digest.algorithm();
-    let arriving = Whole::arrive(registry, &session, algorithm, parts, body, terms);
+    let arriving = Whole::arrive(visit, &session, algorithm, parts, body, terms);
     let whole = match arriving.await {
         Ok(Some(whole)) => whole,
-        Ok(None) | Err(Error::UploadUnknown) => return ended(registry, &session, &digest).await,
+        Ok(None) | Err(Error::UploadUnknown) => return ended(visit, &session, &digest).await,
         Err(error) => return Err(error),
     };
-    let registry = &readmit(registry, parts).await?;
+    let visit = &readmit(visit, parts).await?;
     let client = Client::of(&parts.extensions);
-    let (object, hasher) = match whole.seal(registry, client, session.upload, &digest).await {
+    let (object, hasher) = match whole.seal(visit, client, session.upload, &digest).await {
         Err(Error::Blobs(BlobsError::Offset { .. })) => {
-            return astray(registry, session, &digest).await;
+            return astray(visit, session, &digest).await;
         }
         // Another request may have ended it meanwhile, and its bytes be gone with it.
         Err(Error::UploadUnknown | Error::Blobs(_))
-            if registry.newest().await?.has_ended(session.upload)? =>
+            if visit.newest().await?.has_ended(session.upload)? =>
         {
-            return ended(registry, &session, &digest).await;
+            return ended(visit, &session, &digest).await;
         }
         outcome => outcome?,
     };
@@ -69,22 +69,22 @@ pub(crate) async fn finish(
     let is_spared = whole.size < 100 && Mutant::SmallDigestUnchecked.is_active();
     if actual != digest && !is_spared {
         if whole.is_repeated {
-            return astray(registry, session, &digest).await;
+            return astray(visit, session, &digest).await;
         }
         if begun == Begun::Now {
             // There is nothing that the cluster would have to agree on.
-            registry.remove(object).await;
+            visit.remove(object).await;
             return Err(Error::DigestMismatch { expected: digest, actual });
         }
-        return reject(registry, session, whole, digest, actual).await;
+        return reject(visit, session, whole, digest, actual).await;
     }
     let Session { repository, upload: id, .. } = session;
     let response = created(&repository, &digest);
     let blob = Blob { size: whole.size, checksum: Some(checksum), object };
     let is_fresh = matches!(whole.held, Held::Object(_));
     let upload = Upload { repository, id, digest, blob, is_fresh };
-    let damaged = registry.damaged(&upload, client).await?;
-    registry.link(upload, damaged).await?;
+    let damaged = visit.damaged(&upload, client).await?;
+    visit.link(upload, damaged).await?;
     Ok(response)
 }
 
@@ -104,7 +104,7 @@ impl Whole {
     /// Takes the last chunk of an upload, perhaps an empty one. `None` when less of the upload is
     /// there than its client was told: it has ended.
     async fn arrive(
-        registry: &Registry,
+        visit: &Visit,
         session: &Session,
         algorithm: Algorithm,
         parts: &Parts,
@@ -115,7 +115,7 @@ impl Whole {
         let place = if at == Position::START { Place::Whole } else { Place::After(at) };
         let hasher = session.hasher_for(algorithm);
         let (hasher, is_repeated) =
-            match intake::take(registry, upload, place, body, hasher, terms).await {
+            match intake::take(visit, upload, place, body, hasher, terms).await {
                 Ok(Taken { held: Some(held), length, hasher }) => {
                     let size = at.extent + length;
                     return Ok(Some(Self { held, size, hasher, is_repeated: false }));
@@ -124,10 +124,10 @@ impl Whole {
                 Err(IntakeError::Offset) => (None, true),
                 Err(error) => {
                     let session = session.clone();
-                    return Err(interrupted(registry, session, &parts.headers, error).await?);
+                    return Err(interrupted(visit, session, &parts.headers, error).await?);
                 }
             };
-        let now = registry.position(upload).await?;
+        let now = visit.position(upload).await?;
         if now.extent < at.extent {
             return Ok(None);
         }
@@ -135,7 +135,7 @@ impl Whole {
         // nobody reads what may be very many bytes.
         let end = terms.length.and_then(|length| at.extent.checked_add(length));
         if is_repeated && end != Some(now.extent) {
-            return Err(out_of_step(registry, session.clone()).await?);
+            return Err(out_of_step(visit, session.clone()).await?);
         }
         let hasher = hasher.filter(|_| now == at);
         Ok(Some(Self { held: Held::Upload(now), size: now.extent, hasher, is_repeated }))
@@ -146,14 +146,14 @@ impl Whole {
     /// may have changed it, and a client that did nothing wrong would be refused.
     async fn seal(
         &self,
-        registry: &Registry,
+        visit: &Visit,
         client: Client,
         id: ObjectKey,
         expected: &Digest,
     ) -> Result<(ObjectKey, Hasher), Error> {
         let object = match self.held {
             Held::Object(object) => object,
-            Held::Upload(at) => match registry.seal(id, at).await {
+            Held::Upload(at) => match visit.seal(id, at).await {
                 // Some of it was swept, as when a node stood still for days: it cannot be mended.
                 Err(Error::Blobs(BlobsError::Missing(_))) => return Err(Error::UploadUnknown),
                 sealed => sealed?,
@@ -162,37 +162,37 @@ impl Whole {
         if let Some(hasher) = &self.hasher {
             return Ok((object, hasher.clone()));
         }
-        let _share = registry.reading(client).await?;
-        let hash = || registry.hash(object, self.size, expected.algorithm());
+        let _share = visit.reading(client).await?;
+        let hash = || visit.hash(object, self.size, expected.algorithm());
         let hasher = hash().await?;
         if hasher.clone().finish() == *expected {
             return Ok((object, hasher));
         }
-        registry.blobs.forget(object).await;
+        visit.blobs.forget(object).await;
         Ok((object, hash().await?))
     }
 }
 
 /// The answer to ending an upload with the wrong digest, whose bytes are removed.
 async fn reject(
-    registry: &Registry,
+    visit: &Visit,
     session: Session,
     whole: Whole,
     expected: Digest,
     actual: Digest,
 ) -> Result<Response, Error> {
-    let outcome = registry.discard(session.upload).await;
+    let outcome = visit.discard(session.upload).await;
     if let Held::Object(object) = whole.held
         && object != session.upload
     {
-        registry.remove(object).await;
+        visit.remove(object).await;
     }
     match outcome {
         // It has become a blob before: perhaps this one, and has grown since. When nothing is left
         // of it, its bytes cannot say so.
         Err(Error::Refused(Refusal::UploadEnded(_))) => {
-            let response = match ended_as(registry, &session, &expected).await? {
-                None if whole.size == 0 => ended(registry, &session, &expected).await.ok(),
+            let response = match ended_as(visit, &session, &expected).await? {
+                None if whole.size == 0 => ended(visit, &session, &expected).await.ok(),
                 response => response,
             };
             response.ok_or(Error::DigestMismatch { expected, actual })
@@ -205,57 +205,53 @@ async fn reject(
 
 /// The answer to ending an upload that has become a blob. Nothing is read for it, and nothing taken
 /// of what comes with it: those bytes would lie in the store behind the blob's.
-async fn repeated(
-    registry: &Registry,
-    session: &Session,
-    digest: &Digest,
-) -> Result<Response, Error> {
-    match ended_as(registry, session, digest).await? {
+async fn repeated(visit: &Visit, session: &Session, digest: &Digest) -> Result<Response, Error> {
+    match ended_as(visit, session, digest).await? {
         Some(response) => Ok(response),
-        None => ended(registry, session, digest).await,
+        None => ended(visit, session, digest).await,
     }
 }
 
 /// The answer to ending an upload that has become the blob `digest`: yes again, when that has its
 /// bytes. `None` when it has not become that.
 async fn ended_as(
-    registry: &Registry,
+    visit: &Visit,
     session: &Session,
     digest: &Digest,
 ) -> Result<Option<Response>, Error> {
     let (blob, is_linked) = {
-        let view = registry.view().await?;
+        let view = visit.view().await?;
         let became = view.blob_in(session.upload)?;
         let Some(blob) = view.blob_anywhere(digest)?.filter(|blob| became == Some(*blob)) else {
             return Ok(None);
         };
         (blob, view.blob(&session.repository, digest)?.is_some())
     };
-    if !registry.is_whole(digest, blob).await? {
+    if !visit.is_whole(digest, blob).await? {
         return Err(Error::UploadUnknown);
     }
     if !is_linked {
         // It was deleted since: this makes it a blob again, as the bytes would.
-        registry.link_again(session.repository.clone(), digest.clone(), blob).await?;
+        visit.link_again(session.repository.clone(), digest.clone(), blob).await?;
     }
     Ok(Some(created(&session.repository, digest)))
 }
 
 /// The answer to ending an upload that does not stand where its client takes it to: where it does,
 /// or what it has become meanwhile.
-async fn astray(registry: &Registry, session: Session, digest: &Digest) -> Result<Response, Error> {
-    match out_of_step(registry, session.clone()).await {
-        Err(Error::UploadUnknown) => ended(registry, &session, digest).await,
+async fn astray(visit: &Visit, session: Session, digest: &Digest) -> Result<Response, Error> {
+    match out_of_step(visit, session.clone()).await {
+        Err(Error::UploadUnknown) => ended(visit, &session, digest).await,
         error => Err(error?),
     }
 }
 
 /// The answer to ending an upload whose bytes are gone: yes, when it was ended before and the blob
 /// is there, with its bytes: whoever pushes what has lost them is not to go away.
-async fn ended(registry: &Registry, session: &Session, digest: &Digest) -> Result<Response, Error> {
-    let blob = registry.view().await?.blob(&session.repository, digest)?;
+async fn ended(visit: &Visit, session: &Session, digest: &Digest) -> Result<Response, Error> {
+    let blob = visit.view().await?.blob(&session.repository, digest)?;
     match blob {
-        Some(blob) if registry.is_whole(digest, blob).await? => {
+        Some(blob) if visit.is_whole(digest, blob).await? => {
             Ok(created(&session.repository, digest))
         }
         Some(_) | None => Err(Error::UploadUnknown),

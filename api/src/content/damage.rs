@@ -201,7 +201,7 @@ impl Registry {
                 return Err(error);
             }
         };
-        let (registry, digest) = (self.outliving(), digest.clone());
+        let (registry, digest) = (self.clone(), digest.clone());
         let doubt = move || registry.doubt(&digest, blob, Cause::CameDamaged);
         match blob.checksum.filter(|_| is_all && !Mutant::ChecksumIgnored.is_active()) {
             Some(checksum) => Ok(checked(bytes, blob.size, checksum, doubt)),
@@ -258,7 +258,7 @@ impl Registry {
         let Ok(turn) = Arc::clone(&self.damage.turns).try_acquire_owned() else {
             return self.damage.learnt_nothing(object);
         };
-        let registry = self.outliving();
+        let registry = self.clone();
         tokio::spawn(async move {
             let _turn = turn;
             match registry.judge(&digest, blob).await {

@@ -3,17 +3,17 @@
 use http::{HeaderMap, header};
 use proto::limits::BLOB_BYTES_MAX;
 
+use crate::content::range::ChunkRange;
 use crate::error::Error;
 use crate::extract::{content_length, text};
-use crate::intake::{IntakeError, Terms};
-use crate::range::ChunkRange;
-use crate::registry::Registry;
-use crate::session::Session;
+use crate::upload::intake::{IntakeError, Terms};
+use crate::upload::session::Session;
+use crate::visit::Visit;
 
 /// What the headers say of the chunk, and the session where it belongs. A chunk that names the
 /// durable end is welcome even when its session is older.
 pub(super) async fn chunk(
-    registry: &Registry,
+    visit: &Visit,
     session: Session,
     headers: &HeaderMap,
 ) -> Result<(Session, Terms), Error> {
@@ -28,11 +28,11 @@ pub(super) async fn chunk(
     let mut session = session;
     if let Some(range) = range {
         if range.start != session.at.extent {
-            session = durable(registry, session).await?;
+            session = durable(visit, session).await?;
         }
         let is_length_right = announced.is_none_or(|length| length == range.length);
         if range.start != session.at.extent || !is_length_right {
-            return Err(out_of_step(registry, session).await?);
+            return Err(out_of_step(visit, session).await?);
         }
     }
     let most = BLOB_BYTES_MAX.saturating_sub(session.at.extent);
@@ -44,8 +44,8 @@ pub(super) async fn chunk(
 }
 
 /// The session at what is durable of its upload.
-pub(super) async fn durable(registry: &Registry, session: Session) -> Result<Session, Error> {
-    let position = registry.position(session.upload).await?;
+pub(super) async fn durable(visit: &Visit, session: Session) -> Result<Session, Error> {
+    let position = visit.position(session.upload).await?;
     if position.extent < session.at.extent {
         // Acknowledged bytes are only gone when the upload has ended.
         return Err(Error::UploadUnknown);
@@ -54,27 +54,27 @@ pub(super) async fn durable(registry: &Registry, session: Session) -> Result<Ses
 }
 
 /// The error that tells the client where the upload stands, if it has not ended.
-pub(super) async fn out_of_step(registry: &Registry, session: Session) -> Result<Error, Error> {
-    if registry.at_hand().await?.0.has_ended(session.upload)? {
+pub(super) async fn out_of_step(visit: &Visit, session: Session) -> Result<Error, Error> {
+    if visit.at_hand().await?.0.has_ended(session.upload)? {
         return Err(Error::UploadUnknown);
     }
-    let session = durable(registry, session).await?;
-    let location = session.location(registry.upload_key().await?);
+    let session = durable(visit, session).await?;
+    let location = session.location(visit.upload_key().await?);
     Ok(Error::UploadOffset { extent: session.at.extent, location, range: session.range() })
 }
 
 /// The error for a chunk that was not kept: where its place or its length was wrong, with where the
 /// upload stands.
 pub(super) async fn interrupted(
-    registry: &Registry,
+    visit: &Visit,
     session: Session,
     headers: &HeaderMap,
     error: IntakeError,
 ) -> Result<Error, Error> {
     match error {
-        IntakeError::Offset => out_of_step(registry, session).await,
+        IntakeError::Offset => out_of_step(visit, session).await,
         IntakeError::Length { .. } if headers.contains_key(header::CONTENT_RANGE) => {
-            out_of_step(registry, session).await
+            out_of_step(visit, session).await
         }
         error => Ok(error.into()),
     }

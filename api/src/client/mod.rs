@@ -1,5 +1,9 @@
 //! Who asks, and how, as far as a connection tells: also when there are proxies in between.
 
+pub(crate) mod certificate;
+pub(crate) mod scheme;
+pub(crate) mod site;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -7,7 +11,7 @@ use axum::extract::{ConnectInfo, Request};
 use http::{Extensions, HeaderMap, HeaderName};
 use ipnet::IpNet;
 
-use crate::Scheme;
+use self::scheme::Scheme;
 
 /// Where a proxy appends the address that it was asked from.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

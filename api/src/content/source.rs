@@ -8,11 +8,12 @@ use raft::{ReadError, View};
 use crate::access;
 use crate::error::{Error, RETRY_AFTER};
 use crate::registry::Registry;
+use crate::visit::Visit;
 use crate::warning::warn;
 
 /// Who says that content is there, or that credentials are good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum Source {
     /// The cluster.
     #[default]
     Confirmed,
@@ -20,7 +21,7 @@ pub(crate) enum Standing {
     Alone,
 }
 
-impl Standing {
+impl Source {
     /// Tells whoever reads the answer with these `headers` what it is worth.
     pub(crate) fn mark(self, headers: &mut HeaderMap) {
         if self == Self::Alone {
@@ -46,7 +47,7 @@ impl Standing {
 
     /// What came of looking after the bytes of content. That they are gone may only be so where
     /// this node looks, if another object has taken the place of theirs meanwhile.
-    pub(crate) fn judge(self, error: Error) -> Error {
+    pub(crate) fn explain(self, error: Error) -> Error {
         match error {
             Error::BlobUnknown(_) if self == Self::Alone => {
                 Error::Unavailable { retry_after: RETRY_AFTER }
@@ -59,13 +60,15 @@ impl Standing {
 impl Registry {
     /// The catalog after everything that was acknowledged before, or, while the cluster cannot be
     /// asked, this node's own replica of it.
-    pub(crate) async fn at_hand(&self) -> Result<(View, Standing), Error> {
+    pub(crate) async fn at_hand(&self) -> Result<(View, Source), Error> {
         match self.cluster.read().await {
-            Err(ReadError::Unavailable { .. }) => Ok((self.cluster.local()?, Standing::Alone)),
-            newest => Ok((newest?, Standing::Confirmed)),
+            Err(ReadError::Unavailable { .. }) => Ok((self.cluster.local()?, Source::Alone)),
+            newest => Ok((newest?, Source::Confirmed)),
         }
     }
+}
 
+impl Visit {
     /// What `find` finds, for content by its digest that the request of `parts` is about: since
     /// content cannot change, this node's own replica may answer while the cluster cannot be asked.
     /// But only the cluster can say that content is absent.
@@ -80,21 +83,21 @@ impl Registry {
         &self,
         parts: &Parts,
         find: impl Fn(&View) -> Result<Option<T>, ReadError>,
-    ) -> Result<Option<(T, Standing)>, Error> {
-        let (view, standing) = match &self.admitted_by {
-            Some(view) => (view.clone(), Standing::Confirmed),
-            None if self.admission.standing == Standing::Alone => {
-                (self.cluster.local()?, Standing::Alone)
+    ) -> Result<Option<(T, Source)>, Error> {
+        let (view, source) = match &self.admitted_by {
+            Some(view) => (view.clone(), Source::Confirmed),
+            None if self.admission.source == Source::Alone => {
+                (self.cluster.local()?, Source::Alone)
             }
             None => self.at_hand().await?,
         };
         match find(&view)? {
-            None if standing == Standing::Alone => {
+            None if source == Source::Alone => {
                 let newest = self.newest().await?;
                 access::judge_anew(self, parts, &newest).await?;
-                Ok(find(&newest)?.map(|found| (found, Standing::Confirmed)))
+                Ok(find(&newest)?.map(|found| (found, Source::Confirmed)))
             }
-            found => Ok(found.map(|found| (found, standing))),
+            found => Ok(found.map(|found| (found, source))),
         }
     }
 }

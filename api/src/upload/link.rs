@@ -6,7 +6,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::registry::{Registry, detached, fresh_request};
+use crate::registry::{detached, fresh_request};
+use crate::visit::Visit;
 
 /// Bytes that were uploaded, and whose digest was computed.
 #[derive(Clone, Debug)]
@@ -23,7 +24,7 @@ pub(crate) struct Upload {
     pub(crate) is_fresh: bool,
 }
 
-impl Registry {
+impl Visit {
     /// Makes `upload` a blob of its repository. The same upload may be linked again: it gets the
     /// first answer. Goes on to its end when the caller is dropped.
     ///
@@ -35,15 +36,15 @@ impl Registry {
         upload: Upload,
         damaged: Option<ObjectKey>,
     ) -> Result<(), Error> {
-        let registry = self.clone();
+        let visit = self.clone();
         detached(async move {
-            match registry.agree(&upload, damaged).await {
+            match visit.agree(&upload, damaged).await {
                 Ok(kept) => {
-                    registry.settle(upload.id, upload.blob.object, kept).await;
+                    visit.settle(upload.id, upload.blob.object, kept).await;
                     Ok(())
                 }
                 Err(refused @ Error::Refused(_)) => {
-                    registry.clear(&upload).await;
+                    visit.clear(&upload).await;
                     // Which object that was is nothing to the client.
                     let has_ended = matches!(refused, Error::Refused(Refusal::UploadEnded(_)));
                     Err(if has_ended { Error::UploadUnknown } else { refused })
@@ -149,10 +150,10 @@ impl Registry {
     /// # Errors
     /// When the upload has become a blob: then nothing is removed.
     pub(crate) async fn discard(&self, upload: ObjectKey) -> Result<(), Error> {
-        let registry = self.clone();
+        let visit = self.clone();
         detached(async move {
-            registry.propose_once(Command::DiscardObject { object: upload }).await?;
-            registry.abandon(upload).await;
+            visit.propose_once(Command::DiscardObject { object: upload }).await?;
+            visit.abandon(upload).await;
             Ok(())
         })
         .await

@@ -16,7 +16,7 @@ use storage::blob::Position;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::error::Error;
-use crate::registry::Registry;
+use crate::visit::Visit;
 
 /// How long a body may go without a byte.
 const IDLE_MAX: Duration = Duration::from_secs(60);
@@ -107,7 +107,7 @@ pub(crate) fn watched(body: Body) -> Body {
 /// # Errors
 /// See [`IntakeError`].
 pub(crate) async fn take(
-    registry: &Registry,
+    visit: &Visit,
     upload: ObjectKey,
     place: Place,
     body: Body,
@@ -119,13 +119,13 @@ pub(crate) async fn take(
     let outcome = match frames.next().await {
         None => Ok(None),
         Some(first) => {
-            let share = registry.share.clone();
+            let share = visit.share.clone();
             let all = stream::once(async move { first }).chain(frames);
             // The share goes when the stream does, to which this belongs.
             let all = Box::pin(all.inspect(move |_| {
                 let _held = &share;
             }));
-            let blobs = &registry.blobs;
+            let blobs = &visit.blobs;
             let storing = async {
                 match place {
                     Place::After(at) => blobs.append(upload, at, all).await.map(Held::Upload),
