@@ -18,9 +18,9 @@ use proto::{Mutant, PeerAddress};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::ReadError;
-use crate::cluster::Inner;
 use crate::error::RETRY_AFTER;
 use crate::neighbours::not_leader;
+use crate::participant::Participant;
 
 /// How long a round may take to get its index, and then this node to apply that far.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
@@ -45,7 +45,7 @@ pub(crate) enum ReadIndex {
 }
 
 /// Runs rounds for the readers that arrive, one after another, until `readers` closes.
-pub(crate) async fn run(inner: Arc<Inner>, mut readers: mpsc::Receiver<Reader>) {
+pub(crate) async fn run(inner: Arc<Participant>, mut readers: mpsc::Receiver<Reader>) {
     let mut round = Vec::new();
     let mut before = None;
     while readers.recv_many(&mut round, READERS_MAX).await > 0 {
@@ -81,7 +81,7 @@ fn answer(readers: Vec<Reader>, result: &Result<(), ReadError>) {
     }
 }
 
-impl Inner {
+impl Participant {
     /// The index up to which a read that starts now must see. `None` when no leader could confirm
     /// it.
     async fn read_index(&self) -> Option<u64> {
@@ -158,12 +158,14 @@ const fn unavailable() -> ReadError {
 }
 
 /// The answer to a node that asked for a read index.
-pub(crate) fn response(index: ReadIndex) -> pb::ReadIndexResponse {
-    use pb::read_index_response::Result as Pb;
-    let result = match index {
-        ReadIndex::At(index) => Pb::Ready(pb::ReadIndex { index }),
-        ReadIndex::NotLeader(leader) => Pb::NotLeader(not_leader(leader)),
-        ReadIndex::Unconfirmed => Pb::Unavailable(pb::Unavailable {}),
-    };
-    pb::ReadIndexResponse { result: Some(result) }
+impl From<ReadIndex> for pb::ReadIndexResponse {
+    fn from(index: ReadIndex) -> Self {
+        use pb::read_index_response::Result as Pb;
+        let result = match index {
+            ReadIndex::At(index) => Pb::Ready(pb::ReadIndex { index }),
+            ReadIndex::NotLeader(leader) => Pb::NotLeader(not_leader(leader)),
+            ReadIndex::Unconfirmed => Pb::Unavailable(pb::Unavailable {}),
+        };
+        Self { result: Some(result) }
+    }
 }

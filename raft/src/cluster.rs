@@ -1,16 +1,13 @@
 //! The handle through which a node uses its cluster.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use openraft::async_runtime::WatchReceiver as _;
-use openraft::{RaftMetrics, ServerState};
 use proto::limits::PEER_MESSAGE_BYTES_MAX;
 use proto::pb::cluster::cluster_server::ClusterServer;
 use proto::{
-    Actor, Answer, Command, JoinToken, Mutant, NodeId, PeerAddress, RequestId, Thumbprint,
-    TokenSecret,
+    Actor, Answer, Command, JoinToken, Mutant, NodeId, RequestId, Thumbprint, TokenSecret,
 };
 use storage::Kv;
 use tokio::sync::{mpsc, watch};
@@ -19,51 +16,28 @@ use tonic::service::Routes;
 
 use crate::catalog::StateMachine;
 use crate::credentials::renewal;
-use crate::hearing::{Presence, Silences};
-use crate::identity::{FOUNDER, Identified, Identity, has_store, identify, remember_store};
+use crate::hearing::Presence;
+use crate::identity::{FOUNDER, Identified, has_store, identify, remember_store};
 use crate::log::LogStore;
-use crate::membership::Pace;
 use crate::neighbours::{Lanes, Neighbours};
+use crate::participant::Participant;
 use crate::peer::{Addresses, Majority, Network, PeerService};
 use crate::purging::Purging;
 use crate::service::ClusterService;
 use crate::store::{Failure, Watched};
-use crate::types::{Membership, Raft, TypeConfig};
+use crate::types::Raft;
 use crate::{
-    Clock, Config, Dial, Ended, Handover, Hindrance, Member, PeerStatus, ProposeError, ReadError,
-    RemoveError, Removed, Role, StartError, Status, View, barrier, hearing, membership, recovery,
+    Clock, Config, Dial, Ended, Handover, Hindrance, PeerStatus, ProposeError, ReadError,
+    RemoveError, Removed, StartError, Status, View, barrier, hearing, membership, recovery,
 };
 
 /// A node's part in its cluster. Clones share it.
 #[derive(Clone)]
 pub struct Cluster {
-    inner: Arc<Inner>,
+    inner: Arc<Participant>,
     services: Routes,
     /// What runs for as long as a clone is alive.
     _tasks: Arc<JoinSet<()>>,
-}
-
-/// What the parts of this crate share.
-pub(crate) struct Inner {
-    pub(crate) config: Config,
-    pub(crate) identity: Identity,
-    pub(crate) raft: Raft,
-    pub(crate) clock: Clock,
-    /// By what the cluster's authority is known; none where nodes have no certificates.
-    pub(crate) authority: Option<Thumbprint>,
-    pub(crate) neighbours: Neighbours,
-    pub(crate) addresses: Addresses,
-    pub(crate) majority: Majority,
-    pub(crate) readers: mpsc::Sender<barrier::Reader>,
-    pub(crate) kv: Arc<dyn Kv>,
-    /// Whether `kv` has failed for good.
-    pub(crate) failure: Failure,
-    pub(crate) presence: Arc<Presence>,
-    pub(crate) silences: Mutex<Silences>,
-    pub(crate) pace: Mutex<Pace>,
-    /// Becomes true when this node learns that it was removed.
-    pub(crate) removed: watch::Sender<bool>,
-    has_recovered: AtomicBool,
 }
 
 impl Cluster {
@@ -98,7 +72,7 @@ impl Cluster {
         let settings = Arc::new(config.tuning.settings()?);
         let raft = Raft::new(identity.node, settings, network, log, machine).await;
         let raft = raft.map_err(|error| StartError::inconsistent(&failure, &error))?;
-        hearing::follow(&raft, config.tuning, &addresses, &majority);
+        hearing::connect(&raft, config.tuning, &addresses, &majority);
 
         let (readers, waiting) = mpsc::channel(barrier::READERS_MAX);
         let presence = Arc::<Presence>::default();
@@ -107,7 +81,7 @@ impl Cluster {
             PeerService::new(raft.clone(), identity, staging, presence, kv)
         };
         let has_recovered = AtomicBool::new(false);
-        let inner = Arc::new(Inner {
+        let inner = Arc::new(Participant {
             config,
             identity,
             raft,
@@ -288,94 +262,8 @@ impl Cluster {
     }
 }
 
-impl Inner {
-    /// Marks this node as ready when it has caught up with what the cluster had committed when it
-    /// started.
-    async fn mark_ready(&self) {
-        match self.raft.wait_for_recovery(None).await {
-            Ok(_) => self.has_recovered.store(true, Ordering::Release),
-            Err(error) => tracing::debug!(%error, "stopped before this node had caught up"),
-        }
-    }
-
-    /// The catalog as far as this node has applied it.
-    pub(crate) fn view(&self) -> Result<View, ReadError> {
-        View::current(self.kv.freeze())
-    }
-
-    pub(crate) fn metrics(&self) -> RaftMetrics<TypeConfig> {
-        // Cloned at once: a guard that is held would block consensus.
-        self.raft.metrics().borrow_watched().clone()
-    }
-
-    pub(crate) fn membership(&self) -> Membership {
-        self.raft.metrics().borrow_watched().membership_config.membership().clone()
-    }
-
-    /// Where the peers of `node` reach it.
-    pub(crate) fn address_of(&self, node: NodeId) -> Option<PeerAddress> {
-        self.membership().get_node(&node).map(|node| node.peer_address.clone())
-    }
-
-    /// Where the leader that this node knows is reached.
-    pub(crate) fn leader_address(&self) -> Option<PeerAddress> {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        let membership = metrics.membership_config.membership();
-        let leader = membership.get_node(&metrics.current_leader?)?;
-        Some(leader.peer_address.clone())
-    }
-
-    /// The part that this node plays.
-    pub(crate) fn role(&self) -> Role {
-        if self.has_ended() {
-            return Role::Stopped;
-        }
-        match self.raft.metrics().borrow_watched().state {
-            ServerState::Leader => Role::Leader,
-            ServerState::Follower => Role::Follower,
-            ServerState::Candidate => Role::Candidate,
-            ServerState::Learner => Role::Learner,
-            ServerState::Shutdown => Role::Stopped,
-        }
-    }
-
-    pub(crate) fn leads(&self) -> bool {
-        self.role() == Role::Leader
-    }
-
-    pub(crate) fn status(&self) -> Status {
-        let role = self.role();
-        let hears = self.hears_a_majority();
-        let metrics = self.raft.metrics();
-        // Held for no longer than it takes to copy what is asked for: it blocks consensus.
-        let metrics = metrics.borrow_watched();
-        let membership = metrics.membership_config.membership();
-        let voters: Vec<NodeId> = membership.voter_ids().collect();
-        let applied = metrics.last_applied.map(|id| id.index);
-        Status {
-            cluster: self.identity.cluster,
-            node: self.identity.node,
-            role,
-            term: metrics.current_term,
-            leader: metrics.current_leader.filter(|_| hears),
-            last_log: metrics.last_log_index,
-            applied,
-            ready: self.has_recovered.load(Ordering::Acquire) && self.presence.keeps_up(applied),
-            members: membership
-                .nodes()
-                .map(|(node, peer)| Member {
-                    node: *node,
-                    peer_address: peer.peer_address.clone(),
-                    voter: voters.contains(node),
-                })
-                .collect(),
-        }
-    }
-}
-
 /// Founds the cluster, if that is for this node to do, and then comes to be ready.
-async fn begin(inner: Arc<Inner>) {
+async fn begin(inner: Arc<Participant>) {
     inner.found().await;
     inner.mark_ready().await;
 }

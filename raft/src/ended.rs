@@ -8,7 +8,7 @@ use openraft::async_runtime::WatchReceiver as _;
 use openraft::errors::Fatal;
 use proto::NodeId;
 
-use crate::cluster::Inner;
+use crate::participant::Participant;
 use crate::types::TypeConfig;
 
 /// Why a node that ran cannot go on.
@@ -22,7 +22,7 @@ pub enum Ended {
     Failed(String),
 }
 
-impl Inner {
+impl Participant {
     /// Resolves when this node cannot go on. Pending while all is well, and once it was stopped in
     /// order.
     pub(crate) async fn ended(&self) -> Ended {

@@ -20,6 +20,7 @@ mod log;
 mod membership;
 mod neighbours;
 mod offload;
+mod participant;
 mod peer;
 mod propose;
 mod purging;

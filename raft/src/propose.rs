@@ -9,9 +9,9 @@ use proto::pb::cluster::cluster_client::ClusterClient;
 use proto::{Actor, Answer, Command, Outcome, PeerAddress, RequestId, Stamped};
 
 use crate::ProposeError;
-use crate::cluster::Inner;
 use crate::error::RETRY_AFTER;
 use crate::neighbours::{not_leader, was_sent};
+use crate::participant::Participant;
 
 /// How long one attempt may take: longer than an election, so that most outcomes become known.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
@@ -26,7 +26,7 @@ pub(crate) enum Proposed {
     Unknown,
 }
 
-impl Inner {
+impl Participant {
     /// Puts a command into the log, when this node leads.
     pub(crate) async fn propose_here(
         &self,
@@ -117,12 +117,16 @@ const fn unavailable() -> ProposeError {
 }
 
 /// The answer to a node that forwarded a proposal.
-pub(crate) fn response(proposed: Proposed) -> pb::ProposeResponse {
-    use pb::propose_response::Result as Pb;
-    let result = match proposed {
-        Proposed::Decided(outcome) => Pb::Decided(pb::Decided { outcome: Some((&outcome).into()) }),
-        Proposed::NotLeader(leader) => Pb::NotLeader(not_leader(leader)),
-        Proposed::Unknown => Pb::Unknown(pb::Unknown {}),
-    };
-    pb::ProposeResponse { result: Some(result) }
+impl From<Proposed> for pb::ProposeResponse {
+    fn from(proposed: Proposed) -> Self {
+        use pb::propose_response::Result as Pb;
+        let result = match proposed {
+            Proposed::Decided(outcome) => {
+                Pb::Decided(pb::Decided { outcome: Some((&outcome).into()) })
+            }
+            Proposed::NotLeader(leader) => Pb::NotLeader(not_leader(leader)),
+            Proposed::Unknown => Pb::Unknown(pb::Unknown {}),
+        };
+        Self { result: Some(result) }
+    }
 }

@@ -58,12 +58,16 @@ impl Purging {
 
     /// Purges what there is too much of, now and for as long as `raft` runs.
     pub(crate) async fn run(mut self, raft: Raft, log: LogSize) {
-        if let Err(stopped) = self.follow(&raft, &log).await {
+        if let Err(stopped) = self.purge_until_stopped(&raft, &log).await {
             tracing::debug!(%stopped, "the log is purged no more");
         }
     }
 
-    async fn follow(&mut self, raft: &Raft, log: &LogSize) -> Result<(), Fatal<TypeConfig>> {
+    async fn purge_until_stopped(
+        &mut self,
+        raft: &Raft,
+        log: &LogSize,
+    ) -> Result<(), Fatal<TypeConfig>> {
         let mut metrics = raft.metrics();
         loop {
             let step = self.next(&metrics.borrow_watched(), log);

@@ -8,23 +8,22 @@ use proto::{Actor, Answer, Command, PeerAddress, Refusal, RequestId, Thumbprint}
 use tonic::{Request, Response, Status};
 
 use crate::audit::Audit;
-use crate::cluster::Inner;
 use crate::identity::decided_as;
-use crate::membership::{self, Activation, removal};
+use crate::membership::Activation;
 use crate::neighbours::not_leader;
+use crate::participant::Participant;
 use crate::peer::{check_claim, proved, removed};
 use crate::propose::Proposed;
-use crate::{barrier, propose};
 
 /// Answers other nodes.
 #[derive(Clone)]
 pub(crate) struct ClusterService {
-    inner: Arc<Inner>,
+    inner: Arc<Participant>,
     audit: Audit,
 }
 
 impl ClusterService {
-    pub(crate) fn new(inner: Arc<Inner>) -> Self {
+    pub(crate) fn new(inner: Arc<Participant>) -> Self {
         Self { inner, audit: Audit::default() }
     }
 
@@ -86,7 +85,7 @@ impl Cluster for ClusterService {
             request.command.ok_or_else(|| Status::invalid_argument("there is no command"))?;
         let command = Command::try_from(command).map_err(invalid)?;
         let proposed = self.inner.propose_here(id, &actor, command).await;
-        Ok(Response::new(propose::response(proposed)))
+        Ok(Response::new(proposed.into()))
     }
 
     async fn read_index(
@@ -95,7 +94,7 @@ impl Cluster for ClusterService {
     ) -> Result<Response<pb::ReadIndexResponse>, Status> {
         self.check_belongs(&request)?;
         self.check_cluster(&request.into_inner().cluster_id)?;
-        Ok(Response::new(barrier::response(self.inner.read_index_here().await)))
+        Ok(Response::new(self.inner.read_index_here().await.into()))
     }
 
     async fn join(
@@ -144,7 +143,7 @@ impl Cluster for ClusterService {
         self.check_cluster(&request.cluster_id)?;
         let peer_address = request.peer_address.parse().map_err(invalid)?;
         if self.inner.has_left(request.node_id) {
-            return Ok(Response::new(membership::response(Activation::Removed)));
+            return Ok(Response::new(Activation::Removed.into()));
         }
         if !self.inner.is_admitted(request.node_id) {
             let node = request.node_id;
@@ -153,7 +152,7 @@ impl Cluster for ClusterService {
             )));
         }
         let activation = self.inner.activate(request.node_id, peer_address).await;
-        Ok(Response::new(membership::response(activation)))
+        Ok(Response::new(activation.into()))
     }
 
     async fn remove(
@@ -166,7 +165,7 @@ impl Cluster for ClusterService {
         let actor = request.actor.parse().map_err(invalid)?;
         let id = RequestId::try_from(request.request_id.as_ref()).map_err(invalid)?;
         let removal = self.inner.remove_here(id, &actor, request.node_id).await;
-        Ok(Response::new(removal::response(removal)))
+        Ok(Response::new(removal.into()))
     }
 
     async fn status(

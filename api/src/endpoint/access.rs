@@ -72,7 +72,7 @@ impl AccessEndpoint {
     }
 
     /// The methods it has.
-    pub(super) const fn allow(&self) -> &'static str {
+    pub(crate) const fn allow(&self) -> &'static str {
         match self {
             Self::Token | Self::Accounts | Self::Keys(_) => "GET, POST",
             Self::TokenKeys | Self::Roles | Self::Explanation => "GET",

@@ -147,36 +147,41 @@ async fn answer(
     {
         return Err(Error::DeletionOff { allow });
     }
-    match endpoint {
-        Endpoint::Access(endpoint) => access::handle(visit, endpoint, parts, body).await,
-        Endpoint::Base => Ok(base::show(visit)),
-        Endpoint::Catalog => catalog::list(visit, parts).await,
-        Endpoint::Cluster => Ok(cluster::show(visit).await),
-        Endpoint::ClusterNode(node) => cluster::remove(visit, node).await,
-        Endpoint::Tags(repository) => tags::list(visit, &repository, parts).await,
-        Endpoint::Referrers(repository, digest) => {
+    match (endpoint, method) {
+        (Endpoint::Access(endpoint), _) => access::handle(visit, endpoint, parts, body).await,
+        (Endpoint::Base, "GET" | "HEAD") => Ok(base::show(visit)),
+        (Endpoint::Catalog, "GET" | "HEAD") => catalog::list(visit, parts).await,
+        (Endpoint::Cluster, "GET" | "HEAD") => Ok(cluster::show(visit).await),
+        (Endpoint::ClusterNode(node), "DELETE") => cluster::remove(visit, node).await,
+        (Endpoint::Tags(repository), "GET" | "HEAD") => tags::list(visit, &repository, parts).await,
+        (Endpoint::Referrers(repository, digest), "GET" | "HEAD") => {
             referrers::list(visit, &repository, &digest, parts).await
         }
-        Endpoint::Manifest(repository, reference) => match method {
-            "PUT" => manifests::put(visit, repository, reference, parts, body).await,
-            "DELETE" => manifests::delete(visit, repository, reference, parts).await,
-            _ => manifests::show(visit, &repository, reference, parts).await,
-        },
-        Endpoint::Blob(repository, digest) => match method {
-            "DELETE" => blobs::delete(visit, repository, digest, parts).await,
-            "HEAD" => blobs::describe(visit, &repository, digest, parts).await,
-            _ => blobs::show(visit, &repository, digest, parts).await,
-        },
-        Endpoint::Uploads(repository) => uploads::begin(visit, repository, parts, body).await,
-        Endpoint::Upload(repository, object) => {
-            let session = uploads::session(visit, repository, object, parts).await?;
-            match method {
-                "PATCH" => uploads::append(visit, session, parts, body).await,
-                "PUT" => uploads::finish(visit, session, parts, body, uploads::Begun::Before).await,
-                "DELETE" => uploads::cancel(visit, session).await,
-                _ => uploads::show(visit, session).await,
-            }
+        (Endpoint::Manifest(repository, reference), "GET" | "HEAD") => {
+            manifests::show(visit, &repository, reference, parts).await
         }
+        (Endpoint::Manifest(repository, reference), "PUT") => {
+            manifests::put(visit, repository, reference, parts, body).await
+        }
+        (Endpoint::Manifest(repository, reference), "DELETE") => {
+            manifests::delete(visit, repository, reference, parts).await
+        }
+        (Endpoint::Blob(repository, digest), "GET") => {
+            blobs::show(visit, &repository, digest, parts).await
+        }
+        (Endpoint::Blob(repository, digest), "HEAD") => {
+            blobs::describe(visit, &repository, digest, parts).await
+        }
+        (Endpoint::Blob(repository, digest), "DELETE") => {
+            blobs::delete(visit, repository, digest, parts).await
+        }
+        (Endpoint::Uploads(repository), "POST") => {
+            uploads::begin(visit, repository, parts, body).await
+        }
+        (Endpoint::Upload(repository, upload), _) => {
+            uploads::handle(visit, repository, upload, parts, body).await
+        }
+        (endpoint, _) => Err(Error::Method(endpoint.allow())),
     }
 }
 

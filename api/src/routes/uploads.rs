@@ -12,11 +12,12 @@ use proto::limits::UPLOAD_CHUNK_BYTES_MIN;
 use proto::{Algorithm, Command, Digest, Mutant, ObjectKey, RepoName};
 use raft::View;
 
-pub(super) use self::finish::{Begun, finish};
+use self::finish::{Begun, finish};
 use self::position::{chunk, durable, interrupted};
 use super::CONTENT_DIGEST;
 use crate::access;
 use crate::client::Client;
+use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::extract::Query;
 use crate::registry::random;
@@ -69,8 +70,26 @@ pub(super) async fn begin(
     Ok(response)
 }
 
+/// Goes on with an upload.
+pub(super) async fn handle(
+    visit: &Visit,
+    repository: RepoName,
+    upload: ObjectKey,
+    parts: &Parts,
+    body: Body,
+) -> Result<Response, Error> {
+    let session = session(visit, repository, upload, parts).await?;
+    match parts.method.as_str() {
+        "GET" => show(visit, session).await,
+        "PATCH" => append(visit, session, parts, body).await,
+        "PUT" => finish(visit, session, parts, body, Begun::Before).await,
+        "DELETE" => cancel(visit, session).await,
+        _ => Err(Error::Method(Endpoint::Upload(session.repository, upload).allow())),
+    }
+}
+
 /// The session that the request continues.
-pub(super) async fn session(
+async fn session(
     visit: &Visit,
     repository: RepoName,
     upload: ObjectKey,
@@ -86,7 +105,7 @@ pub(super) async fn session(
 
 /// Tells how far an upload is, from what is durable: a client whose last answer was lost goes on
 /// from there.
-pub(super) async fn show(visit: &Visit, session: Session) -> Result<Response, Error> {
+async fn show(visit: &Visit, session: Session) -> Result<Response, Error> {
     known(visit, &session).await?;
     let session = durable(visit, session).await?;
     accepted(visit, &session, StatusCode::NO_CONTENT).await
@@ -94,7 +113,7 @@ pub(super) async fn show(visit: &Visit, session: Session) -> Result<Response, Er
 
 /// Adds a chunk (distribution-spec, "Pushing a blob in chunks"), or with neither length nor range a
 /// stream.
-pub(super) async fn append(
+async fn append(
     visit: &Visit,
     session: Session,
     parts: &Parts,
@@ -118,7 +137,7 @@ pub(super) async fn append(
 }
 
 /// Cancels an upload (distribution-spec, "Cancelling a blob upload").
-pub(super) async fn cancel(visit: &Visit, session: Session) -> Result<Response, Error> {
+async fn cancel(visit: &Visit, session: Session) -> Result<Response, Error> {
     known(visit, &session).await?;
     visit.discard(session.upload).await?;
     Ok(StatusCode::NO_CONTENT.into_response())

@@ -32,7 +32,7 @@ impl Applied {
     /// Reads what the rows of `view` have applied.
     pub(crate) fn read(view: &View) -> Result<Self, ReadError> {
         let row = view.get(&view.keys().applied())?;
-        view.sound(row.map(Self::decode).transpose()).map(Option::unwrap_or_default)
+        view.or_damaged(row.map(Self::decode).transpose()).map(Option::unwrap_or_default)
     }
 
     /// What the row's value says.

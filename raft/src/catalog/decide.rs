@@ -285,14 +285,13 @@ fn put_manifest(
     Ok(Decision { events, answer })
 }
 
-/// What the manifest names and the repository lacks. What it has must have the sizes given. What is
-/// named again is not looked for again: a row of a child has megabytes.
+/// What the manifest names and the repository lacks. What it has must have the sizes given.
 fn missing_links(
     view: &View,
     repository: &RepoName,
     manifest: &Manifest,
 ) -> Result<BTreeSet<Digest>, NotDecided> {
-    let (mut missing, mut looked_for) = (BTreeSet::new(), BTreeSet::new());
+    let mut missing = BTreeSet::new();
     let mut check = |link: &Link, found: Option<u64>| match found {
         None => {
             missing.insert(link.digest.clone());
@@ -303,18 +302,24 @@ fn missing_links(
         }
         Some(_) => Ok(()),
     };
-    for link in manifest.blobs().iter().filter(|link| looked_for.insert((*link, false))) {
+    for link in distinct(manifest.blobs()) {
         check(link, view.blob(repository, &link.digest)?.map(|blob| blob.size))?;
     }
     let children: &[Link] = match Mutant::ChildrenUnchecked.is_active() {
         true => &[],
         false => manifest.children(),
     };
-    for link in children.iter().filter(|link| looked_for.insert((*link, true))) {
+    for link in distinct(children) {
         let child = view.manifest(repository, &Reference::Digest(link.digest.clone()))?;
         check(link, child.map(|child| child.size()))?;
     }
     Ok(missing)
+}
+
+/// Each of `links` once: a manifest may name the same many times, and the row of a child has
+/// megabytes.
+fn distinct(links: &[Link]) -> BTreeSet<&Link> {
+    links.iter().collect()
 }
 
 fn delete_manifest(

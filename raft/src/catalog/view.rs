@@ -62,7 +62,7 @@ impl View {
     pub fn upload_key(&self) -> Result<Option<UploadKey>, ReadError> {
         let Some(row) = self.founded()? else { return Ok(None) };
         let key = row.upload_key.as_ref().try_into();
-        let key: [u8; 32] = self.sound(key.map_err(|e| DecodeError::new("upload key", e)))?;
+        let key: [u8; 32] = self.or_damaged(key.map_err(|e| DecodeError::new("upload key", e)))?;
         Ok(Some(UploadKey::from_bytes(key)))
     }
 
@@ -70,19 +70,19 @@ impl View {
     pub fn cluster(&self) -> Result<Option<ClusterId>, ReadError> {
         let Some(row) = self.founded()? else { return Ok(None) };
         let id = ClusterId::try_from(row.cluster_id.as_ref());
-        Ok(Some(self.sound(id.map_err(|e| DecodeError::new("cluster id", e)))?))
+        Ok(Some(self.or_damaged(id.map_err(|e| DecodeError::new("cluster id", e)))?))
     }
 
     /// Who signs the nodes' certificates; `None` until the cluster has one.
     pub(crate) fn authority(&self) -> Result<Option<Authority>, ReadError> {
         let row = self.get(&self.keys.authority())?;
-        self.sound(row.map(Authority::decode).transpose())
+        self.or_damaged(row.map(Authority::decode).transpose())
     }
 
     /// Until when nodes may join by the token of this hash, if they ever might.
     pub(crate) fn token(&self, token: &Thumbprint) -> Result<Option<Timestamp>, ReadError> {
         let row = self.get(&self.keys.token(token))?;
-        self.sound(row.map(|value| timestamp(&value)).transpose())
+        self.or_damaged(row.map(|value| timestamp(&value)).transpose())
     }
 
     /// The hashes of all tokens, with their ends.
@@ -93,7 +93,7 @@ impl View {
             let hash = Thumbprint::try_from(hash).map_err(|e| DecodeError::new("token", e));
             tokens.push(hash.and_then(|hash| Ok((hash, timestamp(end)?))));
         })?;
-        self.sound(tokens.into_iter().collect())
+        self.or_damaged(tokens.into_iter().collect())
     }
 
     /// Whether the cluster has admitted `node`.
@@ -127,13 +127,13 @@ impl View {
         };
         let object = row.object.parse().map_err(|e| DecodeError::new("object", e));
         let checksum = row.crc32c.map(Checksum::from_crc);
-        Ok(Some(Blob { size: row.size, checksum, object: self.sound(object)? }))
+        Ok(Some(Blob { size: row.size, checksum, object: self.or_damaged(object)? }))
     }
 
     /// The blob whose bytes `object` holds, or that the upload of this key became.
     pub(crate) fn blob_of(&self, object: ObjectKey) -> Result<Option<Digest>, ReadError> {
         let row = self.get(&self.keys.object(object))?;
-        self.sound(row.map(|value| text("object", &value)).transpose())
+        self.or_damaged(row.map(|value| text("object", &value)).transpose())
     }
 
     /// The blob whose bytes `object` holds, or that the upload of this key became; its own object
@@ -159,7 +159,7 @@ impl View {
     /// What `tag` names.
     pub fn tag(&self, repository: &RepoName, tag: &Tag) -> Result<Option<Digest>, ReadError> {
         let row = self.get(&self.keys.tag(repository, tag))?;
-        self.sound(row.map(|value| text("tag", &value)).transpose())
+        self.or_damaged(row.map(|value| text("tag", &value)).transpose())
     }
 
     /// The manifest that `reference` names.
@@ -180,7 +180,7 @@ impl View {
             },
         };
         let row = self.get(&self.keys.manifest(repository, digest))?;
-        self.sound(row.map(Manifest::decode).transpose())
+        self.or_damaged(row.map(Manifest::decode).transpose())
     }
 
     /// Up to `limit` tags after `after`, in order.
@@ -238,7 +238,7 @@ impl View {
                 }
             },
         )?;
-        self.sound(damaged)
+        self.or_damaged(damaged)
     }
 
     /// Up to `limit` tags that name `digest`, in order.
@@ -267,7 +267,7 @@ impl View {
             return Ok(None);
         };
         let outcome = row.outcome.ok_or_else(|| DecodeError::missing("outcome"));
-        self.sound(outcome.and_then(TryInto::try_into)).map(Some)
+        self.or_damaged(outcome.and_then(TryInto::try_into)).map(Some)
     }
 
     fn founded(&self) -> Result<Option<pb::ClusterFounded>, ReadError> {
@@ -284,11 +284,12 @@ impl View {
         key: &[u8],
     ) -> Result<Option<M>, ReadError> {
         let row = self.get(key)?.map(M::decode).transpose();
-        self.sound(row.map_err(|e| DecodeError::new(what, e)))
+        self.or_damaged(row.map_err(|e| DecodeError::new(what, e)))
     }
 
-    /// What came of decoding a row.
-    pub(crate) fn sound<T>(&self, decoded: Result<T, DecodeError>) -> Result<T, ReadError> {
+    /// A row that was decoded. If it could not be, the store has failed first: the node must not go
+    /// on with a row that it cannot read.
+    pub(crate) fn or_damaged<T>(&self, decoded: Result<T, DecodeError>) -> Result<T, ReadError> {
         decoded.map_err(|error| damaged(&*self.rows, error))
     }
 
@@ -302,7 +303,7 @@ impl View {
     ) -> Result<Vec<T>, ReadError> {
         let mut names = Vec::new();
         self.visit(prefix, after, limit, |end, _| names.push(text(what, end)))?;
-        self.sound(names.into_iter().collect())
+        self.or_damaged(names.into_iter().collect())
     }
 
     /// Visits up to `limit` rows whose key is `prefix` and then more than `after`, with what

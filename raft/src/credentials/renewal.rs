@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Credentials, Papers};
-use crate::cluster::Inner;
+use crate::participant::Participant;
 use crate::{Dial, StartError};
 
 /// How often a node looks whether it is time.
@@ -15,7 +15,11 @@ const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Renews `credentials`, whenever they are due, for ever; those that dial and are dialled see them
 /// by `dial`.
-pub(crate) async fn run(inner: Arc<Inner>, dial: Arc<dyn Dial>, mut credentials: Credentials) {
+pub(crate) async fn run(
+    inner: Arc<Participant>,
+    dial: Arc<dyn Dial>,
+    mut credentials: Credentials,
+) {
     loop {
         // At once when it starts: it may have been off until its certificate expired.
         if credentials.validity().is_due(inner.clock.now()) {
@@ -33,7 +37,7 @@ pub(crate) async fn run(inner: Arc<Inner>, dial: Arc<dyn Dial>, mut credentials:
 }
 
 async fn renew(
-    inner: &Inner,
+    inner: &Participant,
     dial: &dyn Dial,
     credentials: &Credentials,
 ) -> Result<Option<Credentials>, StartError> {

@@ -16,7 +16,7 @@ pub use self::hindrance::Hindrance;
 pub(crate) use self::presence::{Presence, REMINDER_INTERVAL};
 pub(crate) use self::silences::Silences;
 use crate::Tuning;
-use crate::cluster::Inner;
+use crate::participant::Participant;
 use crate::peer::{Addresses, Majority};
 use crate::types::{Raft, TypeConfig};
 
@@ -24,15 +24,15 @@ use crate::types::{Raft, TypeConfig};
 const LATE_MIN: Duration = Duration::from_secs(3);
 
 /// Tells what this node sends to others with where they are, and whether a majority answers.
-pub(crate) fn follow(raft: &Raft, tuning: Tuning, addresses: &Addresses, majority: &Majority) {
+pub(crate) fn connect(raft: &Raft, tuning: Tuning, addresses: &Addresses, majority: &Majority) {
     let metrics = raft.metrics();
-    addresses.follow(move |node| {
+    addresses.look_up_by(move |node| {
         let metrics = metrics.borrow_watched();
         let node = metrics.membership_config.membership().get_node(&node);
         node.map(|node| node.peer_address.clone())
     });
     let metrics = raft.metrics();
-    majority.follow(move || has_majority(&metrics.borrow_watched(), silence_max(tuning)));
+    majority.look_by(move || has_majority(&metrics.borrow_watched(), silence_max(tuning)));
 }
 
 /// After how long without a word a node is taken for silent.
@@ -68,7 +68,7 @@ fn has_majority(metrics: &RaftMetrics<TypeConfig>, silence_max: Duration) -> boo
     configs.all(|voters| voters.intersection(&alive).count() > voters.len() / 2)
 }
 
-impl Inner {
+impl Participant {
     /// After how long without a word a node is taken for silent.
     pub(crate) fn silence_max(&self) -> Duration {
         silence_max(self.config.tuning)

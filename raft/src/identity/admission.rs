@@ -6,8 +6,8 @@ use tonic::Status;
 
 use super::founding::FOUNDER;
 use crate::PeerName;
-use crate::cluster::Inner;
 use crate::credentials::certificates;
+use crate::participant::Participant;
 
 /// The id under which it is decided whether the node that sends `request`, has the secret of
 /// `token` and wants a certificate for `public_key` is admitted. The answer to it is worth a
@@ -19,7 +19,7 @@ pub(crate) fn decided_as(request: &RequestId, token: &Thumbprint, public_key: &[
     RequestId::from_bytes(std::array::from_fn(|position| hash[position]))
 }
 
-impl Inner {
+impl Participant {
     /// Whether the cluster has admitted `node`, as far as this one knows.
     pub(crate) fn is_admitted(&self, node: NodeId) -> bool {
         let admitted = || self.view().and_then(|view| view.has_node(node));

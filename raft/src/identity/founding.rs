@@ -7,8 +7,8 @@ use openraft::errors::{InitializeError, RaftError};
 use proto::{Actor, Command, NodeId, UploadKey};
 
 use super::{forget_founding, founding_authority};
-use crate::cluster::Inner;
 use crate::error::RETRY_AFTER;
+use crate::participant::Participant;
 use crate::types::PeerNode;
 use crate::{ProposeError, StartError, random};
 
@@ -16,7 +16,7 @@ use crate::{ProposeError, StartError, random};
 /// which the first that can admit a node comes later.
 pub(crate) const FOUNDER: NodeId = 1;
 
-impl Inner {
+impl Participant {
     /// Makes the founder, on its first start, the only voter of its cluster.
     pub(crate) async fn initialize(&self) -> Result<(), StartError> {
         if self.identity.node != FOUNDER {

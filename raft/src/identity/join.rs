@@ -15,7 +15,7 @@ use tonic::Status;
 use super::{Identified, Identity};
 use crate::credentials::Credentials;
 use crate::credentials::certificates::public_key;
-use crate::neighbours::{Neighbours, follow, named_leader};
+use crate::neighbours::{Neighbours, ask_and_follow, named_leader};
 use crate::{Clock, Config, StartError, random};
 
 /// How long a node looks for its cluster before it gives up: other nodes may be starting too.
@@ -128,7 +128,7 @@ impl Application {
             let answer = neighbours.ask(&address, DEADLINE, self.message(), call).await;
             answer.map(|answer| answer.result)
         };
-        let answer = match follow(address, leader, ask).await {
+        let answer = match ask_and_follow(address, leader, ask).await {
             Err(status) if is_final(&status) => return Ok(Admission::Refused(reason(&status))),
             answer => answer?,
         };

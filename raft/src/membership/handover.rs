@@ -13,7 +13,7 @@ use openraft::RaftMetrics;
 use proto::NodeId;
 use tokio::time::sleep;
 
-use crate::cluster::Inner;
+use crate::participant::Participant;
 use crate::types::TypeConfig;
 use crate::{Handover, Tuning};
 
@@ -59,7 +59,7 @@ impl Tuning {
     }
 }
 
-impl Inner {
+impl Participant {
     /// Has another voter lead, when this node does, and waits until it does.
     pub(crate) async fn hand_over(&self) -> Handover {
         if !self.leads() {

@@ -22,17 +22,17 @@ pub(crate) use self::voters::Pace;
 use self::voters::{Change, Outlook};
 use crate::Hindrance;
 use crate::catalog::foreseen;
-use crate::cluster::Inner;
 use crate::hearing::Silences;
 use crate::identity::FOUNDER;
-use crate::neighbours::{follow, named_leader, not_leader};
+use crate::neighbours::{ask_and_follow, named_leader, not_leader};
+use crate::participant::Participant;
 use crate::types::{PeerNode, TypeConfig};
 
 /// How often the leader looks whether the membership is as it should be, and a node whether it
 /// belongs to it.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long one change may take.
+/// How long one change may take, or a node ask for membership.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long a node that is no member and knows no other one waits for a leader that knows it.
@@ -51,7 +51,7 @@ pub(crate) enum Activation {
 }
 
 /// Keeps the membership as it should be, for as long as the node runs and belongs to it.
-pub(crate) async fn run(inner: Arc<Inner>) {
+pub(crate) async fn run(inner: Arc<Participant>) {
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let begun = Instant::now();
@@ -62,14 +62,17 @@ pub(crate) async fn run(inner: Arc<Inner>) {
             return inner.go().await;
         }
         inner.neighbours.lanes().keep(&inner.known_addresses());
+        let mut patience = DEADLINE;
         if inner.leads() {
             led = true;
-            inner.keep_settled().await;
+            inner.keep_adjusted().await;
             // Nobody tells one that all others have removed, and that takes itself for the leader:
             // while it hands over, it sends nothing that a later term would be the answer to.
             if inner.hears_a_majority() {
                 continue;
             }
+            // It has more to do as soon as it hears one again.
+            patience = INTERVAL * 2;
         } else {
             if std::mem::take(&mut led) {
                 inner.presence.proceed();
@@ -86,7 +89,7 @@ pub(crate) async fn run(inner: Arc<Inner>) {
                 inner.presence.hinder(Hindrance::Alone);
             }
         }
-        let asked = tokio::time::timeout(DEADLINE, inner.ask_for_membership()).await;
+        let asked = tokio::time::timeout(patience, inner.ask_for_membership()).await;
         if asked.is_ok_and(|learnt| learnt == Learnt::Removed) {
             return inner.go().await;
         }
@@ -102,7 +105,7 @@ enum Learnt {
     Open,
 }
 
-impl Inner {
+impl Participant {
     /// Whether the membership that this node knows has it, at its address.
     fn is_member(&self) -> bool {
         let node = self.membership().get_node(&self.identity.node).cloned();
@@ -175,7 +178,7 @@ impl Inner {
             let answer = self.neighbours.ask(&address, DEADLINE, message, call).await;
             answer.map(|answer| answer.result)
         };
-        match follow(address, leader, ask).await {
+        match ask_and_follow(address, leader, ask).await {
             Ok(answer) => answer,
             Err(status) if self.is_member() => {
                 tracing::debug!(%address, %status, "asking whether this node is still a member");
@@ -209,19 +212,19 @@ impl Inner {
     }
 
     /// Does what a leader does for the membership at each look at it.
-    async fn keep_settled(&self) {
+    async fn keep_adjusted(&self) {
         match self.lateness().await {
             Some(late) => self.presence.hinder(late),
             None => self.presence.proceed(),
         }
-        self.settle().await;
+        self.adjust().await;
         if !self.is_member() {
             self.activate(self.identity.node, self.config.peer_address.clone()).await;
         }
     }
 
     /// Makes the next change that brings the membership closer to what it should be.
-    async fn settle(&self) {
+    async fn adjust(&self) {
         let last = self.metrics().last_log_index.unwrap_or(0);
         self.pace().note(Instant::now(), last, self.round_max());
         let mut outlook = self.outlook();
@@ -343,15 +346,17 @@ impl Inner {
 }
 
 /// The answer to a node that asked to be a member.
-pub(crate) fn response(activation: Activation) -> pb::ActivateResponse {
-    use pb::activate_response::Result as Pb;
-    let result = match activation {
-        Activation::Member => Pb::Activated(pb::Activated {}),
-        Activation::NotLeader(leader) => Pb::NotLeader(not_leader(leader)),
-        Activation::Unsettled => Pb::Unavailable(pb::Unavailable {}),
-        Activation::Removed => Pb::Removed(pb::Removed {}),
-    };
-    pb::ActivateResponse { result: Some(result) }
+impl From<Activation> for pb::ActivateResponse {
+    fn from(activation: Activation) -> Self {
+        use pb::activate_response::Result as Pb;
+        let result = match activation {
+            Activation::Member => Pb::Activated(pb::Activated {}),
+            Activation::NotLeader(leader) => Pb::NotLeader(not_leader(leader)),
+            Activation::Unsettled => Pb::Unavailable(pb::Unavailable {}),
+            Activation::Removed => Pb::Removed(pb::Removed {}),
+        };
+        Self { result: Some(result) }
+    }
 }
 
 #[cfg(test)]

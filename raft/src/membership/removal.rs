@@ -11,9 +11,9 @@ use proto::{Actor, Command, NodeId, PeerAddress, Refusal, RequestId};
 
 use crate::barrier::ReadIndex;
 use crate::catalog::has_left;
-use crate::cluster::Inner;
 use crate::error::RETRY_AFTER;
 use crate::neighbours::{not_leader, was_sent};
+use crate::participant::Participant;
 use crate::propose::Proposed;
 use crate::types::TypeConfig;
 use crate::{RemoveError, Removed, identity, propose};
@@ -42,7 +42,7 @@ pub(crate) enum Removal {
     Unknown,
 }
 
-impl Inner {
+impl Participant {
     /// Removes `node`, here or through the leader.
     pub(crate) async fn remove(
         self: &Arc<Self>,
@@ -189,17 +189,19 @@ const fn unavailable() -> RemoveError {
 }
 
 /// The answer to a node that forwarded a removal.
-pub(crate) fn response(removal: Removal) -> pb::RemoveResponse {
-    use pb::remove_response::Result as Pb;
-    let result = match removal {
-        Removal::Removed(removed) => {
-            Pb::Decided(pb::RemovalDecided { carried_out: removed == Removed::CarriedOut })
-        }
-        Removal::Refused(refusal) => Pb::Refused((&refusal).into()),
-        Removal::WouldLoseQuorum(why) => Pb::WouldLoseQuorum(why),
-        Removal::NotLeader(leader) => Pb::NotLeader(not_leader(leader)),
-        Removal::Unavailable => Pb::Unavailable(pb::Unavailable {}),
-        Removal::Unknown => Pb::Unknown(pb::Unknown {}),
-    };
-    pb::RemoveResponse { result: Some(result) }
+impl From<Removal> for pb::RemoveResponse {
+    fn from(removal: Removal) -> Self {
+        use pb::remove_response::Result as Pb;
+        let result = match removal {
+            Removal::Removed(removed) => {
+                Pb::Decided(pb::RemovalDecided { carried_out: removed == Removed::CarriedOut })
+            }
+            Removal::Refused(refusal) => Pb::Refused((&refusal).into()),
+            Removal::WouldLoseQuorum(why) => Pb::WouldLoseQuorum(why),
+            Removal::NotLeader(leader) => Pb::NotLeader(not_leader(leader)),
+            Removal::Unavailable => Pb::Unavailable(pb::Unavailable {}),
+            Removal::Unknown => Pb::Unknown(pb::Unknown {}),
+        };
+        Self { result: Some(result) }
+    }
 }

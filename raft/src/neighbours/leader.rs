@@ -11,9 +11,9 @@ use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 use crate::DialError;
-use crate::cluster::Inner;
+use crate::participant::Participant;
 
-impl Inner {
+impl Participant {
     /// Does what [`Neighbours::ask`] does with the leader at `address`, until this node takes part
     /// in a later term without it: one that vanished without a word gives no other sign of that for
     /// seconds. It may have done by then what it was asked for.

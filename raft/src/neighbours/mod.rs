@@ -76,7 +76,7 @@ impl Neighbours {
 }
 
 /// Asks the node at `address` by `ask`, and once more the one that `leader` says the answer names.
-pub(crate) async fn follow<A, F>(
+pub(crate) async fn ask_and_follow<A, F>(
     address: &PeerAddress,
     leader: impl Fn(&A) -> Option<PeerAddress>,
     ask: impl Fn(PeerAddress) -> F,

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use crate::cluster::Inner;
+use crate::participant::Participant;
 use crate::{Member, PeerStatus};
 
 /// How long a node may take to answer.
 const DEADLINE: Duration = Duration::from_secs(1);
 
-impl Inner {
+impl Participant {
     /// What each node says of itself, by id.
     pub(crate) async fn survey(&self) -> Vec<PeerStatus> {
         let members = self.status().members;

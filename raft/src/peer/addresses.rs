@@ -29,7 +29,7 @@ struct Told {
 impl Addresses {
     /// Has `lookup` say where the membership has nodes, from now on: that is known only once
     /// openraft runs, which needs its network first.
-    pub(crate) fn follow<L>(&self, lookup: L)
+    pub(crate) fn look_up_by<L>(&self, lookup: L)
     where
         L: Fn(NodeId) -> Option<PeerAddress> + Send + Sync + 'static,
     {
@@ -86,7 +86,7 @@ mod tests {
         let (old, new, newer): (PeerAddress, PeerAddress, PeerAddress) = (old, new, newer);
         let (addresses, members) = (Addresses::default(), Arc::new(Mutex::new(BTreeMap::new())));
         let listed = Arc::clone(&members);
-        addresses.follow(move |node| listed.lock().unwrap().get(&node).cloned());
+        addresses.look_up_by(move |node| listed.lock().unwrap().get(&node).cloned());
         addresses.note(2, new.clone());
         assert_eq!(addresses.of(2), None, "it is no member");
 

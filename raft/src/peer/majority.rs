@@ -22,7 +22,7 @@ pub(crate) struct Majority {
 impl Majority {
     /// Has `look` say whether there is one, from now on: openraft knows, which needs its network
     /// first.
-    pub(crate) fn follow<L>(&self, look: L)
+    pub(crate) fn look_by<L>(&self, look: L)
     where
         L: Fn() -> bool + Send + Sync + 'static,
     {

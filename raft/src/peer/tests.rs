@@ -289,7 +289,7 @@ async fn a_peer_is_called_where_it_is_now() {
     let mut peer: Peer<FakeSource> = network.new_client(2, &node).await;
     assert!(peer.append_entries(append(vec![]), option()).await.is_err());
     let served = serve(FakeRaft::default()).await;
-    addresses.follow(move |node| (node == 2).then(|| peer_address(served.address)));
+    addresses.look_up_by(move |node| (node == 2).then(|| peer_address(served.address)));
     peer.append_entries(append(vec![]), option()).await.unwrap();
 }
 
@@ -556,7 +556,7 @@ async fn a_leader_that_hears_no_majority_says_so_to_those_that_follow_it() {
     let served = serve_while(FakeRaft::default(), Arc::clone(&presence)).await;
     let has_majority = Arc::<AtomicBool>::default();
     let (majority, looked) = (Majority::default(), Arc::clone(&has_majority));
-    majority.follow(move || looked.load(Ordering::Acquire));
+    majority.look_by(move || looked.load(Ordering::Acquire));
     let mut network = PeerNetwork::new(lanes(), SENDER, Addresses::default(), majority);
     let node = PeerNode { peer_address: peer_address(served.address) };
     let mut peer: Peer<FakeSource> = network.new_heartbeat_client(2, &node).await;

@@ -38,25 +38,26 @@ pub(super) async fn handle(
     }
     match (endpoint, parts.method.as_str()) {
         (AccessEndpoint::Token, "POST") => token::exchange(visit, parts, body).await,
-        (AccessEndpoint::Token, _) => token::show(visit, parts).await,
-        (AccessEndpoint::TokenKeys, _) => token::keys(visit).await,
+        (AccessEndpoint::Token, "GET") => token::show(visit, parts).await,
+        (AccessEndpoint::TokenKeys, "GET") => token::keys(visit).await,
         (AccessEndpoint::Accounts, "POST") => accounts::create(visit, parts, body).await,
-        (AccessEndpoint::Accounts, _) => accounts::list(visit, parts).await,
+        (AccessEndpoint::Accounts, "GET") => accounts::list(visit, parts).await,
         (AccessEndpoint::Account(name), "PATCH") => {
             accounts::update(visit, name, parts, body).await
         }
         (AccessEndpoint::Account(name), "DELETE") => accounts::remove(visit, name).await,
-        (AccessEndpoint::Account(name), _) => accounts::show(visit, name).await,
+        (AccessEndpoint::Account(name), "GET") => accounts::show(visit, name).await,
         (AccessEndpoint::Keys(account), "POST") => keys::create(visit, account, parts, body).await,
-        (AccessEndpoint::Keys(account), _) => keys::list(visit, account).await,
-        (AccessEndpoint::Key(account, id), _) => keys::revoke(visit, account, id).await,
-        (AccessEndpoint::Roles, _) => roles::list(visit).await,
+        (AccessEndpoint::Keys(account), "GET") => keys::list(visit, account).await,
+        (AccessEndpoint::Key(account, id), "DELETE") => keys::revoke(visit, account, id).await,
+        (AccessEndpoint::Roles, "GET") => roles::list(visit).await,
         (AccessEndpoint::Role(name), "PUT") => roles::put(visit, name, parts, body).await,
-        (AccessEndpoint::Role(name), _) => roles::remove(visit, name).await,
+        (AccessEndpoint::Role(name), "DELETE") => roles::remove(visit, name).await,
         (AccessEndpoint::Grants, "POST") => grants::create(visit, parts, body).await,
         (AccessEndpoint::Grants, "DELETE") => grants::revoke(visit, parts).await,
-        (AccessEndpoint::Grants, _) => grants::list(visit).await,
-        (AccessEndpoint::Explanation, _) => explanation::show(visit, parts).await,
+        (AccessEndpoint::Grants, "GET") => grants::list(visit).await,
+        (AccessEndpoint::Explanation, "GET") => explanation::show(visit, parts).await,
+        (endpoint, _) => Err(Error::Method(endpoint.allow())),
     }
 }
 

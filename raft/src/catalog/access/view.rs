@@ -17,13 +17,13 @@ impl View {
     pub fn access_version(&self) -> Result<u64, ReadError> {
         let Some(row) = self.get(&self.keys().access_version())? else { return Ok(0) };
         let bytes = row.as_ref().try_into().map_err(|e| DecodeError::new("access version", e));
-        Ok(u64::from_be_bytes(self.sound(bytes)?))
+        Ok(u64::from_be_bytes(self.or_damaged(bytes)?))
     }
 
     /// The account called `name`.
     pub fn account(&self, name: &AccountName) -> Result<Option<Account>, ReadError> {
         let row = self.get(&self.keys().account(name))?;
-        self.sound(row.map(Account::decode).transpose())
+        self.or_damaged(row.map(Account::decode).transpose())
     }
 
     /// Up to `limit` accounts whose names come after `after`, in order.
@@ -34,7 +34,7 @@ impl View {
     /// The access key `id`.
     pub fn access_key(&self, id: KeyId) -> Result<Option<AccessKey>, ReadError> {
         let row = self.get(&self.keys().access_key(id))?;
-        self.sound(row.map(AccessKey::decode).transpose())
+        self.or_damaged(row.map(AccessKey::decode).transpose())
     }
 
     /// When the access key `id` was last used, to the [`proto::limits::KEY_USE_INTERVAL`]; `None`
@@ -42,7 +42,7 @@ impl View {
     pub fn key_use(&self, id: KeyId) -> Result<Option<Timestamp>, ReadError> {
         let Some(row) = self.get(&self.keys().key_use(id))? else { return Ok(None) };
         let millis = row.as_ref().try_into().map_err(|e| DecodeError::new("use of a key", e));
-        Ok(Some(Timestamp::from_millis(u64::from_be_bytes(self.sound(millis)?))))
+        Ok(Some(Timestamp::from_millis(u64::from_be_bytes(self.or_damaged(millis)?))))
     }
 
     /// The access keys of `account`, in order of their ids.
@@ -52,7 +52,7 @@ impl View {
         self.visit(&prefix, None, usize::MAX, |id, _| ids.push(text("key", id)))?;
         let mut keys = Vec::new();
         for id in ids {
-            keys.extend(self.access_key(self.sound(id)?)?);
+            keys.extend(self.access_key(self.or_damaged(id)?)?);
         }
         Ok(keys)
     }
@@ -63,7 +63,7 @@ impl View {
             return Ok(Some(role));
         }
         let row = self.get(&self.keys().role(name))?;
-        self.sound(row.map(Role::decode).transpose())
+        self.or_damaged(row.map(Role::decode).transpose())
     }
 
     /// Every role, those first that every cluster has.
@@ -84,7 +84,7 @@ impl View {
         self.visit(&self.keys().grants_to(grantee), None, usize::MAX, |_, row| {
             grants.push(Grant::decode(row.to_vec().into()));
         })?;
-        self.sound(grants.into_iter().collect())
+        self.or_damaged(grants.into_iter().collect())
     }
 
     /// Whether `grant` was made.
@@ -114,6 +114,6 @@ impl View {
         self.visit(&self.keys().table(table), after, limit, |_, row| {
             rows.push(decode(row.to_vec().into()));
         })?;
-        self.sound(rows.into_iter().collect())
+        self.or_damaged(rows.into_iter().collect())
     }
 }
