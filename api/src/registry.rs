@@ -207,8 +207,8 @@ impl Registry {
         })
     }
 
-    /// The same registry for what may outlive the request: without its share, and without its view,
-    /// for as long as which the store would keep all rows.
+    /// A copy for work that may outlive the request, without the share of the transfers, and
+    /// without the view: the store keeps all rows of a view for as long as it is held.
     pub(crate) fn outliving(&self) -> Self {
         Self { admitted_by: None, share: None, ..self.clone() }
     }

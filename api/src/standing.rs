@@ -65,7 +65,8 @@ impl Registry {
     }
 
     /// What `find` finds, for content by its digest: since that cannot change, this node's own
-    /// replica may answer while the cluster cannot be asked. That it is *absent* only that can say.
+    /// replica may answer while the cluster cannot be asked. But only the cluster can say that
+    /// something is absent.
     pub(crate) async fn content<T>(
         &self,
         find: impl Fn(&View) -> Result<Option<T>, ReadError>,

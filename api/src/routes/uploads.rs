@@ -55,7 +55,7 @@ pub(super) async fn begin(
     if query.first("digest").is_some() {
         return finish(registry, session, parts, body, Begun::Now).await;
     }
-    // What becomes a blob in this very request is none that may be left open.
+    // Only uploads that stay open count against the limit, and this one does.
     let admitted = registry.upload_starts.take(Client::of(&parts.extensions));
     admitted.map_err(|retry_after| Error::TooManyUploads { retry_after })?;
     let mut response = accepted(registry, &session, StatusCode::ACCEPTED).await?;

@@ -287,7 +287,8 @@ impl View {
         self.sound(row.map_err(|e| DecodeError::new(what, e)))
     }
 
-    /// What came of decoding a row.
+    /// Hands on a decoded row. If decoding failed, marks the store as failed first: the node must
+    /// not go on with a row that it cannot read.
     pub(crate) fn sound<T>(&self, decoded: Result<T, DecodeError>) -> Result<T, ReadError> {
         decoded.map_err(|error| damaged(&*self.rows, error))
     }
