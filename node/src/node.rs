@@ -139,8 +139,8 @@ impl Node {
             let world = Arc::clone(&world);
             Clock::new(move || world.now())
         };
-        // What is wrong with files, before this node takes part: one that others come to count on
-        // only to lose it again, over and over, is worse than none.
+        // All files are opened before this node takes part: a node that joins, fails on a bad file
+        // and starts again, over and over, does more harm than one that never joins.
         let tls = open_tls(config, &world).await?;
         let access = access::open(&config.access)?;
         let authority = own_authority(config, &*kv, &world)?;

@@ -247,8 +247,8 @@ pub const LOGINS_PER_ACCOUNT_PER_MINUTE: u32 = 30;
 /// How long a key signs tokens until another takes its place.
 pub const TOKEN_KEY_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// How far ahead of the time now what was stamped earlier may be: with more, it was stamped by a
-/// leader whose clock was wrong.
+/// An earlier stamp may be at most this far ahead of now. If it is further ahead, the leader that
+/// made it had a wrong clock, and the stamp does not count as recent.
 pub const STAMP_AHEAD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How many keys are kept to check tokens with: the one that signs, and the one before.

@@ -94,7 +94,8 @@ impl Participant {
                 ReadIndex::Unconfirmed => return None,
             },
         };
-        // Of one that was not heard of for long little is hoped for, and readers wait.
+        // A leader that was not heard of for long will probably not answer either: give up sooner,
+        // since readers are waiting.
         let hears = self.presence.hears_a_leader(self.silence_max());
         let patience = if hears { DEADLINE } else { DEADLINE_SILENT };
         let message =

@@ -47,7 +47,7 @@ pub use identity::is_settled;
 pub use log::BareLog;
 pub use status::{Handover, Member, PeerStatus, Removed, Role, Status};
 
-/// What of the consensus library's own events is worth a line in a log, as directives of
-/// `tracing-subscriber`: what went wrong. Its front has an error for each question that finds it
-/// stopped or busy, which whoever asked is told too.
+/// Which of openraft's own events are worth a line in a log, as directives of `tracing-subscriber`:
+/// warnings and errors. Two of its modules are off. They log an error for every call that finds
+/// Raft stopped or busy: the caller gets that error anyway, and logs it where it matters.
 pub const LOG_FILTER: &str = "openraft=warn,openraft::raft::raft_inner=off,openraft::raft::api=off";

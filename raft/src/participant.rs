@@ -28,7 +28,8 @@ pub(crate) struct Participant {
     pub(crate) identity: Identity,
     pub(crate) raft: Raft,
     pub(crate) clock: Clock,
-    /// By what the cluster's authority is known; none where nodes have no certificates.
+    /// Fingerprint of the certificate of the cluster's authority; `None` where nodes have no
+    /// certificates.
     pub(crate) authority: Option<Thumbprint>,
     pub(crate) neighbours: Neighbours,
     pub(crate) addresses: Addresses,

@@ -1,5 +1,5 @@
-//! Purging the log: once it has so many entries or bytes, but for the last of them, and never
-//! beyond what the catalog has made durable.
+//! Purges the log once it has too many entries or too many bytes. The newest half of what it may
+//! have stays, and so does everything that the catalog has not yet made durable.
 //!
 //! Openraft counts entries alone, and one may have some megabytes, also when it is refused: a
 //! single client could fill the disks of all nodes. It counts from the last start on, too: the log

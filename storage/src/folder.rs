@@ -10,9 +10,9 @@ use std::path::Path;
 ///
 /// # Durability
 /// The folder is durable when this returns, unless the system syncs no folder there, or not for
-/// this user. Also when it was there: whoever made it may have died before it was. Of those above,
-/// each is durable before the next is made in it. So no more names are synced than those of what
-/// is made, and of the lowest folder that was there: what is above that was durable already, or is
+/// this user. It is synced even if it was there, since the process that made it may have died
+/// before syncing it. Missing folders above it are made durable one by one, each before the next is
+/// made in it, and so is the lowest that was there. What lies above that was durable already, or is
 /// not ours.
 ///
 /// # Errors

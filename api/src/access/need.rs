@@ -17,9 +17,9 @@ pub(crate) enum Need {
     /// To have shown who asks, if only with a token for nobody: what clients ask first, to be told
     /// where tokens are.
     Credentials,
-    /// To have shown who asks, as for [`Need::Credentials`]: the catalog is what they may read.
-    /// Who may read some of it as nobody in particular is asked all the same: clients that have
-    /// credentials send them only then.
+    /// To have shown who asks, as for [`Need::Credentials`]; the answer lists what they may read.
+    /// Credentials are demanded even where anybody may read some repositories: clients that have
+    /// credentials send them only when they are asked.
     Catalog,
     /// A verb on a repository.
     Verb(Verb, RepoName),

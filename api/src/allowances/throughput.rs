@@ -71,7 +71,7 @@ impl Shares {
     /// Takes one piece of what is owed. Answers whether that was the last.
     ///
     /// # Errors
-    /// The time until it is there.
+    /// How long to wait until there is enough in the allowance.
     fn settle(&mut self) -> Result<bool, Duration> {
         let Self { throughput, client, account, of_client, of_account } = self;
         pay(of_client, |count| throughput.by_client.take_many(*client, count))?;

@@ -1,11 +1,13 @@
 //! Blobs whose bytes are no longer those that were pushed, or cannot be read.
 //!
-//! What is pulled whole is compared with the checksum of what was pushed, on its way. When it is
-//! another, the connection breaks before the last bytes are sent, so that no client takes it for
-//! the blob, and the node reads the object again, to know the store from the line. So it does when
-//! a pull breaks off. An object that is damaged is treated as one that is gone: the blob is absent,
-//! and the next push heals it. So it is with one that cannot be read, but that whoever pulls it
-//! gets what the store gives: it may be read again any moment.
+//! A blob that is pulled whole is compared, on its way, with the checksum of what was pushed. When
+//! they differ, the connection breaks before the last bytes are sent, so that no client takes them
+//! for the blob, and the node reads the object again, to tell a bad store from a bad line. It reads
+//! it again, too, when a pull breaks off.
+//!
+//! A damaged object counts as gone: the blob is absent, and the next push heals it. An object that
+//! cannot be read counts as gone for pushes only. A pull of it is still tried, because it may
+//! become readable at any moment.
 
 use std::io;
 use std::num::NonZeroUsize;

@@ -62,7 +62,7 @@ pub(super) async fn begin(
             error => error,
         });
     }
-    // What becomes a blob in this very request is none that may be left open.
+    // Only uploads that stay open count against the limit, and this one does.
     let admitted = visit.upload_starts.take(Client::of(&parts.extensions));
     admitted.map_err(|retry_after| Error::TooManyUploads { retry_after })?;
     let mut response = accepted(visit, &session, StatusCode::ACCEPTED).await?;

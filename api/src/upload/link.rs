@@ -81,9 +81,9 @@ impl Visit {
     }
 
     /// Removes the object of an upload that was refused, once the cluster agrees that nothing of
-    /// that upload will ever be a blob. Otherwise something of it is one, and may share its bytes
-    /// with the object, unless that was made only now. What stays only takes space until it is
-    /// swept.
+    /// that upload will ever be a blob. If the cluster does not agree, some of the upload's bytes
+    /// have become a blob. Then the object goes only if this request has made it (`is_fresh`): no
+    /// other object shares its bytes. An object that stays only takes space until it is swept.
     async fn clear(&self, upload: &Upload) {
         let (id, object) = (upload.id, upload.blob.object);
         match self.propose_once(Command::DiscardObject { object: id }).await {
@@ -97,8 +97,9 @@ impl Visit {
     /// The object that the digest of `upload`, which `client` ends, has already, when its bytes are
     /// not those that were pushed.
     ///
-    /// Who sends what the repository has was told, perhaps by another node, that it is gone; or has
-    /// not asked. So it is read before it is preferred to what came.
+    /// A client that pushes a blob which the repository has either was told, perhaps by another
+    /// node, that it is gone, or has not asked. So the object that is there is read before it is
+    /// preferred to the one that came.
     pub(crate) async fn damaged(
         &self,
         upload: &Upload,

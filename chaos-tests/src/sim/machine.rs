@@ -200,7 +200,8 @@ impl Machine {
         Ok((node, Running { life, cluster, disk, tasks: Handle::current().metrics() }))
     }
 
-    /// Waits until its node is told to stop, or that one may run.
+    /// Waits until the machine's node is told to stop, with `to_stop`; without it, until one may
+    /// run.
     async fn told(&self, to_stop: bool) {
         // The sender is its own.
         let _ = self.is_to_stop.subscribe().wait_for(|told| *told == to_stop).await;

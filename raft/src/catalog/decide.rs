@@ -38,11 +38,14 @@ impl Decision {
     }
 }
 
-/// Decides what `command` changes, at the log index `index` and the time `when` by the clock of the
-/// leader that has put it there. That may go back with the next leader, so that a token which one
-/// has refused as expired is good once more for as long as two clocks differ. The catalog's own
-/// time never goes back: by that, one leader whose clock is a year ahead for a moment would keep
-/// all tokens good for a year. Reads the view, touches nothing.
+/// Decides what `command` changes, at the log index `index` and the time `when`. Reads the view,
+/// touches nothing.
+///
+/// `when` is the time by the clock of the leader that proposed the entry, so it can go back when
+/// the leader changes: a token that one leader has refused as expired can be good again under the
+/// next, until the clock of that one has come as far. This is deliberate. The catalog's own time
+/// never goes back: if tokens ended by that, one leader whose clock ran a year ahead for a moment
+/// would stop it for a year, and no token would end meanwhile.
 ///
 /// It re-checks everything and trusts no handler: of two requests that raced, the one that comes
 /// second in the log is decided on what the first one left. Equal views and equal entries give

@@ -23,8 +23,8 @@ const AGES_READ_AHEAD: usize = 64;
 /// kept here are the same rows, read ahead.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
-    /// The keys of the oldest ages, in order. An answer that comes later is older than none of
-    /// them.
+    /// The keys of the oldest ages, in order. New answers are never older than these, so the queue
+    /// stays sorted.
     oldest: VecDeque<Vec<u8>>,
     /// The last key that was read. Before it are only those that are kept here, and the traces of
     /// what was removed, which a store would pass over one by one.

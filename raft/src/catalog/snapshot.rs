@@ -64,8 +64,8 @@ pub(crate) struct FrozenRows {
     prefix: Vec<u8>,
     next: Vec<u8>,
     sendings: Sendings,
-    /// From the second time on that rows are asked for: the first waits for the connection, which
-    /// there may never be.
+    /// Counts this as a snapshot under way. Set at the second call of `next_rows`: the first only
+    /// fills a buffer while the connection is being made, and that may never succeed.
     sending: Option<Sending>,
 }
 

@@ -23,10 +23,12 @@ pub(super) fn check(
     if when < end { Ok(()) } else { Err(Refusal::TokenExpired(end).into()) }
 }
 
-/// Why a node that asks with `token` is sure to be refused, if it is: tokens that `view` does not
-/// know, or has outlived, will not be good again. A request that has admitted a node is told so
-/// once more, and no other: whoever knows the id of any request could have it proposed. That of one
-/// which has admitted a node cannot be chosen without its secret.
+/// Why a node that asks with `token` will be refused, if it will: the token is not in `view`, or it
+/// had ended by the stamp of the last command.
+///
+/// A request that has already admitted a node is the one exception: it gets that answer again, and
+/// its id cannot be made without the secret of the token. Other requests that have an answer are no
+/// exception: a stranger who knows the id of one could have commands proposed with it.
 pub(crate) fn foreseen(
     view: &View,
     request: &RequestId,

@@ -287,8 +287,8 @@ impl View {
         self.or_damaged(row.map_err(|e| DecodeError::new(what, e)))
     }
 
-    /// A row that was decoded. If it could not be, the store has failed first: the node must not go
-    /// on with a row that it cannot read.
+    /// Hands on a decoded row. If decoding failed, marks the store as failed first: the node must
+    /// not go on with a row that it cannot read.
     pub(crate) fn or_damaged<T>(&self, decoded: Result<T, DecodeError>) -> Result<T, ReadError> {
         decoded.map_err(|error| damaged(&*self.rows, error))
     }

@@ -95,9 +95,9 @@ impl Presence {
         self.heard().with_majority.is_some_and(|when| when.elapsed() <= patience)
     }
 
-    /// Whether this node, which has `applied` so much of the log, has applied all that it has heard
-    /// to be committed longer ago than a read waits for that. What it has heard counts, and not
-    /// what consensus has made of it, which may hang with the disk.
+    /// Whether this node, which has `applied` so much of the log, has applied everything that was
+    /// committed longer ago than a read would wait. Goes by the commit index that leaders have
+    /// sent, not by openraft's own, which stops moving when the disk hangs.
     pub(crate) fn keeps_up(&self, applied: Option<u64>) -> bool {
         let mut committed = self.committed();
         committed.pass(Instant::now());

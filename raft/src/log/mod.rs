@@ -2,10 +2,10 @@
 //!
 //! All of it is in [`Space::Log`], whose batches share one ordered write-ahead log: what is durable
 //! is always a prefix of what was written, so a vote never outlives the entries written before it,
-//! nor the other way round. Nor does the catalog outlive the log: what is durable of
-//! [`Space::Catalog`] was written after nothing of the log that a crash can lose. Openraft relies
-//! on that when it starts: it takes a log that ends before the last applied entry, or has another
-//! one in its place, for a damaged one.
+//! nor the other way round. The catalog never outlives the log either: rows of [`Space::Catalog`]
+//! become durable only after everything that was written to the log before them. Openraft relies on
+//! that when it starts: it takes a log that ends before the last applied entry, or has another one
+//! in its place, for a damaged one.
 
 mod bare;
 pub(crate) mod keys;

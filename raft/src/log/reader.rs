@@ -137,8 +137,9 @@ impl LogReader {
         io::Error::new(io::ErrorKind::InvalidData, ReadError::from(failed))
     }
 
-    /// The entries from `from` to before `to`, read in bounded chunks as they are asked for. That
-    /// there are as many, openraft does not look, and would take the others for applied.
+    /// The entries from `from` to before `to`, read in bounded chunks as they are asked for. Fails
+    /// if one is missing: openraft does not count what it gets, and would take the missing entry
+    /// for applied.
     fn chunks(&self, from: u64, to: u64) -> impl Stream<Item = io::Result<Entry>> + use<> {
         let reader = self.clone();
         stream::try_unfold(from, move |from| {

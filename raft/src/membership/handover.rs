@@ -28,8 +28,8 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 /// How long a node may take to say whether it stays, at least.
 const ANSWER_DEADLINE_MIN: Duration = Duration::from_millis(500);
 
-/// How often a message may cross to a node and back, in no more than the time between two
-/// heartbeats each, until it has said so: twice to connect, and once to ask.
+/// Round trips until a node has answered: two to connect, and one to ask. Each may take as long as
+/// the time between two heartbeats.
 const CROSSINGS: u32 = 3;
 
 /// How long another node that stays is waited for once one has said that it does: the time between

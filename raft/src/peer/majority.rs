@@ -1,6 +1,6 @@
-//! Whether the leader that this node is hears a majority: it tells those that follow it, which
-//! would go on to hear it and take all for well when they are cut off together with it. And whom it
-//! does not hear because they answer too late.
+//! Whether this node, as leader, still hears a majority. It tells its followers so in each
+//! heartbeat: otherwise a minority that is cut off together with its leader would take all to be
+//! well. Also which followers answer too late to be counted.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

@@ -66,8 +66,8 @@ pub trait Blobs: Send + Sync + 'static {
     /// # Cancellation
     /// Dropping the future before `body` has ended, or an error in `body`, leaves the upload as it
     /// was. Dropping it later leaves the upload with all of the part or without it.
-    /// `body` is kept for as long as more than a frame of it is in memory: whoever counts that can
-    /// do so there.
+    /// `body` is dropped only when at most one frame of it is left in memory, so that the caller
+    /// can tie an allowance of memory to it.
     ///
     /// # Errors
     /// [`BlobsError::Offset`] when the upload does not stand at `at`; [`BlobsError::TooManyParts`]

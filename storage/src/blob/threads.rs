@@ -55,7 +55,7 @@ pub(super) fn not_run(error: JoinError) -> BlobsError {
     BlobsError::Unavailable(io::Error::other(error))
 }
 
-/// Does `work`, for as long as which a thread counts as busy.
+/// Runs `work`, and counts `thread` as busy until it is done.
 fn on<T>(thread: OwnedSemaphorePermit, work: impl FnOnce() -> T) -> T {
     let done = work();
     drop(thread);

@@ -39,7 +39,8 @@ pub(crate) async fn finish(
 ) -> Result<Response, Error> {
     let query = Query::of(&parts.uri);
     let digest: Digest = query.first("digest").ok_or(Error::DigestMissing)?.parse()?;
-    // What this node knows is enough: whoever knows less takes more than is needed.
+    // The local replica is enough here: a node that is behind only receives a chunk that it did not
+    // need.
     if begun == Begun::Before && visit.cluster.local()?.blob_in(session.upload)?.is_some() {
         return repeated(visit, &session, &digest).await;
     }

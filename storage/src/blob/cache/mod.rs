@@ -8,10 +8,11 @@
 //! ```
 //!
 //! An object never changes, so what is here is good until it makes room for something else. However
-//! many ask for an object at once, it is read from the far store once, and all follow its file
-//! as that grows; unless all the room is taken by others that are still read. What goes wrong here
-//! fails nobody: who cannot read on here reads on there. So it is where no more of the disk is free
-//! than its reserve.
+//! many ask for an object at once, it is read from the far store once, and all follow its file as
+//! that grows; unless all the room is taken by others that are still read.
+//!
+//! An error of the cache fails no read: the reader goes on from the far store. Reads go there, too,
+//! when no more of the disk is free than its reserve.
 //!
 //! Files are neither synced nor kept: a node starts with an empty cache.
 

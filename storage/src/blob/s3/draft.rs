@@ -46,8 +46,9 @@ struct Open {
 }
 
 impl Draft {
-    /// Receives `body` to its end, after `head`. An object has at most `parts_max` parts. What was
-    /// received is held beyond that.
+    /// Receives `body` to its end, after `head`, and begins a new object after every `parts_max`
+    /// parts. When this returns, the last part and those on their way are still in memory, with
+    /// their room in `budget`, until [`Draft::finish`] has written them.
     pub(super) async fn receive(
         bucket: Arc<Bucket>,
         budget: &Budget,
