@@ -13,12 +13,15 @@ use api::{
 use raft::{Cluster, Role};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 
 use crate::config;
 use crate::config::AccessKind;
 
 /// How often a file is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often what is wrong for as long as the node runs is said.
+const SAID_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How often a leader tries to appoint the first administrator.
 const APPOINT_EVERY: Duration = Duration::from_millis(250);
 /// The key that names the file with the administrator's password.
@@ -230,6 +233,25 @@ fn leave_to_others(is_unsure: bool) {
              and nobody was shown: when no node has shown it, start one once with `roadstead serve \
              --reset-administrator`"
         );
+    }
+}
+
+/// Says again and again, on a node whose registry is open, that the cluster has accounts: each node
+/// has its own `access.mode`, and one that was left open lets everybody in.
+pub(crate) async fn warn_while_open(cluster: Cluster) {
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    let mut said: Option<Instant> = None;
+    loop {
+        ticks.tick().await;
+        let is_due = said.is_none_or(|said| said.elapsed() >= SAID_EVERY);
+        let accounts = cluster.local().and_then(|view| view.accounts(None, 1));
+        if is_due && accounts.is_ok_and(|accounts| !accounts.is_empty()) {
+            said = Some(Instant::now());
+            tracing::error!(
+                "access.mode is \"open\" on this node, so that everybody may do everything through \
+                 it, and the cluster has accounts: set it to \"closed\", as on the other nodes"
+            );
+        }
     }
 }
 

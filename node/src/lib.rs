@@ -4,18 +4,15 @@
 //! [`Node::start`] is the only place where the parts of a node are put together.
 
 mod access;
+mod admin;
 pub mod cli;
 pub mod config;
-mod descriptors;
 mod dial;
-mod fingerprint;
 mod folder;
-mod health;
 mod http;
-mod invitations;
 mod metrics;
 mod node;
-mod operators;
+mod open_files;
 mod options;
 mod peers;
 mod playground;

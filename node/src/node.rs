@@ -20,15 +20,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use self::error::NodeError;
-use crate::health::{Health, StoreHealth};
+use crate::admin::health::{Health, StoreHealth};
+use crate::admin::{Operators, fingerprint, health, invitations};
 use crate::http::Manner;
-use crate::operators::Operators;
 use crate::peers::{PeerDoor, authority, guarded};
 use crate::service::Service;
 use crate::tls::{Acceptor, Files, Handshake, TlsError, WorldTime};
 use crate::{
-    Config, Listener, World, WorldDial, access, fingerprint, health, invitations, metrics, options,
-    sweeper,
+    Config, Listener, World, WorldDial, access, metrics, options, sweeper,
 };
 
 /// How long a node may take to stop: with the end of what blocks its threads, this fits into the 30
@@ -160,7 +159,9 @@ impl Node {
         // and a leader that nobody reaches stops those that have elected it.
         peer.listen().map_err(NodeError::bind("peer.listen", addresses.peer))?;
         let peer = serve_peers(peer, &cluster, door, &refused);
-        if let Err(error) = claim_until(stop, &cluster, &*blobs).await {
+        let claimed = claim_until(stop, &cluster, &*blobs).await;
+        let listen = |()| api.listen().map_err(NodeError::bind("api.listen", addresses.api));
+        if let Err(error) = claimed.and_then(listen) {
             // It may lead.
             leave(&cluster).await;
             peer.stop(HANG_UP_DEADLINE).await;
@@ -181,7 +182,6 @@ impl Node {
             .merge(invitations::router(cluster.clone(), addresses.admin.ip()))
             .merge(fingerprint::router(cluster.clone()));
         let distribution = api::router(registry.clone());
-        api.listen().map_err(NodeError::bind("api.listen", addresses.api))?;
         Ok(Self {
             api: Service::start(api, distribution, tls, clients(config), refused.by("api")),
             peer,
@@ -310,7 +310,10 @@ fn accompany(
     registry: &Registry,
 ) -> (JoinSet<()>, Option<oneshot::Receiver<Appointed>>) {
     let mut tasks = JoinSet::new();
-    let AccessMode::Closed(options) = mode else { return (tasks, None) };
+    let AccessMode::Closed(options) = mode else {
+        tasks.spawn(access::warn_while_open(cluster.clone()));
+        return (tasks, None);
+    };
     if let (Some(path), Some(users)) = (&config.access.htpasswd, &options.htpasswd) {
         tasks.spawn(access::watch_users(path.clone(), users.clone()));
     }

@@ -263,8 +263,14 @@ async fn the_password_of_the_first_administrator_is_mended_in_its_file_and_neede
     send(&node.child, Signal::TERM);
     assert_eq!(code(&mut node.child).await, Some(0));
     std::fs::remove_file(&file).unwrap();
-    let node = serve_with(folder.path(), &[], Stdio::null(), set).await;
+    let mut node = serve_with(folder.path(), &[], Stdio::null(), set).await;
     assert_eq!(status(&node).await, 200);
+
+    // As a node is that somebody has left open, in a cluster that is not.
+    send(&node.child, Signal::TERM);
+    assert_eq!(code(&mut node.child).await, Some(0));
+    let mut node = serve(folder.path(), &[], Stdio::null()).await;
+    said(&mut node, "everybody may do everything through it").await;
 }
 
 /// Reads what `node` logs up to a line with `text`.

@@ -18,7 +18,7 @@ use toml::Value;
 
 use super::{ConfigArgs, Failure, Signals, block_on, config, outlive_hangups, say};
 use crate::config::{ConfigError, Storage, StorageKind};
-use crate::{Config, DataFolder, Listeners, Node, NodeError, TcpWorld, descriptors, telemetry};
+use crate::{Config, DataFolder, Listeners, Node, NodeError, TcpWorld, open_files, telemetry};
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
@@ -79,7 +79,7 @@ async fn serve(config: Config, with_parent: bool) -> Result<(), Failure> {
     let mut signals = Signals::receive()?;
     // Who starts a node by hand has it end with the terminal.
     let _outliving = (!io::stderr().is_terminal()).then(outlive_hangups).transpose()?;
-    descriptors::raise(&config.limits);
+    open_files::raise(&config.limits);
     let world = Arc::new(TcpWorld);
     let listeners = Listeners::bind(&config, &*world).await?;
     let folder = DataFolder::open(&config.node.data_dir)?;

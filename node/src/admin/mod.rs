@@ -1,6 +1,10 @@
 //! The admin listener, which answers from the moment that it listens. A start may take minutes: a
 //! store replays its log, and whoever joins a cluster waits to be let in.
 
+pub(crate) mod fingerprint;
+pub(crate) mod health;
+pub(crate) mod invitations;
+
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
