@@ -1,4 +1,4 @@
-//! What every handler works with.
+//! The handlers' state: what all requests share, and what is known of the one that is answered.
 
 use std::io;
 use std::ops::Deref;

@@ -1,4 +1,5 @@
-//! Who belongs to the cluster and who votes: asked for by the node itself, settled by the leader.
+//! Who belongs to the cluster and who votes. Each node asks to be a member; the leader brings
+//! Raft's membership to what the catalog and [`voters`] want, one change at a time.
 
 mod handover;
 pub(crate) mod removal;
