@@ -1,4 +1,5 @@
-//! What is counted of requests and sweeps, with labels of which there are only so many.
+//! The metrics of requests, sweeps and damaged objects, with labels of which there are only so
+//! many.
 
 use std::time::Duration;
 

@@ -24,8 +24,8 @@ use crate::metrics::RequestMetrics;
 
 /// How long a read waits for a cluster that is electing a leader before it says so.
 const READ_PATIENCE: Duration = Duration::from_secs(3);
-/// How long a change waits for a cluster that is electing a leader: an election and a half with the
-/// default timing.
+/// How long a change waits for a cluster that is electing a leader. With the default timing a dead
+/// leader is missed within 1.8 s (ADR 19), so an election or two may fail meanwhile.
 const PROPOSE_PATIENCE: Duration = Duration::from_secs(5);
 /// The first pause between two attempts; each further one is twice as long, up to the last.
 const PAUSE_MIN: Duration = Duration::from_millis(20);

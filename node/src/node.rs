@@ -26,9 +26,7 @@ use crate::http::Manner;
 use crate::peers::{PeerDoor, authority, guarded};
 use crate::service::Service;
 use crate::tls::{Acceptor, Files, Handshake, TlsError, WorldTime};
-use crate::{
-    Config, Listener, World, WorldDial, access, metrics, options, sweeper,
-};
+use crate::{Config, Listener, World, WorldDial, access, metrics, options, sweeper};
 
 /// How long a node may take to stop: with the end of what blocks its threads, this fits into the 30
 /// seconds that `deploy` gives it.

@@ -85,7 +85,7 @@ impl Participant {
     /// The index up to which a read that starts now must see. `None` when no leader could confirm
     /// it.
     async fn read_index(&self) -> Option<u64> {
-        // Whoever follows need not ask its own consensus who leads.
+        // A follower need not ask its own consensus who leads.
         let leader = match self.followed() {
             Some(leader) => leader,
             None => match self.read_index_here().await {

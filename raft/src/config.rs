@@ -93,8 +93,8 @@ pub trait Dial: Send + Sync + 'static {
     /// When nothing can be reached at `address`, now or later.
     fn dial(&self, address: &PeerAddress) -> Result<Channel, DialError>;
 
-    /// Whether nodes show each other certificates. Otherwise whoever reaches a node may speak for
-    /// any other one, and joins without a token: a world for tests.
+    /// Whether nodes show each other certificates. Without them, any program that reaches a node
+    /// may speak for any other node, and join without a token: a world for tests.
     fn is_secure(&self) -> bool {
         false
     }

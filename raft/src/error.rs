@@ -61,7 +61,8 @@ pub enum ReadError {
     /// This node's store cannot be read.
     #[error(transparent)]
     Store(#[from] KvError),
-    /// A row of this node's store is not what was written. Whoever says so has the store fail.
+    /// A row of this node's store is not what was written. The part that finds this has the store
+    /// fail.
     #[error("a row of the catalog is damaged: {0}")]
     Damaged(DecodeError),
 }

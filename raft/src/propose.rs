@@ -62,7 +62,7 @@ impl Participant {
         actor: &Actor,
         command: Command,
     ) -> Result<Answer, ProposeError> {
-        // Whoever follows need not ask its own consensus who leads.
+        // A follower need not ask its own consensus who leads.
         if let Some(leader) = self.followed() {
             return self.forward(&leader, request, actor, &command).await;
         }

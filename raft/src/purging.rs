@@ -1,10 +1,10 @@
 //! Purges the log once it has too many entries or too many bytes. The newest half of what it may
 //! have stays, and so does everything that the catalog has not yet made durable.
 //!
-//! Openraft counts entries alone, and one may have some megabytes, also when it is refused: a
-//! single client could fill the disks of all nodes. It counts from the last start on, too: the log
-//! of a node that is often started would never be purged. So it only says here when there is a
-//! snapshot, and is told what to purge. A node that needs what was purged is sent the catalog.
+//! Openraft itself would count entries alone, from the last start on. But an entry may have some
+//! megabytes, also when it is refused: a single client could fill the disks of all nodes. And the
+//! log of a node that is often started would never be purged. So openraft only says here when there
+//! is a snapshot, and is told what to purge. A node that needs purged entries is sent the catalog.
 
 use openraft::RaftMetrics;
 use openraft::async_runtime::WatchReceiver as _;
@@ -14,12 +14,12 @@ use crate::log::LogSize;
 use crate::types::{Raft, TypeConfig};
 
 /// Bytes after which the log is purged, however few entries they are: small disks have room for
-/// them. Of ordinary entries, with a kilobyte or two, they are many times as many as are kept with
-/// the default of [`Tuning::snapshot_every`](crate::Tuning).
+/// them. An ordinary entry has a kilobyte or two, so these are many times the entries that are kept
+/// with the default of [`Tuning::snapshot_every`](crate::Tuning).
 const LOG_BYTES_MAX: u64 = 512 * 1024 * 1024;
 
-/// Bytes of entries after which it is purged for each one of
-/// [`Tuning::snapshot_every`](crate::Tuning): whoever wants a short log has a small one.
+/// Bytes after which the log is purged, for each entry of
+/// [`Tuning::snapshot_every`](crate::Tuning): a log of few entries is to have few bytes, too.
 const ENTRY_BYTES: u64 = 64 * 1024;
 
 /// What the log may have, what of it stays when it is purged, and how far that has come.
@@ -82,11 +82,10 @@ impl Purging {
         }
     }
 
-    /// What comes next, now that openraft has these `metrics`. While one purge waits for a node
-    /// that is slow, there is no other one, for which openraft would wait in its place: it might
-    /// never be the time for any. A snapshot is asked for again after another eighth of the limit:
-    /// the last one may have been put off, see
-    /// [`SNAPSHOTS_DEFERRED_MAX`](proto::limits::SNAPSHOTS_DEFERRED_MAX).
+    /// The next step, now that openraft has these `metrics`. While a purge waits for a slow node,
+    /// no other is asked for: openraft would wait for the other in its place, and none might ever
+    /// be made. A snapshot is asked for again after another eighth of the limit: the last one may
+    /// have been put off, see [`SNAPSHOTS_DEFERRED_MAX`](proto::limits::SNAPSHOTS_DEFERRED_MAX).
     fn next(&mut self, metrics: &RaftMetrics<TypeConfig>, log: &LogSize) -> Option<Step> {
         let snapshot = metrics.snapshot.map(|last| last.index);
         if snapshot > self.snapshot && metrics.purged.map(|last| last.index) >= self.upto {

@@ -15,10 +15,10 @@ use crate::catalog::StateMachine;
 use crate::log::LogStore;
 use crate::types::LogId;
 
-/// Applies to `machine` what `log` knows to be committed and `machine` has not applied. When the
-/// log does not go back that far it does nothing, and openraft refuses to start. What `machine` has
-/// applied is durable then: openraft takes that, when it starts, for what may be purged from the
-/// log.
+/// Applies to `machine` the entries that `log` knows to be committed and `machine` has not applied.
+/// If the log does not go back that far, it does nothing, and openraft refuses to start. All that
+/// `machine` has applied is durable when this returns: openraft, when it starts, takes it for what
+/// may be purged from the log.
 ///
 /// # Errors
 /// When the log or the catalog cannot be read or written, or the log lacks what is committed.

@@ -1,5 +1,5 @@
-//! The node's store as all of this crate uses it: when it has failed for good, whoever noticed, the
-//! node comes to know that it must end.
+//! The node's store as all of this crate uses it. When the store has failed for good, the node
+//! learns that it must end, whichever part has met the failure.
 
 use std::sync::{Arc, OnceLock};
 
@@ -9,12 +9,12 @@ use storage::kv::{Synced, Visitor};
 use storage::{Batch, Kv, KvError, KvRead, Space};
 use tokio::sync::{oneshot, watch};
 
-/// Writes `batch`, of what the log has, and waits until that is durable, and all before it.
+/// Writes `batch` to [`Space::Log`], and waits until it is durable, and all before it.
 pub(crate) async fn write(kv: &Arc<dyn Kv>, batch: Batch) -> Result<(), KvError> {
     kv.write(Space::Log, batch)?;
     let (synced, wait) = oneshot::channel();
     kv.sync(Box::new(move |result| {
-        // Whoever waited may have been cancelled; it is durable all the same.
+        // The caller may have been cancelled; the batch is durable all the same.
         let _ = synced.send(result);
     }));
     wait.await.map_err(|_| KvError::Failed("the store was closed".to_owned()))?
@@ -51,8 +51,9 @@ impl Failure {
         self.full.get().cloned()
     }
 
-    /// Takes note of `outcome`. Consensus stops over what fails in its own hands; but rows are
-    /// staged and read by others too, who answer whoever asked and go on.
+    /// Takes note of `outcome`. Consensus stops when one of its own calls fails. But other parts
+    /// read the store and stage rows in it, too: they answer their callers with the error, and go
+    /// on.
     fn note<T>(&self, outcome: Result<T, KvError>) -> Result<T, KvError> {
         if let Err(error @ KvError::Full(_)) = &outcome {
             self.full.get_or_init(|| error.clone());
@@ -108,7 +109,7 @@ impl<T: KvRead + ?Sized> KvRead for Watched<T> {
 
     fn fail(&self, reason: String) -> KvError {
         let error = self.kv.fail(reason);
-        // What is noted is told by whoever asked for it.
+        // The caller gets the error from here.
         let _ = self.failure.note::<()>(Err(error.clone()));
         error
     }

@@ -3,7 +3,7 @@
 //!
 //! Each is a small trait with several engines, and a public conformance suite ([`conformance`])
 //! that every engine passes. What a trait promises, its methods say under `# Durability` and `#
-//! Cancellation`; nothing here knows HTTP or Raft.
+//! Cancellation`. Nothing here serves anybody, or knows what a row or an object means.
 
 pub mod blob;
 #[cfg(test)]

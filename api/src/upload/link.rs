@@ -1,4 +1,5 @@
-//! The end of an upload: its bytes become a blob of a repository, or nothing.
+//! Making an uploaded object a blob: proposes `LinkBlob`, and removes the object that lost, or was
+//! refused.
 
 use proto::{Answer, Command, Digest, ObjectKey, Refusal, RepoName, RequestId};
 use raft::Blob;

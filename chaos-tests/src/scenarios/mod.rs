@@ -1,6 +1,7 @@
 //! Failures that the field knows, each as a story: what lost data elsewhere must not do so here.
 //!
-//! To add one: a file like the others, and its name in [`ALL`].
+//! To add one: a file like the others, a `mod` line here, and an entry in [`ALL`], in the order of
+//! names.
 
 mod broken_disk_during_a_snapshot;
 mod commit_without_quorum;

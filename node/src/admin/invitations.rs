@@ -18,7 +18,8 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
-/// How long it may take: an election and a half.
+/// How long it may take: with the default timing a dead leader is missed within 1.8 s (ADR 19), so
+/// an election or two may fail meanwhile.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -121,10 +121,10 @@ fn founded(view: &View) -> Result<ClusterId, NotDecided> {
     Ok(view.cluster()?.ok_or(Refusal::NotFounded)?)
 }
 
-/// The first object linked to a digest stays; one that comes later holds no blob, unless it
-/// replaces what was found damaged. An object holds one blob in its life: one that was given up, or
-/// holds another blob, is not linked, so that whoever removes the bytes of an orphan removes
-/// nothing else.
+/// The first object that is linked to a digest stays; a later one holds no blob, unless it replaces
+/// an object that was found damaged. An object holds one blob in its life: an object that was given
+/// up, or holds another blob, is not linked. So removing the bytes of an orphan removes nothing
+/// else.
 fn link_blob(
     view: &View,
     repository: &RepoName,
@@ -152,7 +152,7 @@ fn link_blob(
     let Blob { size, object, .. } = linked;
     if view.blob(repository, digest)?.is_none() {
         let (repository, digest) = (repository.clone(), digest.clone());
-        // What was pushed before there were checksums gets one from whoever pushes it again.
+        // A blob that was pushed before there were checksums gets one when it is pushed again.
         let checksum = linked.checksum.or(given.checksum);
         events.push(Event::BlobLinked { repository, digest, size, checksum, object });
     }
@@ -173,7 +173,7 @@ fn end_upload(
     Ok(Some(Event::UploadLinked { upload, digest: digest.clone() }))
 }
 
-/// Refuses what was given up, or is another blob than `digest`.
+/// Refuses an object that was given up, or is another blob than `digest`.
 fn check_free(view: &View, object: ObjectKey, digest: &Digest) -> Result<(), NotDecided> {
     if Mutant::EndedUploadLinked.is_active() {
         return Ok(());
@@ -208,8 +208,9 @@ fn unlink_blob(
     Ok(Decision::done(vec![Event::BlobUnlinked { repository, digest }]))
 }
 
-/// What a push depends on must hold of each tag that it would move; without tags, of the manifest's
-/// own digest. It comes before all that the manifest says (RFC 9110, section 13.2.1).
+/// Checks the preconditions of a push, which must hold of each tag that it would move; without
+/// tags, of the manifest's own digest. They come before all that the manifest says (RFC 9110,
+/// section 13.2.1).
 fn check_push(
     view: &View,
     repository: &RepoName,

@@ -131,11 +131,11 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         Ok((self.applied.last, self.applied.membership.clone()))
     }
 
-    /// Writes one batch for each entry, and answers it at once: whoever waits for the first need
-    /// not wait for the last, and the rules for each read what the one before it left from the
-    /// store, and nowhere else. One batch for several would save nothing. The catalog's batches are
-    /// not synced, and cost as much alone as sixteen at a time: some 8 of the 50 microseconds that
-    /// an entry takes.
+    /// Writes one batch for each entry, and answers it at once. So no proposer waits for the
+    /// entries after its own, and the rules for an entry read what the one before it left from the
+    /// store, and nowhere else. One batch for several entries would save nothing. The catalog's
+    /// batches are not synced, and cost as much alone as sixteen at a time: some 8 of the 50
+    /// microseconds that an entry takes.
     async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
     where
         S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
@@ -150,11 +150,12 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         Ok(())
     }
 
-    /// None, unless openraft must have one, while a catalog is on its way to another node: the log
-    /// would be purged up to what was built meanwhile. A node to which the catalog takes longer
-    /// than that would find when it has it that entries are missing after it, and need the next
-    /// one, and so on. But not for ever: a node that takes one catalog after the other and never
-    /// has one, with a full disk, say, must not fill this one's with the log.
+    /// Builds none while a catalog is on its way to another node, unless openraft must have one.
+    /// The log would be purged up to the new snapshot. A node that receives the catalog for longer
+    /// than that would then lack the entries after it, and need the next snapshot, and so on. The
+    /// wait has an end, [`SNAPSHOTS_DEFERRED_MAX`]: a node that takes one catalog after the other
+    /// and never installs one, because its disk is full, say, must not fill this node's disk with
+    /// the log.
     async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<SnapshotBuilder> {
         if self.sendings.are_under_way() && !force && self.deferred < SNAPSHOTS_DEFERRED_MAX {
             self.deferred += 1;

@@ -61,7 +61,8 @@ impl Answers {
         Ok(())
     }
 
-    /// Reads on. What is as old as `now` has to wait: more of that age may come before it.
+    /// Reads further ages. Answers as old as `now` are left for later: more of that age may come,
+    /// and sort before them.
     fn read_ahead(&mut self, view: &View, now: Timestamp) -> Result<(), ReadError> {
         let ages = view.keys().table(Table::AnswerAge);
         let now = view.keys().answers_before(now);

@@ -174,8 +174,8 @@ impl StagedRows {
         self.staging.kv.write(Space::Catalog, batch).map_err(io_error)
     }
 
-    /// What the rows say is applied in them. When that does not decode, whoever sent them is wrong,
-    /// and not this node's store.
+    /// How far the log is applied in these rows, as they say. If that does not decode, the sender
+    /// is wrong, and not this node's store.
     pub(crate) fn applied(&self) -> io::Result<Applied> {
         let key = Keys::of(self.generation).applied();
         let row = self.staging.kv.get(Space::Catalog, &key).map_err(io_error)?;

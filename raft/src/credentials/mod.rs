@@ -22,7 +22,7 @@ use crate::log::keys;
 use crate::store::write;
 use crate::{StartError, random};
 
-/// What a node shows to those that it dials, and to those that dial it.
+/// What a node shows to nodes that it dials, and to nodes that dial it.
 #[derive(Clone, Debug)]
 pub enum Papers {
     /// It is new: it knows its cluster by this token, and shows nothing before it has asked to
@@ -46,7 +46,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Those that `authority` signs at `now`, for the node that `name` names and this key.
+    /// Credentials that `authority` signs at `now`, for the node that `name` names and this key.
     pub(crate) fn by(
         authority: &Authority,
         name: PeerName,
@@ -58,7 +58,7 @@ impl Credentials {
         Ok(Self::of(name, authority.certificate.clone(), certificate, key)?)
     }
 
-    /// Those of this certificate, which another node has sent, or this one has kept.
+    /// Credentials with this certificate, which another node has sent, or this one has kept.
     pub(crate) fn of(
         name: PeerName,
         authority: Bytes,
@@ -69,7 +69,7 @@ impl Credentials {
         Ok(Self { name, authority, certificate, validity, key })
     }
 
-    /// Others by `authority`, with a new key.
+    /// New credentials by `authority`, with a new key.
     pub(crate) fn renewed(
         &self,
         authority: &Authority,

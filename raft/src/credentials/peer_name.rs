@@ -8,8 +8,8 @@ use proto::{ClusterId, NodeId};
 /// What all names of nodes end with: no host outside has such a name.
 const DOMAIN: &str = "roadstead";
 
-/// A node as its certificate names it: `node-<id>.<cluster>.roadstead`. Whoever serves other nodes
-/// puts the name that a connection's other end has proved into the extensions of its requests.
+/// A node as its certificate names it: `node-<id>.<cluster>.roadstead`. The listener for nodes puts
+/// the name that the other end of a connection has proved into the extensions of its requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerName {
     /// Its cluster.

@@ -13,8 +13,8 @@ use crate::{Dial, StartError};
 /// How often a node looks whether it is time.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Renews `credentials`, whenever they are due, for ever; those that dial and are dialled see them
-/// by `dial`.
+/// Renews `credentials`, whenever they are due, for ever, and has `dial` show the new ones, to
+/// nodes that it dials and to nodes that dial it.
 pub(crate) async fn run(
     inner: Arc<Participant>,
     dial: Arc<dyn Dial>,
@@ -46,7 +46,7 @@ async fn renew(
     let renewed = credentials.renewed(&authority, inner.clock.now())?;
     renewed.save(&inner.kv).await?;
     dial.show(Papers::Credentials(renewed.clone()))?;
-    // Whoever did not take the certificate of before serves nothing on connections that showed it.
+    // A node that did not take the former certificate serves nothing on connections that showed it.
     inner.neighbours.lanes().keep(&BTreeSet::new());
     Ok(Some(renewed))
 }

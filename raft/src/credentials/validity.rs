@@ -1,5 +1,5 @@
-//! From when until when a certificate is good. It says so itself: whoever has signed it may have
-//! gone by another clock than this node's, and either by one that was wrong.
+//! From when until when a certificate is good, as the certificate itself says. Its signer may have
+//! gone by another clock than this node's, and either clock may have been wrong.
 
 use proto::{DecodeError, Timestamp};
 use x509_cert::Certificate;
@@ -16,7 +16,7 @@ pub(crate) struct Validity {
 }
 
 impl Validity {
-    /// That of `certificate`, which is in DER.
+    /// The validity of `certificate`, which is in DER.
     pub(crate) fn of(certificate: &[u8]) -> Result<Self, DecodeError> {
         let certificate = Certificate::from_der(certificate);
         let certificate = certificate.map_err(|e| DecodeError::new("certificate", e))?;

@@ -40,7 +40,7 @@ fn silence_max(tuning: Tuning) -> Duration {
     tuning.election_max * 2
 }
 
-/// Where the leader is reached that a node with these `metrics` follows, which is reached at `own`.
+/// The address of the leader that a node with these `metrics`, itself at `own`, follows.
 fn followed(metrics: &RaftMetrics<TypeConfig>, own: &PeerAddress) -> Option<PeerAddress> {
     let is_led = matches!(metrics.state, ServerState::Follower | ServerState::Learner);
     // A node that led before it was started again may be named as its own leader.
@@ -49,8 +49,8 @@ fn followed(metrics: &RaftMetrics<TypeConfig>, own: &PeerAddress) -> Option<Peer
     (leader.peer_address != *own).then(|| leader.peer_address.clone())
 }
 
-/// The other nodes that have answered a leader with these `metrics` lately. How far a node's log
-/// had come says nothing of that: a dead one keeps its place.
+/// The other nodes that have answered a leader with these `metrics` lately. A node's place in the
+/// log says nothing of that: a dead node keeps it.
 fn answering(metrics: &RaftMetrics<TypeConfig>, silence_max: Duration) -> BTreeSet<NodeId> {
     let answered = metrics.heartbeat.iter().flatten();
     answered
@@ -88,9 +88,10 @@ impl Participant {
         answering(&self.raft.metrics().borrow_watched(), self.silence_max())
     }
 
-    /// Whether there was a majority lately, as far as this node hears: of voters when it leads,
-    /// else of a leader that hears one. Openraft goes on to name the last leader that it knew, and
-    /// one that is cut off goes on to lead, and to be heard by those that are cut off with it.
+    /// Whether this node has lately heard a majority of voters, when it leads; else, a leader that
+    /// says that it hears one. What openraft says is not enough: it goes on naming the last leader
+    /// that it knew, and a leader that is cut off goes on leading, and is heard by the nodes that
+    /// are cut off with it.
     pub(crate) fn hears_a_majority(&self) -> bool {
         match self.leads() {
             true => has_majority(&self.raft.metrics().borrow_watched(), self.silence_max()),

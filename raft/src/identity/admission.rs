@@ -10,9 +10,9 @@ use crate::credentials::certificates;
 use crate::participant::Participant;
 
 /// The id under which it is decided whether the node that sends `request`, has the secret of
-/// `token` and wants a certificate for `public_key` is admitted. The answer to it is worth a
-/// certificate, and what a node's log names is no secret: so none but who has that secret gets the
-/// answer, and none for another key.
+/// `token` and wants a certificate for `public_key` is admitted. The answer is worth a certificate,
+/// and `request` is no secret, since logs name it. So token and key are part of the id: nobody
+/// without the secret gets the answer, and nobody gets it for another key.
 pub(crate) fn decided_as(request: &RequestId, token: &Thumbprint, public_key: &[u8]) -> RequestId {
     let all = [request.as_bytes().as_slice(), token.as_bytes(), public_key].concat();
     let hash = *Thumbprint::of(&all).as_bytes();

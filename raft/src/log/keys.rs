@@ -3,7 +3,7 @@
 //! | key | value |
 //! |---|---|
 //! | `e` and the index as 8 bytes, big end first | the entry at that index |
-//! | `identity` | which node of which cluster this is |
+//! | `identity` | which node of which cluster this is, written once, before it takes part |
 //! | `credentials` | what it shows other nodes, with its key |
 //! | `founding` | the authority that the founder has made, until the catalog has it |
 //! | `removed` | nothing: the node was removed from its cluster, and must not start again |
@@ -12,28 +12,14 @@
 //! | `purged` | the position of the last purged entry |
 //! | `committed` | the last position known to be committed, a hint |
 
-/// The node's identity, written once, before the node takes part in anything.
 pub(crate) const IDENTITY: &[u8] = b"identity";
-
-/// What the node shows other nodes.
 pub(crate) const CREDENTIALS: &[u8] = b"credentials";
-
-/// The authority that the founder has made.
 pub(crate) const FOUNDING: &[u8] = b"founding";
-
-/// Whether the node was removed from its cluster.
 pub(crate) const REMOVED: &[u8] = b"removed";
-
-/// Whether the founder has its cluster's object store.
 pub(crate) const STORE: &[u8] = b"store";
 
-/// The vote.
 pub(super) const VOTE: &[u8] = b"vote";
-
-/// The position of the last purged entry.
 pub(super) const PURGED: &[u8] = b"purged";
-
-/// The last position that was known to be committed.
 pub(super) const COMMITTED: &[u8] = b"committed";
 
 /// The key after those of all entries.

@@ -138,10 +138,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     /// # Durability
-    /// That of what is appended next: a crash before brings the old entries back, all of them, and
-    /// Raft truncates again when the leader sends what conflicts with them. No entry that comes in
-    /// their place can have been applied durably then, nor a snapshot been installed: either would
-    /// have made this durable first.
+    /// The truncation becomes durable with the entries that are appended next. A crash before that
+    /// brings all old entries back, and Raft truncates again when the leader sends entries that
+    /// conflict with them. By then no entry in their place can have been applied durably, nor a
+    /// snapshot been installed: either would have made the truncation durable first.
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
         let from = last.map_or(0, |last| last.index + 1);
         let mut batch = Batch::new();
@@ -151,12 +151,13 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         Ok(())
     }
 
-    /// Purges the log up to `upto`. Openraft asks for it only below a snapshot, and whoever builds
-    /// or installs a snapshot makes the catalog durable first, as recovery does when the node
+    /// Purges the log up to `upto`. Openraft asks for it only below a snapshot. A snapshot that is
+    /// built or installed makes the catalog durable first, and so does recovery when the node
     /// starts: so the log never loses what the catalog could still lose.
     ///
     /// # Durability
-    /// That of what is appended next: a crash before brings the purged entries back.
+    /// The purge becomes durable with the entries that are appended next: a crash before that
+    /// brings the purged entries back.
     async fn purge(&mut self, upto: LogId) -> io::Result<()> {
         let first = upto.index + 1;
         let mut batch = Batch::new();

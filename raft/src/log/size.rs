@@ -11,7 +11,7 @@ pub(crate) struct LogSize(Arc<Mutex<Sizes>>);
 struct Sizes {
     /// The index after the last entry.
     end: u64,
-    /// What the entries before that have, of the first one first.
+    /// The sizes of the entries before `end`, oldest first.
     entries: VecDeque<u32>,
     bytes: u64,
 }
@@ -38,7 +38,7 @@ impl LogSize {
         Some(sizes.end - 1 - newest as u64)
     }
 
-    /// That of a log which begins at `first` with entries of so many bytes.
+    /// The sizes of a log that begins at `first`, with entries of so many bytes.
     #[cfg(test)]
     pub(crate) fn of(first: u64, entries: &[usize]) -> Self {
         let size = Self::default();

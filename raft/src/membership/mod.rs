@@ -1,4 +1,5 @@
-//! Who belongs to the cluster and who votes: asked for by the node itself, settled by the leader.
+//! Who belongs to the cluster and who votes. Each node asks to be a member; the leader brings
+//! Raft's membership to what the catalog and [`voters`] want, one change at a time.
 
 mod handover;
 pub(crate) mod removal;
@@ -66,8 +67,9 @@ pub(crate) async fn run(inner: Arc<Participant>) {
         if inner.leads() {
             led = true;
             inner.keep_adjusted().await;
-            // Nobody tells one that all others have removed, and that takes itself for the leader:
-            // while it hands over, it sends nothing that a later term would be the answer to.
+            // A leader that all others have removed is told so by nobody: while it hands over, it
+            // sends no message that could be answered with a later term. So a leader that hears no
+            // majority asks the others.
             if inner.hears_a_majority() {
                 continue;
             }
@@ -264,8 +266,9 @@ impl Participant {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long an entry may take to be known to be in the log of a node that keeps up: it waits
-    /// for those before it, which take as long as itself, less than a heartbeat's interval.
+    /// How long it may take until the leader knows that a node which keeps up has an entry. The
+    /// entry waits for those before it; each of the two round trips takes less than a heartbeat's
+    /// interval.
     fn round_max(&self) -> Duration {
         INTERVAL.max(self.config.tuning.heartbeat * 2)
     }
@@ -303,9 +306,9 @@ impl Participant {
         }
     }
 
-    /// The same, but of the nodes only those live that answer now and are not about to stop. One
-    /// may have died since it was heard of, and a change of the voters that needs a dead one stops
-    /// all else. Whoever dies while others are asked still counts.
+    /// Like [`Inner::outlook`], but a node counts as alive only if it answers now, and is not about
+    /// to stop. It may have died since it was last heard of, and a change of the voters that needs
+    /// a dead node stops all else. A node that dies while others are asked still counts.
     pub(crate) async fn outlook_now(&self) -> Outlook {
         let heard = self.heard_from().into_iter();
         let answers = join_all(heard.map(async |node| self.stays(node).await.then_some(node)));

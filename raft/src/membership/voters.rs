@@ -30,9 +30,10 @@ impl Pace {
         self.0.clear();
     }
 
-    /// The entry that a node must have to have caught up with a log which ends at `last`: the last
-    /// but a few, or that which was the last one a `round` ago. Entries travel one batch after the
-    /// other, so that under load always many are on their way to a node that is far.
+    /// The entry that a node must have to have caught up with a log that ends at `last`: a few
+    /// before the last one or, if that is earlier, the one that was the last a `round` ago. Entries
+    /// travel one batch after the other, so that under load many are always on their way to a node
+    /// that is far.
     pub(crate) fn required(&self, now: Instant, last: u64, round: Duration) -> u64 {
         let nearly = last.saturating_sub(LAG_MAX);
         let before = self.0.front().filter(|(when, _)| now.duration_since(*when) >= round);
@@ -73,8 +74,9 @@ pub(crate) enum Change {
 
 impl Outlook {
     /// The next change, if the membership is not as it should be. A change that was left half done
-    /// is finished first, whoever answers. None of the voters is begun that would leave those which
-    /// answer without a quorum, and beside removals none that they cannot agree on now.
+    /// is finished first, whichever nodes answer. No change of the voters is begun that would leave
+    /// the nodes which answer without a quorum; and none, beside removals, on which the voters of
+    /// now cannot agree.
     pub(crate) fn next(&self) -> Option<Change> {
         if let [_, last] = self.membership.get_joint_config().as_slice() {
             return Some(Change::Voters(last.clone()));
@@ -94,17 +96,18 @@ impl Outlook {
         self.demotion().or_else(|| self.replacement()).or_else(|| self.promotion())
     }
 
-    /// Whether the leader has no vote, and one of those that have can take its place. It has
-    /// finished what a former leader began, and would never be promoted: it hears all but itself.
+    /// Whether the leader has no vote, and a voter can take its place. Such a leader has finished a
+    /// change that a former leader began. It would never be promoted again: nodes have caught up by
+    /// what they answer to the leader, and the leader does not answer itself.
     fn leads_for_others(&self) -> bool {
         let could_lead =
             |voter: NodeId| self.caught_up.contains(&voter) && !self.removed.contains(&voter);
         self.voters().all(|voter| voter != self.own) && self.voters().any(could_lead)
     }
 
-    /// The end of the vote of one removed node: of one that is silent first, since that costs
-    /// nothing, and of the leader last. One that those which stay cannot do without yet keeps its
-    /// vote, and holds nothing else up.
+    /// Takes the vote of one removed node: first of a silent one, since that costs nothing, and
+    /// last of the leader. A removed node without which the others would have no quorum keeps its
+    /// vote for now, and holds up no other change.
     fn removal(&self) -> Option<Change> {
         let mut removed: Vec<NodeId> =
             self.voters().filter(|node| self.removed.contains(node)).collect();
@@ -162,8 +165,8 @@ impl Outlook {
         voters.intersection(&self.alive).count() > voters.len() / 2
     }
 
-    /// One voter less, when there are more than wanted: a silent one before one that answers, of
-    /// these one that lags before one that has caught up, of these the youngest. Never the leader.
+    /// Takes one vote when there are more than wanted: of a silent node first, then of one that
+    /// lags, then of the youngest. Never of the leader.
     fn demotion(&self) -> Option<Change> {
         let voters: BTreeSet<NodeId> = self.voters().collect();
         if voters.len() <= self.wanted {

@@ -14,9 +14,10 @@ use crate::DialError;
 use crate::participant::Participant;
 
 impl Participant {
-    /// Does what [`Neighbours::ask`] does with the leader at `address`, until this node takes part
-    /// in a later term without it: one that vanished without a word gives no other sign of that for
-    /// seconds. It may have done by then what it was asked for.
+    /// Does what [`Neighbours::ask`] does with the leader at `address`, but gives up when this node
+    /// takes part in a later term that the leader does not lead: a leader that vanished without a
+    /// word gives no other sign of that for seconds. It may have done by then what it was asked
+    /// for.
     ///
     /// # Errors
     /// As [`Neighbours::ask`], and when there is a later term.

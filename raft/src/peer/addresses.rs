@@ -1,9 +1,9 @@
 //! Where nodes are reached now: openraft tells a client where its peer was when the client was
 //! made, and a leader keeps its clients for as long as it leads.
 //!
-//! The membership says where they are, and changes only while there is a leader. None could be
-//! elected any more once too many of them are elsewhere: so until it changes, a node is where it
-//! says itself.
+//! The membership has an address for each node, but changes only while there is a leader. Once too
+//! many nodes are at other addresses, no leader could be elected. So until the membership changes,
+//! a node is reached where it says that it is.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

@@ -7,8 +7,8 @@ use tonic::{Request, Status};
 use crate::PeerName;
 use crate::types::Vote;
 
-/// Who has sent `request`, as its certificate says. None where nodes have no certificates: where
-/// they have, whoever serves lets nobody through to here without a name.
+/// The sender of `request`, as its certificate names it. `None` only where nodes have no
+/// certificates: elsewhere the listener lets no request without a name through to here.
 pub(crate) fn proved<T>(request: &Request<T>) -> Option<PeerName> {
     request.extensions().get().copied()
 }
@@ -30,9 +30,9 @@ pub(crate) fn check_claim(proved: Option<PeerName>, claimed: NodeId) -> Result<(
     }
 }
 
-/// Whether `claimed` is of a term that a node which knows `known` cannot have missed, and after
-/// which there would soon be none. Of the first half of all terms any is taken: whoever knows an
-/// earlier one could not follow again, after a leap that others have taken.
+/// Whether the term of `claimed` is so far ahead of `known` that no node can have missed so many
+/// terms, and so high that there would soon be none left. In the first half of all terms no leap is
+/// too far: other nodes may have taken it, and a node that refused it could not follow them again.
 pub(super) const fn is_far_ahead(claimed: &Vote, known: &Vote) -> bool {
     let (claimed, known) = (claimed.leader_id.term, known.leader_id.term);
     claimed > u64::MAX / 2 && claimed > known.saturating_add(TERMS_AHEAD_MAX)

@@ -1,11 +1,12 @@
-//! What other nodes have confirmed to this one while it leads: of that nothing may be gone.
+//! The entries that other nodes have confirmed to this one while it leads: they must still have all
+//! of them.
 //!
-//! Openraft relies on it. In a node whose disk was put back to an older copy it finds, where the
-//! node has confirmed entries, that they conflict, and asks again, and so on without pause.
+//! Openraft relies on that. A node whose disk was put back to an older copy answers that entries
+//! conflict which it had confirmed; openraft then asks again, and so on without pause.
 //!
-//! Only the leader ignores such a node: it may vote until it is removed. And what is known here is
-//! of one term, and of this process: nobody notices when another node leads by the time the older
-//! copy comes back, or the leader was started again.
+//! Only the leader ignores such a node: the node may vote until it is removed. And confirmations
+//! are remembered for one term, and by this process: nobody notices when another node leads by the
+//! time the older copy comes back, or the leader was started again.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -54,8 +54,8 @@ pub(crate) trait Consensus: Clone + Send + Sync + 'static {
         request: TransferLeaderRequest<TypeConfig>,
     ) -> Result<TransferLeaderResponse<TypeConfig>, Fatal<TypeConfig>>;
 
-    /// The last vote that this node is known to have made durable: for whom it follows, or would
-    /// have led.
+    /// The last vote that this node is known to have made durable: in the name of the leader that
+    /// it follows, or of a candidate.
     fn known_vote(&self) -> Vote;
 
     /// The last entry that this node knows to be committed.
@@ -64,9 +64,9 @@ pub(crate) trait Consensus: Clone + Send + Sync + 'static {
     /// What this node is, if it has the only vote: all of it at one moment.
     fn alone(&self) -> Option<Alone>;
 
-    /// The first of `claims`, which are of what is committed, where this node has another entry.
-    /// None when a former leader claims, whose `vote` is out of date: it may have had another one
-    /// there before this one was committed.
+    /// The first of `claims`, all of committed positions, where this node has another entry. `None`
+    /// if `vote` is out of date: a former leader may have had another entry there before this one
+    /// was committed.
     async fn contradiction(
         &self,
         vote: Vote,

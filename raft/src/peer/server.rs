@@ -89,8 +89,9 @@ impl<C: Consensus> PeerService<C> {
         Ok(())
     }
 
-    /// Refuses what the node that `proved` names sends in the name of another, and all that is of a
-    /// node that was removed and has no vote any more: its certificate is good for a while.
+    /// Refuses a request that the node named by `proved` sends in the name of another node, and any
+    /// request of a node that was removed and has no vote any more: its certificate is good for a
+    /// while yet.
     fn check_sender(&self, proved: Option<PeerName>, sender: NodeId) -> Result<(), Status> {
         check_claim(proved, sender)?;
         let has_left = || {
@@ -103,8 +104,8 @@ impl<C: Consensus> PeerService<C> {
         Ok(())
     }
 
-    /// Refuses a vote in this node's own name, which no other node can have, in that of another
-    /// node than has sent it, and in a term that there cannot be.
+    /// Refuses a vote in the name of this node, which no other node can have; one in the name of
+    /// another node than its sender; and one of a term that there cannot be.
     fn check_vote(&self, vote: &Vote, proved: Option<PeerName>) -> Result<(), Status> {
         if vote.leader_id.voted_for == self.identity.node {
             return Err(Status::invalid_argument("the request is in this node's own name"));
@@ -115,10 +116,11 @@ impl<C: Consensus> PeerService<C> {
         self.check_sender(proved, vote.leader_id.voted_for)
     }
 
-    /// Has the store fail when another node leads in the term in which this one does with the only
-    /// vote, or did before it was started anew, or in a later one while it leads. Without that vote
-    /// nobody could be elected: the store is an older copy, from before there were others, and what
-    /// this node acknowledges now is in no other log.
+    /// Has the store fail when this node has the only vote, by what it has stored, and yet another
+    /// node leads: in a term in which this node leads, or led before it was started anew; or in a
+    /// later term while this node leads. Nobody could be elected without that only vote. So the
+    /// store is an older copy, from before there were other voters, and no other log has what this
+    /// node acknowledges now.
     fn check_alone(&self, vote: &Vote) -> Result<(), Status> {
         let Some(Alone { vote: own, leads }) = self.consensus.alone() else { return Ok(()) };
         let (other, term) = (vote.leader_id.voted_for, vote.leader_id.term);
@@ -133,10 +135,9 @@ impl<C: Consensus> PeerService<C> {
         Ok(())
     }
 
-    /// Refuses entries in the place of others that this node knows to be committed, and what comes
-    /// after them: openraft takes whatever is claimed up to there for what it has. Where this node
-    /// has committed them alone, its store fails; else it may be the leader's that is an older
-    /// copy.
+    /// Refuses a request that names other entries than this node knows to be committed: openraft
+    /// would take them for the entries that it has. If this node has committed its entries with the
+    /// only vote, its store fails. If not, the leader's store may be the older copy.
     async fn check_log(&self, request: &AppendEntriesRequest<TypeConfig>) -> Result<(), Status> {
         let Some(committed) = self.consensus.local_committed() else { return Ok(()) };
         let entries = request.entries.iter().map(|entry| entry.log_id);
@@ -156,8 +157,9 @@ impl<C: Consensus> PeerService<C> {
         }
     }
 
-    /// Has the store fail, and the node end: its disk is not to be trusted. Nor is, where nodes
-    /// have no certificates, whoever says that there are others.
+    /// Has the store fail, and the node end: its disk is not to be trusted. Where nodes have no
+    /// certificates, the sender may have lied about other nodes, so an operator is told to look at
+    /// those before the folder is made anew.
     fn fail(&self, found: &str) -> Status {
         let failed = self.kv.fail(format!(
             "{found}; only if the other nodes have what is in this registry: {MAKE_ANEW}"

@@ -14,7 +14,7 @@ pub(super) struct Turns {
 
 #[derive(Default)]
 struct Current {
-    /// Goes up with each turn, so that one that ends late does not end its successor's.
+    /// Goes up with each turn: a turn that ends late does not end the one after it.
     number: u64,
     stage: Stage,
 }
@@ -25,14 +25,14 @@ enum Stage {
     Free,
     /// Rows come from the leader of this vote. Dropping the sender displaces the turn.
     Coming { vote: Vote, _displace: oneshot::Sender<()> },
-    /// Raft has it, and is not to be disturbed.
+    /// Raft installs the snapshot, and is not to be disturbed.
     Installing,
 }
 
 impl Turns {
-    /// A turn for the leader of `vote`. It takes the place of a snapshot that is still coming from
-    /// the same leader, which has given that one up, or from an earlier one. `None` while a later
-    /// leader's is coming, or one is being installed.
+    /// A turn for the leader of `vote`. It displaces a snapshot that is still coming from the same
+    /// leader, which has given that snapshot up, or from an earlier leader. `None` while the
+    /// snapshot of a later leader is coming, or one is being installed.
     pub(super) fn take(&self, vote: Vote) -> Option<Turn> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let is_free = match &current.stage {

@@ -2,8 +2,9 @@
 //!
 //! Bytes arrive as an *upload*: a sequence of parts of which each starts where the last ended.
 //! Sealed, it is an *object*, which never changes; which bytes of it mean what, the catalog says.
-//! Keys are made at random before the first byte and never used again: nothing is ever copied,
-//! moved or replaced.
+//! Keys are made at random before the first byte and never used again, and bytes that anybody may
+//! rely on are never changed in place. (On S3 a short last part is written anew, together with the
+//! next one.)
 
 mod body;
 mod cache;

@@ -1,5 +1,4 @@
-//! The end of an upload: all its bytes are there, have the digest that the client says, and become
-//! a blob.
+//! `PUT` of an upload: takes the last chunk, seals, compares the digest, and links.
 
 use axum::body::Body;
 use axum::response::Response;

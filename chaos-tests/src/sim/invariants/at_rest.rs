@@ -1,5 +1,5 @@
 //! I18: a node at rest has the tasks that it needs for itself and its peers, and keeps no frozen
-//! catalog, for as long as which the store could forget nothing.
+//! view of the catalog: the store could forget no row while it does.
 //!
 //! Tasks stand for much else. Each connection has one, and what a request takes (a share of the
 //! transfers, a place among those who wait) its task gives back when it ends.

@@ -166,7 +166,7 @@ fn check_account(account: &Account) -> Result<(), NotDecided> {
     Ok(())
 }
 
-/// With the account go its keys and what was granted to it: whoever gets its name later is somebody
+/// The account's keys and grants go with it: a later account of the same name belongs to somebody
 /// else.
 fn remove_account(view: &View, name: &AccountName) -> Changes {
     let account = known(view, name)?;
