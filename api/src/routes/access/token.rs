@@ -20,7 +20,8 @@ use crate::extract::Query;
 use crate::registry::{Registry, random};
 use crate::standing::Standing;
 
-/// Answers with a token for whoever's credentials the request has, or for nobody in particular.
+/// Answers with a token for the account whose credentials the request has, or for nobody in
+/// particular.
 pub(super) async fn show(registry: &Registry, parts: &Parts) -> Result<Response, Error> {
     let entry = enter(registry, parts, &Credentials::of(&parts.headers)).await?;
     let query = Query::of(&parts.uri);
@@ -53,8 +54,8 @@ struct Entry {
     standing: Standing,
 }
 
-/// Lets in whoever shows `credentials`: without a quorum by what this node knows, as it serves
-/// content by its digest. Each node judges by its own catalog what the token that they get is for.
+/// Logs in with `credentials`: without a quorum by the catalog that this node has, as it serves
+/// content by its digest. Each node judges by its own catalog what the token is good for.
 async fn enter(
     registry: &Registry,
     parts: &Parts,
@@ -62,7 +63,7 @@ async fn enter(
 ) -> Result<Entry, Error> {
     let (view, standing) = registry.at_hand().await?;
     match log_in_by(registry, parts, credentials, &view).await {
-        // Of credentials that were made meanwhile, this node has not heard.
+        // The credentials may have been made meanwhile, and this node not have heard of them.
         Err(Error::LoginFailed) if standing == Standing::Alone => {}
         outcome => return Ok(Entry { login: outcome.map_err(told)?, view, standing }),
     }
@@ -141,8 +142,8 @@ async fn signing_key(registry: &Registry, view: &View, now: Timestamp) -> Result
     newest.ok_or_else(|| Error::Internal("the cluster has no key for tokens".to_owned()))
 }
 
-/// The key that signs while there can be no fresh one: what the last one has signed counts until
-/// that is retired.
+/// The key that signs while there can be no fresh one. What the last key has signed counts until
+/// that key is retired.
 fn last_key(view: &View) -> Result<TokenKey, Error> {
     let last = view.token_keys()?.pop();
     last.ok_or(Error::Unavailable { retry_after: RETRY_AFTER })
