@@ -47,7 +47,7 @@ pub(crate) fn is_unchanged(
     reference: impl FnOnce() -> Reference,
     digest: &Digest,
 ) -> Result<bool, Error> {
-    // What cannot be read is passed over here: the answer is then a whole one.
+    // A condition that cannot be read is passed over here: the answer is then a whole one.
     let preconditions = preconditions(headers).unwrap_or_default();
     let fails = |wanted: &&Precondition| !wanted.holds(Some(digest));
     match preconditions.iter().find(fails) {
@@ -73,7 +73,7 @@ pub(crate) fn check_delete(headers: &HeaderMap, digest: &Digest) -> Result<(), E
     Err(Error::Refused(Refusal::PreconditionFailed { reference, current }))
 }
 
-/// `error`, without what a tag names, for whoever may not pull from its repository.
+/// `error`, without what a tag names, where the client may not pull from the repository.
 pub(crate) fn conceal(error: Error, may_pull: bool) -> Error {
     match error {
         Error::Refused(Refusal::PreconditionFailed { reference, .. }) if !may_pull => {

@@ -12,8 +12,8 @@ use super::Caller;
 /// How many are kept.
 const KEPT: usize = 4096;
 
-/// Who shows which token, as it was found out: that is found out again when anything about access
-/// has changed, and not before. Tokens are kept as their hashes.
+/// The callers that tokens stand for, as they were found out. They are found out again when
+/// anything about access has changed, and not before. Tokens are kept as their hashes.
 pub(super) struct Known(Mutex<LruCache<[u8; 32], Found>>);
 
 /// What was found out about a token.
@@ -23,7 +23,7 @@ pub(super) struct Found {
     pub(super) caller: Arc<Caller>,
     /// The version of access for which that is so.
     pub(super) version: u64,
-    /// Until when, if that stays as it is.
+    /// Until when the token counts, if access stays as it is.
     pub(super) until: Timestamp,
 }
 

@@ -14,14 +14,14 @@ use crate::client::{Client, Origin};
 
 /// How long refusals are left out before it is recorded how many.
 const LEFT_OUT_FOR: Duration = Duration::from_secs(60);
-/// Most clients of whom that is counted for each; those of all others count together.
+/// Most clients whose refusals are counted for each; those of all others are counted together.
 const CLIENTS_MAX: usize = 1000;
 
 /// What was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// A password that was looked at, and is wrong. There are no more of them than may be tried, so
-    /// that each is recorded, whatever else a client does.
+    /// A password that was checked, and is wrong. Few may be tried, so that each is recorded,
+    /// whatever else a client does.
     Password,
     /// Anything else, which costs nothing to do.
     Else,
@@ -47,8 +47,8 @@ impl Records {
         Self { passwords: rate(), others: rate(), left_out: Mutex::default() }
     }
 
-    /// Records a refusal of whoever sent the request that `extensions` are of, unless there were
-    /// too many; and how many were left out, if it is time to.
+    /// Records a refusal of the client that sent the request with these `extensions`, unless there
+    /// were too many; and how many were left out, if it is time to.
     pub(super) fn record(
         &self,
         refused: Refused,
@@ -69,8 +69,8 @@ impl Records {
         }
     }
 
-    /// What was left out and is to be recorded now: once a minute, so that this takes no more than
-    /// what it is about.
+    /// The refusals that were left out and are to be recorded now: once a minute, so that counts
+    /// take no more records than they save.
     fn due(&self) -> Vec<(Origin, u64)> {
         let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
         if left_out.since.is_none_or(|since| since.elapsed() < LEFT_OUT_FOR) {

@@ -29,10 +29,10 @@ enum Extent {
 }
 
 impl Sight {
-    /// The newest catalog, so that whoever was told that a right is given or taken back finds it so
-    /// on every node. While there is no quorum, a node goes by the rights that it knows for what it
-    /// serves then, too: content by its digest, whether credentials are good, and what it says of
-    /// the cluster.
+    /// The newest catalog: so a client that was told that a right is given or taken back finds it
+    /// so on every node. While there is no quorum, a node goes by the rights that it knows, for
+    /// what it serves then: content by its digest, whether credentials are good, and what it says
+    /// of the cluster.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the cluster cannot agree now, and the request needs that.

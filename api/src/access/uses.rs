@@ -12,7 +12,7 @@ use raft::View;
 use super::Access;
 use crate::registry::Registry;
 
-/// Keys of which it is remembered that the cluster knows. Of one that fell out the catalog is
+/// Keys whose last report to the cluster is remembered. For a key that fell out, the catalog is
 /// asked.
 const KEPT: usize = 4096;
 
@@ -41,8 +41,7 @@ impl Uses {
     }
 }
 
-/// Tells the cluster that `key` is used now, unless it knows, as `view` has it. Nobody waits for
-/// that.
+/// Tells the cluster that `key` is used now, unless it knows by `view`. Nobody waits for that.
 pub(super) fn note(registry: &Registry, access: &Access, view: &View, key: KeyId) {
     let now = registry.clock.now();
     if !access.uses.is_news(key, now) {

@@ -33,8 +33,9 @@ struct Inner {
 #[derive(Debug)]
 struct Part {
     portion: Arc<Portion>,
-    /// How many places it has. Counted under the lock, and not by who still has the portion: of two
-    /// that go at the same moment, each would see the other one.
+    /// How many places the client has. Counted under the lock, and not by who still has the
+    /// portion: of two places that go at the same moment, each would see the other one, and the
+    /// part would stay.
     places: usize,
 }
 
@@ -44,8 +45,8 @@ impl Quota {
         Self::with_lines(total, each, WAITING_PER_SHARE, WAITING_PER_SHARE)
     }
 
-    /// The same where, for each share of all, `waiting` may wait for one, and for each of a client,
-    /// `waiting_of_each`.
+    /// A quota like [`Quota::new`], with lines of another length: for each share of all, `waiting`
+    /// may wait for one, and for each share of a client, `waiting_of_each`.
     pub(crate) fn with_lines(
         total: usize,
         each: usize,
@@ -76,8 +77,8 @@ impl Quota {
         }
         let place = self.place(client);
         let shares = async {
-            // Whoever waits for the last shares of all has one of its part: so no client can fill
-            // that line alone.
+            // A client waits for a share of all only with a share of its own part in hand: so no
+            // client alone can fill that line.
             let of_part = place.part.wait().await?;
             let of_all = self.0.all.wait().await?;
             Some([of_part, of_all])
@@ -152,7 +153,8 @@ pub struct Share {
     _place: Place,
 }
 
-/// That a client has something, or waits for it: nothing is kept of one that has no place.
+/// A client's place in the quota, for as long as it has a share, or waits for one. Nothing is kept
+/// of a client that has no place.
 #[derive(Debug)]
 struct Place {
     quota: Quota,
@@ -165,7 +167,8 @@ impl Drop for Place {
         let mut parts = self.quota.parts();
         let Entry::Occupied(mut part) = parts.entry(self.client) else { return };
         part.get_mut().places -= 1;
-        // What is kept is bounded by who is here now, not by who ever came.
+        // So the number of parts is bounded by the clients that are here now, not by all that ever
+        // came.
         if part.get().places == 0 {
             part.remove();
         }

@@ -84,8 +84,8 @@ impl Shares {
 /// Takes one piece of the whole units of `owed`, if there are any.
 fn pay(owed: &mut u64, take: impl Fn(NonZeroU32) -> Result<(), Duration>) -> Result<(), Duration> {
     /// Units that are taken at once: 4 KiB, which come within a millisecond, as exactly as a task
-    /// sleeps. Of more, those who need less would always take what whoever waits for all has yet
-    /// to see.
+    /// sleeps. A large frame that waited for all of its units at once would never find them: small
+    /// frames would take each of them as it comes.
     const PIECE: u64 = 4;
     let units = (*owed / UNIT).min(PIECE);
     if let Some(count) = u32::try_from(units).ok().and_then(NonZeroU32::new) {
@@ -130,7 +130,8 @@ impl HttpBody for Limited {
                 }
             }
             if mem::take(&mut this.has_paid) {
-                // Who waits for the same allowance comes before the next piece of this one.
+                // Other bodies that wait for the same allowance come before the next piece of this
+                // one.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }

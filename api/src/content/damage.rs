@@ -292,8 +292,8 @@ impl Registry {
                 Ok(false) => return Some(State::Damaged),
                 Err(error) => {
                     tracing::warn!(%digest, %object, %error, "what may be damaged cannot be read");
-                    // That it is gone is seen without reading it. And what ails the store is no
-                    // damage of what it holds.
+                    // That an object is gone shows without reading it. And a store that fails for
+                    // all objects says nothing of this one.
                     if is_missing(&error) || self.try_out().await.is_err() {
                         return None;
                     }
@@ -303,11 +303,12 @@ impl Registry {
         Some(State::Unreadable)
     }
 
-    /// Whether the store itself gives the bytes of `blob` as they were pushed, at once or when
-    /// asked again: once only the way from it may have changed them.
+    /// Whether the store itself gives the bytes of `blob` as they were pushed, in one of two reads:
+    /// a single read may have been changed on its way from the store.
     async fn compare(&self, digest: &Digest, blob: Blob) -> Result<bool, Error> {
         if blob.size > 0 {
-            // What cannot even be asked after is no better for who pushes.
+            // While the store cannot say how long the object is, every push of the blob fails: so
+            // it counts as one that cannot be read.
             self.extent(blob.object).await?;
         }
         for _ in 0..2 {
@@ -321,7 +322,7 @@ impl Registry {
         Ok(false)
     }
 
-    /// Notes that `object` is not whole, which is said and counted once, for as long as that lasts.
+    /// Notes that `object` is not whole. That is logged and counted once, for as long as it lasts.
     fn condemn(&self, digest: &Digest, object: ObjectKey, state: State) {
         if self.damage.found(object, state) != State::Whole {
             return;

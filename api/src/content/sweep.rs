@@ -45,12 +45,12 @@ impl Registry {
     /// Frees what was found, unless it is needed. Answers whether it was freed.
     async fn free(&self, found: Stale) -> Result<bool, Error> {
         let (Stale::Upload(key) | Stale::Object(key)) = found;
-        // As far as this node has applied is far enough: what is linked was linked long ago.
+        // What this node has applied is enough: a stale object that is linked was linked long ago.
         if let Some(blob) = self.cluster.local()?.blob_in(key)? {
             match found {
                 // It became a blob, but what only the upload needed was not removed then.
                 Stale::Upload(_) => self.settle(key, blob.object, blob.object).await,
-                // What was on its way when the upload ended may have come after.
+                // Bytes that were on their way when the upload ended may have come after it.
                 Stale::Object(_) if key == blob.object => self.trim(key, blob.size).await,
                 Stale::Object(_) => {}
             }

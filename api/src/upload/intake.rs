@@ -121,7 +121,7 @@ pub(crate) async fn take(
         Some(first) => {
             let share = visit.share.clone();
             let all = stream::once(async move { first }).chain(frames);
-            // The share goes when the stream does, to which this belongs.
+            // This closure owns a copy of the share: it goes when the stream does.
             let all = Box::pin(all.inspect(move |_| {
                 let _held = &share;
             }));
@@ -174,7 +174,7 @@ pub(crate) async fn collect(body: Body, terms: Terms, too_large: Error) -> Resul
 impl From<IntakeError> for Error {
     fn from(error: IntakeError) -> Self {
         match error {
-            // Whoever knows the session answers these two with where it stands.
+            // Callers that know the session answer these two with where the upload stands.
             IntakeError::Offset => Self::UploadUnknown,
             IntakeError::Length { expected } => Self::BodyLength { expected },
             IntakeError::TooLarge => Self::BlobTooLarge,
@@ -185,12 +185,13 @@ impl From<IntakeError> for Error {
     }
 }
 
-/// What has passed so far; the stream writes it, whoever started the stream reads it afterwards.
+/// What has passed so far. The stream writes it; the function that started the stream reads it
+/// afterwards.
 struct Tally {
     length: u64,
     hasher: Option<Hasher>,
     fault: Option<IntakeError>,
-    /// Since when whoever takes the body has not asked for more of it.
+    /// Since when the store, which takes the body, has not asked for more of it.
     handed_over: Option<Instant>,
 }
 
@@ -233,7 +234,7 @@ fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
     tally.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Resolves when whoever takes the body was busy with one piece of it for `most`.
+/// Resolves when the store, which takes the body, was busy with one piece of it for `most`.
 async fn stalled(tally: &Mutex<Tally>, most: Duration) -> BlobsError {
     loop {
         let now = Instant::now();

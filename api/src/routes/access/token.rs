@@ -21,7 +21,8 @@ use crate::extract::Query;
 use crate::registry::random;
 use crate::visit::Visit;
 
-/// Answers with a token for whoever's credentials the request has, or for nobody in particular.
+/// Answers with a token for the account whose credentials the request has, or for nobody in
+/// particular.
 pub(super) async fn show(visit: &Visit, parts: &Parts) -> Result<Response, Error> {
     let entry = enter(visit, parts, &Credentials::of(&parts.headers)).await?;
     let query = Query::of(&parts.uri);
@@ -50,8 +51,8 @@ struct Entry {
     source: Source,
 }
 
-/// Lets in whoever shows `credentials`: without a quorum by what this node knows, as it serves
-/// content by its digest. Each node judges by its own catalog what the token that they get is for.
+/// Logs in with `credentials`: without a quorum by the catalog that this node has, as it serves
+/// content by its digest. Each node judges by its own catalog what the token is good for.
 async fn enter(visit: &Visit, parts: &Parts, credentials: &Credentials) -> Result<Entry, Error> {
     let (view, source) = visit.at_hand().await?;
     match log_in_by(visit, parts, credentials, &view).await {
@@ -134,8 +135,8 @@ async fn signing_key(visit: &Visit, view: &View, now: Timestamp) -> Result<Token
     newest.ok_or_else(|| Error::Internal("the cluster has no key for tokens".to_owned()))
 }
 
-/// The key that signs while there can be no fresh one: what the last one has signed counts until
-/// that is retired.
+/// The key that signs while there can be no fresh one. What the last key has signed counts until
+/// that key is retired.
 fn last_key(view: &View) -> Result<TokenKey, Error> {
     let last = view.token_keys()?.pop();
     last.ok_or(Error::Unavailable { retry_after: RETRY_AFTER })
