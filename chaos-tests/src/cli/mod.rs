@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 #[cfg(not(feature = "mutants"))]
 use anyhow::bail;
+use chaos_tests::sim::Invariant;
 use clap::{Args, Parser, Subcommand};
 
 /// Simulates clusters that fail, each from a seed.
@@ -104,6 +105,8 @@ enum Command {
         #[command(flatten)]
         one: One,
     },
+    /// Says what runs can violate: a table in Markdown.
+    Invariants,
 }
 
 /// One run.
@@ -134,6 +137,10 @@ pub(crate) fn main() -> ExitCode {
         Command::Explain { one } => run::explain(one),
         Command::Sweep { from, count, jobs, seconds } => sweep::sweep(from, count, jobs, seconds),
         Command::Meta { one } => meta::meta(one),
+        Command::Invariants => {
+            print!("{}", Invariant::table());
+            Ok(ExitCode::SUCCESS)
+        }
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("chaos-tests: {error:#}");

@@ -130,7 +130,7 @@ impl Panics {
         std::panic::set_hook(Box::new(move |panic| {
             eprintln!("{panic}");
             let evidence = panic.to_string();
-            let violation = sim::Violation { invariant: "no panic", evidence };
+            let violation = sim::Violation { invariant: sim::Invariant::NoPanic, evidence };
             found.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(violation);
         }));
         Self(first)

@@ -21,16 +21,16 @@ pub(super) fn list() -> ExitCode {
 
 /// Plays the scenario of this name, and prints what happened in it.
 pub(super) fn one(name: &str, seed: u64, trace: bool, json: bool) -> Result<ExitCode> {
-    let Some(scenario) = ALL.into_iter().find(|scenario| scenario.name == name) else {
+    let Some(scenario) = ALL.iter().find(|scenario| scenario.name == name) else {
         bail!("there is no scenario {name}; `chaos-tests scenario` lists them");
     };
     let panicked = prepare(seed, trace);
-    let mut report = play(&scenario, seed, interpose::set_elapsed)?;
+    let mut report = play(scenario, seed, interpose::set_elapsed)?;
     panicked.add_to(&mut report);
     if json {
         println!("{}", to_json(&report));
     } else {
-        tell(&scenario, &report);
+        tell(scenario, &report);
     }
     Ok(exit_code(&report))
 }

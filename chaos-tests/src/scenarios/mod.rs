@@ -27,7 +27,7 @@ mod upload_through_many;
 use crate::sim::Scenario;
 
 /// All of them, in the order of their names.
-pub const ALL: [Scenario; 22] = [
+pub const ALL: &[Scenario] = &[
     broken_disk_during_a_snapshot::SCENARIO,
     commit_without_quorum::SCENARIO,
     concurrent_tag_pushes::SCENARIO,

@@ -15,6 +15,7 @@ use super::docker::{
 };
 use super::history::Action;
 use super::http::Talk;
+use super::invariant::Invariant;
 use super::invariants::missing_parts;
 use super::ledger::{Item, Kind, Source};
 use super::records::Records;
@@ -44,7 +45,7 @@ pub(crate) async fn audit(nodes: Vec<String>, tags: usize, patience: Duration, r
 pub(crate) fn check_bytes(records: &Records, by: &str, item: &Item, bytes: &Bytes) {
     if records.ledger.content(&item.digest).as_ref() != Some(bytes) {
         let evidence = format!("{by}: {item}: {} bytes that nobody pushed", bytes.len());
-        records.chronicle.violated("I5 no wrong byte", evidence);
+        records.chronicle.violated(Invariant::NoWrongByte, evidence);
     }
 }
 
@@ -82,7 +83,7 @@ impl Auditor {
             };
             if Instant::now() > until {
                 let evidence = format!("{}: {}: {reason}", self.by, what.uri());
-                self.records.chronicle.violated("I19 healed", evidence);
+                self.records.chronicle.violated(Invariant::Healed, evidence);
                 return None;
             }
             sleep(PAUSE).await;
@@ -133,7 +134,7 @@ impl Auditor {
                     let is_known = is_there && self.records.ledger.may_have_pushed(&name);
                     if !is_known {
                         let evidence = format!("{}: {name}: {is_there}", self.by);
-                        self.records.chronicle.violated("I14 lists are exact", evidence);
+                        self.records.chronicle.violated(Invariant::ListsExact, evidence);
                     }
                 }
             }
@@ -184,7 +185,7 @@ impl Auditor {
             let (page, link) = read_page(&response, pointer, after.take(), limit);
             if let Err(reason) = page.check(known) {
                 let evidence = format!("{}: {path}: {reason}: {page:?}", self.by);
-                self.records.chronicle.violated("I14 lists are exact", evidence);
+                self.records.chronicle.violated(Invariant::ListsExact, evidence);
                 return said;
             }
             said.extend(page.says(known).map(|(name, is)| (called, name.clone(), is)));
@@ -245,7 +246,7 @@ async fn audit_items(node: &str, patience: Duration, records: &Records) {
         for part in missing {
             if auditor.lacks(item, &part).await {
                 let evidence = format!("{node} serves {item}, and not {part}, which it names");
-                records.chronicle.violated("I4 manifests are complete", evidence);
+                records.chronicle.violated(Invariant::Complete, evidence);
             }
         }
     }

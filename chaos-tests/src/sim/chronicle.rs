@@ -6,11 +6,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::invariant::Invariant;
+
 /// An invariant that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which one, by its number and name.
-    pub invariant: &'static str,
+    /// Which one.
+    pub invariant: Invariant,
     /// What shows it.
     pub evidence: String,
 }
@@ -76,7 +78,7 @@ impl Chronicle {
     }
 
     /// Writes down that an invariant does not hold. The first one counts.
-    pub(crate) fn violated(&self, invariant: &'static str, evidence: impl fmt::Display) {
+    pub(crate) fn violated(&self, invariant: Invariant, evidence: impl fmt::Display) {
         let violation = Violation { invariant, evidence: evidence.to_string() };
         self.note(format_args!("VIOLATION {violation}"));
         self.pages().violation.get_or_insert(violation);

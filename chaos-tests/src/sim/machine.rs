@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::chronicle::Chronicle;
 use super::disk::{OpenDisk, SimDisk};
+use super::invariant::Invariant;
 use super::invariants::{Held, Removals};
 use super::ledger::Item;
 use super::records::Records;
@@ -26,9 +27,6 @@ use super::world::SimWorld;
 
 /// How long whoever watches over a node waits until it starts it again, as service managers do.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
-
-/// I22, the other way round: a node that nothing has happened to goes on, whatever it finds.
-const WITHOUT_REASON: &str = "I22 only a node whose store has failed stops";
 
 /// As what it is counted that a node runs.
 const RUNS: &str = "nodes that ran";
@@ -162,7 +160,7 @@ impl Machine {
             Ended::Failed(_) if disk.has_refused() => {}
             Ended::Failed(_) => {
                 let evidence = format!("{} ends: {ended:?}", self.name);
-                self.chronicle.violated(WITHOUT_REASON, evidence);
+                self.chronicle.violated(Invariant::OnlyFailedStops, evidence);
             }
         }
     }
@@ -178,7 +176,7 @@ impl Machine {
         let blobs = blobs.inspect_err(|error| {
             if !self.store.has_denied() {
                 let evidence = format!("{} does not start: {error}", self.name);
-                self.chronicle.violated(WITHOUT_REASON, evidence);
+                self.chronicle.violated(Invariant::OnlyFailedStops, evidence);
             }
         })?;
         let disk = Arc::new(self.disk.open());
@@ -192,7 +190,7 @@ impl Machine {
             let is_founding = is_first && is_unclaimed(error);
             if !may_happen(error) && !is_founding && !disk.has_refused() {
                 let evidence = format!("{} does not start: {error}", self.name);
-                self.chronicle.violated(WITHOUT_REASON, evidence);
+                self.chronicle.violated(Invariant::OnlyFailedStops, evidence);
             }
         })?;
         let cluster = node.cluster().clone();

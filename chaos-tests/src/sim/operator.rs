@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::dice::Dice;
 use super::docker::request;
 use super::http::{Lost, Pass, send};
+use super::invariant::Invariant;
 use super::machine::Machine;
 use super::records::Records;
 
@@ -111,7 +112,7 @@ impl Operator {
                 }
                 Ok(status) => {
                     let evidence = format!("{through}: removal of a node: {status}");
-                    self.records.chronicle.violated("I16 every answer fits", evidence);
+                    self.records.chronicle.violated(Invariant::AnswersAllowed, evidence);
                     return false;
                 }
             }

@@ -11,6 +11,7 @@ use super::chronicle::Chronicle;
 use super::docker::{Ask, Situation, allowed};
 use super::history::History;
 use super::http::{Lost, Pass, leave, send};
+use super::invariant::Invariant;
 use super::invariants::Removals;
 use super::ledger::{Ledger, Source};
 use super::sweeping::Sweeping;
@@ -85,7 +86,7 @@ impl Records {
             self.chronicle.count("answers: without a quorum");
             if self.well_since.get().is_some_and(|since| since < called) {
                 let evidence = format!("{by}: a node is alone, where all is well: {response:?}");
-                self.chronicle.violated("I20 nodes that are not alone do not say so", evidence);
+                self.chronicle.violated(Invariant::NobodyAlone, evidence);
             }
         }
         source
@@ -106,19 +107,19 @@ impl Records {
             self.chronicle.count("answers: 503");
             if !answer.headers().contains_key(header::RETRY_AFTER) {
                 let evidence = format!("{by}: {ask:?}: 503 without Retry-After: {}", text());
-                self.chronicle.violated("I16 no 5xx but 503", evidence);
+                self.chronicle.violated(Invariant::OnlyUnavailable, evidence);
             }
             return false;
         }
         if status.is_server_error() {
             let evidence = format!("{by}: {ask:?}: {status}: {}", text());
-            self.chronicle.violated("I16 no 5xx but 503", evidence);
+            self.chronicle.violated(Invariant::OnlyUnavailable, evidence);
             return false;
         }
         if !allowed(ask, situation).contains(&status.as_u16()) {
             let evidence =
                 format!("{by}: {ask:?} of what is {situation:?} got {status}: {}", text());
-            self.chronicle.violated("I16 every answer is one that the situation allows", evidence);
+            self.chronicle.violated(Invariant::AnswersAllowed, evidence);
         }
         self.chronicle.count(ask.name());
         true

@@ -19,6 +19,7 @@ use super::chronicle::Chronicle;
 use super::dice::Dice;
 use super::disk::{SimDisk, Watch};
 use super::havoc::Havoc;
+use super::invariant::Invariant;
 use super::invariants::{OneLeader, Stopped, check_rights, check_tags, dangling};
 use super::ledger::Kind;
 use super::machine::Machine;
@@ -155,7 +156,7 @@ impl Simulation<'_> {
         );
         let told = self.accompany("story", STORY_MAX, story(stage), on_tick)?;
         match told {
-            Some(Err(unmet)) => self.chronicle.violated("the story goes as it is told", unmet),
+            Some(Err(unmet)) => self.chronicle.violated(Invariant::Story, unmet),
             // What it has damaged it has also seen healed.
             Some(Ok(())) => self.records.ledger.mended(),
             None => {}
@@ -283,12 +284,12 @@ impl Simulation<'_> {
             }
             if took > RESUMING_MAX && left.is_empty() {
                 let evidence = format!("the store does not have {lacking:?}, which are named");
-                self.chronicle.violated("I6 what is needed is kept", evidence);
+                self.chronicle.violated(Invariant::NeededKept, evidence);
                 return Ok(());
             }
             if took > RESUMING_MAX {
                 let evidence = format!("{} objects are left after {took:?}: {left:?}", left.len());
-                self.chronicle.violated("I7 garbage is swept", evidence);
+                self.chronicle.violated(Invariant::GarbageSwept, evidence);
                 return Ok(());
             }
         }
@@ -338,7 +339,8 @@ impl Simulation<'_> {
         while result.borrow().is_none() && self.goes_on() {
             self.step(on_tick)?;
             if self.sim.elapsed() - start > most {
-                self.chronicle.violated("I19 healed", format_args!("{name} takes over {most:?}"));
+                self.chronicle
+                    .violated(Invariant::Healed, format_args!("{name} takes over {most:?}"));
             }
         }
         Ok(result.take())

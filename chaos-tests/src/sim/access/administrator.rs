@@ -8,13 +8,13 @@ use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::INVARIANT;
 use super::guest::Guest;
 use super::subject::Varying;
 use crate::sim::dice::Dice;
 use crate::sim::docker::request;
 use crate::sim::history::Action;
 use crate::sim::http::{Lost, Pass, send};
+use crate::sim::invariant::Invariant;
 use crate::sim::records::Records;
 
 /// The account of who may do everything.
@@ -275,7 +275,7 @@ impl Administrator {
         if !is_good {
             let text = String::from_utf8_lossy(answer.response.body());
             let evidence = format!("{}: {}: {text}", answer.by, answer.response.status());
-            self.records.chronicle.violated(INVARIANT, evidence);
+            self.records.chronicle.violated(Invariant::RightsAsTold, evidence);
         }
         is_good
     }

@@ -18,8 +18,6 @@ pub(crate) use self::stranger::Stranger;
 pub(crate) use self::subject::{Subjects, Varying};
 use super::http::Pass;
 
-/// What is violated when an answer cannot be, whatever has come of changes that are under way.
-const INVARIANT: &str = "I17 rights are as they were told";
 /// The first administrator, as every cluster calls it.
 const ADMINISTRATOR: &str = "admin";
 /// Its password.

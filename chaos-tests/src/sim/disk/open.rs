@@ -10,6 +10,7 @@ use storage::{Batch, Kv, KvError, KvRead, Space};
 
 use super::surface::Surface;
 use super::{After, Blow, Condition, SimDisk, State, failed};
+use crate::sim::invariant::Invariant;
 use crate::sim::invariants::Log;
 
 /// The disk as one process uses it.
@@ -100,7 +101,7 @@ impl OpenDisk {
             }
             Ok(None) => {}
             Err(error) => self.disk.chronicle.violated(
-                "I22 local corruption",
+                Invariant::CatalogReadable,
                 format_args!("{}: the catalog cannot be read: {error}", self.disk.node),
             ),
         }

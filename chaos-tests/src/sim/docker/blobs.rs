@@ -4,6 +4,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use proto::{Algorithm, Digest};
 
 use super::{APP, Ask, Docker, MIRROR, REPOSITORIES, SCRATCH, Situation, request};
+use crate::sim::invariant::Invariant;
 use crate::sim::ledger::{Deed, Item, Ledger, May, Source, Ticket};
 use crate::sim::s3::RANGE_CHANGED;
 
@@ -84,7 +85,7 @@ impl Docker {
                     answer.by,
                     expected.len()
                 );
-                self.records.chronicle.violated("I5 no wrong byte", evidence);
+                self.records.chronicle.violated(Invariant::NoWrongByte, evidence);
             }
         }
     }

@@ -7,10 +7,9 @@ use http::{Method, Response, StatusCode, header};
 use proto::Digest;
 
 use super::{APP, Action, Ask, Docker, REPOSITORIES, Situation, request, tag_name};
+use crate::sim::invariant::Invariant;
 use crate::sim::invariants::Page;
 use crate::sim::ledger::{Item, Source};
-
-const NAME: &str = "I14 lists are exact";
 
 impl Docker {
     /// Lists all tags: each is in the list or not at the moment of its page.
@@ -81,7 +80,7 @@ impl Docker {
             for (name, is_there) in page.says(&known) {
                 if !is_there && self.records.ledger.has_pushed(name, answer.called) {
                     let evidence = format!("{}: {name} is not listed", answer.by);
-                    self.records.chronicle.violated(NAME, evidence);
+                    self.records.chronicle.violated(Invariant::ListsExact, evidence);
                 }
             }
             after = page.names.last().cloned();
@@ -99,7 +98,9 @@ impl Docker {
             self.records.chronicle.count("lists: further pages");
         }
         if let Err(reason) = page.check(known) {
-            self.records.chronicle.violated(NAME, format_args!("{by}: {reason}: {page:?}"));
+            self.records
+                .chronicle
+                .violated(Invariant::ListsExact, format_args!("{by}: {reason}: {page:?}"));
         }
     }
 }

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::sim::history::Pending;
 use crate::sim::http::Lost;
+use crate::sim::invariant::Invariant;
 use crate::sim::ledger::{Deed, Item};
 use crate::sim::records::Records;
 
@@ -235,7 +236,7 @@ impl Docker {
         let expected = self.records.ledger.content(&item.digest);
         if answer.status() == StatusCode::OK && expected.as_ref() != Some(answer.response.body()) {
             let evidence = format!("{}: {item} is not what was pushed", answer.by);
-            self.records.chronicle.violated("I5 no wrong byte", evidence);
+            self.records.chronicle.violated(Invariant::NoWrongByte, evidence);
         }
     }
 
@@ -352,7 +353,7 @@ pub(crate) fn image_number(
     if number.is_none() {
         let (head, body) = (response.headers(), String::from_utf8_lossy(response.body()));
         let evidence = format!("{by} was served as a manifest: {head:?} {body}");
-        records.chronicle.violated("I5 no wrong byte", evidence);
+        records.chronicle.violated(Invariant::NoWrongByte, evidence);
     }
     number
 }

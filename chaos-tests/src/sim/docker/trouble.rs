@@ -10,6 +10,7 @@ use super::upload::{Upload, with_body};
 use super::{APP, Ask, Docker, Image, SCRATCH, Situation, location, parts, request};
 use crate::image::layer;
 use crate::sim::http::Lost;
+use crate::sim::invariant::Invariant;
 use crate::sim::ledger::{Deed, Item, Kind, Ticket};
 
 /// Bytes of what two hands push.
@@ -53,7 +54,7 @@ impl Docker {
             _ if upload.may_be_swept() => {}
             both => {
                 let evidence = format!("{}: {} hands were told so", self.name, both.len());
-                self.records.chronicle.violated("I15 uploads never mix bytes", evidence);
+                self.records.chronicle.violated(Invariant::UploadsUnmixed, evidence);
             }
         }
     }
@@ -147,7 +148,7 @@ impl Docker {
         });
         if is_finished && is_cancelled {
             let evidence = format!("{}: {digest} was finished and cancelled", self.name);
-            self.records.chronicle.violated("I15 an upload ends once", evidence);
+            self.records.chronicle.violated(Invariant::UploadsEndOnce, evidence);
         }
         if is_cancelled {
             // Nor does it become a blob later, whether the other hand was answered or not.
@@ -186,7 +187,7 @@ impl Docker {
         let is_deleted = self.settle(&delete, Ask::delete(part.kind), &nodes[1], delete_answer);
         if is_put && is_deleted {
             let evidence = format!("{manifest} was put, and {part} deleted, which it names");
-            self.records.chronicle.violated("I4 manifests are complete", evidence);
+            self.records.chronicle.violated(Invariant::Complete, evidence);
         }
     }
 

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::{Answer, Ask, Docker, SCRATCH, Situation, TRIES, location, request};
 use crate::sim::http::Lost;
+use crate::sim::invariant::Invariant;
 use crate::sim::invariants::Session;
 use crate::sim::ledger::{Deed, Item, Ledger, May};
 use crate::sim::sweeping::Sweeping;
@@ -320,7 +321,7 @@ impl Docker {
     pub(super) fn check_session(&self, answer: &Answer, outcome: Result<(), String>) {
         if let Err(reason) = outcome {
             let evidence = format!("{}: {reason}", answer.by);
-            self.records.chronicle.violated("I15 uploads never mix bytes", evidence);
+            self.records.chronicle.violated(Invariant::UploadsUnmixed, evidence);
         }
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use proto::limits::PACE_PATIENCE;
 
 use crate::sim::chronicle::Chronicle;
+use crate::sim::invariant::Invariant;
 
 /// How long nobody asks for anything before nodes are at rest. Connections whose clients have
 /// vanished without a word last longest: as long as a client may be slow. Those to S3 that nobody
@@ -82,13 +83,13 @@ impl AtRest {
         let (seen, nodes) = (self.least.len(), self.peers + 1);
         if seen < nodes {
             let evidence = format!("{seen} of {nodes} nodes run");
-            chronicle.violated("I18 nodes come to rest", evidence);
+            chronicle.violated(Invariant::AtRest, evidence);
         }
         for (node, Held { tasks, views }) in &self.least {
             chronicle.count("nodes at rest");
             let kept = format!("{node} has {tasks} tasks, of at most {most}, and {views} views");
             if *tasks > most || *views > 0 {
-                chronicle.violated("I18 nodes come to rest", kept);
+                chronicle.violated(Invariant::AtRest, kept);
             } else {
                 chronicle.note(format_args!("at rest {kept}"));
             }

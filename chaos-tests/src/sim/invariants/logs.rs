@@ -14,8 +14,8 @@ use storage::Batch;
 use storage::kv::Write;
 
 use crate::sim::chronicle::Chronicle;
+use crate::sim::invariant::Invariant;
 
-const NAME: &str = "I11 logs match";
 /// The keys of the log's rows, as `raft/src/log/keys.rs` has them.
 const ENTRY: u8 = b'e';
 const COMMITTED: &[u8] = b"committed";
@@ -91,7 +91,7 @@ impl Logs {
                 Write::Delete { .. } => Ok(()),
             };
             if let Err(reason) = outcome {
-                self.chronicle.violated(NAME, format_args!("{node}: {reason}"));
+                self.chronicle.violated(Invariant::LogsMatch, format_args!("{node}: {reason}"));
             }
         }
     }

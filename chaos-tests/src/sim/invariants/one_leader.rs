@@ -8,8 +8,7 @@ use proto::NodeId;
 use raft::{Role, Status};
 
 use crate::sim::chronicle::Chronicle;
-
-const NAME: &str = "I11 Raft";
+use crate::sim::invariant::Invariant;
 
 /// Watches terms, leaders and what is applied.
 pub(crate) struct OneLeader {
@@ -41,14 +40,14 @@ impl OneLeader {
         let term = before.filter(|(node, _)| *node == status.node).map_or(0, |(_, term)| term);
         if status.term < term {
             let evidence = format!("{machine} went from term {term} back to {}", status.term);
-            self.chronicle.violated(NAME, evidence);
+            self.chronicle.violated(Invariant::Raft, evidence);
         }
         let applied = status.applied.unwrap_or(0);
         let before = self.applied.insert(machine.to_owned(), (life, applied));
         let was_applied = before.filter(|(same, _)| *same == life).map_or(0, |(_, was)| was);
         if applied < was_applied {
             let evidence = format!("{machine} went from entry {was_applied} back to {applied}");
-            self.chronicle.violated(NAME, evidence);
+            self.chronicle.violated(Invariant::Raft, evidence);
         }
         if status.role == Role::Leader {
             self.observe_leader(machine, status);
@@ -76,14 +75,14 @@ impl OneLeader {
                          applied entry {applied} before",
                         status.term
                     );
-                    self.chronicle.violated(NAME, evidence);
+                    self.chronicle.violated(Invariant::Raft, evidence);
                 }
             }
             Some(leader) if *leader == status.node => {}
             Some(leader) => {
                 let evidence =
                     format!("nodes {leader} and {} both led in term {}", status.node, status.term);
-                self.chronicle.violated(NAME, evidence);
+                self.chronicle.violated(Invariant::Raft, evidence);
             }
         }
     }

@@ -4,19 +4,20 @@
 
 use crate::sim::chronicle::Chronicle;
 use crate::sim::history::History;
+use crate::sim::invariant::Invariant;
 use crate::sim::linearizable;
 
 /// Checks what all clients saw of all tags.
 pub(crate) fn check_tags(history: &History, chronicle: &Chronicle) {
-    check("I2 tags are linearizable", history, chronicle);
+    check(Invariant::TagsLinearizable, history, chronicle);
 }
 
 /// Checks what everybody was told of rights that come and go.
 pub(crate) fn check_rights(history: &History, chronicle: &Chronicle) {
-    check("I17 rights are linearizable", history, chronicle);
+    check(Invariant::RightsLinearizable, history, chronicle);
 }
 
-fn check(invariant: &'static str, history: &History, chronicle: &Chronicle) {
+fn check(invariant: Invariant, history: &History, chronicle: &Chronicle) {
     for (register, operations) in history.by_tag() {
         if let Err(evidence) = linearizable::check(&operations) {
             chronicle.violated(invariant, format_args!("{register}: {evidence}"));
@@ -62,6 +63,6 @@ mod tests {
         rights.answered("key", "guest", called, Action::Saw(Some(1)));
         check_rights(&rights, &chronicle);
         let violation = chronicle.violation().map(|violation| violation.invariant);
-        assert_eq!(violation, Some("I17 rights are linearizable"));
+        assert_eq!(violation, Some(Invariant::RightsLinearizable));
     }
 }

@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use proto::NodeId;
 
 use crate::sim::chronicle::Chronicle;
-
-const NAME: &str = "a node is removed if somebody asks for it, and for good";
+use crate::sim::invariant::Invariant;
 
 /// What operators asked for, and what they were told. Clones are the same records.
 #[derive(Clone)]
@@ -54,7 +53,7 @@ impl Removals {
     pub(crate) fn observe(&self, machine: &str, node: NodeId) {
         if self.pages().asked.get(&node).is_none_or(|asked| *asked == 0) {
             let evidence = format!("node {node} on {machine} was removed, which nobody asked for");
-            self.chronicle.violated(NAME, evidence);
+            self.chronicle.violated(Invariant::Removals, evidence);
         }
     }
 
@@ -63,7 +62,7 @@ impl Removals {
         let pages = self.pages();
         for node in members.into_iter().filter(|node| pages.acknowledged.contains(node)) {
             let evidence = format!("node {node} is a member, whose removal was acknowledged");
-            self.chronicle.violated(NAME, evidence);
+            self.chronicle.violated(Invariant::Removals, evidence);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::sim::chronicle::Chronicle;
+use crate::sim::invariant::Invariant;
 
 /// The first fingerprint that was seen at each applied index, and on which node. Clones are the
 /// same watch.
@@ -27,7 +28,7 @@ impl SameState {
                 "after entry {index} the catalog of {by} is {first:032x}, and that of {node} is \
                  {fingerprint:032x}"
             );
-            self.chronicle.violated("I9 equal index, equal state", evidence);
+            self.chronicle.violated(Invariant::SameState, evidence);
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::sim::chronicle::Chronicle;
+use crate::sim::invariant::Invariant;
 
 /// How long a node may take to end after its store has told it that it failed.
 const STOPPING_MAX: Duration = Duration::from_secs(1);
@@ -31,7 +32,7 @@ impl Stopped {
         let stopping = now.saturating_sub(since);
         if stopping > STOPPING_MAX {
             let evidence = format!("{machine} runs {stopping:?} after its store has failed");
-            self.chronicle.violated("I22 a node whose store has failed stops", evidence);
+            self.chronicle.violated(Invariant::FailedStops, evidence);
         }
     }
 }

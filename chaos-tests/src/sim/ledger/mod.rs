@@ -13,6 +13,7 @@ use proto::Digest;
 use self::damage::Damage;
 pub(crate) use self::facts::{Change, Deed, Item, Kind, Look, May, Outcome, Source};
 use super::chronicle::Chronicle;
+use super::invariant::Invariant;
 use super::invariants::{is_lost, is_unasked, is_undead};
 use crate::Image;
 
@@ -182,7 +183,7 @@ impl Ledger {
     pub(crate) fn look_whole(&self, item: &Item, by: &str, called: u64) {
         if self.is_short(item, called) {
             let evidence = format!("{by}: {item} is there, of which bytes are gone");
-            self.chronicle.violated("I5 no wrong byte", evidence);
+            self.chronicle.violated(Invariant::NoWrongByte, evidence);
         }
     }
 
@@ -342,23 +343,23 @@ impl Ledger {
         };
         if let Some(put) = is_lost(&changes, &seen, &look) {
             let invariant = match item.kind {
-                Kind::Blob => "I8 acknowledged blobs are everywhere",
-                Kind::Manifest => "I1 nothing acknowledged is lost",
+                Kind::Blob => Invariant::BlobsKept,
+                Kind::Manifest => Invariant::NothingLost,
             };
             violated(invariant, put);
         }
         if !is_there && self.may_be_needed(item, called) == May::There {
             let evidence = format!("{by}: {item} is not there, but a manifest is that names it");
-            self.chronicle.violated("I4 manifests are complete", evidence);
+            self.chronicle.violated(Invariant::Complete, evidence);
         }
         if is_unasked(&changes, &look) {
             let evidence = format!("{by}: {item} is there, which nobody has put and been told so");
-            self.chronicle.violated("I16 what is refused has no effect", evidence);
+            self.chronicle.violated(Invariant::RefusedInVain, evidence);
         }
         if source != Source::Alone
             && let Some(delete) = is_undead(&changes, &seen, &look)
         {
-            violated("I13 a delete shows everywhere", delete);
+            violated(Invariant::DeletesShow, delete);
         }
         if source != Source::Alone {
             let deed = if is_there { Deed::Put } else { Deed::Delete };
@@ -400,7 +401,7 @@ mod tests {
         let delete = ledger.begin(whole, Deed::Delete, "client");
         assert_eq!(miss(), None, "what needs it may be deleted before it");
         ledger.refused(&delete);
-        assert_eq!(miss(), Some("I4 manifests are complete"));
+        assert_eq!(miss(), Some(Invariant::Complete));
     }
 
     #[test]
@@ -425,7 +426,7 @@ mod tests {
         ledger.damaged(&blob.digest, false);
         assert_eq!(miss(), None, "it was damaged again");
         push();
-        assert_eq!(miss(), Some("I8 acknowledged blobs are everywhere"));
+        assert_eq!(miss(), Some(Invariant::BlobsKept));
     }
 
     #[test]

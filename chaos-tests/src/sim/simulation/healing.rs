@@ -9,6 +9,7 @@ use raft::Status;
 
 use super::{RESUMING_MAX, Simulation};
 use crate::sim::havoc::Fault;
+use crate::sim::invariant::Invariant;
 use crate::sim::invariants::has_healed;
 use crate::sim::machine::Machine;
 
@@ -66,7 +67,7 @@ impl Simulation<'_> {
                 }
                 Err(missing) if is_late => {
                     let evidence = format!("{took:?} after the last fault: {missing}");
-                    self.chronicle.violated("I19 healed", evidence);
+                    self.chronicle.violated(Invariant::Healed, evidence);
                     return Ok(None);
                 }
                 Err(_) => {}

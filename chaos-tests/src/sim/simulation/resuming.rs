@@ -13,6 +13,7 @@ use crate::sim::audit::check_bytes;
 use crate::sim::dice::Dice;
 use crate::sim::docker::{Docker, Situation, request, tag_name};
 use crate::sim::havoc::Fault;
+use crate::sim::invariant::Invariant;
 use crate::sim::invariants::{Attempt, check_resumed};
 use crate::sim::ledger::{Item, Source};
 use crate::sim::nemesis::victim;
@@ -41,7 +42,7 @@ impl Simulation<'_> {
         let Some((failed, attempts)) = worked else { return Ok(()) };
         if failed > 0 {
             let evidence = format!("{failed} pulls by digest failed through each of {others:?}");
-            self.chronicle.violated("I20 one node may be down", evidence);
+            self.chronicle.violated(Invariant::OneDown, evidence);
         }
         self.check_pushes(&attempts, WITHOUT_ONE);
         Ok(())
@@ -72,7 +73,7 @@ impl Simulation<'_> {
         match check_resumed(attempts, RESUMING_MAX) {
             Ok(took) => self.chronicle.note(format_args!("pushes go on {when}, after {took:?}")),
             Err(late) => {
-                self.chronicle.violated("I19 writes resume", format_args!("{when}: {late}"));
+                self.chronicle.violated(Invariant::WritesResume, format_args!("{when}: {late}"));
             }
         }
     }

@@ -10,11 +10,11 @@ use http::{Method, StatusCode, header};
 use tokio::time::{Instant, sleep};
 
 use self::trial::{Trial, fresh_image};
-use super::INVARIANT;
 use super::subject::{By, Subject, Varying};
 use crate::sim::dice::Dice;
 use crate::sim::docker::{location, request};
 use crate::sim::http::{Lost, bearer, send};
+use crate::sim::invariant::Invariant;
 use crate::sim::ledger::Source;
 use crate::sim::records::Records;
 
@@ -185,7 +185,7 @@ impl Guest {
                 let account = subject.varying.account();
                 let text = String::from_utf8_lossy(response.body());
                 let evidence = format!("{account} through {node}: {what}: {status}: {text}");
-                self.records.chronicle.violated(INVARIANT, evidence);
+                self.records.chronicle.violated(Invariant::RightsAsTold, evidence);
             }
         }
         match change {

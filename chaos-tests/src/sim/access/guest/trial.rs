@@ -7,10 +7,10 @@ use http::{Method, Request, StatusCode};
 
 use super::Guest;
 use crate::Image;
-use crate::sim::access::INVARIANT;
 use crate::sim::access::subject::{By, Subject, Varying};
 use crate::sim::docker::{APP, GUESTS, put_manifest, request, tag_name, with_body};
 use crate::sim::http::send;
+use crate::sim::invariant::Invariant;
 use crate::sim::ledger::{Deed, Item, May, Source, Ticket};
 use crate::sim::records::Records;
 
@@ -159,7 +159,7 @@ impl Guest {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => return,
             status => {
                 let evidence = format!("{by}: HEAD {item}: {status}");
-                return self.records.chronicle.violated(INVARIANT, evidence);
+                return self.records.chronicle.violated(Invariant::RightsAsTold, evidence);
             }
         };
         let source = self.records.source(&by, called, &response);

@@ -18,10 +18,9 @@ use crate::Image;
 use crate::sim::dice::Dice;
 use crate::sim::docker::{APP, request};
 use crate::sim::http::{Pass, send};
+use crate::sim::invariant::Invariant;
 use crate::sim::ledger::{Item, May, Source};
 use crate::sim::records::Records;
-
-const INVARIANT: &str = "I17 nothing leaks";
 
 /// What is refused: methods, and a path with kinds of names in the place of names.
 const REFUSED: [(&str, &str); 15] = [
@@ -132,7 +131,7 @@ impl Stranger {
         if let Some(leak) = leak(&there, &nowhere) {
             let Question { method, path, .. } = question;
             let evidence = format!("{method} {path} through {node}, of {names:?}: {leak}");
-            return chronicle.violated(INVARIANT, evidence);
+            return chronicle.violated(Invariant::NothingLeaks, evidence);
         }
         if !question.path.contains("{session}") || self.records.upload.borrow().is_some() {
             chronicle.count(question.counted);
@@ -161,7 +160,7 @@ impl Stranger {
             let who = if pass.is_given() { "the stranger" } else { "nobody in particular" };
             let text = String::from_utf8_lossy(response.body());
             let evidence = format!("{who}: {what}: {}: {text}", response.status());
-            self.records.chronicle.violated(INVARIANT, evidence);
+            self.records.chronicle.violated(Invariant::NothingLeaks, evidence);
         }
         Some(Said::of(&response, names))
     }
