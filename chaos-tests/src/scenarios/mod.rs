@@ -8,7 +8,7 @@ mod commit_without_quorum;
 mod concurrent_tag_pushes;
 mod crash_in_joint_configuration;
 mod damaged_object;
-mod disjoint_quorums;
+mod disjoint_quorums_after_a_snapshot;
 mod expired_credentials;
 mod half_open_connections;
 mod head_after_delete;
@@ -34,7 +34,7 @@ pub const ALL: &[Scenario] = &[
     crash_in_joint_configuration::SCENARIO,
     damaged_object::SCENARIO,
     damaged_object::ON_S3,
-    disjoint_quorums::SCENARIO,
+    disjoint_quorums_after_a_snapshot::SCENARIO,
     expired_credentials::SCENARIO,
     half_open_connections::SCENARIO,
     head_after_delete::SCENARIO,
@@ -54,7 +54,25 @@ pub const ALL: &[Scenario] = &[
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
+
+    #[test]
+    fn a_scenario_has_the_name_of_its_file() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/scenarios");
+        let stem = |path: &Path| path.file_stem()?.to_str().map(|stem| stem.replace('_', "-"));
+        let files =
+            fs::read_dir(folder).unwrap().map(|entry| stem(&entry.unwrap().path()).unwrap());
+        let files: BTreeSet<String> = files.filter(|name| name != "mod").collect();
+        // What S3 has of its own stands in the same file.
+        let scenarios = ALL.iter().map(|scenario| scenario.name.trim_end_matches("-on-s3"));
+        assert_eq!(scenarios.map(ToOwned::to_owned).collect::<BTreeSet<_>>(), files);
+    }
 
     #[test]
     fn scenarios_have_names_in_order_and_say_what_they_are_about() {

@@ -10,7 +10,7 @@ use http::{Method, Request, Response, StatusCode};
 use proto::Digest;
 use tokio::time::{Instant, sleep};
 
-use super::docker::{
+use super::client::{
     APP, Ask, REPOSITORIES, Situation, image_number, page_path, read_page, request, tag_name,
 };
 use super::history::Action;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::docker::Ask;
+use super::client::Ask;
 
 /// What must have happened in a sweep, beside answers to each kind of request.
 const MUST_HAPPEN: &[&str] = &[

@@ -182,7 +182,7 @@ mod tests {
     use turmoil::net::TcpListener;
 
     use super::*;
-    use crate::sim::docker;
+    use crate::sim::client;
 
     #[test]
     fn what_nobody_takes_a_connection_for_was_never_sent_and_what_is_not_answered_may_happen() {
@@ -197,7 +197,7 @@ mod tests {
         });
         sim.host("deaf", std::future::pending);
         sim.client("client", async {
-            let get = || docker::request(http::Method::GET, "/v2/");
+            let get = || client::request(http::Method::GET, "/v2/");
             assert!(matches!(send("deaf", get()).await, Err(Lost::Unsent(_))));
             assert!(matches!(send("silent", get()).await, Err(Lost::Unheard(_))));
             assert!(!leave("deaf", &get(), 0).await);

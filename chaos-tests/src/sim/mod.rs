@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! seed -> Plan -> Machine (disk, node::Node::start) x N ----+
-//!              -> Docker (push, pull, move, delete) x M ----+--> History, Ledger, Chronicle
+//!              -> Client (push, pull, move, delete) x M ----+--> History, Ledger, Chronicle
 //!              -> Nemesis, or a story -> Havoc -------------+
 //!                         after every tick: invariants
 //!                         at the end:       audit
@@ -17,10 +17,10 @@
 mod access;
 mod audit;
 mod chronicle;
+mod client;
 mod coverage;
 mod dice;
 mod disk;
-mod docker;
 #[cfg(test)]
 mod engines;
 mod havoc;
@@ -48,9 +48,9 @@ mod witness;
 mod world;
 
 pub use chronicle::{Chronicle, Violation};
+pub use client::Told;
 pub use coverage::too_seldom;
 pub(crate) use dice::Dice;
-pub use docker::Told;
 pub(crate) use history::{Action, History};
 pub use invariant::Invariant;
 pub(crate) use invariants::check_tags;

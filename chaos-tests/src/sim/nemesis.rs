@@ -1,4 +1,5 @@
-//! What goes wrong, and when.
+//! The nemesis decides by chance what goes wrong, and when: it begins faults. What they do to the
+//! world, and that they end, is [havoc](super::havoc)'s.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;

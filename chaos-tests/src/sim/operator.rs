@@ -8,8 +8,8 @@ use futures::future::join;
 use http::{Method, StatusCode};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::client::request;
 use super::dice::Dice;
-use super::docker::request;
 use super::http::{Lost, Pass, send};
 use super::invariant::Invariant;
 use super::machine::Machine;

@@ -3,8 +3,8 @@
 use turmoil::Sim;
 
 use super::access::{Administrator, Guest, Others, Stranger};
+use super::client::{Client, client_name};
 use super::dice::Dice;
-use super::docker::{Docker, client_name};
 use super::machine::Machine;
 use super::operator::Operator;
 use super::plan::Plan;
@@ -22,7 +22,7 @@ pub(super) fn let_in(sim: &mut Sim<'_>, plan: &Plan, machines: &[Machine], recor
     for number in 0..plan.clients {
         let name = client_name(number);
         let dice = Dice::new(plan.seed, &name);
-        let client = Docker::new(number, nodes.clone(), plan.tags, dice, records.clone());
+        let client = Client::new(number, nodes.clone(), plan.tags, dice, records.clone());
         let client = if plan.is_large { client.with_large_blobs() } else { client };
         come(sim, &name, client.work(is_closed, working));
     }

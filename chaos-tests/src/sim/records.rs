@@ -8,7 +8,7 @@ use http::{Request, Response, StatusCode, header};
 
 use super::access::Subjects;
 use super::chronicle::Chronicle;
-use super::docker::{Ask, Situation, allowed};
+use super::client::{Ask, Situation, allowed};
 use super::history::History;
 use super::http::{Lost, Pass, leave, send};
 use super::invariant::Invariant;

@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 
 use super::guest::Guest;
 use super::subject::Varying;
+use crate::sim::client::request;
 use crate::sim::dice::Dice;
-use crate::sim::docker::request;
 use crate::sim::history::Action;
 use crate::sim::http::{Lost, Pass, send};
 use crate::sim::invariant::Invariant;

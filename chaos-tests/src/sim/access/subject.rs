@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::StatusCode;
 
 use super::administrator::THERE;
-use crate::sim::docker::{APP, GUESTS};
+use crate::sim::client::{APP, GUESTS};
 use crate::sim::history::{Action, History};
 use crate::sim::http::Pass;
 

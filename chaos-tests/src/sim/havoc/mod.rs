@@ -1,4 +1,5 @@
-//! Havoc: the faults that are under way, and the world made as they want it, whoever began them.
+//! Havoc makes the world as the faults want it that are under way, and ends them. It decides none:
+//! the [nemesis](super::nemesis) begins them by chance, or a story does.
 
 mod faults;
 mod network;

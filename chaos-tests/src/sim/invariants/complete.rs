@@ -30,7 +30,7 @@ mod tests {
 
     use super::*;
     use crate::Image;
-    use crate::sim::docker::APP;
+    use crate::sim::client::APP;
 
     #[test]
     fn a_manifest_that_is_served_without_one_of_its_blobs_is_found() {

@@ -372,7 +372,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::docker::APP;
+    use crate::sim::client::APP;
 
     #[test]
     fn what_a_manifest_needs_that_is_there_is_missed() {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::upload::Upload;
 use super::{Node, Unmet};
-use crate::sim::docker::{APP, Docker, Told};
+use crate::sim::client::{APP, Client, Told};
 
 /// How long a client tries what must succeed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -16,17 +16,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// [`Plan`](crate::sim::Plan) says. All that it is told goes into the records that are checked at
 /// the end.
 pub struct Hand {
-    docker: Docker,
+    client: Client,
 }
 
 impl Hand {
-    pub(crate) fn new(docker: Docker) -> Self {
-        Self { docker }
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client }
     }
 
     /// From here on it works through `node`.
     pub fn through(&mut self, node: Node) {
-        self.docker.go_to(&node.to_string());
+        self.client.go_to(&node.to_string());
     }
 
     /// Pushes a new image and points `tag` to it, and tries until that is acknowledged. Answers
@@ -47,7 +47,7 @@ impl Hand {
     pub async fn push_blobs(&mut self) -> Result<u64, Unmet> {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
-            if let Some(image) = self.docker.push_content().await {
+            if let Some(image) = self.client.push_content().await {
                 return Ok(image);
             }
         }
@@ -57,8 +57,8 @@ impl Hand {
     /// Pushes the blobs of `image` once more, those that are missing; answers whether all are
     /// acknowledged.
     pub async fn push_blobs_of(&mut self, image: u64) -> bool {
-        let image = self.docker.image(image);
-        self.docker.push_blobs(APP, &image).await
+        let image = self.client.image(image);
+        self.client.push_blobs(APP, &image).await
     }
 
     /// Points `tag` to `image`, whose blobs are there, and tries until that is acknowledged.
@@ -68,7 +68,7 @@ impl Hand {
     pub async fn point(&mut self, tag: &str, image: u64) -> Result<(), Unmet> {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
-            match self.docker.put_once(tag, image, None).await {
+            match self.client.put_once(tag, image, None).await {
                 Told::Done => return Ok(()),
                 Told::Refused => return Err(Unmet::new(format_args!("{tag} cannot be moved"))),
                 Told::Nothing => {}
@@ -79,12 +79,12 @@ impl Hand {
 
     /// Asks once to point `tag` to `image`, and answers what was said.
     pub async fn try_point(&mut self, tag: &str, image: u64) -> Told {
-        self.docker.put_once(tag, image, None).await
+        self.client.put_once(tag, image, None).await
     }
 
     /// Asks once to point `tag` to `image` if it names `before`, and answers what was said.
     pub async fn point_if(&mut self, tag: &str, before: Option<u64>, image: u64) -> Told {
-        self.docker.put_once(tag, image, Some(before)).await
+        self.client.put_once(tag, image, Some(before)).await
     }
 
     /// What `tag` names; tries until a node says it.
@@ -94,7 +94,7 @@ impl Hand {
     pub async fn look(&mut self, tag: &str) -> Result<Option<u64>, Unmet> {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
-            if let Some(seen) = self.docker.look(tag).await {
+            if let Some(seen) = self.client.look(tag).await {
                 return Ok(seen);
             }
         }
@@ -103,26 +103,26 @@ impl Hand {
 
     /// Asks once what `tag` names; `None` when the node cannot say it now.
     pub async fn try_look(&mut self, tag: &str) -> Option<Option<u64>> {
-        self.docker.look(tag).await
+        self.client.look(tag).await
     }
 
     /// Pulls what `tag` names with all blobs, and compares every byte.
     pub async fn pull(&mut self, tag: &str) {
-        self.docker.pull(tag).await;
+        self.client.pull(tag).await;
     }
 
     /// Whether a blob of `image` is there, by HEAD of the one that only it has; `None` when the
     /// node cannot say it now.
     pub async fn has_layer(&mut self, image: u64) -> Option<bool> {
-        let image = self.docker.image(image);
-        self.docker.is_there(APP, &image.blobs()[2].0).await
+        let image = self.client.image(image);
+        self.client.is_there(APP, &image.blobs()[2].0).await
     }
 
     /// How many blobs of `image` are there, by HEAD; `None` when the node cannot say it now.
     pub async fn count_blobs(&mut self, image: u64) -> Option<usize> {
         let mut count = 0;
-        for (digest, _) in self.docker.image(image).blobs() {
-            count += usize::from(self.docker.is_there(APP, digest).await?);
+        for (digest, _) in self.client.image(image).blobs() {
+            count += usize::from(self.client.is_there(APP, digest).await?);
         }
         Some(count)
     }
@@ -130,12 +130,12 @@ impl Hand {
     /// Deletes an image that this client has pushed, and the blobs that only it has; each delete is
     /// seen at once, or the records are violated.
     pub async fn delete(&mut self, image: u64) {
-        self.docker.delete_image(image).await;
+        self.client.delete_image(image).await;
     }
 
     /// Deletes `tag`.
     pub async fn delete_tag(&mut self, tag: &str) {
-        self.docker.delete_tag(tag).await;
+        self.client.delete_tag(tag).await;
     }
 
     /// Begins an upload of `length` bytes.
@@ -143,15 +143,15 @@ impl Hand {
     /// # Errors
     /// When the node does not take one.
     pub async fn begin_upload(&mut self, length: usize) -> Result<Upload, Unmet> {
-        let content = self.docker.fresh_content(length);
-        let begun = self.docker.begin_upload(APP).await;
+        let content = self.client.fresh_content(length);
+        let begun = self.client.begin_upload(APP).await;
         begun.map(|begun| Upload::new(begun, content)).ok_or_else(|| Unmet::new("no upload begins"))
     }
 
     /// Sends the bytes of an upload up to `end`; answers whether they are acknowledged.
     pub async fn send(&mut self, upload: &mut Upload, end: usize) -> bool {
         let chunk = upload.rest_to(end);
-        self.docker.append(&mut upload.inner, chunk).await
+        self.client.append(&mut upload.inner, chunk).await
     }
 
     /// Asks how far an upload is, and answers how many bytes of it are there.
@@ -159,7 +159,7 @@ impl Hand {
     /// # Errors
     /// When no node knows it.
     pub async fn resume(&mut self, upload: &mut Upload) -> Result<u64, Unmet> {
-        let resumed = self.docker.resume(&mut upload.inner).await;
+        let resumed = self.client.resume(&mut upload.inner).await;
         resumed.ok_or_else(|| Unmet::new("nobody knows the upload"))?;
         Ok(upload.inner.session.acknowledged())
     }
@@ -170,12 +170,12 @@ impl Hand {
     /// When it does not become a blob.
     pub async fn finish(&mut self, upload: &mut Upload) -> Result<(), Unmet> {
         let (digest, content) = (upload.digest(), upload.content.clone());
-        let finished = self.docker.finish(&mut upload.inner, &digest, &content).await;
+        let finished = self.client.finish(&mut upload.inner, &digest, &content).await;
         finished.ok_or_else(|| Unmet::new("the upload does not become a blob"))
     }
 
     /// Pulls the blob that an upload has become, and compares every byte.
     pub async fn pull_upload(&mut self, upload: &Upload) {
-        self.docker.pull_blob(APP, &upload.digest()).await;
+        self.client.pull_blob(APP, &upload.digest()).await;
     }
 }

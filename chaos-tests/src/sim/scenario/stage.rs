@@ -15,8 +15,8 @@ use tokio::time::{Instant, sleep};
 use super::{Hand, Unmet};
 use crate::Image;
 use crate::sim::access::{Administrator, Guest, Others, Varying};
+use crate::sim::client::{Client, request};
 use crate::sim::dice::Dice;
-use crate::sim::docker::{Docker, request};
 use crate::sim::havoc::{Fault, Faults, Token};
 use crate::sim::machine::Machine;
 use crate::sim::plan::Plan;
@@ -89,7 +89,7 @@ impl Stage {
         let number = self.next_client.replace(self.next_client.get() + 1);
         let dice = Dice::new(self.plan.seed, &format!("hand {number}"));
         let nodes = vec![node.to_string()];
-        Hand::new(Docker::steady(number, nodes, self.plan.tags, dice, self.records.clone()))
+        Hand::new(Client::steady(number, nodes, self.plan.tags, dice, self.records.clone()))
     }
 
     /// Where nobody may do what is not granted: waits until clients may, and guests have accounts.

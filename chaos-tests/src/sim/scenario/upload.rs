@@ -3,16 +3,16 @@
 use bytes::Bytes;
 use proto::{Algorithm, Digest};
 
-use crate::sim::docker;
+use crate::sim::client;
 
 /// An upload under way, and all that it shall become.
 pub struct Upload {
-    pub(super) inner: docker::Upload,
+    pub(super) inner: client::Upload,
     pub(super) content: Bytes,
 }
 
 impl Upload {
-    pub(super) const fn new(inner: docker::Upload, content: Bytes) -> Self {
+    pub(super) const fn new(inner: client::Upload, content: Bytes) -> Self {
         Self { inner, content }
     }
 

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::{PUSHES_MAX, RESUMING_MAX, Simulation};
 use crate::sim::audit::check_bytes;
+use crate::sim::client::{Client, Situation, request, tag_name};
 use crate::sim::dice::Dice;
-use crate::sim::docker::{Docker, Situation, request, tag_name};
 use crate::sim::havoc::Fault;
 use crate::sim::invariant::Invariant;
 use crate::sim::invariants::{Attempt, check_resumed};
@@ -91,11 +91,11 @@ async fn push_through_each(
     let started = Instant::now();
     let pushes = nodes.into_iter().enumerate().map(|(position, node)| {
         let (dice, records) = (dice.fork(), records.clone());
-        let client = first_client + position;
-        let mut docker = Docker::new(client, vec![node.clone()], 1, dice, records);
+        let number = first_client + position;
+        let mut client = Client::new(number, vec![node.clone()], 1, dice, records);
         async move {
             while started.elapsed() < patience {
-                if docker.push_once(&tag_name(1)).await {
+                if client.push_once(&tag_name(1)).await {
                     return Attempt { node, done_after: Some(started.elapsed()) };
                 }
             }

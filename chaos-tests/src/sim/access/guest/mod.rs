@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep};
 
 use self::trial::{Trial, fresh_image};
 use super::subject::{By, Subject, Varying};
+use crate::sim::client::{location, request};
 use crate::sim::dice::Dice;
-use crate::sim::docker::{location, request};
 use crate::sim::http::{Lost, bearer, send};
 use crate::sim::invariant::Invariant;
 use crate::sim::ledger::Source;

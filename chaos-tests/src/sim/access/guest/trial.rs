@@ -8,7 +8,7 @@ use http::{Method, Request, StatusCode};
 use super::Guest;
 use crate::Image;
 use crate::sim::access::subject::{By, Subject, Varying};
-use crate::sim::docker::{APP, GUESTS, put_manifest, request, tag_name, with_body};
+use crate::sim::client::{APP, GUESTS, put_manifest, request, tag_name, with_body};
 use crate::sim::http::send;
 use crate::sim::invariant::Invariant;
 use crate::sim::ledger::{Deed, Item, May, Source, Ticket};

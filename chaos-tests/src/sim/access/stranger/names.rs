@@ -4,7 +4,7 @@
 use proto::{Algorithm, Digest};
 
 use crate::sim::access::administrator::CLERK;
-use crate::sim::docker::tag_name;
+use crate::sim::client::tag_name;
 use crate::sim::ledger::Item;
 
 /// An upload that nobody began, for as long as nobody has begun one.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use super::Names;
-use crate::sim::docker::REPOSITORIES;
+use crate::sim::client::REPOSITORIES;
 
 /// An answer, with the kinds of the names that it was asked with in the place of these names.
 #[derive(Debug, PartialEq, Eq)]

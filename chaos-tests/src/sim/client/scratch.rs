@@ -1,13 +1,13 @@
 //! The repository in which everybody puts the same few images, and deletes them again; and images
 //! of another one, which has to keep its own.
 
-use super::{APP, Docker, Image, SCRATCH, parts};
+use super::{APP, Client, Image, SCRATCH, parts};
 use crate::sim::ledger::{Item, Kind};
 
 /// The images that everybody puts and deletes, and indexes of them, which share one.
 const SCRATCH_IMAGES: [u64; 5] = [1, 2, 3, Image::INDEXES + 1, Image::INDEXES + 2];
 
-impl Docker {
+impl Client {
     /// Puts one of the images that everybody has into the repository where everybody deletes them
     /// again, or deletes a part of one.
     pub(super) async fn scratch(&mut self) {

@@ -5,7 +5,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use proto::Digest;
 use tokio::time::Instant;
 
-use super::{Answer, Ask, Docker, SCRATCH, Situation, TRIES, location, request};
+use super::{Answer, Ask, Client, SCRATCH, Situation, TRIES, location, request};
 use crate::sim::http::Lost;
 use crate::sim::invariant::Invariant;
 use crate::sim::invariants::Session;
@@ -66,7 +66,7 @@ impl Upload {
     }
 }
 
-impl Docker {
+impl Client {
     /// Pushes a blob, unless it is there; answers whether it is acknowledged.
     pub(super) async fn push_blob(
         &mut self,

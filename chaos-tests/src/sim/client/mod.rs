@@ -1,6 +1,7 @@
-//! A client that works as docker, CI jobs and clean-up scripts do: it pushes in chunks, for several
-//! platforms, pulls, moves tags under a condition, signs, mounts, deletes and lists, each request
-//! through any node, leaves in the middle, and tries again elsewhere when a node does not help.
+//! A simulated client, which works as docker, CI jobs and clean-up scripts do: it pushes in chunks,
+//! for several platforms, pulls, moves tags under a condition, signs, mounts, deletes and lists,
+//! each request through any node, leaves in the middle, and tries again elsewhere when a node does
+//! not help.
 
 mod blobs;
 mod indexes;
@@ -72,7 +73,7 @@ pub enum Told {
 }
 
 /// A client.
-pub(crate) struct Docker {
+pub(crate) struct Client {
     name: String,
     nodes: Vec<String>,
     tags: usize,
@@ -87,8 +88,8 @@ pub(crate) struct Docker {
     large_left: usize,
 }
 
-impl Docker {
-    /// Client `number`, which works through `nodes` on `tags` tags.
+impl Client {
+    /// The client of this `number`, which works through `nodes` on `tags` tags.
     pub(crate) fn new(
         number: usize,
         nodes: Vec<String>,

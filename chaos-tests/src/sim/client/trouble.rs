@@ -7,7 +7,7 @@ use proto::{Algorithm, Digest};
 
 use super::manifests::put_manifest;
 use super::upload::{Upload, with_body};
-use super::{APP, Ask, Docker, Image, SCRATCH, Situation, location, parts, request};
+use super::{APP, Ask, Client, Image, SCRATCH, Situation, location, parts, request};
 use crate::image::layer;
 use crate::sim::http::Lost;
 use crate::sim::invariant::Invariant;
@@ -16,7 +16,7 @@ use crate::sim::ledger::{Deed, Item, Kind, Ticket};
 /// Bytes of what two hands push.
 const LENGTH: usize = 3000;
 
-impl Docker {
+impl Client {
     /// Two hands send different bytes to the same place of one upload, through different nodes. Not
     /// more than one is told that they are kept, and what the upload becomes has its bytes.
     pub(super) async fn push_with_two_hands(&mut self) {

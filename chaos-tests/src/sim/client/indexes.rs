@@ -1,9 +1,9 @@
 //! Indexes of images for several platforms, pushed as buildx does it: the images by digest, and
 //! then the index that lists them.
 
-use super::{APP, Docker, Image};
+use super::{APP, Client, Image};
 
-impl Docker {
+impl Client {
     /// Pushes new images for several platforms, and an index of them under `tag`; sometimes under
     /// other tags too, or none.
     pub(super) async fn push_index(&mut self, tag: &str) {

@@ -6,7 +6,7 @@ use proto::Digest;
 
 use super::upload::with_body;
 use super::{
-    APP, Action, Ask, Docker, Image, Situation, Source, TRIES, Told, Value, condition, request,
+    APP, Action, Ask, Client, Image, Situation, Source, TRIES, Told, Value, condition, request,
     tag_name,
 };
 use crate::sim::history::Pending;
@@ -15,7 +15,7 @@ use crate::sim::invariant::Invariant;
 use crate::sim::ledger::{Deed, Item};
 use crate::sim::records::Records;
 
-impl Docker {
+impl Client {
     /// Pushes a new image and points `tag` to it; sometimes other tags too, or none.
     pub(super) async fn push(&mut self, tag: &str) {
         let Some(number) = self.push_content().await else { return };

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use http::{Method, Response, StatusCode, header};
 use proto::Digest;
 
-use super::{APP, Action, Ask, Docker, REPOSITORIES, Situation, request, tag_name};
+use super::{APP, Action, Ask, Client, REPOSITORIES, Situation, request, tag_name};
 use crate::sim::invariant::Invariant;
 use crate::sim::invariants::Page;
 use crate::sim::ledger::{Item, Source};
 
-impl Docker {
+impl Client {
     /// Lists all tags: each is in the list or not at the moment of its page.
     pub(super) async fn list_tags(&mut self) {
         let known: BTreeSet<String> = (1..=self.tags).map(tag_name).collect();

@@ -3,7 +3,7 @@
 use http::{HeaderValue, Method, StatusCode, header};
 use proto::{Algorithm, Digest};
 
-use super::{APP, Ask, Docker, MIRROR, REPOSITORIES, SCRATCH, Situation, request};
+use super::{APP, Ask, Client, MIRROR, REPOSITORIES, SCRATCH, Situation, request};
 use crate::sim::invariant::Invariant;
 use crate::sim::ledger::{Deed, Item, Ledger, May, Source, Ticket};
 use crate::sim::s3::RANGE_CHANGED;
@@ -13,7 +13,7 @@ const LARGE_MIN: usize = 8 * 1024 * 1024 + 1;
 /// By how many bytes it may be longer.
 const LARGE_MORE: usize = 1024 * 1024;
 
-impl Docker {
+impl Client {
     /// Pushes a blob that is sent to S3 in parts, pulls it, and most often deletes it.
     pub(super) async fn push_large(&mut self) {
         let length = LARGE_MIN + self.dice.index(LARGE_MORE);
