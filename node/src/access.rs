@@ -74,7 +74,7 @@ pub(crate) fn open(config: &config::Access) -> Result<AccessMode, AccessError> {
     Ok(match config.kind {
         AccessKind::Open => AccessMode::Open,
         AccessKind::Closed => AccessMode::Closed(AccessOptions {
-            service: config.service.clone(),
+            service: config.service.to_string(),
             url: config.url.as_ref().map(|url| url.as_str().to_owned()),
             certificate_name: match config.certificate_name {
                 config::CertificateName::Common => NameKind::Common,
@@ -137,28 +137,29 @@ async fn watch<T: Send + 'static>(
     read: impl Fn(&Path) -> Result<T, AccessError> + Clone + Send + 'static,
     take: impl Fn(T),
 ) {
-    let (mut seen, mut complaint) = (None, Complaint::default());
+    let (mut seen, mut before, mut complaint) = (None, None, Complaint::default());
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     loop {
         ticks.tick().await;
         let (path, read) = (path.clone(), read.clone());
         let look = move || {
-            let changed = changed(&path);
-            (changed != seen).then(|| (changed, read(&path)))
+            let now = changed(&path);
+            // What changes between two looks may be half written.
+            (now, (now == before && now != seen).then(|| read(&path)))
         };
-        let Ok(looked) = spawn_blocking(look).await else { continue };
+        let Ok((now, looked)) = spawn_blocking(look).await else { continue };
+        before = now;
         match looked {
-            None => complaint = Complaint::default(),
-            Some((changed, Ok(found))) => {
-                (seen, complaint) = (changed, Complaint::default());
+            None if now == seen => complaint = Complaint::default(),
+            Some(Ok(found)) => {
+                (seen, complaint) = (now, Complaint::default());
                 take(found);
             }
             // It is read again until that works: nothing of it changes when its rights do.
-            Some((_, Err(error))) => {
-                if complaint.is_news(&error) {
-                    tracing::warn!(%error, "what was read before stays");
-                }
+            Some(Err(error)) if complaint.is_news(&error) => {
+                tracing::warn!(%error, "what was read before stays");
             }
+            None | Some(Err(_)) => {}
         }
     }
 }
@@ -313,6 +314,22 @@ mod tests {
         assert_eq!(was_taken.recv().await, Some(3));
         tokio::time::sleep(LOOK_EVERY * 5).await;
         assert_eq!(reads.load(Ordering::Relaxed), 4, "it is not read again without a reason");
+        watching.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_is_being_written_is_not_read_yet() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let (taken, mut was_taken) = tokio::sync::mpsc::unbounded_channel();
+        let read = |path: &Path| Ok(fs::read_to_string(path).unwrap());
+        let watching = watch(file.path().to_owned(), read, move |text| taken.send(text).unwrap());
+        let watching = tokio::spawn(watching);
+        tokio::time::sleep(LOOK_EVERY / 2).await;
+        for text in ["a", "ab", "abc"] {
+            fs::write(file.path(), text).unwrap();
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        assert_eq!(was_taken.recv().await.as_deref(), Some("abc"));
         watching.abort();
     }
 

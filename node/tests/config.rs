@@ -79,6 +79,8 @@ fn the_environment_goes_before_the_file() {
         ("ROADSTEAD_STORAGE_SERVICE_HOST", "10.0.0.1"),
         ("ROADSTEAD_ACCESS_PORT_5000_TCP_ADDR", "10.0.0.1"),
         ("ROADSTEAD_LOG_SERVICE_PORT_HTTP", "80"),
+        ("ROADSTEAD_CLUSTER_NAME", "/node-1/roadstead-cluster"),
+        ("ROADSTEAD_CLUSTER_ENV_LANG", "C"),
     ];
     let config =
         read(&variables, "[api]\nlisten = '127.0.0.1:1'\n[cluster]\nvoters = 1\n").unwrap();
@@ -162,22 +164,17 @@ fn wrong_files_are_refused_with_a_sentence() {
         ("[peer]\nadvertise = 'a:0'", "peer.advertise is \"a:0\", but must be a host and a port"),
         ("[peer]\nlisten = '0.0.0.0:1'", "peer.advertise must be set"),
         (
+            "[peer]\nlisten = '0.0.0.0:1'\nadvertise = '0.0.0.0:1'",
+            "peer.advertise is 0.0.0.0:1, which is no machine's",
+        ),
+        (
+            "[cluster]\njoin = ['localhost:1', '[::]:1']\n[storage]\npath = '/b'",
+            "cluster.join is [::]:1, which is no machine's",
+        ),
+        (
             "[cluster]\njoin = ['localhost:1', 'a:1']\n[storage]\npath = '/b'",
             "peer.listen must be an address at which a:1, which cluster.join names, reaches",
         ),
-        ("[storage]\nkind = 'tape'", "storage.kind is \"tape\", but must be \"disk\" or \"s3\""),
-        ("[storage]\nkind = 's3'", "storage.bucket must be set, because storage.kind is \"s3\""),
-        ("[storage]\nbucket = 'b'", "storage.bucket is set, but storage.kind is \"disk\""),
-        ("[storage]\nbucket = ''", "storage.bucket is \"\", but must be a text that is not empty"),
-        ("[storage]\nendpoint = 's3:9'", "storage.endpoint is \"s3:9\", but must be a URL"),
-        ("[storage]\nredirect = 'auto'", "storage.redirect must be \"never\""),
-        ("[storage]\ncache_bytes = 67108864", "storage.cache_bytes must be 0"),
-        (
-            "[storage]\ncache_bytes = 1000",
-            "storage.cache_bytes is 1000, but must be a whole number of bytes from 67108864 on",
-        ),
-        ("[storage]\nsse_kms_key = 'k'", "storage.sse must be \"aws:kms\""),
-        ("[storage]\npath = ''", "storage.path is \"\", but must be a path"),
         (
             "[limits]\nbytes_per_client_per_second = 1000",
             "must be a whole number of bytes a second between 4194304 and",
@@ -209,6 +206,32 @@ fn wrong_files_are_refused_with_a_sentence() {
 }
 
 #[test]
+fn what_the_storage_section_says_wrongly_is_refused_with_a_sentence() {
+    for (file, said) in [
+        ("[storage]\nkind = 'tape'", "storage.kind is \"tape\", but must be \"disk\" or \"s3\""),
+        ("[storage]\nkind = 's3'", "storage.bucket must be set, because storage.kind is \"s3\""),
+        ("[storage]\nbucket = 'b'", "storage.bucket is set, but storage.kind is \"disk\""),
+        (
+            "[storage]\nendpoint = 'http://s3:9'",
+            "storage.endpoint and storage.prefix are of a store",
+        ),
+        ("[storage]\nprefix = 'p'", "are of a store on S3, but storage.kind is \"disk\""),
+        ("[storage]\nbucket = ''", "storage.bucket is \"\", but must be a text that is not empty"),
+        ("[storage]\nendpoint = 's3:9'", "storage.endpoint is \"s3:9\", but must be a URL"),
+        ("[storage]\nredirect = 'auto'", "storage.redirect must be \"never\""),
+        ("[storage]\ncache_bytes = 67108864", "storage.cache_bytes must be 0"),
+        (
+            "[storage]\ncache_bytes = 1000",
+            "storage.cache_bytes is 1000, but must be a whole number of bytes from 67108864 on",
+        ),
+        ("[storage]\nsse_kms_key = 'k'", "storage.sse must be \"aws:kms\""),
+        ("[storage]\npath = ''", "storage.path is \"\", but must be a path"),
+    ] {
+        is_refused(file, said);
+    }
+}
+
+#[test]
 fn a_file_without_a_token_is_a_fault_only_where_one_is_needed() {
     for (file, said) in [
         ("/", "/, which cluster.token_file names, cannot be read"),
@@ -228,10 +251,39 @@ fn what_the_access_section_says_wrongly_is_refused_with_a_sentence() {
             "[access]\nissuer = 'i'",
             "access.issuer and access.issuer_keys belong together: set both, or neither",
         ),
+        (
+            "[access]\nmode = 'open'\nhtpasswd = '/h'",
+            "access.htpasswd is set, but access.mode is \"open\", where nobody logs in",
+        ),
+        (
+            "[access]\nmode = 'open'\nissuer = 'i'\nissuer_keys = '/k'",
+            "access.issuer is set, but access.mode is \"open\"",
+        ),
+        (
+            "[access]\nmode = 'open'\ntoken_url = 'https://a/t'",
+            "access.token_url is set, but access.mode is \"open\"",
+        ),
+        (
+            "[access]\nmode = 'open'\nadministrator_password_file = '/p'",
+            "access.administrator_password_file is set, but access.mode is \"open\"",
+        ),
         ("[access]\nissuer_keys = '/k'", "access.issuer and access.issuer_keys belong together"),
         (
             "[access]\ntoken_url = 'tokens.example'",
             "access.token_url is \"tokens.example\", but must be a URL of http or https",
+        ),
+        (
+            "[access]\nservice = 'a \"b\"'",
+            "but must be a text of ASCII that can be seen, without quotes and backslashes",
+        ),
+        ("[access]\nservice = 'a\\b'", "but must be a text of ASCII"),
+        ("[access]\nservice = \"a\\u0007b\"", "but must be a text of ASCII"),
+        ("[access]\nservice = 'é'", "but must be a text of ASCII"),
+        ("[access]\nservice = ''", "but must be a text of ASCII"),
+        (
+            "[access]\nurl = 'registry.example'",
+            "access.url is \"registry.example\", but must be a URL without a path, such as \
+             \"https://host.example",
         ),
         ("[access]\ntoken_url = 'ftp://a/token'", "access.token_url is \"ftp://a/token\", but"),
         ("[access]\ntoken_url = 'https://'", "access.token_url is \"https://\", but must be"),
@@ -258,6 +310,17 @@ fn wrong_variables_are_refused_by_their_name() {
             "environment variable ROADSTEAD_API_LISTEN: api.listen is \"x\"",
         ),
         ("ROADSTEAD_API_LISTENS", "x", "no key ROADSTEAD_API_LISTENS; did you mean api.listen?"),
+        ("ROADSTEAD_TLS_CERT", "/c", "no key ROADSTEAD_TLS_CERT; did you mean tls.certificate?"),
+        ("ROADSTEAD_TLS_KEY_FILE", "/k", "no key ROADSTEAD_TLS_KEY_FILE; did you mean tls.key?"),
+        (
+            "ROADSTEAD_LIMITS_REQUESTS_PER_MINUTE",
+            "60",
+            "no key ROADSTEAD_LIMITS_REQUESTS_PER_MINUTE; did you mean limits.requests_per_",
+        ),
+        ("ROADSTEAD_AUDIT_DIR", "/a", "no key ROADSTEAD_AUDIT_DIR; did you mean audit.folder?"),
+        ("ROADSTEAD_DATA_DIR", "/d", "no key ROADSTEAD_DATA_DIR; did you mean node.data_dir?"),
+        ("ROADSTEAD_ACCESS_HTPASSWD_FILE", "/h", "did you mean access.htpasswd?"),
+        ("ROADSTEAD_STORAGE_X", "x", "no key ROADSTEAD_STORAGE_X"),
         ("ROADSTEAD_CLUSTER_VOTERS", "three", "cluster.voters is \"three\", but must be 1, 3 or 5"),
         ("ROADSTEAD_CLUSTER_JOIN", "a:1,b", "cluster.join is [\"a:1\", \"b\"]"),
     ] {

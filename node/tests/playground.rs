@@ -167,3 +167,18 @@ async fn a_taken_port_is_shown_from_the_nodes_log() {
         "{said}"
     );
 }
+
+#[tokio::test]
+async fn the_password_of_a_first_start_that_failed_is_still_to_be_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dir, port) = (folder.path().join("playground"), free_ports() + 900);
+    let taken = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let base = port.to_string();
+    let arguments = ["playground", "--auth", "--port", &base, "--dir", dir.to_str().unwrap()];
+    assert_eq!(output(roadstead(&arguments)).await.status.code(), Some(1));
+    drop(taken);
+    let mut playground = Playground::start_with(&["--auth"], &dir, port).await;
+    playground.said(&format!("password is in {}/administrator-password", dir.display())).await;
+    send(&playground.child, Signal::INT);
+    assert_eq!(code(&mut playground.child).await, Some(0));
+}

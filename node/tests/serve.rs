@@ -259,6 +259,12 @@ async fn the_password_of_the_first_administrator_is_mended_in_its_file_and_neede
     manage(&["robot", "add", "zoe+ci@example.org"]).await;
     let listed = manage(&["user", "list"]).await;
     assert_eq!(listed.matches("zoe+ci@example.org").count(), 1, "{listed}");
+    manage(&["grant", "add", "authenticated", "read-only", "**"]).await;
+    for (name, is_known) in [("zoe+ci@example.org", true), ("zo", false), ("anonymous", true)] {
+        let said = manage(&["access", "explain", name, "pull", "team/app"]).await;
+        assert!(said.starts_with(if name == "anonymous" { "no: " } else { "yes: " }), "{said}");
+        assert_eq!(said.contains("the cluster has no account"), !is_known, "{said}");
+    }
 
     send(&node.child, Signal::TERM);
     assert_eq!(code(&mut node.child).await, Some(0));

@@ -19,9 +19,21 @@ impl PeerAddress {
 
     /// Whether it says by itself that no other machine is meant.
     pub fn is_loopback(&self) -> bool {
-        let host = self.0.rsplit_once(':').map_or("", |(host, _)| host);
-        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+        self.host() == "localhost" || self.ip().is_some_and(|address| address.is_loopback())
+    }
+
+    /// Whether it is every address of a machine, at which one listens, and no other machine finds
+    /// it.
+    pub fn is_unspecified(&self) -> bool {
+        self.ip().is_some_and(|address| address.to_canonical().is_unspecified())
+    }
+
+    fn host(&self) -> &str {
+        self.0.rsplit_once(':').map_or("", |(host, _)| host)
+    }
+
+    fn ip(&self) -> Option<IpAddr> {
+        self.host().trim_matches(['[', ']']).parse().ok()
     }
 }
 
@@ -97,6 +109,21 @@ mod tests {
         ] {
             let parsed = address.parse().map(|address: PeerAddress| address.is_loopback());
             assert_eq!(parsed, Ok(is_loopback), "{address}");
+        }
+    }
+
+    #[test]
+    fn an_address_says_whether_it_is_no_address_of_a_machine() {
+        for (address, is_unspecified) in [
+            ("0.0.0.0:5001", true),
+            ("[::]:5001", true),
+            ("[::ffff:0.0.0.0]:5001", true),
+            ("127.0.0.1:5001", false),
+            ("[::1]:5001", false),
+            ("node-1:5001", false),
+        ] {
+            let parsed = address.parse().map(|address: PeerAddress| address.is_unspecified());
+            assert_eq!(parsed, Ok(is_unspecified), "{address}");
         }
     }
 

@@ -1,16 +1,21 @@
 //! `roadstead cluster`: a cluster seen from outside.
 
+use std::error::Error;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use http::StatusCode;
+use http::header::LOCATION;
 use proto::NodeId;
 use raft::{PeerStatus, Role};
 use reqwest::{Client, Method, Response};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::login::{self, Login, LoginArgs};
 use super::node::{NodeArgs, Server};
+use super::output::plain;
 use super::table::table as columns;
 use super::{Failure, say};
 
@@ -63,7 +68,7 @@ impl ClusterReport {
         login: Option<&Login>,
     ) -> Result<Self, StatusError> {
         let answer = send(client, Method::GET, server, "/roadstead/v1/cluster", login).await?;
-        let answer = accepted(server, login, answer).await?;
+        let answer = accepted(server, &Method::GET, login, answer).await?;
         answer.json().await.map_err(|_| StatusError::Foreign { server: server.to_string() })
     }
 }
@@ -76,14 +81,16 @@ pub(super) async fn send(
     path: &str,
     login: Option<&Login>,
 ) -> Result<Response, StatusError> {
-    let request = login::with(client.request(method, format!("{server}{path}")), login);
-    request.send().await.map_err(|error| unreachable(server, &error))
+    let request = client.request(method.clone(), format!("{server}{path}"));
+    let answer = login::with(request, login).send().await;
+    answer.map_err(|error| unanswered(server, &method, &error))
 }
 
-/// The answer of `server` to whoever asked as `login`, unless it is a refusal: then its own words,
-/// if it is a registry.
+/// The answer of `server` to a request with `method` as `login`, unless it is a refusal: then its
+/// own words, if it is a registry.
 pub(super) async fn accepted(
     server: &Server,
+    method: &Method,
     login: Option<&Login>,
     answer: Response,
 ) -> Result<Response, StatusError> {
@@ -91,22 +98,40 @@ pub(super) async fn accepted(
     if status.is_success() {
         return Ok(answer);
     }
-    if status == http::StatusCode::UNAUTHORIZED {
+    if let (true, Some(location)) = (status.is_redirection(), answer.headers().get(LOCATION)) {
+        let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
+        return Err(StatusError::Elsewhere { server, status: status.to_string(), location });
+    }
+    if status == StatusCode::UNAUTHORIZED {
         return Err(match login {
             None => StatusError::LoginNeeded { server },
             Some(_) => StatusError::LoginFailed { server },
         });
     }
     let body: Value = answer.json().await.unwrap_or_default();
-    Err(match body["errors"][0]["message"].as_str() {
-        Some(reason) => StatusError::Said { server, reason: reason.to_owned() },
+    let reason = body["errors"][0]["message"].as_str().map(plain);
+    Err(match reason {
+        // A node that does not know what came of it, or a proxy that waited no longer for one.
+        reason if status.is_server_error() && !method.is_safe() => StatusError::Unknown {
+            reason: reason.unwrap_or_else(|| format!("it answers {status}")),
+            server,
+        },
+        Some(reason) if status == StatusCode::NOT_FOUND => StatusError::Absent { server, reason },
+        Some(reason) => StatusError::Said { server, reason },
         None => StatusError::Refused { server, status: status.to_string() },
     })
 }
 
-/// The error that nobody answers at `server`.
-pub(super) fn unreachable(server: &Server, error: &reqwest::Error) -> StatusError {
-    StatusError::Unreachable { server: server.to_string(), reason: root_cause(error) }
+/// The error that nobody answers at `server`, or that the answer to a request with `method` is
+/// lost.
+pub(super) fn unanswered(server: &Server, method: &Method, error: &reqwest::Error) -> StatusError {
+    let (server, reason) = (server.to_string(), root_cause(error, server.is_local()));
+    // What was sent may have been done.
+    if method.is_safe() || error.is_connect() {
+        StatusError::Unreachable { server, reason }
+    } else {
+        StatusError::Unknown { server, reason }
+    }
 }
 
 /// Shows the nodes of the cluster.
@@ -151,13 +176,21 @@ fn row(node: &PeerStatus, leader: Option<NodeId>) -> [String; 8] {
     ]
 }
 
-/// What an error of a request comes down to: its own text only repeats the URL.
-fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
+/// What an error of a request comes down to, of a server on this machine or elsewhere: its own text
+/// only repeats the URL.
+fn root_cause(error: &(dyn Error + 'static), is_local: bool) -> String {
+    let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
-    cause.to_string()
+    let errno = cause.downcast_ref().and_then(Errno::from_io_error);
+    match errno {
+        // Of the addresses of localhost, the last to be tried is one that this machine has not.
+        Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT) if is_local => {
+            "nothing listens there".into()
+        }
+        _ => cause.to_string(),
+    }
 }
 
 /// Why a cluster cannot be asked, or refuses.
@@ -171,6 +204,17 @@ pub enum StatusError {
         /// Why there is no answer.
         reason: String,
     },
+    /// A change was asked for, and may have been made.
+    #[error(
+        "whether this was done is not known, since {server} did not say: {reason}; look before you \
+         repeat it"
+    )]
+    Unknown {
+        /// Who was asked.
+        server: String,
+        /// Why it is not known.
+        reason: String,
+    },
     /// The node could not answer.
     #[error("{server} answers {status}; is it the API of a node?")]
     Refused {
@@ -178,6 +222,19 @@ pub enum StatusError {
         server: String,
         /// The HTTP status.
         status: String,
+    },
+    /// The answer is to be had elsewhere, or a login page is in front.
+    #[error(
+        "{server} answers {status} and sends on to {location}, where nothing was asked: is it \
+         the API of a node, and is its scheme right?"
+    )]
+    Elsewhere {
+        /// Who was asked.
+        server: String,
+        /// The HTTP status.
+        status: String,
+        /// Where it sends to.
+        location: String,
     },
     /// The registry wants to know who asks.
     #[error("{server} wants to know who asks: give --user, and ROADSTEAD_PASSWORD")]
@@ -194,6 +251,14 @@ pub enum StatusError {
     /// The registry says why not.
     #[error("{server}: {reason}")]
     Said {
+        /// Who was asked.
+        server: String,
+        /// What it said.
+        reason: String,
+    },
+    /// The registry has no such thing.
+    #[error("{server}: {reason}")]
+    Absent {
         /// Who was asked.
         server: String,
         /// What it said.
@@ -251,6 +316,18 @@ pub enum StatusError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_without_ipv6_has_nothing_that_listens_at_its_localhost() {
+        for (errno, is_local, said) in [
+            (Errno::ADDRNOTAVAIL, true, "nothing listens there"),
+            (Errno::AFNOSUPPORT, true, "nothing listens there"),
+            (Errno::ADDRNOTAVAIL, false, "Cannot assign requested address (os error 99)"),
+            (Errno::CONNREFUSED, true, "Connection refused (os error 111)"),
+        ] {
+            assert_eq!(root_cause(&Failure::Terminal(errno.into()), is_local), said);
+        }
+    }
 
     #[test]
     fn the_table_marks_the_leader_and_who_does_not_answer() {

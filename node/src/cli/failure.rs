@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use proto::NodeId;
+use proto::access::AccountName;
 use raft::Ended;
 use storage::KvError;
 
@@ -79,6 +80,9 @@ pub enum Failure {
     /// There is nobody to ask for a password.
     #[error("set ROADSTEAD_PASSWORD to the account's password, or to an access key")]
     NoPassword,
+    /// Somebody wants to remove a robot that is none.
+    #[error("{0} is a user and no robot: `roadstead user remove` removes users")]
+    NoRobot(AccountName),
     /// Somebody typed two passwords.
     #[error("the two passwords differ; nothing was changed")]
     PasswordsDiffer,

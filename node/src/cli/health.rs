@@ -8,6 +8,7 @@ use reqwest::Method;
 
 use super::cluster::{StatusError, send};
 use super::node::{Server, client};
+use super::output::plain;
 use super::{Failure, say};
 
 /// How long the node may take to answer.
@@ -30,7 +31,7 @@ pub(super) async fn health(arguments: &HealthArgs) -> Result<(), Failure> {
     let path = if arguments.alive { "/healthz" } else { "/readyz" };
     let answer = send(&client, Method::GET, server, path, None).await?;
     let is_well = answer.status().is_success();
-    let said = answer.text().await.unwrap_or_default().trim().to_owned();
+    let said = plain(answer.text().await.unwrap_or_default().trim());
     if is_well {
         say(said);
         return Ok(());

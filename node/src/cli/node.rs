@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use reqwest::Client;
+use reqwest::redirect::Policy;
 
 use super::Failure;
 use crate::tls::Trust;
@@ -44,6 +45,11 @@ pub(super) fn client(
 ) -> Result<Client, Failure> {
     let tls = Trust::with(ca)?.client()?;
     let client = Client::builder().timeout(timeout).tls_backend_preconfigured(tls);
+    // Within it, so that it is told apart from an answer that does not come.
+    let client = client.connect_timeout(timeout / 2);
+    // No node sends elsewhere. Followed, a change becomes a GET, and the page that answers it would
+    // be taken for success.
+    let client = client.redirect(Policy::none());
     // To a proxy, which the environment may name, this machine is another one.
     let client = if server.is_local() { client.no_proxy() } else { client };
     Ok(client.build()?)
@@ -55,7 +61,7 @@ pub(crate) struct Server(String);
 
 impl Server {
     /// Whether it is on this machine, for certain.
-    fn is_local(&self) -> bool {
+    pub(super) fn is_local(&self) -> bool {
         let url = reqwest::Url::parse(&self.0);
         let host = url.as_ref().ok().and_then(reqwest::Url::host_str).unwrap_or_default();
         let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
@@ -69,7 +75,9 @@ impl FromStr for Server {
     fn from_str(text: &str) -> Result<Self, ServerError> {
         let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let parsed = reqwest::Url::parse(&url).map_err(|_| ServerError)?;
-        if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
+        // A name and a password in it would be told in every error.
+        let has_login = !parsed.username().is_empty() || parsed.password().is_some();
+        if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() || has_login {
             return Err(ServerError);
         }
         Ok(Self(url.trim_end_matches('/').to_owned()))
@@ -84,7 +92,10 @@ impl fmt::Display for Server {
 
 /// The text is not the URL of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a server is a URL such as http://localhost:5000 or https://registry.example")]
+#[error(
+    "a server is a URL such as http://localhost:5000 or https://registry.example, without a name \
+     and a password in it"
+)]
 pub(crate) struct ServerError;
 
 #[cfg(test)]
@@ -100,6 +111,8 @@ mod tests {
             ("ftp://node-1", Err(ServerError)),
             ("", Err(ServerError)),
             ("http://", Err(ServerError)),
+            ("https://alice:secret@node-1", Err(ServerError)),
+            ("alice@node-1:5000", Err(ServerError)),
         ] {
             assert_eq!(text.parse(), url.map(|url| Server(url.to_owned())), "{text}");
         }

@@ -9,7 +9,22 @@ pub(crate) fn say(line: impl Display) {
     let _ = writeln!(io::stdout().lock(), "{line}");
 }
 
-/// Writes a line to standard error that says why the program ends.
+/// Writes to standard error why the program ends: in a line, or in some, when what it says has some.
 pub(super) fn complain(failure: impl Display) {
-    let _ = writeln!(io::stderr().lock(), "roadstead: {failure}");
+    let failure = failure.to_string();
+    let lines: Vec<String> = failure.split('\n').map(plain).collect();
+    let _ = writeln!(io::stderr().lock(), "roadstead: {}", lines.join("\n"));
+}
+
+/// What others have written, as a part of a line that a terminal shows: of an account, anybody may
+/// describe a key, and what moves the cursor there would hide it from whoever looks.
+pub(super) fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character.is_control() {
+            true => plain.extend(character.escape_default()),
+            false => plain.push(character),
+        }
+    }
+    plain
 }

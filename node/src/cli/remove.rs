@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use clap::Args;
 use proto::NodeId;
-use reqwest::{Method, StatusCode};
+use reqwest::{Client, Method, Response, StatusCode};
 
 use super::cluster::{StatusError, accepted, send};
-use super::login::LoginArgs;
-use super::node::NodeArgs;
+use super::login::{Login, LoginArgs};
+use super::node::{NodeArgs, Server};
 use super::{Failure, say};
 
 /// How long it may take: an election, the decision, and that it is carried out.
@@ -30,23 +30,34 @@ pub(super) async fn remove(arguments: &RemoveArgs) -> Result<(), Failure> {
     let login = login.read()?;
     let (client, server) = (at.client(TIMEOUT)?, &at.server);
     let path = format!("/roadstead/v1/cluster/nodes/{node}");
-    let answer = send(&client, Method::DELETE, server, &path, login.as_ref()).await?;
-    let is_known = answer.status() != StatusCode::SERVICE_UNAVAILABLE;
-    let answer = accepted(server, login.as_ref(), answer).await.map_err(|error| match error {
-        StatusError::Said { reason, .. } if is_known => {
-            StatusError::NotRemoved { node: *node, reason }
-        }
-        StatusError::Said { reason, .. } => StatusError::InDoubt { node: *node, reason },
-        other => other,
-    })?;
+    let answer =
+        ask(&client, server, &path, login.as_ref()).await.map_err(|error| match error {
+            StatusError::Said { reason, .. } | StatusError::Absent { reason, .. } => {
+                StatusError::NotRemoved { node: *node, reason }
+            }
+            StatusError::Unknown { reason, .. } => StatusError::InDoubt { node: *node, reason },
+            other => other,
+        })?;
     match answer.status() {
         StatusCode::ACCEPTED => say(format_args!(
             "the removal of node {node} is decided, and not carried out yet: keep the node and its \
              folder until `roadstead cluster status` no longer lists it"
         )),
-        _ => say(format_args!(
+        StatusCode::NO_CONTENT => say(format_args!(
             "node {node} is removed; if it still runs, it stops, and its folder can be deleted"
         )),
+        // A page of a proxy.
+        _ => return Err(StatusError::Foreign { server: server.to_string() }.into()),
     }
     Ok(())
+}
+
+async fn ask(
+    client: &Client,
+    server: &Server,
+    path: &str,
+    login: Option<&Login>,
+) -> Result<Response, StatusError> {
+    let answer = send(client, Method::DELETE, server, path, login).await?;
+    accepted(server, &Method::DELETE, login, answer).await
 }

@@ -17,7 +17,7 @@ use tokio::task::spawn_blocking;
 use toml::Value;
 
 use super::{ConfigArgs, Failure, Signals, block_on, config, outlive_hangups, say};
-use crate::config::{ConfigError, Storage, StorageKind};
+use crate::config::{ConfigError, Source, Storage, StorageKind};
 use crate::{Config, DataFolder, Listeners, Node, NodeError, TcpWorld, open_files, telemetry};
 
 #[derive(Debug, Args)]
@@ -49,15 +49,19 @@ pub(super) struct ServeArgs {
 
 /// Runs a node until a signal asks it to stop, or until it cannot go on.
 pub(super) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
-    let mut config = read_config(arguments)?;
+    let mut source = source(arguments)?;
+    let mut config = Config::read(&mut source)?;
     if arguments.reset_administrator {
         config.access.appoint_anew()?;
     }
     telemetry::start(&config.log, &config.audit)?;
+    for name in source.strange_variables() {
+        tracing::warn!(name, "an environment variable sets nothing");
+    }
     block_on(serve(config, arguments.with_parent))
 }
 
-fn read_config(arguments: &ServeArgs) -> Result<Config, ConfigError> {
+fn source(arguments: &ServeArgs) -> Result<Source, ConfigError> {
     let mut source = config::source(&arguments.config)?;
     if !arguments.join.is_empty() {
         let addresses = arguments.join.iter().cloned().map(Value::String);
@@ -72,7 +76,7 @@ fn read_config(arguments: &ServeArgs) -> Result<Config, ConfigError> {
     if let Some(data_dir) = &arguments.data_dir {
         source.set("node.data_dir", Value::String(data_dir.clone()));
     }
-    Config::read(&mut source)
+    Ok(source)
 }
 
 async fn serve(config: Config, with_parent: bool) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{AccessKind, CertificateName, ConfigError, Endpoint, Source, TokenUrl};
+use super::{AccessKind, CertificateName, ConfigError, Endpoint, Service, Source, TokenUrl};
 
 /// Who may do what.
 #[derive(Clone, Debug)]
@@ -10,7 +10,7 @@ pub struct Access {
     /// Whether anybody may do anything.
     pub kind: AccessKind,
     /// The registry's name in tokens.
-    pub service: String,
+    pub service: Service,
     /// The URL by which clients reach the registry; `None`: what they call it themselves.
     pub url: Option<Endpoint>,
     /// Where clients get tokens, when not from the registry itself.
@@ -50,7 +50,7 @@ impl Access {
     pub(super) fn read(source: &mut Source) -> Result<Self, ConfigError> {
         let access = Self {
             kind: source.take("access.mode", || AccessKind::Closed)?,
-            service: source.take("access.service", || "roadstead".to_owned())?,
+            service: source.take("access.service", Service::default)?,
             url: source.take_optional("access.url")?,
             token_url: source.take_optional("access.token_url")?,
             issuer: source.take_optional("access.issuer")?,
@@ -61,12 +61,30 @@ impl Access {
             // Of one start, not of a file: the command line sets it.
             appoint_anew: false,
         };
-        if access.issuer.is_some() != access.issuer_keys.is_some() {
+        access.check()?;
+        Ok(access)
+    }
+
+    /// What must hold between keys.
+    fn check(&self) -> Result<(), ConfigError> {
+        if self.issuer.is_some() != self.issuer_keys.is_some() {
             return Err(ConfigError::conflict(
                 "access.issuer and access.issuer_keys belong together: set both, or neither"
                     .to_owned(),
             ));
         }
-        Ok(access)
+        let closing = [
+            ("access.htpasswd", self.htpasswd.is_some()),
+            ("access.issuer", self.issuer.is_some()),
+            ("access.token_url", self.token_url.is_some()),
+            ("access.administrator_password_file", self.administrator_password.is_some()),
+        ];
+        match closing.into_iter().find(|(_, is_set)| *is_set) {
+            Some((key, _)) if self.kind == AccessKind::Open => Err(ConfigError::conflict(format!(
+                "{key} is set, but access.mode is \"open\", where nobody logs in: set that to \
+                 \"closed\", or leave {key} away"
+            ))),
+            _ => Ok(()),
+        }
     }
 }

@@ -35,6 +35,9 @@ pub enum ConfigError {
         /// The key there is that looks most like it.
         nearest: &'static str,
     },
+    /// A variable is no text.
+    #[error("environment variable {0} is not written in UTF-8")]
+    Encoding(String),
     /// A key has a value that it cannot have.
     #[error("{origin}: {key} is {value}, but must be {form}")]
     Value {

@@ -28,11 +28,11 @@ pub use self::authority::AuthorityFiles;
 pub use self::error::ConfigError;
 pub use self::number::{Allowance, Bandwidth, CacheSize, Count, Milliseconds, Seconds, Voters};
 pub use self::setting::{
-    AccessKind, CertificateName, Encryption, Endpoint, Filter, LogFormat, Redirect, StorageKind,
-    TokenUrl,
+    AccessKind, CertificateName, Encryption, Endpoint, Filter, LogFormat, Redirect, Service,
+    StorageKind, TokenUrl,
 };
-pub(crate) use self::source::variable;
 pub use self::source::{Origin, Source};
+pub(crate) use self::source::{readable, variable};
 pub use self::storage::Storage;
 pub use self::tls::Tls;
 pub use self::token::NoToken;
@@ -227,6 +227,21 @@ impl Config {
             return Err(ConfigError::conflict(format!(
                 "raft.election_max_ms is {election_max}, but must be more than \
                  raft.election_min_ms, which is {election_min}"
+            )));
+        }
+        self.check_peers()
+    }
+
+    /// The nodes must be able to reach each other by what is set here.
+    fn check_peers(&self) -> Result<(), ConfigError> {
+        let advertised = self.peer.advertise.iter().map(|address| ("peer.advertise", address));
+        let others = self.cluster.join.iter().map(|address| ("cluster.join", address));
+        if let Some((key, address)) =
+            advertised.chain(others).find(|(_, address)| address.is_unspecified())
+        {
+            return Err(ConfigError::conflict(format!(
+                "{key} is {address}, which is no machine's: name an address at which other nodes \
+                 reach the one that is meant"
             )));
         }
         if self.peer.advertise.is_none() && self.peer.listen.ip().is_unspecified() {

@@ -51,7 +51,8 @@ text_setting!(PeerAddress, "a host and a port, such as \"node-1.example:5001\"")
 text_setting!(AccessKind, "\"closed\" or \"open\"");
 text_setting!(CertificateName, "\"common\", \"email\", \"dns\" or \"uri\"");
 text_setting!(StorageKind, "\"disk\" or \"s3\"");
-text_setting!(Endpoint, "a URL without a path, such as \"https://s3.example\"");
+text_setting!(Endpoint, "a URL without a path, such as \"https://host.example:9000\"");
+text_setting!(Service, "a text of ASCII that can be seen, without quotes and backslashes");
 text_setting!(TokenUrl, "a URL of http or https, such as \"https://tokens.example/token\"");
 text_setting!(Encryption, "\"none\", \"AES256\" or \"aws:kms\"");
 text_setting!(Redirect, "\"never\", \"auto\" or \"always\"");
@@ -281,6 +282,35 @@ impl std::str::FromStr for Endpoint {
 }
 
 impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The registry's name in tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service(String);
+
+impl Default for Service {
+    fn default() -> Self {
+        Self("roadstead".to_owned())
+    }
+}
+
+impl std::str::FromStr for Service {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        // It is told to clients in quotes, in a header.
+        let is_quotable = |byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+        match !text.is_empty() && text.bytes().all(is_quotable) {
+            true => Ok(Self(text.to_owned())),
+            false => Err(NameError),
+        }
+    }
+}
+
+impl fmt::Display for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

@@ -1,6 +1,7 @@
 //! Where values come from: the command line, environment variables, and a TOML file, in this order.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,13 @@ use super::setting::Setting;
 /// What the names of environment variables that set a key begin with.
 const PREFIX: &str = "ROADSTEAD_";
 
-/// How alike an unknown variable and a known one must be for it to count as a slip, from 0 to 1.
-const SLIP_LIKENESS: f64 = 0.85;
+/// The variables that set nothing of a node, and are for other commands.
+const OF_COMMANDS: [&str; 4] =
+    ["ROADSTEAD_CA", "ROADSTEAD_PASSWORD", "ROADSTEAD_SERVER", "ROADSTEAD_USER"];
+
+/// How alike an unknown variable, which names no section, and a known one must be for it to count
+/// as a slip, from 0 to 1.
+const SLIP_LIKENESS: f64 = 0.75;
 
 /// Where a value was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,21 +172,51 @@ impl Source {
             let origin = Origin::File(self.path.clone());
             return Err(ConfigError::UnknownKey { origin, key: key.clone(), nearest });
         }
-        for name in self.variables.keys().filter(|name| !is_of_a_platform(name)) {
+        for name in self.strange_variables() {
             let (nearest, likeness) = self.nearest(name, variable);
-            if (SLIP_LIKENESS..1.0).contains(&likeness) {
-                let origin = Origin::Variable(name.clone());
-                return Err(ConfigError::UnknownKey { origin, key: name.clone(), nearest });
+            if likeness >= SLIP_LIKENESS || self.within_section(name).is_some() {
+                let origin = Origin::Variable(name.to_owned());
+                return Err(ConfigError::UnknownKey { origin, key: name.to_owned(), nearest });
             }
         }
         Ok(())
     }
 
-    /// The key whose `spelling` is most like `text`, and how alike they are, from 0 to 1.
+    /// The variables that set no key, and of which nothing is known.
+    pub(crate) fn strange_variables(&self) -> impl Iterator<Item = &str> {
+        let names = self.variables.keys().map(String::as_str);
+        names.filter(|name| {
+            let is_key = self.effective.keys().any(|key| variable(key) == *name);
+            !is_key && !OF_COMMANDS.contains(name) && !self.is_of_a_platform(name)
+        })
+    }
+
+    /// Whether `name` is what Kubernetes, and Docker's links, call a variable with the address of a
+    /// service: `ROADSTEAD_CLUSTER_PORT_5001_TCP_ADDR` in every container beside one that is called
+    /// `roadstead-cluster`; or what links call one with its name, or one that it has itself.
+    fn is_of_a_platform(&self, name: &str) -> bool {
+        ["_PORT", "_SERVICE_HOST"].iter().any(|end| name.ends_with(end))
+            || name.contains("_PORT_")
+            || self.within_section(name).is_some_and(|s| s == "NAME" || s.starts_with("ENV_"))
+    }
+
+    /// What a variable that names a section sets in it.
+    fn within_section<'a>(&self, name: &'a str) -> Option<&'a str> {
+        let mut sections = self.effective.keys().filter_map(|key| key.split_once('.'));
+        sections.find_map(|(section, _)| name.strip_prefix(&variable(section))?.strip_prefix('_'))
+    }
+
+    /// The key whose `spelling` is most like `text`, and how alike they are, from 0 to 1. One that
+    /// only goes on where the other ends comes first.
     fn nearest(&self, text: &str, spelling: impl Fn(&str) -> String) -> (&'static str, f64) {
-        let alike = |key: &str| strsim::normalized_damerau_levenshtein(text, &spelling(key));
+        let alike = |key: &str| {
+            let spelt = spelling(key);
+            let goes_on = spelt.starts_with(text) || text.starts_with(&spelt);
+            (goes_on, strsim::normalized_damerau_levenshtein(text, &spelt))
+        };
         let keys = self.effective.keys().map(|key| (*key, alike(key)));
-        keys.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or(("", 0.0))
+        let nearest = keys.max_by(|(_, a), (_, b)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        nearest.map_or(("", 0.0), |(key, (_, likeness))| (key, likeness))
     }
 }
 
@@ -205,11 +241,25 @@ impl fmt::Display for Source {
     }
 }
 
-/// Whether `name` is what Kubernetes, and Docker's links, call a variable with the address of a
-/// service: `ROADSTEAD_CLUSTER_PORT_5001_TCP_ADDR` in every container beside one that is called
-/// `roadstead-cluster`.
-fn is_of_a_platform(name: &str) -> bool {
-    ["_PORT", "_SERVICE_HOST"].iter().any(|end| name.ends_with(end)) || name.contains("_PORT_")
+/// Those of all variables of an environment that are meant for the program.
+///
+/// # Errors
+/// When one that sets something for a node cannot be read.
+pub(crate) fn readable(
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Vec<(String, String)>, ConfigError> {
+    let is_meant = |name: &OsString| {
+        name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
+            && !OF_COMMANDS.iter().any(|other| name == other)
+    };
+    let meant = variables.into_iter().filter(|(name, _)| is_meant(name));
+    meant
+        .map(|(name, value)| match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => Ok((name, value)),
+            (Ok(name), Err(_)) => Err(ConfigError::Encoding(name)),
+            (Err(name), _) => Err(ConfigError::Encoding(name.to_string_lossy().into_owned())),
+        })
+        .collect()
 }
 
 /// The environment variable that sets `key`.

@@ -81,6 +81,9 @@ impl Storage {
         } else if is_disk && self.bucket.is_some() {
             "storage.bucket is set, but storage.kind is \"disk\": set that to \"s3\", or leave the \
              bucket away"
+        } else if is_disk && (self.endpoint.is_some() || self.prefix.is_some()) {
+            "storage.endpoint and storage.prefix are of a store on S3, but storage.kind is \
+             \"disk\": set that to \"s3\", or leave them away"
         } else if is_disk && self.redirect != Redirect::Never {
             "storage.redirect must be \"never\", because storage.kind is \"disk\": only a store on \
              S3 can serve blobs itself"

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
+use super::administrator;
 use super::layout::Layout;
 use crate::cli::Login;
 
-/// What runs where, and what to type next. `new` is the administrator whose password nobody knows
-/// yet.
+/// What runs where, and what to type next. `new` is the administrator, where it starts for the
+/// first time.
 pub(super) fn guide(layout: &Layout, new: Option<&Login>) -> String {
     let places = layout.places();
     let dir = layout.dir().display();
@@ -22,12 +23,22 @@ pub(super) fn guide(layout: &Layout, new: Option<&Login>) -> String {
             place.admin()
         );
     }
+    let file = administrator::file(layout.dir());
     if let Some(new) = new {
         let _ = write!(
             text,
             "\nNobody may do anything that is not granted. The administrator is 'admin', and the\n\
-             password, which is not shown again: {}\n",
-            new.password()
+             password, which is not shown again: {}\n\
+             It is in {}, too.\n",
+            new.password(),
+            file.display()
+        );
+    } else if layout.is_closed() {
+        let _ = write!(
+            text,
+            "\nNobody may do anything that is not granted. The administrator is 'admin', and the\n\
+             password is in {}, unless it was changed.\n",
+            file.display()
         );
     }
     let (Some(first), Some(last)) = (places.first(), places.last()) else { return text };

@@ -15,6 +15,7 @@ use super::process::Process;
 use super::readiness::Readiness;
 use super::{PlaygroundError, guide, herald, invitation};
 use crate::cli::{Failure, Login, Signals, say};
+use crate::config::readable;
 use crate::{FolderError, folder};
 
 /// How long the nodes of a playground that was killed may take to notice and to stop.
@@ -25,8 +26,7 @@ const REMNANT_PAUSE: Duration = Duration::from_millis(100);
 /// Runs the playground in `dir` until a signal asks it to stop.
 pub(super) async fn run(dir: &Path, wanted: Wanted) -> Result<(), Failure> {
     let mut signals = Signals::receive()?;
-    let variables = env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let variables = readable(env::vars_os()).map_err(PlaygroundError::from)?;
     let is_new = Layout::find(dir)?.is_none();
     let layout = Layout::open(dir, wanted, variables)?;
     let login = if is_new { layout.login()? } else { None };

@@ -21,6 +21,7 @@ use crate::Connection;
 /// How often files are read, to see whether they have changed. What two looks in a row find is
 /// taken: a certificate and its key are two files, which do not change at one moment.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Takes connections over TLS. Clones share it; its files are watched until the last is dropped.
 #[derive(Clone)]
 pub(crate) struct Acceptor {
@@ -77,6 +78,8 @@ impl Handshake for Acceptor {
 async fn reload(files: Files, time: WorldTime, tried: Material, tell: watch::Sender<Arc<Offer>>) {
     let mut tried = Ok(tried);
     let mut seen = tried.clone();
+    // Whether what was tried failed by the clock, which may have been wrong.
+    let mut has_expired = false;
     loop {
         sleep(LOOK_INTERVAL).await;
         let reading = {
@@ -85,22 +88,29 @@ async fn reload(files: Files, time: WorldTime, tried: Material, tell: watch::Sen
         };
         // The process is ending when it is not read.
         let Ok(found) = reading.await else { return };
-        let has_settled = found == seen;
+        let (has_settled, is_news) = (found == seen, found != tried);
         seen = found;
-        if !has_settled || seen == tried {
+        if !has_settled || !(is_news || has_expired) {
             continue;
         }
         tried.clone_from(&seen);
-        let offer = tried
-            .as_ref()
-            .map_err(Clone::clone)
-            .and_then(|material| material.offer(&files, &time).map_err(|error| error.to_string()));
+        has_expired = false;
+        let offer = tried.as_ref().map_err(Clone::clone).and_then(|material| {
+            material.offer(&files, &time).map_err(|error| {
+                has_expired = matches!(error, TlsError::Expired { .. });
+                error.to_string()
+            })
+        });
         match offer {
             Ok(offer) => {
                 tell.send_replace(Arc::new(offer));
                 tracing::info!(certificate = %files.certificate.display(), "certificate reloaded");
             }
-            Err(reason) => tracing::warn!(reason, "the certificate before this one stays in use"),
+            Err(reason) if is_news => {
+                tracing::warn!(reason, "the certificate before this one stays in use");
+            }
+            // It was said.
+            Err(_) => {}
         }
     }
 }

@@ -15,6 +15,7 @@ use rcgen::{
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use x509_cert::Certificate;
 use x509_cert::der::{Decode as _, Encode as _};
 
 use super::host::Host;
@@ -51,8 +52,9 @@ impl SelfSigned {
         ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate()?)?;
-        let (certificate, key) = sign(hosts, now, &ca)?;
-        Ok(Self { ca: Some((ca.pem(), ca.key().serialize_pem())), certificate, key })
+        let (made, key) = sign(hosts, now, &ca)?;
+        let ca = Some((ca.pem(), ca.key().serialize_pem()));
+        Ok(Self { ca, certificate: made.pem(), key })
     }
 
     /// A certificate for `hosts` by the CA that was made in `folder`, good from `now` on.
@@ -61,12 +63,14 @@ impl SelfSigned {
         hosts: &[Host],
         now: Timestamp,
     ) -> Result<Self, SelfSignedError> {
-        let ca = open(folder).map_err(|reason| SelfSignedError::Ca {
+        let refuse = |reason: Box<dyn Error>| SelfSignedError::Ca {
             path: folder.to_owned(),
             reason: reason.to_string(),
-        })?;
-        let (certificate, key) = sign(hosts, now, &ca)?;
-        Ok(Self { ca: None, certificate, key })
+        };
+        let (ca, issuer) = open(folder, now).map_err(refuse)?;
+        let (made, key) = sign(hosts, now, &issuer)?;
+        check_issuer(&made, &ca).map_err(refuse)?;
+        Ok(Self { ca: None, certificate: made.pem(), key })
     }
 
     /// Writes it into `folder`, where none of it may be yet. Keys can be read by their owner alone.
@@ -98,20 +102,37 @@ impl SelfSigned {
     }
 }
 
-/// The CA that was made in `folder`.
-fn open(folder: &Path) -> Result<Issuer<'static, KeyPair>, Box<dyn Error>> {
+/// The CA that was made in `folder`, which is good at `now`, and what signs as it.
+fn open(
+    folder: &Path,
+    now: Timestamp,
+) -> Result<(Certificate, Issuer<'static, KeyPair>), Box<dyn Error>> {
     let certificate = CertificateDer::from_pem_file(folder.join(CA))?;
-    let certificate = x509_cert::Certificate::from_der(&certificate)?;
+    let certificate = Certificate::from_der(&certificate)?;
     let key = KeyPair::from_pem(&fs::read_to_string(folder.join(CA_KEY))?)?;
-    let subject = certificate.tbs_certificate().subject_public_key_info();
-    if subject.to_der()? != key.subject_public_key_info() {
+    let about = certificate.tbs_certificate();
+    if about.subject_public_key_info().to_der()? != key.subject_public_key_info() {
         return Err(format!("the key in {CA_KEY} is not that of the certificate in {CA}").into());
+    }
+    let end = about.validity().not_after;
+    if end.to_unix_duration().as_millis() <= u128::from(now.as_millis()) {
+        return Err(format!("that in {CA} has expired, on {}", end.to_date_time()).into());
     }
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     let name = names::common(&certificate).unwrap_or_default();
     params.distinguished_name.push(DnType::CommonName, name);
-    Ok(Issuer::new(params, key))
+    Ok((certificate, Issuer::new(params, key)))
+}
+
+/// Checks that `made` says that `ca` has signed it: of another program's CA, whose name has more
+/// parts, it does not, and no client would believe it.
+fn check_issuer(made: &rcgen::Certificate, ca: &Certificate) -> Result<(), Box<dyn Error>> {
+    let made = Certificate::from_der(made.der())?;
+    if made.tbs_certificate().issuer() == ca.tbs_certificate().subject() {
+        return Ok(());
+    }
+    Err(format!("that in {CA} is another program's: {}", ca.tbs_certificate().subject()).into())
 }
 
 /// A certificate for `hosts` by `ca`, and its key.
@@ -119,7 +140,7 @@ fn sign(
     hosts: &[Host],
     now: Timestamp,
     ca: &Issuer<'_, KeyPair>,
-) -> Result<(String, String), SelfSignedError> {
+) -> Result<(rcgen::Certificate, String), SelfSignedError> {
     let key = KeyPair::generate()?;
     let mut server = params(now, SERVER_LIFETIME);
     let names: Vec<String> = hosts.iter().map(ToString::to_string).collect();
@@ -130,7 +151,7 @@ fn sign(
     server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     server.use_authority_key_identifier_extension = true;
-    Ok((server.signed_by(&key, ca)?.pem(), key.serialize_pem()))
+    Ok((server.signed_by(&key, ca)?, key.serialize_pem()))
 }
 
 /// What all certificates have, good from `now` on for `lifetime`.
@@ -169,4 +190,34 @@ pub enum SelfSignedError {
     /// A certificate cannot be made.
     #[error("a certificate cannot be made: {0}")]
     Make(#[from] rcgen::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+    use super::*;
+
+    #[test]
+    fn a_ca_that_no_client_would_believe_signs_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let hosts = ["localhost".parse::<Host>().unwrap()];
+        let now = Timestamp::from_millis(1_800_000_000_000);
+        SelfSigned::make(&hosts, now).unwrap().write(folder.path()).unwrap();
+        let by = |now| SelfSigned::by(folder.path(), &hosts, now).map(drop);
+        by(now.plus(CA_LIFETIME - DAY)).unwrap();
+        let refusal = by(now.plus(CA_LIFETIME)).unwrap_err().to_string();
+        assert!(refusal.contains("that in ca.pem has expired, on "), "{refusal}");
+
+        let key = KeyPair::from_pem(&fs::read_to_string(folder.path().join(CA_KEY)).unwrap());
+        let mut other = params(now, CA_LIFETIME);
+        other.distinguished_name.push(DnType::OrganizationName, "Example");
+        other.distinguished_name.push(DnType::CommonName, "Example CA");
+        other.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let other = other.self_signed(&key.unwrap()).unwrap();
+        fs::write(folder.path().join(CA), other.pem()).unwrap();
+        let refusal = by(now).unwrap_err().to_string();
+        assert!(refusal.contains("that in ca.pem is another program's: "), "{refusal}");
+        assert!(refusal.contains("O=Example"), "{refusal}");
+    }
 }

@@ -3,6 +3,8 @@
 use clap::Subcommand;
 
 use super::{Managed, text};
+use crate::cli::cluster::StatusError;
+use crate::cli::management::Management;
 use crate::cli::{Failure, say};
 
 #[derive(Debug, Subcommand)]
@@ -31,11 +33,12 @@ pub(in crate::cli) async fn run(arguments: &Managed<AccessCommand>) -> Result<()
         query.append_pair("repository", repository);
     }
     let answer = registry.get(&format!("explanation?{}", query.finish())).await?;
+    let is_permitted = answer["permitted"].as_bool().ok_or_else(|| registry.foreign())?;
     let place = repository.as_deref().unwrap_or("the registry");
     let grant = &answer["grant"];
     let by = ["grantee", "role", "pattern"].map(|field| text(&grant[field]));
-    say(match (answer["permitted"].as_bool(), answer["enabled"].as_bool()) {
-        (Some(true), _) => {
+    let verdict = match (is_permitted, answer["enabled"].as_bool()) {
+        (true, _) => {
             format!(
                 "yes: {account} may {verb} in {place}, since {} is {} on {}",
                 by[0], by[1], by[2]
@@ -43,6 +46,22 @@ pub(in crate::cli) async fn run(arguments: &Managed<AccessCommand>) -> Result<()
         }
         (_, Some(false)) => format!("no: {account} may log in no more"),
         _ => format!("no: nothing grants {account} to {verb} in {place}"),
+    };
+    say(match account == "anonymous" || is_known(&registry, account).await? {
+        true => verdict,
+        false => format!(
+            "{verdict} (the cluster has no account {account}: only a file of users, or another \
+             issuer, can have them log in)"
+        ),
     });
     Ok(())
+}
+
+/// Whether the cluster has this account, which is one by its form.
+async fn is_known(registry: &Management, account: &str) -> Result<bool, Failure> {
+    match registry.get(&format!("accounts/{account}")).await {
+        Ok(_) => Ok(true),
+        Err(Failure::Status(StatusError::Absent { .. })) => Ok(false),
+        Err(error) => Err(error),
+    }
 }

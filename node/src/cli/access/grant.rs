@@ -33,8 +33,7 @@ pub(in crate::cli) async fn run(arguments: &Managed<GrantCommand>) -> Result<(),
     let registry = arguments.registry.open()?;
     match &arguments.command {
         GrantCommand::List => {
-            let body = registry.get("grants").await?;
-            let grants = body["grants"].as_array().cloned().unwrap_or_default();
+            let grants = registry.list("grants", "grants").await?;
             let fields = ["grantee", "role", "pattern"];
             let rows = grants.iter().map(|grant| fields.map(|field| text(&grant[field])));
             say(table(["WHO", "ROLE", "WHERE"], rows));

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::management::ManagementArgs;
+use super::output::plain;
 
 #[derive(Debug, Args)]
 pub(super) struct Managed<C: Subcommand> {
@@ -28,7 +29,7 @@ pub(super) use self::user::{UserCommand, run as user};
 /// The text of a field, or of the entries of a list in it.
 fn text(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => plain(text),
         Value::Array(all) => all.iter().map(text).collect::<Vec<_>>().join(","),
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),

@@ -33,8 +33,7 @@ pub(in crate::cli) async fn run(arguments: &Managed<RoleCommand>) -> Result<(), 
     let registry = arguments.registry.open()?;
     match &arguments.command {
         RoleCommand::List => {
-            let body = registry.get("roles").await?;
-            let roles = body["roles"].as_array().cloned().unwrap_or_default();
+            let roles = registry.list("roles", "roles").await?;
             let rows = roles.iter();
             let rows =
                 rows.map(|role| ["name", "verbs", "built_in"].map(|field| text(&role[field])));

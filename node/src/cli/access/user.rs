@@ -33,12 +33,15 @@ pub(in crate::cli) enum UserCommand {
         #[command(flatten)]
         password: PasswordArgs,
     },
-    /// Say which groups a user or robot is a member of, and of no others.
+    /// Say which groups a user or robot is a member of, and of no others; without any, show them.
     Groups {
         /// The name.
         name: AccountName,
         /// The groups.
         groups: Vec<String>,
+        /// Take all groups away.
+        #[arg(long, conflicts_with = "groups")]
+        none: bool,
     },
     /// Let a user or robot log in no more.
     Disable {
@@ -94,7 +97,7 @@ pub(in crate::cli) async fn run(arguments: &Managed<UserCommand>) -> Result<(), 
             say(format_args!("{name} can log in; what they may do, `roadstead grant add` says"));
         }
         UserCommand::List => {
-            let accounts = registry.list("accounts", "accounts").await?;
+            let accounts = registry.pages("accounts", "accounts").await?;
             let rows = accounts.iter().map(|account| {
                 ["name", "kind", "groups", "enabled"].map(|field| text(&account[field]))
             });
@@ -104,9 +107,17 @@ pub(in crate::cli) async fn run(arguments: &Managed<UserCommand>) -> Result<(), 
             change(name, json!({ "password": password.read(name)? })).await?;
             say(format_args!("{name} has another password; tokens for the old one have ended"));
         }
-        UserCommand::Groups { name, groups } => {
-            change(name, json!({ "groups": groups })).await?;
-            say(format_args!("{name} is in these groups: {}", groups.join(", ")));
+        UserCommand::Groups { name, groups, none } => {
+            let groups = if *none || !groups.is_empty() {
+                change(name, json!({ "groups": groups })).await?;
+                groups.join(",")
+            } else {
+                text(&registry.get(&format!("accounts/{name}")).await?["groups"])
+            };
+            say(match groups.as_str() {
+                "" => format!("{name} is in no group"),
+                groups => format!("{name} is in these groups: {groups}"),
+            });
         }
         UserCommand::Disable { name } => {
             change(name, json!({ "enabled": false })).await?;

@@ -163,6 +163,29 @@ async fn a_certificate_counts_no_longer_than_it_is_good_and_its_ca_is_named() {
     timeout(DEADLINE, forgotten).await.expect("its CA is not named any more");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_certificate_that_a_wrong_clock_calls_expired_is_taken_once_the_clock_is_right() {
+    let (pki, folder, world) = (Pki::new(), tempfile::tempdir().unwrap(), Arc::<Aging>::default());
+    let tls = acceptor_in(Arc::clone(&world) as Arc<dyn World>, &pki, &folder).await;
+    let shown = async || {
+        let (here, there) = tokio::io::duplex(64 * 1024);
+        let config = pki.trusted_by(&BOTH, &[], None);
+        let (opened, stream) = tokio::join!(tls.accept(Box::new(there)), connect(here, config));
+        assert!(matches!(opened, Ok(Opened::Secure { .. })));
+        let stream = stream.unwrap();
+        stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
+    };
+    let before = shown().await;
+    world.0.store(true, Ordering::Relaxed);
+    let renewed = pki.server();
+    renewed.write(folder.path());
+    sleep(Duration::from_secs(10)).await;
+    world.0.store(false, Ordering::Relaxed);
+    assert_eq!(shown().await, before);
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(shown().await, renewed.der());
+}
+
 #[tokio::test]
 async fn a_client_with_a_certificate_of_another_ca_is_refused() {
     let (pki, folder) = (Pki::new(), tempfile::tempdir().unwrap());
