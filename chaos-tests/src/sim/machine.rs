@@ -1,7 +1,9 @@
 //! A machine of the simulated cluster: its disk, and the node that runs on it.
 
+use std::cell::Cell;
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -49,6 +51,40 @@ struct Running {
     tasks: RuntimeMetrics,
 }
 
+/// What the node of a machine is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    Run,
+    /// To stop in order, and no other may start.
+    Stop,
+}
+
+/// How far the process of a machine is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Process {
+    /// It runs, or was killed: the next one begins at once.
+    #[default]
+    Runs,
+    /// It has ended in order, and it is not known yet.
+    Stopped,
+    /// It could not go on, and it is not known yet.
+    Failed,
+    /// That is known, and the next one is to wait before it begins.
+    Waits,
+}
+
+/// Whose the machine is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Tenant {
+    /// The node's that the cluster began with.
+    #[default]
+    First,
+    /// Nobody's: its node was removed, and it has no other yet.
+    Nobody,
+    /// A node's that came after one that was removed.
+    Later,
+}
+
 /// A machine. Clones are the same one.
 #[derive(Clone)]
 pub(crate) struct Machine {
@@ -63,18 +99,11 @@ pub(crate) struct Machine {
     removals: Removals,
     chronicle: Chronicle,
     running: Arc<Mutex<Option<Running>>>,
-    /// Whether its node is told to stop, and no other may start.
-    is_to_stop: watch::Sender<bool>,
-    /// Whether the process has ended, and it is not known yet.
-    has_ended: Arc<AtomicBool>,
-    /// Whether the next one is to wait before it starts.
-    is_to_pause: Arc<AtomicBool>,
+    order: watch::Sender<Order>,
+    process: Rc<Cell<Process>>,
+    tenant: Rc<Cell<Tenant>>,
     /// How many nodes have run on it.
-    lives: Arc<AtomicU64>,
-    /// Whether its node was removed, and it has no other yet.
-    is_vacant: Arc<AtomicBool>,
-    /// Whether a node of it was ever removed.
-    is_anew: Arc<AtomicBool>,
+    lives: Rc<Cell<u64>>,
 }
 
 impl Machine {
@@ -87,38 +116,33 @@ impl Machine {
     ) -> Self {
         let Records { sweeping, removals, chronicle, .. } = records.clone();
         let (config, config_anew) = (Arc::new(config), Arc::new(config_anew));
-        let world = SimWorld::default();
-        let (running, has_ended, is_to_pause) = <(Arc<_>, Arc<_>, Arc<_>)>::default();
-        let is_to_stop = watch::Sender::new(false);
         Self {
             name,
             config,
             config_anew,
             disk,
-            world,
+            world: SimWorld::default(),
             store,
             sweeping,
             removals,
             chronicle,
-            running,
-            is_to_stop,
-            has_ended,
-            is_to_pause,
-            lives: Arc::default(),
-            is_vacant: Arc::default(),
-            is_anew: Arc::default(),
+            running: Arc::default(),
+            order: watch::Sender::new(Order::Run),
+            process: Rc::default(),
+            tenant: Rc::default(),
+            lives: Rc::default(),
         }
     }
 
     /// Runs a process on this machine, until it ends or is killed.
     pub(crate) async fn run(self) -> turmoil::Result {
-        if self.is_to_pause.swap(false, Ordering::Relaxed) {
+        if self.process.replace(Process::Runs) == Process::Waits {
             tokio::time::sleep(RESTART_PAUSE).await;
         }
-        self.told(false).await;
+        self.until(Order::Run).await;
         match self.start().await {
             Ok((node, running)) => self.serve(node, running).await,
-            Err(Unstarted::Node(NodeError::Stopped)) => match self.end().await {},
+            Err(Unstarted::Node(NodeError::Stopped)) => match self.end(Process::Stopped).await {},
             Err(Unstarted::Node(NodeError::Cluster(StartError::Removed(node)))) => {
                 self.removals.observe(&self.name, node);
                 self.chronicle.note(format_args!(
@@ -127,14 +151,13 @@ impl Machine {
                 ));
                 self.chronicle.count("removed nodes that came back as new ones");
                 self.disk.empty();
-                self.is_vacant.store(true, Ordering::Relaxed);
-                self.is_anew.store(true, Ordering::Relaxed);
+                self.tenant.set(Tenant::Nobody);
             }
             Err(error) => {
                 self.chronicle.note(format_args!("{} does not start: {error}", self.name));
             }
         }
-        match self.fail().await {}
+        match self.end(Process::Failed).await {}
     }
 
     /// Has `node` serve until it cannot go on; when it is told to stop, that is the end.
@@ -142,13 +165,15 @@ impl Machine {
         self.chronicle.note(format_args!("{} runs", self.name));
         self.chronicle.count(RUNS);
         *self.running() = Some(running);
-        self.is_vacant.store(false, Ordering::Relaxed);
+        if self.is_vacant() {
+            self.tenant.set(Tenant::Later);
+        }
         let ended = tokio::select! {
             biased;
             ended = node.failed() => ended,
-            () = self.told(true) => {
+            () = self.until(Order::Stop) => {
                 self.stop(node).await;
-                match self.end().await {}
+                match self.end(Process::Stopped).await {}
             }
             never = self.sweep(&node) => match never {},
         };
@@ -170,7 +195,7 @@ impl Machine {
         // As in the program the store comes before the node, and may refuse to be used.
         let blobs = tokio::select! {
             biased;
-            () = self.told(true) => return Err(NodeError::Stopped.into()),
+            () = self.until(Order::Stop) => return Err(NodeError::Stopped.into()),
             opened = self.store.open() => opened,
         };
         let blobs = blobs.inspect_err(|error| {
@@ -182,10 +207,10 @@ impl Machine {
         let disk = Arc::new(self.disk.open());
         let kv: Arc<dyn Kv> = Arc::<OpenDisk>::clone(&disk);
         let world = Arc::new(self.world.clone());
-        let is_anew = self.is_anew.load(Ordering::Relaxed);
-        let config = if is_anew { &self.config_anew } else { &self.config };
+        let is_first_tenant = self.tenant.get() == Tenant::First;
+        let config = if is_first_tenant { &self.config } else { &self.config_anew };
         let listeners = Listeners::bind(config, &*world).await?;
-        let node = Node::start_on(listeners, config, world, kv, blobs, self.told(true));
+        let node = Node::start_on(listeners, config, world, kv, blobs, self.until(Order::Stop));
         let node = node.await.inspect_err(|error| {
             let is_founding = is_first && is_unclaimed(error);
             if !may_happen(error) && !is_founding && !disk.has_refused() {
@@ -194,15 +219,14 @@ impl Machine {
             }
         })?;
         let cluster = node.cluster().clone();
-        let life = self.lives.fetch_add(1, Ordering::Relaxed);
+        let life = self.lives.replace(self.lives.get() + 1);
         Ok((node, Running { life, cluster, disk, tasks: Handle::current().metrics() }))
     }
 
-    /// Waits until the machine's node is told to stop, with `to_stop`; without it, until one may
-    /// run.
-    async fn told(&self, to_stop: bool) {
+    /// Waits until `order` is what its node is told.
+    async fn until(&self, order: Order) {
         // The sender is its own.
-        let _ = self.is_to_stop.subscribe().wait_for(|told| *told == to_stop).await;
+        let _ = self.order.subscribe().wait_for(|told| *told == order).await;
     }
 
     /// Stops `node` in order.
@@ -214,15 +238,10 @@ impl Machine {
         self.chronicle.count("faults: node stopped in order");
     }
 
-    /// Ends the process, which could not go on, so that the next one waits.
-    async fn fail(&self) -> Infallible {
-        self.is_to_pause.store(true, Ordering::Relaxed);
-        self.end().await
-    }
-
-    /// Ends the process: whoever simulates it takes what is left of it, and starts the next one.
-    async fn end(&self) -> Infallible {
-        self.has_ended.store(true, Ordering::Relaxed);
+    /// Ends the process, which has ended as `how` says: whoever simulates it takes what is left
+    /// of it, and starts the next one.
+    async fn end(&self, how: Process) -> Infallible {
+        self.process.set(how);
         std::future::pending().await
     }
 
@@ -249,24 +268,30 @@ impl Machine {
         *self.running() = None;
     }
 
-    /// Tells the node that runs to stop in order, and that none is to start; or that one may run.
-    pub(crate) fn tell(&self, to_stop: bool) {
-        self.is_to_stop.send_replace(to_stop);
+    /// Tells this to the node that runs, or to the next one.
+    pub(crate) fn order(&self, order: Order) {
+        self.order.send_replace(order);
     }
 
     /// Whether its node is told to stop.
     pub(crate) fn is_told_to_stop(&self) -> bool {
-        *self.is_to_stop.borrow()
+        *self.order.borrow() == Order::Stop
     }
 
     /// Whether the process has ended by itself since this was last asked.
     pub(crate) fn take_end(&self) -> bool {
-        self.has_ended.swap(false, Ordering::Relaxed)
+        let next = match self.process.get() {
+            Process::Stopped => Process::Runs,
+            Process::Failed => Process::Waits,
+            Process::Runs | Process::Waits => return false,
+        };
+        self.process.set(next);
+        true
     }
 
     /// Whether its node was removed, and it has no other yet.
     pub(crate) fn is_vacant(&self) -> bool {
-        self.is_vacant.load(Ordering::Relaxed)
+        self.tenant.get() == Tenant::Nobody
     }
 
     /// What the node that runs says of itself.

@@ -9,7 +9,7 @@ use turmoil::Sim;
 pub(crate) use self::faults::{Conditions, Fault, Faults, Token};
 use self::network::Network;
 use super::chronicle::Chronicle;
-use super::machine::Machine;
+use super::machine::{Machine, Order};
 use super::plan::Plan;
 use super::store::Store;
 
@@ -71,12 +71,13 @@ impl Havoc {
     ) {
         let before = std::mem::replace(&mut self.wrong, wanted.clone());
         for (number, machine) in machines.iter().enumerate() {
-            let is_to_stop = wanted.stopped.contains(&number);
-            if before.stopped.contains(&number) && !is_to_stop && machine.status().is_some() {
+            let order = if wanted.stopped.contains(&number) { Order::Stop } else { Order::Run };
+            let had_to_stop = before.stopped.contains(&number);
+            if had_to_stop && order == Order::Run && machine.status().is_some() {
                 self.chronicle.note(format_args!("{} has not stopped in time", machine.name));
                 self.kill(sim, machine);
             }
-            machine.tell(is_to_stop);
+            machine.order(order);
             if wanted.down.contains(&number) {
                 self.kill(sim, machine);
             } else {
