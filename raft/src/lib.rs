@@ -44,6 +44,7 @@ pub use hearing::Hindrance;
 pub use identity::is_settled;
 #[doc(hidden)]
 pub use log::BareLog;
+pub use membership::INTERVAL as MEMBERSHIP_INTERVAL;
 pub use status::{Handover, Member, PeerStatus, Removed, Role, Status};
 
 /// What of the consensus library's own events is worth a line in a log, as directives of

@@ -110,7 +110,7 @@ impl Nemesis {
             let slow = self.dice.number(100..=1000);
             self.chronicle.note(format_args!("messages take up to {slow} ms"));
             self.chronicle.count("faults: slow network");
-            Fault::SlowNetwork(slow)
+            Fault::SlowNetwork(Duration::from_millis(slow))
         } else {
             self.chronicle.note("messages get lost");
             self.chronicle.count("faults: lossy network");
@@ -126,7 +126,7 @@ impl Nemesis {
                 let slow = self.dice.number(50..=1500);
                 self.chronicle.note(format_args!("the disk of {name} takes up to {slow} ms"));
                 self.chronicle.count("faults: slow disk");
-                Some(Fault::SlowDisk(number, slow))
+                Some(Fault::SlowDisk(number, Duration::from_millis(slow)))
             }
             1 => {
                 self.chronicle.note(format_args!("the disk of {name} is full"));

@@ -10,6 +10,7 @@ mod surface;
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use raft::Fingerprint;
 use storage::kv::{MemoryKv, Synced, Write};
@@ -61,8 +62,8 @@ struct State {
     /// Which process uses the disk: what an earlier one asked for has no effect any more.
     process: u64,
     dice: Dice,
-    /// The longest that a sync takes, in milliseconds.
-    sync_millis: u64,
+    /// The longest that a sync takes.
+    sync_max: Duration,
     is_full: bool,
     /// Whether it is broken, for the process that uses it now.
     condition: Condition,
@@ -116,7 +117,7 @@ impl SimDisk {
     pub(crate) fn new(
         node: String,
         dice: Dice,
-        sync_millis: u64,
+        sync_max: Duration,
         chronicle: Chronicle,
         watch: Watch,
     ) -> Self {
@@ -127,7 +128,7 @@ impl SimDisk {
             log_written: 0,
             process: 0,
             dice,
-            sync_millis,
+            sync_max,
             is_full: false,
             condition: Condition::Sound,
             rotten: BTreeSet::new(),
@@ -272,9 +273,9 @@ impl SimDisk {
         state.rotten.clear();
     }
 
-    /// Sets the longest that a sync takes, in milliseconds.
-    pub(crate) fn set_sync(&self, millis: u64) {
-        self.state().sync_millis = millis;
+    /// Sets the longest that a sync takes.
+    pub(crate) fn set_sync(&self, longest: Duration) {
+        self.state().sync_max = longest;
     }
 }
 
@@ -375,9 +376,10 @@ mod tests {
     use super::*;
 
     fn disk(sync_millis: u64) -> SimDisk {
+        let sync_max = Duration::from_millis(sync_millis);
         let chronicle = Chronicle::default();
         let watch = Watch::new(&chronicle);
-        SimDisk::new("node-1".to_owned(), Dice::new(1, "disk"), sync_millis, chronicle, watch)
+        SimDisk::new("node-1".to_owned(), Dice::new(1, "disk"), sync_max, chronicle, watch)
     }
 
     fn entry(number: u8) -> Batch {
@@ -407,7 +409,7 @@ mod tests {
             }
             while answers.lock().unwrap().len() < 20 {
                 tokio::task::yield_now().await;
-                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
             assert_eq!(*answers.lock().unwrap(), (0..20).collect::<Vec<_>>());
             let reopened = disk.open();
@@ -423,7 +425,7 @@ mod tests {
             let fresh = || {
                 let chronicle = Chronicle::default();
                 let (watch, dice) = (Watch::new(&chronicle), Dice::new(seed, "disk"));
-                SimDisk::new("node-1".to_owned(), dice, 0, chronicle, watch).open()
+                SimDisk::new("node-1".to_owned(), dice, Duration::ZERO, chronicle, watch).open()
             };
             storage::conformance::kv::crashing(fresh, |open: OpenDisk| open.disk.open());
         }

@@ -248,12 +248,12 @@ impl Stage {
 
     /// Lets messages travel for up to `time`.
     pub fn slow_network(&self, time: Duration) -> Trouble {
-        self.begin(Fault::SlowNetwork(millis(time)))
+        self.begin(Fault::SlowNetwork(time))
     }
 
     /// Lets the disk of `node` take up to `time` to sync.
     pub fn slow_disk(&self, node: Node, time: Duration) -> Trouble {
-        self.begin(Fault::SlowDisk(node.0, millis(time)))
+        self.begin(Fault::SlowDisk(node.0, time))
     }
 
     /// Leaves no space on the disk of `node`.
@@ -385,8 +385,4 @@ fn leads(status: &Status) -> bool {
 
 fn both(one: usize, other: usize) -> [(usize, usize); 2] {
     [(one, other), (other, one)]
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
