@@ -96,7 +96,7 @@ struct After {
 
 /// What comes with a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Blow {
+pub(crate) enum Blow {
     /// The process dies.
     Crash,
     /// The disk breaks.
@@ -217,10 +217,9 @@ impl SimDisk {
         self.state().after = Some(After { writes, counts_log: false, blow: Blow::Failure });
     }
 
-    /// Lets the process die, or breaks the disk for it, with the write to the catalog or the log,
+    /// Strikes the process that uses the disk with the write to the catalog or the log,
     /// or the flush, that comes after so many others.
-    pub(crate) fn strike_after(&self, writes: u64, crashes: bool) {
-        let blow = if crashes { Blow::Crash } else { Blow::Failure };
+    pub(crate) fn strike_after(&self, writes: u64, blow: Blow) {
         self.state().after = Some(After { writes, counts_log: true, blow });
     }
 

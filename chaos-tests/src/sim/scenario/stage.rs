@@ -344,8 +344,9 @@ impl Stage {
     /// # Errors
     /// When the store has none.
     pub async fn shorten_objects_of(&self, image: u64, left: usize) -> Result<(), Unmet> {
-        for digest in self.damage(image, left, Rot::Shorter(left)).await? {
-            self.records.ledger.damaged(&digest, true);
+        let rot = Rot::Shorter(left);
+        for digest in self.damage(image, left, rot).await? {
+            self.records.ledger.damaged(&digest, rot);
         }
         Ok(())
     }
@@ -356,8 +357,9 @@ impl Stage {
     /// # Errors
     /// When the store has none.
     pub async fn change_objects_of(&self, image: u64, at: usize) -> Result<(), Unmet> {
-        for digest in self.damage(image, at, Rot::Changed(at)).await? {
-            self.records.ledger.damaged(&digest, false);
+        let rot = Rot::Changed(at);
+        for digest in self.damage(image, at, rot).await? {
+            self.records.ledger.damaged(&digest, rot);
         }
         Ok(())
     }
