@@ -32,6 +32,9 @@ pub struct WorldDial {
 }
 
 impl WorldDial {
+    /// After how long a connection is given up whose other end has vanished without a word.
+    pub const CONNECTION_LOST: Duration = KEEPALIVE_INTERVAL.saturating_add(KEEPALIVE_TIMEOUT);
+
     /// Dials through `world`.
     pub fn new(world: Arc<dyn World>) -> Self {
         let time = WorldTime::new(Arc::clone(&world));

@@ -45,6 +45,7 @@ pub use hearing::Hindrance;
 pub use identity::is_settled;
 #[doc(hidden)]
 pub use log::BareLog;
+pub use membership::INTERVAL as MEMBERSHIP_INTERVAL;
 pub use status::{Handover, Member, PeerStatus, Removed, Role, Status};
 
 /// Which of openraft's own events are worth a line in a log, as directives of `tracing-subscriber`:

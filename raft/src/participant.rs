@@ -19,10 +19,10 @@ use crate::types::{Membership, Raft, TypeConfig};
 use crate::{Clock, Config, Member, ReadError, Role, Status, View, barrier};
 
 /// This node as a participant in its cluster: what the parts of this crate share. Each part adds
-/// the methods that are its own: `propose` and `barrier` what a client of Raft asks for, `neighbours`
-/// what other nodes are asked, `hearing` whom this node hears, `membership` who belongs, `identity`
-/// how a cluster is founded and joined, `credentials` how a node proves who it is, and `ended` when
-/// it cannot go on.
+/// the methods that are its own: `propose` and `barrier` what a client of Raft asks for,
+/// `neighbours` what other nodes are asked, `hearing` whom this node hears, `membership` who
+/// belongs, `identity` how a cluster is founded and joined, `credentials` how a node proves who it
+/// is, and `ended` when it cannot go on.
 pub(crate) struct Participant {
     pub(crate) config: Config,
     pub(crate) identity: Identity,

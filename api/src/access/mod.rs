@@ -182,8 +182,8 @@ pub(crate) async fn admit(
     let (credentials, now) = (Credentials::of(&parts.headers), registry.clock.now());
     let mut sight = Sight::of(registry, endpoint, parts, &credentials).await?;
     let asked = Asked { registry, access, parts, need, credentials, now };
-    let mut judged = asked.judge(&sight.view).await;
-    if sight.is_behind() && judged.as_ref().is_err_and(|refusal| !asked.invites(refusal)) {
+    let mut judged = asked.count_and_judge(&sight.view).await;
+    if sight.is_behind() && judged.as_ref().is_err_and(|refusal| !asked.is_final(refusal)) {
         // What was granted meanwhile, this node has not heard.
         sight = Sight::newest(registry).await?;
         judged = asked.judge(&sight.view).await;
@@ -258,9 +258,7 @@ pub(crate) async fn judge_anew(
     let (need, credentials) = (Need::of(&endpoint, &parts.method), Credentials::of(&parts.headers));
     let now = visit.admission.time;
     let asked = Asked { registry: visit, access, parts, need, credentials, now };
-    let caller = asked.by(view).await?;
-    asked.permit(&caller)?;
-    Ok(caller)
+    asked.judge(view).await
 }
 
 /// What is judged of a request.
@@ -275,18 +273,29 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Who asks, if `view` lets them do what they need. Counts the request.
+    /// Who asks, if `view` lets them do what they need.
     async fn judge(&self, view: &View) -> Result<Arc<Caller>, Error> {
+        let caller = self.by(view).await?;
+        self.permit(&caller)?;
+        Ok(caller)
+    }
+
+    /// The same, of a request that is counted as one of its account's.
+    async fn count_and_judge(&self, view: &View) -> Result<Arc<Caller>, Error> {
         let caller = self.by(view).await?;
         self.registry.count_request(caller.account())?;
         self.permit(&caller)?;
         Ok(caller)
     }
 
-    /// Whether `refusal` only tells somebody who has shown nothing how to log in, which needs no
-    /// catalog.
-    fn invites(&self, refusal: &Error) -> bool {
-        self.credentials == Credentials::None && matches!(refusal, Error::Unauthorized { .. })
+    /// Whether no other catalog would say otherwise: the account has asked too often, or a client
+    /// that has shown nothing is told how to log in.
+    fn is_final(&self, refusal: &Error) -> bool {
+        match refusal {
+            Error::TooManyRequestsOfAccount { .. } | Error::TooManyLogins { .. } => true,
+            Error::Unauthorized { .. } => self.credentials == Credentials::None,
+            _ => false,
+        }
     }
 
     /// Who asks, as `view` has it.

@@ -40,11 +40,13 @@ pub(super) async fn begin(
     body: Body,
 ) -> Result<Response, Error> {
     let query = Query::of(&parts.uri);
-    let mut algorithm = Algorithm::Sha256;
+    let (mut algorithm, mut heals) = (Algorithm::Sha256, false);
     if let Some(digest) = query.first("mount") {
         let digest: Digest = digest.parse()?;
-        if mount(visit, parts, &repository, query.first("from"), &digest).await? {
-            return Ok(created(&repository, &digest));
+        match mount(visit, parts, &repository, query.first("from"), &digest).await? {
+            Mounted::Done => return Ok(created(&repository, &digest)),
+            Mounted::Refused => {}
+            Mounted::Damaged => heals = true,
         }
         algorithm = digest.algorithm();
     }
@@ -53,7 +55,7 @@ pub(super) async fn begin(
     }
     let upload = ObjectKey::from_random(u128::from_be_bytes(random()?));
     let owner = visit.caller.actor();
-    let session = Session::begin(repository, owner, upload, algorithm, visit.clock.now());
+    let session = Session::begin(repository, owner, upload, algorithm, heals, visit.clock.now());
     if query.first("digest").is_some() {
         let finished = finish(visit, session, parts, body, Begun::Now).await;
         return finished.map_err(|error| match error {
@@ -151,15 +153,25 @@ async fn known(visit: &Visit, session: &Session) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether the blob could be mounted, from the repository `from` alone when there is one. All
-/// reasons against it look alike, so that nobody learns what others have.
+/// What comes of a mount.
+enum Mounted {
+    /// The blob is in the repository.
+    Done,
+    /// It is not, and its bytes are to be sent. All reasons look alike to the client, which must
+    /// not learn what others have.
+    Refused,
+    /// The same, because its bytes are damaged or gone.
+    Damaged,
+}
+
+/// Mounts the blob, from the repository `from` alone when there is one.
 async fn mount(
     visit: &Visit,
     parts: &Parts,
     repository: &RepoName,
     from: Option<&str>,
     digest: &Digest,
-) -> Result<bool, Error> {
+) -> Result<Mounted, Error> {
     let from = match from {
         Some(from) => {
             let from = from.parse().ok();
@@ -167,24 +179,24 @@ async fn mount(
         }
         None => visit.mountable_from(digest).await?,
     };
-    let Some(from) = from else { return Ok(false) };
+    let Some(from) = from else { return Ok(Mounted::Refused) };
     let find = |view: &View| match Mutant::MountUnchecked.is_active() {
         true => view.blob_anywhere(digest),
         false => view.blob(&from, digest),
     };
     let Some((blob, _)) = visit.content(parts, find).await? else {
-        return Ok(false);
+        return Ok(Mounted::Refused);
     };
     access::check_mount(visit, parts, repository, &from)?;
     // Bytes that are gone come back only when the client sends them again.
     if !visit.is_whole(digest, blob).await? {
-        return Ok(false);
+        return Ok(Mounted::Damaged);
     }
     let command =
         Command::MountBlob { repository: repository.clone(), from, digest: digest.clone() };
     match visit.propose_once(command).await {
-        Ok(_) => Ok(true),
-        Err(Error::Refused(_)) => Ok(false),
+        Ok(_) => Ok(Mounted::Done),
+        Err(Error::Refused(_)) => Ok(Mounted::Refused),
         Err(error) => Err(error),
     }
 }

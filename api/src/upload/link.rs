@@ -104,6 +104,7 @@ impl Visit {
     pub(crate) async fn damaged(
         &self,
         upload: &Upload,
+        heals: bool,
         client: Client,
     ) -> Result<Option<ObjectKey>, Error> {
         let Upload { repository, digest, .. } = upload;
@@ -116,7 +117,7 @@ impl Visit {
             (blob, view.blob(repository, digest)?.is_some())
         };
         let is_whole = self.is_whole(digest, blob).await?
-            && (!is_linked || self.comes_whole(digest, blob, client).await?);
+            && (!(is_linked || heals) || self.comes_whole(digest, blob, client).await?);
         if !is_whole {
             tracing::warn!(%digest, damaged = %blob.object, "healing");
         }

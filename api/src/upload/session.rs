@@ -1,10 +1,10 @@
 //! Upload sessions: everything that a node must know to continue an upload travels with the client,
 //! signed.
 //!
-//! A session is the `state` parameter of the upload's `Location`: version, expiry, position (extent
-//! and tip), algorithm, and checksum and hash midstate, then an HMAC-SHA256 over these and over
-//! the repository and id that stand in the path, and who began it. So no node remembers an upload,
-//! and every node can go on with it.
+//! A session is the `state` parameter of the upload's `Location`: version, whether it heals,
+//! expiry, position (extent and tip), algorithm, and checksum and hash midstate, then an
+//! HMAC-SHA256 over these and over the repository and id that stand in the path, and who began it.
+//! So no node remembers an upload, and every node can go on with it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,9 +17,9 @@ use storage::blob::{Position, Tip};
 use crate::mac::mac;
 
 /// The layout's version, its first byte.
-const VERSION: u8 = 5;
-/// Bytes before the midstate: version, expiry, extent, tip, algorithm.
-const HEAD_BYTES: usize = 1 + 8 + 8 + 16 + 1;
+const VERSION: u8 = 6;
+/// Bytes before the midstate: version, whether it heals, expiry, extent, tip, algorithm.
+const HEAD_BYTES: usize = 1 + 1 + 8 + 8 + 16 + 1;
 /// Bytes of the signature at the end.
 const SIGNATURE_BYTES: usize = 32;
 /// Longest `state` that is looked at: a session with SHA-512's midstate has fewer than 400
@@ -39,6 +39,9 @@ pub(crate) struct Session {
     pub(crate) at: Position,
     /// The algorithm that the digest is expected in.
     pub(crate) algorithm: Algorithm,
+    /// Whether it takes the place of a mount that was refused because the blob has lost its bytes,
+    /// as the node knew that was asked. The one that ends the upload may not know.
+    pub(crate) heals: bool,
     /// The hash of the bytes before `at`; `None` when it was lost and they must be read again.
     pub(crate) hasher: Option<Hasher>,
     /// When the session ends, unless another chunk comes.
@@ -52,11 +55,12 @@ impl Session {
         owner: Actor,
         upload: ObjectKey,
         algorithm: Algorithm,
+        heals: bool,
         now: Timestamp,
     ) -> Self {
-        let hasher = Some(Hasher::new(algorithm));
+        let (at, hasher) = (Position::START, Some(Hasher::new(algorithm)));
         let expires = now.plus(UPLOAD_LIFETIME);
-        Self { repository, owner, upload, at: Position::START, algorithm, hasher, expires }
+        Self { repository, owner, upload, at, algorithm, heals, hasher, expires }
     }
 
     /// The session after a chunk that ends at `at`, with the hash of everything up to there.
@@ -101,6 +105,7 @@ impl Session {
     fn seal(&self, key: &UploadKey) -> Vec<u8> {
         let mut state = Vec::with_capacity(HEAD_BYTES + 256);
         state.push(VERSION);
+        state.push(u8::from(self.heals));
         state.extend_from_slice(&self.expires.as_millis().to_be_bytes());
         state.extend_from_slice(&self.at.extent.to_be_bytes());
         state.extend_from_slice(self.at.tip.as_bytes());
@@ -136,6 +141,7 @@ impl Session {
         sign(key, &repository, &owner, upload, state).verify_slice(signature).ok()?;
 
         let (version, rest) = state.split_first()?;
+        let (heals, rest) = rest.split_first()?;
         let (expires, rest) = rest.split_first_chunk::<8>()?;
         let (extent, rest) = rest.split_first_chunk::<8>()?;
         let (tip, rest) = rest.split_first_chunk::<16>()?;
@@ -154,7 +160,8 @@ impl Session {
             midstate => Some(Hasher::resume(algorithm, midstate)?),
         };
         let at = Position { extent: u64::from_be_bytes(*extent), tip: Tip::from_bytes(*tip) };
-        Some(Self { repository, owner, upload, at, algorithm, hasher, expires })
+        let heals = *heals != 0;
+        Some(Self { repository, owner, upload, at, algorithm, heals, hasher, expires })
     }
 }
 
@@ -203,7 +210,7 @@ mod tests {
 
     fn session(content: &[u8], algorithm: Algorithm) -> Session {
         let session =
-            Session::begin("team/app".parse().unwrap(), alice(), object(), algorithm, NOW);
+            Session::begin("team/app".parse().unwrap(), alice(), object(), algorithm, true, NOW);
         let mut hasher = session.hasher.clone().unwrap();
         hasher.update(content);
         session.advance(at(content.len() as u64), Some(hasher), NOW)
@@ -221,7 +228,7 @@ mod tests {
     fn another_node_goes_on_where_the_session_stands() {
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             let found = open(&state(&session(b"some bytes", algorithm))).unwrap();
-            assert_eq!((found.at, found.algorithm), (at(10), algorithm));
+            assert_eq!((found.at, found.algorithm, found.heals), (at(10), algorithm, true));
             let mut hasher = found.hasher_for(algorithm).unwrap();
             hasher.update(b", and more");
             assert_eq!(hasher.finish(), Digest::of(algorithm, b"some bytes, and more"));

@@ -178,6 +178,27 @@ async fn a_push_that_ends_at_a_node_which_has_not_seen_the_damage_heals_it_all_t
 }
 
 #[tokio::test]
+async fn bytes_that_come_since_a_mount_was_refused_heal_at_a_node_that_has_not_seen_the_damage() {
+    let world = World::start().await;
+    let other = world.beside();
+    let digest = world.push_blob("a", b"0123456789").await;
+    let path = format!("/v2/a/blobs/{digest}");
+    world.blobs.rot().await;
+    assert!(pull(&world, &path, None).await.is_err(), "the connection broke");
+    eventually(async || world.head(&path).await.status == StatusCode::NOT_FOUND).await;
+
+    let mount = format!("/v2/b/blobs/uploads/?from=a&mount={digest}");
+    let begun = world.request("POST", &mount).send().await.is(StatusCode::ACCEPTED).location();
+    let sent = other.request("PATCH", &begun).body(b"0123456789").send().await.location();
+    let end = other.request("PUT", &format!("{sent}&digest={digest}")).send().await;
+    end.is(StatusCode::CREATED);
+    for path in [&path, &format!("/v2/b/blobs/{digest}")] {
+        assert_eq!(other.get(path).await.is(StatusCode::OK).body, "0123456789");
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_blob_that_is_pushed_again_stays_where_it_is_if_it_is_whole() {
     let world = World::start().await;
     let digest = world.push_blob("a", b"0123456789").await;

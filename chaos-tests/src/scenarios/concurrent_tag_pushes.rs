@@ -4,12 +4,14 @@
 
 use futures::future::join_all;
 
+use std::time::Duration;
+
 use crate::sim::{Hand, Plan, Scenario, Stage, Told, Unmet};
 
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "concurrent-tag-pushes",
     about: "of conditional moves at once, through all nodes, one succeeds (Harbor #23118)",
-    plan: Plan { nodes: 5, voters: 3, latency: 20, ..Plan::STILL },
+    plan: Plan { nodes: 5, voters: 3, latency: Duration::from_millis(20), ..Plan::STILL },
     story: |stage| Box::pin(story(stage)),
     must_happen: &[],
 };

@@ -7,7 +7,7 @@ use crate::sim::{Plan, Scenario, Stage, Unmet};
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "crash-in-joint-configuration",
     about: "a leader that dies between two sets of voters leaves work that the next one finishes",
-    plan: Plan { nodes: 4, voters: 3, latency: 50, ..Plan::STILL },
+    plan: Plan { nodes: 4, voters: 3, latency: Duration::from_millis(50), ..Plan::STILL },
     story: |stage| Box::pin(story(stage)),
     must_happen: &["elections"],
 };

@@ -2,13 +2,15 @@
 //! cache remembers what is deleted, so that pushes pass over it and pulls fail). No cache of blobs
 //! takes part: none is in a simulated run.
 
+use std::time::Duration;
+
 use crate::sim::{Plan, Scenario, Stage, Unmet};
 
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "head-after-delete",
     about: "what is deleted through one node is gone through all at once (distribution #4269)",
     // Followers apply late: what they have is what was there before.
-    plan: Plan { nodes: 5, voters: 3, latency: 50, ..Plan::STILL },
+    plan: Plan { nodes: 5, voters: 3, latency: Duration::from_millis(50), ..Plan::STILL },
     story: |stage| Box::pin(story(stage)),
     must_happen: &["manifests deleted", "blobs deleted", "tags deleted"],
 };

@@ -3,12 +3,14 @@
 
 use futures::future::join;
 
+use std::time::Duration;
+
 use crate::sim::{Plan, Scenario, Stage, Told, Unmet};
 
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "lost-reply",
     about: "a request that is repeated because its reply was lost gets its first answer",
-    plan: Plan { latency: 20, ..Plan::STILL },
+    plan: Plan { latency: Duration::from_millis(20), ..Plan::STILL },
     story: |stage| Box::pin(story(stage)),
     must_happen: &[ANSWERED],
 };

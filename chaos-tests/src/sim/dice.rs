@@ -47,4 +47,9 @@ impl Dice {
     pub(crate) fn millis(&mut self, range: RangeInclusive<u64>) -> Duration {
         Duration::from_millis(self.number(range))
     }
+
+    /// A time of whole milliseconds, at most `longest`.
+    pub(crate) fn up_to(&mut self, longest: Duration) -> Duration {
+        self.millis(0..=u64::try_from(longest.as_millis()).unwrap_or(u64::MAX))
+    }
 }

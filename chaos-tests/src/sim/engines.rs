@@ -118,7 +118,13 @@ async fn engines_keep_the_same_catalog_of_the_same_log() {
     let chronicle = Chronicle::default();
     let watch = Watch::new(&chronicle);
     let dice = Dice::new(1, "disk");
-    let disk = SimDisk::new("simulated".to_owned(), dice, 2, chronicle.clone(), watch);
+    let disk = SimDisk::new(
+        "simulated".to_owned(),
+        dice,
+        Duration::from_millis(2),
+        chronicle.clone(),
+        watch,
+    );
     let simulated = site.start(Arc::new(disk.open()), &second).await;
     let memory = site.start(Arc::new(MemoryKv::new()), &third).await;
     work(&[&founder, &simulated, &memory], 0..40).await;

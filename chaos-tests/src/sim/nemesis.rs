@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::chronicle::Chronicle;
 use super::dice::Dice;
+use super::disk::Blow;
 use super::havoc::{Fault, Faults};
 use super::machine::Machine;
 use super::plan::{Plan, StoreKind};
@@ -110,7 +111,7 @@ impl Nemesis {
             let slow = self.dice.number(100..=1000);
             self.chronicle.note(format_args!("messages take up to {slow} ms"));
             self.chronicle.count("faults: slow network");
-            Fault::SlowNetwork(slow)
+            Fault::SlowNetwork(Duration::from_millis(slow))
         } else {
             self.chronicle.note("messages get lost");
             self.chronicle.count("faults: lossy network");
@@ -126,7 +127,7 @@ impl Nemesis {
                 let slow = self.dice.number(50..=1500);
                 self.chronicle.note(format_args!("the disk of {name} takes up to {slow} ms"));
                 self.chronicle.count("faults: slow disk");
-                Some(Fault::SlowDisk(number, slow))
+                Some(Fault::SlowDisk(number, Duration::from_millis(slow)))
             }
             1 => {
                 self.chronicle.note(format_args!("the disk of {name} is full"));
@@ -139,10 +140,14 @@ impl Nemesis {
                 Some(Fault::FlippedBit(number))
             }
             3 => {
-                let (writes, crashes) = (self.dice.number(0..=30), self.dice.one_in(2));
-                let what = if crashes { "dies" } else { "has its disk fail" };
+                let writes = self.dice.number(0..=30);
+                let blow = if self.dice.one_in(2) { Blow::Crash } else { Blow::Failure };
+                let what = match blow {
+                    Blow::Crash => "dies",
+                    Blow::Failure => "has its disk fail",
+                };
                 self.chronicle.note(format_args!("{name} {what} after {writes} more writes"));
-                machine.disk.strike_after(writes, crashes);
+                machine.disk.strike_after(writes, blow);
                 None
             }
             _ => {

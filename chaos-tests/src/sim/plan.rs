@@ -5,8 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-use node::Config;
 use node::config::Source;
+use node::{Config, WorldDial};
+use raft::MEMBERSHIP_INTERVAL;
 
 use super::dice::Dice;
 use super::{access, sweeping};
@@ -18,11 +19,6 @@ pub(crate) const PEER_PORT: u16 = 5001;
 /// Where every node listens for operators.
 pub(crate) const ADMIN_PORT: u16 = 5002;
 
-/// After how long a node gives up a connection that a cut has killed without a word, as
-/// `node::dial` says.
-const CONNECTION_LOST: Duration = Duration::from_secs(4);
-/// How often a leader looks whether the membership is as it should be, as `raft::membership` says.
-const MEMBERSHIP_INTERVAL: Duration = Duration::from_millis(500);
 /// Between two sweeps of a machine, each of which takes many requests to S3.
 const SWEEP_PAUSE_OF_S3: Duration = Duration::from_millis(4500);
 /// The same where nothing becomes old enough to be swept before the end.
@@ -43,17 +39,17 @@ pub struct Plan {
     pub clients: usize,
     /// How many tags they move.
     pub tags: usize,
-    /// Raft's heartbeat, in milliseconds.
-    pub heartbeat: u64,
+    /// Raft's heartbeat, in whole milliseconds.
+    pub heartbeat: Duration,
     /// After how many entries the log is purged.
     pub snapshot_every: u64,
-    /// The longest that a message travels, in milliseconds, while nothing is wrong.
-    pub latency: u64,
-    /// How far a machine runs ahead of the others before they have their turn, in milliseconds.
-    /// Coarser, a run costs less, so that there can be more of them.
-    pub tick: u64,
-    /// The longest that a disk takes to sync, in milliseconds, while nothing is wrong.
-    pub sync: u64,
+    /// The longest that a message travels while nothing is wrong.
+    pub latency: Duration,
+    /// How far a machine runs ahead of the others before they have their turn. Coarser, a run costs
+    /// less, so that there can be more of them.
+    pub tick: Duration,
+    /// The longest that a disk takes to sync while nothing is wrong.
+    pub sync: Duration,
     /// After what time the machines sweep what nobody needs.
     pub sweep_after: Duration,
     /// How often they look for it.
@@ -91,11 +87,11 @@ impl Plan {
         voters: 3,
         clients: 0,
         tags: 3,
-        heartbeat: 100,
+        heartbeat: Duration::from_millis(100),
         snapshot_every: 10_000,
-        latency: 5,
-        tick: 1,
-        sync: 2,
+        latency: Duration::from_millis(5),
+        tick: Duration::from_millis(1),
+        sync: Duration::from_millis(2),
         sweep_after: Duration::from_secs(24 * 60 * 60),
         sweep_pause: sweeping::PAUSE,
         removes: false,
@@ -118,11 +114,11 @@ impl Plan {
             voters,
             clients: usize::try_from(dice.number(2..=5)).unwrap_or(2),
             tags: usize::try_from(dice.number(1..=6)).unwrap_or(1),
-            heartbeat: dice.number(50..=200),
+            heartbeat: dice.millis(50..=200),
             snapshot_every: *dice.pick(&[10, 10, 20, 50, 200, 10_000]),
-            latency: *dice.pick(&[2, 5, 20, 50]),
-            tick: *Dice::new(seed, "tick").pick(&[1, 4, 4, 4]),
-            sync: *dice.pick(&[1, 5, 20]),
+            latency: Duration::from_millis(*dice.pick(&[2, 5, 20, 50])),
+            tick: Duration::from_millis(*Dice::new(seed, "tick").pick(&[1, 4, 4, 4])),
+            sync: Duration::from_millis(*dice.pick(&[1, 5, 20])),
             calm: dice.millis(1000..=5000),
             // The shortest gives up uploads that are under way, and their clients learn so.
             sweep_after: Duration::from_millis(*dice.pick(&[300, 2_000, 10_000, 30_000])),
@@ -150,13 +146,13 @@ impl Plan {
     /// looks whether the right ones vote, and promotes one. To start again, and to catch up with a
     /// catalog that a minute has made, takes less than that.
     pub(crate) fn healing_max(&self) -> Duration {
-        let elections = 2 * Duration::from_millis(self.election_max());
-        let messages = 8 * Duration::from_millis(self.latency);
-        CONNECTION_LOST + elections + 2 * MEMBERSHIP_INTERVAL + messages
+        let elections = 2 * self.election_max();
+        let messages = 8 * self.latency;
+        WorldDial::CONNECTION_LOST + elections + 2 * MEMBERSHIP_INTERVAL + messages
     }
 
-    /// Raft's longest election timeout, in milliseconds.
-    const fn election_max(&self) -> u64 {
+    /// Raft's longest election timeout.
+    fn election_max(&self) -> Duration {
         self.heartbeat * 7
     }
 
@@ -204,9 +200,9 @@ impl Plan {
              replace_after_s = 15\nsnapshot_every = {}\n",
             node_name(number),
             self.voters,
-            self.heartbeat,
-            self.heartbeat * 4,
-            self.election_max(),
+            self.heartbeat.as_millis(),
+            (self.heartbeat * 4).as_millis(),
+            self.election_max().as_millis(),
             self.snapshot_every,
         );
         let mut source = Source::default().with_text(Path::new("simulated.toml"), &text)?;

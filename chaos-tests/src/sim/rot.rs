@@ -84,7 +84,7 @@ impl Rotting {
         };
         self.chronicle.note(format_args!("of the blob {digest} {of}"));
         self.chronicle.count(what);
-        ledger.damaged(&digest, matches!(rot, Rot::Shorter(_)));
+        ledger.damaged(&digest, rot);
         self.is_begun = true;
     }
 }

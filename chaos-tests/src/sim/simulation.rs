@@ -87,10 +87,10 @@ impl Simulation<'_> {
         let mut sim = turmoil::Builder::new()
             .rng_seed(plan.seed)
             .epoch(SystemTime::UNIX_EPOCH + Duration::from_millis(EPOCH_MILLIS))
-            .tick_duration(Duration::from_millis(plan.tick))
+            .tick_duration(plan.tick)
             .simulation_duration(Duration::MAX)
             .min_message_latency(Duration::from_millis(1))
-            .max_message_latency(Duration::from_millis(plan.latency))
+            .max_message_latency(plan.latency)
             .tcp_capacity(TCP_CAPACITY)
             .enable_random_order()
             .build();

@@ -9,7 +9,7 @@ pub(crate) fn say(line: impl Display) {
     let _ = writeln!(io::stdout().lock(), "{line}");
 }
 
-/// Writes to standard error why the program ends: in a line, or in some, when what it says has some.
+/// Writes to standard error why the program ends: a line, or as many as what it says has.
 pub(super) fn complain(failure: impl Display) {
     let failure = failure.to_string();
     let lines: Vec<String> = failure.split('\n').map(plain).collect();

@@ -31,7 +31,7 @@ use crate::types::{PeerNode, TypeConfig};
 
 /// How often the leader looks whether the membership is as it should be, and a node whether it
 /// belongs to it.
-const INTERVAL: Duration = Duration::from_millis(500);
+pub const INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long one change may take, or a node ask for membership.
 const DEADLINE: Duration = Duration::from_secs(5);

@@ -78,12 +78,12 @@ pub(crate) async fn finish(
         }
         return reject(visit, session, whole, digest, actual).await;
     }
-    let Session { repository, upload: id, .. } = session;
+    let Session { repository, upload: id, heals, .. } = session;
     let response = created(&repository, &digest);
     let blob = Blob { size: whole.size, checksum: Some(checksum), object };
     let is_fresh = matches!(whole.held, Held::Object(_));
     let upload = Upload { repository, id, digest, blob, is_fresh };
-    let damaged = visit.damaged(&upload, client).await?;
+    let damaged = visit.damaged(&upload, heals, client).await?;
     visit.link(upload, damaged).await?;
     Ok(response)
 }

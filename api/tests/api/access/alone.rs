@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use api::Issuer;
+use api::{Issuer, Options};
+use futures::future::join_all;
 use http::{StatusCode, header};
 use serde_json::{Value, json};
 
 use super::repositories::{filled, put};
-use super::{As, closed_as};
+use super::{As, closed_as, closed_with};
 use crate::world::{Reply, World, image, sha256};
 
 const PULL: &str = "repository:team/app:pull";
@@ -116,4 +117,19 @@ async fn a_token_that_was_signed_without_a_quorum_counts_in_no_other_registry() 
     get(&other, &alone, &path).await.fails(401, "UNAUTHORIZED");
     get(&world, &alone, &path).await.is(StatusCode::OK);
     other.stop().await;
+}
+
+/// By what the node knows, and then by what the cluster does.
+#[tokio::test]
+async fn a_request_that_is_judged_twice_counts_once() {
+    let options = Options { requests_per_account_per_minute: 30, ..Options::default() };
+    let world = closed_with(options, |_| {}).await;
+    world.add_user("alice", &[]).await;
+    let (key, _) = world.add_key("alice", json!({})).await;
+    world.cease().await;
+    let path = format!("/v2/secret/app/blobs/{}", sha256(b"layer"));
+    let asked = join_all((0..31).map(|_| get(&world, &key, &path))).await;
+    let count = |status| asked.iter().filter(|reply| reply.status == status).count();
+    let counts = (count(StatusCode::SERVICE_UNAVAILABLE), count(StatusCode::TOO_MANY_REQUESTS));
+    assert_eq!(counts, (30, 1));
 }

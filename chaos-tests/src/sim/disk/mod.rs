@@ -10,6 +10,7 @@ mod surface;
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use raft::Fingerprint;
 use storage::kv::{MemoryKv, Synced, Write};
@@ -61,8 +62,8 @@ struct State {
     /// Which process uses the disk: what an earlier one asked for has no effect any more.
     process: u64,
     dice: Dice,
-    /// The longest that a sync takes, in milliseconds.
-    sync_millis: u64,
+    /// The longest that a sync takes.
+    sync_max: Duration,
     is_full: bool,
     /// Whether it is broken, for the process that uses it now.
     condition: Condition,
@@ -95,7 +96,7 @@ struct After {
 
 /// What comes with a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Blow {
+pub(crate) enum Blow {
     /// The process dies.
     Crash,
     /// The disk breaks.
@@ -116,7 +117,7 @@ impl SimDisk {
     pub(crate) fn new(
         node: String,
         dice: Dice,
-        sync_millis: u64,
+        sync_max: Duration,
         chronicle: Chronicle,
         watch: Watch,
     ) -> Self {
@@ -127,7 +128,7 @@ impl SimDisk {
             log_written: 0,
             process: 0,
             dice,
-            sync_millis,
+            sync_max,
             is_full: false,
             condition: Condition::Sound,
             rotten: BTreeSet::new(),
@@ -216,10 +217,9 @@ impl SimDisk {
         self.state().after = Some(After { writes, counts_log: false, blow: Blow::Failure });
     }
 
-    /// Lets the process die, or breaks the disk for it, with the write to the catalog or the log,
+    /// Strikes the process that uses the disk with the write to the catalog or the log,
     /// or the flush, that comes after so many others.
-    pub(crate) fn strike_after(&self, writes: u64, crashes: bool) {
-        let blow = if crashes { Blow::Crash } else { Blow::Failure };
+    pub(crate) fn strike_after(&self, writes: u64, blow: Blow) {
         self.state().after = Some(After { writes, counts_log: true, blow });
     }
 
@@ -272,9 +272,9 @@ impl SimDisk {
         state.rotten.clear();
     }
 
-    /// Sets the longest that a sync takes, in milliseconds.
-    pub(crate) fn set_sync(&self, millis: u64) {
-        self.state().sync_millis = millis;
+    /// Sets the longest that a sync takes.
+    pub(crate) fn set_sync(&self, longest: Duration) {
+        self.state().sync_max = longest;
     }
 }
 
@@ -375,9 +375,10 @@ mod tests {
     use super::*;
 
     fn disk(sync_millis: u64) -> SimDisk {
+        let sync_max = Duration::from_millis(sync_millis);
         let chronicle = Chronicle::default();
         let watch = Watch::new(&chronicle);
-        SimDisk::new("node-1".to_owned(), Dice::new(1, "disk"), sync_millis, chronicle, watch)
+        SimDisk::new("node-1".to_owned(), Dice::new(1, "disk"), sync_max, chronicle, watch)
     }
 
     fn entry(number: u8) -> Batch {
@@ -407,7 +408,7 @@ mod tests {
             }
             while answers.lock().unwrap().len() < 20 {
                 tokio::task::yield_now().await;
-                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
             assert_eq!(*answers.lock().unwrap(), (0..20).collect::<Vec<_>>());
             let reopened = disk.open();
@@ -423,7 +424,7 @@ mod tests {
             let fresh = || {
                 let chronicle = Chronicle::default();
                 let (watch, dice) = (Watch::new(&chronicle), Dice::new(seed, "disk"));
-                SimDisk::new("node-1".to_owned(), dice, 0, chronicle, watch).open()
+                SimDisk::new("node-1".to_owned(), dice, Duration::ZERO, chronicle, watch).open()
             };
             storage::conformance::kv::crashing(fresh, |open: OpenDisk| open.disk.open());
         }

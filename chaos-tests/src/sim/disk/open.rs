@@ -185,8 +185,8 @@ async fn sync_all(disk: SimDisk, process: u64) {
                 state.is_syncing = false;
                 return;
             }
-            let longest = state.sync_millis;
-            (group, state.log_written, state.dice.millis(0..=longest))
+            let longest = state.sync_max;
+            (group, state.log_written, state.dice.up_to(longest))
         };
         tokio::time::sleep(takes).await;
         let outcome = {

@@ -14,12 +14,12 @@ pub(crate) enum Fault {
     Stopped(usize),
     /// Nothing gets from the first to the second machine of each pair.
     Cut(BTreeSet<(usize, usize)>),
-    /// Messages take up to so many milliseconds.
-    SlowNetwork(u64),
+    /// Messages take up to this.
+    SlowNetwork(Duration),
     /// Messages get lost.
     LossyNetwork,
-    /// The disk of a machine takes up to so many milliseconds to sync.
-    SlowDisk(usize, u64),
+    /// The disk of a machine takes up to this to sync.
+    SlowDisk(usize, Duration),
     /// The disk of a machine is full.
     FullDisk(usize),
     /// A bit has flipped on the disk of a machine.
@@ -119,12 +119,12 @@ pub(crate) struct Conditions {
     pub(crate) stopped: BTreeSet<usize>,
     /// The ways that are cut.
     pub(crate) cuts: BTreeSet<(usize, usize)>,
-    /// The longest that messages travel, in milliseconds, where that is not as planned.
-    pub(crate) latency: Option<u64>,
+    /// The longest that messages travel, where that is not as planned.
+    pub(crate) latency: Option<Duration>,
     /// Whether messages get lost.
     pub(crate) is_lossy: bool,
-    /// The longest that a disk takes to sync, in milliseconds, where that is not as planned.
-    pub(crate) sync: BTreeMap<usize, u64>,
+    /// The longest that a disk takes to sync, where that is not as planned.
+    pub(crate) sync: BTreeMap<usize, Duration>,
     /// Machines whose disks are full.
     pub(crate) full: BTreeSet<usize>,
     /// Machines on whose disks a bit has flipped.
@@ -156,11 +156,11 @@ impl Conditions {
                 self.stopped.insert(machine);
             }
             Fault::Cut(ref ways) => self.cuts.extend(ways),
-            Fault::SlowNetwork(millis) => self.latency = self.latency.max(Some(millis)),
+            Fault::SlowNetwork(longest) => self.latency = self.latency.max(Some(longest)),
             Fault::LossyNetwork => self.is_lossy = true,
-            Fault::SlowDisk(machine, millis) => {
-                let longest = self.sync.entry(machine).or_default();
-                *longest = millis.max(*longest);
+            Fault::SlowDisk(machine, longest) => {
+                let other = self.sync.entry(machine).or_default();
+                *other = longest.max(*other);
             }
             Fault::FullDisk(machine) => {
                 self.full.insert(machine);
@@ -203,7 +203,7 @@ mod tests {
         faults.begin(at(5), Fault::Cut(BTreeSet::from([(0, 1), (0, 2)])));
         faults.begin(at(9), Fault::Cut(BTreeSet::from([(0, 1), (1, 0)])));
         faults.begin(at(5), Fault::FullDisk(2));
-        faults.begin(at(9), Fault::SlowDisk(2, 700));
+        faults.begin(at(9), Fault::SlowDisk(2, at(700)));
         assert!(faults.changed().is_some());
         faults.end_until(at(4));
         assert_eq!(faults.changed(), None);
@@ -211,7 +211,7 @@ mod tests {
         faults.end_until(at(5));
         let left = faults.changed().unwrap_or_default();
         assert_eq!(left.cuts, BTreeSet::from([(0, 1), (1, 0)]));
-        assert_eq!((left.full, left.sync), (BTreeSet::new(), BTreeMap::from([(2, 700)])));
+        assert_eq!((left.full, left.sync), (BTreeSet::new(), BTreeMap::from([(2, at(700))])));
         faults.end_all();
         assert_eq!(faults.conditions(), Conditions::default());
     }
@@ -231,8 +231,8 @@ mod tests {
     fn of_two_faults_about_the_same_thing_the_worse_counts() {
         let faults = Faults::default();
         for fault in [
-            Fault::SlowNetwork(900),
-            Fault::SlowNetwork(100),
+            Fault::SlowNetwork(at(900)),
+            Fault::SlowNetwork(at(100)),
             Fault::ObjectsFailing(2),
             Fault::ObjectsFailing(20),
             Fault::WrongClock(0, -7),
@@ -241,7 +241,7 @@ mod tests {
             faults.begin(at(1), fault);
         }
         let conditions = faults.conditions();
-        assert_eq!((conditions.latency, conditions.store_fails), (Some(900), Some(2)));
+        assert_eq!((conditions.latency, conditions.store_fails), (Some(at(900)), Some(2)));
         assert_eq!(conditions.skew, BTreeMap::from([(0, 3)]));
     }
 }

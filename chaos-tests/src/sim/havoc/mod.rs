@@ -4,6 +4,8 @@
 mod faults;
 mod network;
 
+use std::time::Duration;
+
 use turmoil::Sim;
 
 pub(crate) use self::faults::{Conditions, Fault, Faults, Token};
@@ -18,8 +20,8 @@ pub(crate) struct Havoc {
     faults: Faults,
     chronicle: Chronicle,
     network: Network,
-    /// The longest that a disk takes to sync, in milliseconds, while nothing is wrong.
-    sync: u64,
+    /// The longest that a disk takes to sync while nothing is wrong.
+    sync: Duration,
     /// What is wrong in the world because of the faults.
     wrong: Conditions,
 }

@@ -12,8 +12,8 @@ const LOSS: f64 = 0.01;
 /// The links between the machines.
 pub(super) struct Network {
     names: Vec<String>,
-    /// The longest that a message travels, in milliseconds, while nothing is wrong.
-    latency: u64,
+    /// The longest that a message travels while nothing is wrong.
+    latency: Duration,
 }
 
 /// What a link between two machines is to be.
@@ -28,7 +28,7 @@ struct Link {
 }
 
 impl Network {
-    pub(super) fn new(names: Vec<String>, latency: u64) -> Self {
+    pub(super) fn new(names: Vec<String>, latency: Duration) -> Self {
         Self { names, latency }
     }
 
@@ -44,8 +44,7 @@ impl Network {
         }
         // Of the links to clients, which are never cut.
         sim.set_fail_rate(loss(wanted));
-        let latency = wanted.latency.unwrap_or(self.latency);
-        sim.set_max_message_latency(Duration::from_millis(latency));
+        sim.set_max_message_latency(wanted.latency.unwrap_or(self.latency));
     }
 }
 
@@ -96,6 +95,8 @@ mod tests {
 
     use super::*;
 
+    const LATENCY: Duration = Duration::from_millis(2);
+
     const PORT: u16 = 1;
 
     /// Has each of two machines send to the other all the time, and counts what arrives.
@@ -135,7 +136,7 @@ mod tests {
             .min_message_latency(Duration::from_millis(1))
             .build();
         let [heard_by_a, heard_by_b] = chatter(&mut sim);
-        let network = Network::new(vec!["a".to_owned(), "b".to_owned()], 2);
+        let network = Network::new(vec!["a".to_owned(), "b".to_owned()], LATENCY);
         let sound = Conditions::default();
         let lossy = Conditions { is_lossy: true, ..sound.clone() };
         run(&mut sim, 10);
@@ -163,7 +164,7 @@ mod tests {
             .min_message_latency(Duration::from_millis(1))
             .build();
         let [heard_by_a, _] = chatter(&mut sim);
-        let network = Network::new(vec!["a".to_owned(), "b".to_owned()], 2);
+        let network = Network::new(vec!["a".to_owned(), "b".to_owned()], LATENCY);
         let sound = Conditions::default();
         run(&mut sim, 10);
         let held = Conditions { held: BTreeSet::from([(0, 1)]), ..sound.clone() };

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::sim::rot::Rot;
+
 /// What the store has done to a blob.
 #[derive(Clone, Debug)]
 pub(super) struct Damage {
     since: u64,
-    /// Whether bytes are gone.
-    is_short: bool,
+    rot: Rot,
     /// In which repositories somebody was told after that that it is absent, which must be there,
     /// and when.
     found: BTreeMap<&'static str, u64>,
@@ -16,13 +17,13 @@ pub(super) struct Damage {
 }
 
 impl Damage {
-    pub(super) const fn new(since: u64, is_short: bool) -> Self {
-        Self { since, is_short, found: BTreeMap::new(), renewed: None }
+    pub(super) const fn new(since: u64, rot: Rot) -> Self {
+        Self { since, rot, found: BTreeMap::new(), renewed: None }
     }
 
     /// Since when bytes are gone, if they are.
     pub(super) fn short_since(&self) -> Option<u64> {
-        self.is_short.then_some(self.since)
+        matches!(self.rot, Rot::Shorter(_)).then_some(self.since)
     }
 
     /// Whoever asked at `called` was told at `returned` that it is absent in `repository`.
@@ -53,7 +54,7 @@ mod tests {
 
     #[test]
     fn damage_shows_until_the_blob_is_pushed_again_where_it_was_found_absent() {
-        let mut damage = Damage::new(10, false);
+        let mut damage = Damage::new(10, Rot::Changed(0));
         damage.find("app", 9, 20);
         damage.renew("app", 21, 22);
         assert!(damage.may_show(23), "what was absent before it was damaged is nothing to push");

@@ -15,6 +15,7 @@ pub(crate) use self::facts::{Change, Deed, Item, Kind, Look, May, Outcome, Sourc
 use super::chronicle::Chronicle;
 use super::invariant::Invariant;
 use super::invariants::{is_lost, is_unasked, is_undead};
+use super::rot::Rot;
 use crate::Image;
 
 /// A request that is under way.
@@ -136,8 +137,8 @@ impl Ledger {
     }
 
     /// Writes down that the store does not give back what has this digest as it was written.
-    pub(crate) fn damaged(&self, digest: &Digest, is_short: bool) {
-        let damage = Damage::new(self.chronicle.next(), is_short);
+    pub(crate) fn damaged(&self, digest: &Digest, rot: Rot) {
+        let damage = Damage::new(self.chronicle.next(), rot);
         self.pages().damaged.insert(digest.clone(), damage);
     }
 
@@ -416,14 +417,14 @@ mod tests {
             chronicle.violation().map(|violation| violation.invariant)
         };
         push();
-        ledger.damaged(&blob.digest, false);
+        ledger.damaged(&blob.digest, Rot::Changed(0));
         push();
         assert_eq!(miss(), None, "who pushed it did not know");
         let mounted = ledger.begin(blob.clone(), Deed::Put, "client");
         ledger.done(&mounted);
         assert_eq!(miss(), None, "no bytes came");
         push();
-        ledger.damaged(&blob.digest, false);
+        ledger.damaged(&blob.digest, Rot::Changed(0));
         assert_eq!(miss(), None, "it was damaged again");
         push();
         assert_eq!(miss(), Some(Invariant::BlobsKept));

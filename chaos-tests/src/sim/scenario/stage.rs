@@ -248,12 +248,12 @@ impl Stage {
 
     /// Lets messages travel for up to `time`.
     pub fn slow_network(&self, time: Duration) -> Trouble {
-        self.begin(Fault::SlowNetwork(millis(time)))
+        self.begin(Fault::SlowNetwork(time))
     }
 
     /// Lets the disk of `node` take up to `time` to sync.
     pub fn slow_disk(&self, node: Node, time: Duration) -> Trouble {
-        self.begin(Fault::SlowDisk(node.0, millis(time)))
+        self.begin(Fault::SlowDisk(node.0, time))
     }
 
     /// Leaves no space on the disk of `node`.
@@ -344,8 +344,9 @@ impl Stage {
     /// # Errors
     /// When the store has none.
     pub async fn shorten_objects_of(&self, image: u64, left: usize) -> Result<(), Unmet> {
-        for digest in self.damage(image, left, Rot::Shorter(left)).await? {
-            self.records.ledger.damaged(&digest, true);
+        let rot = Rot::Shorter(left);
+        for digest in self.damage(image, left, rot).await? {
+            self.records.ledger.damaged(&digest, rot);
         }
         Ok(())
     }
@@ -356,8 +357,9 @@ impl Stage {
     /// # Errors
     /// When the store has none.
     pub async fn change_objects_of(&self, image: u64, at: usize) -> Result<(), Unmet> {
-        for digest in self.damage(image, at, Rot::Changed(at)).await? {
-            self.records.ledger.damaged(&digest, false);
+        let rot = Rot::Changed(at);
+        for digest in self.damage(image, at, rot).await? {
+            self.records.ledger.damaged(&digest, rot);
         }
         Ok(())
     }
@@ -385,8 +387,4 @@ fn leads(status: &Status) -> bool {
 
 fn both(one: usize, other: usize) -> [(usize, usize); 2] {
     [(one, other), (other, one)]
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
