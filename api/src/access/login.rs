@@ -282,7 +282,8 @@ async fn by_password(
 /// A node remembers which passwords were right, and an answer from that memory tells a guesser as
 /// much as a check does. So a client finds there without being counted only what was right when it
 /// sent it itself, and no longer once its part of the guesses at the account has run out; what was
-/// right for others, it finds only for one of its part (ADR 20).
+/// right for others, it finds only for one of its part. A wrong one that comes again is no guess,
+/// and is not counted (ADR 20).
 async fn is_right(
     access: &Access,
     client: Client,
@@ -297,6 +298,9 @@ async fn is_right(
     };
     if is_in() {
         return Ok(true);
+    }
+    if account.is_some_and(|account| passwords.is_known_wrong(account, password, hash)) {
+        return Ok(false);
     }
     let turn = passwords.turn(client).await?;
     // Of many that come at once with the same one, the first has had it checked for all.
@@ -314,8 +318,12 @@ async fn is_right(
         let cost = access.options.htpasswd.as_ref().and_then(Htpasswd::cost);
         passwords.check(turn, password, hash, cost).await?
     };
-    if let Some((account, hash)) = known.filter(|_| is_right) {
-        passwords.let_in(client, account, password, hash);
+    match (account, hash) {
+        (Some(account), Some(hash)) if is_right => {
+            passwords.let_in(client, account, password, hash);
+        }
+        (Some(account), _) => passwords.note_wrong(account, password, hash),
+        (None, _) => {}
     }
     Ok(is_right)
 }

@@ -35,8 +35,8 @@ const WAITING_OF_CLIENT: usize = LOGINS_PER_CLIENT_AT_ONCE as usize;
 const WAITING: usize = 250;
 /// How long a password waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Passwords that were found right and need no second check; and as many clients and accounts, of
-/// which one let the other in.
+/// Passwords that were found right and need no second check, as many that were found wrong, and as
+/// many clients and accounts, of which one was let in as the other.
 const KEPT: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 
 /// A password that somebody wants to have.
@@ -66,6 +66,9 @@ pub(crate) struct Passwords {
     /// Passwords that were right for a hash, by a code of both under a key that only this process
     /// has: another hash is another entry, so nothing here can be out of date.
     right: Mutex<LruCache<Code, ()>>,
+    /// Passwords that were wrong for the hash of an account, or for one that there is not: whoever
+    /// sends one again has learnt nothing, and a machine with an outdated one does so all day.
+    wrong: Mutex<LruCache<Code, ()>>,
     /// With which of them a client was let in last as an account.
     let_in: Mutex<LruCache<(Client, AccountName), Code>>,
     key: [u8; 32],
@@ -76,10 +79,10 @@ type Code = [u8; 32];
 
 impl Passwords {
     pub(crate) fn new() -> Result<Self, Error> {
-        let (right, let_in) = (LruCache::new(KEPT), LruCache::new(KEPT));
-        let (right, let_in) = (Mutex::new(right), Mutex::new(let_in));
+        let codes = || Mutex::new(LruCache::new(KEPT));
         let turns = Quota::with_lines(AT_ONCE, OF_CLIENT_AT_ONCE, WAITING, WAITING_OF_CLIENT);
-        Ok(Self { turns, right, let_in, key: random()? })
+        let let_in = Mutex::new(LruCache::new(KEPT));
+        Ok(Self { turns, right: codes(), wrong: codes(), let_in, key: random()? })
     }
 
     /// A turn of `client`, when it comes to one.
@@ -113,6 +116,23 @@ impl Passwords {
     pub(crate) fn is_known(&self, password: &str, hash: &str) -> bool {
         let code = self.code(password, hash);
         self.right.lock().unwrap_or_else(PoisonError::into_inner).get(&code).is_some()
+    }
+
+    /// Whether `password` was wrong for `account` with this `hash` before.
+    pub(crate) fn is_known_wrong(
+        &self,
+        account: &AccountName,
+        password: &str,
+        hash: Option<&str>,
+    ) -> bool {
+        let code = self.code_for(account, password, hash);
+        self.wrong.lock().unwrap_or_else(PoisonError::into_inner).get(&code).is_some()
+    }
+
+    /// Remembers that `password` is wrong for `account` with this `hash`.
+    pub(crate) fn note_wrong(&self, account: &AccountName, password: &str, hash: Option<&str>) {
+        let code = self.code_for(account, password, hash);
+        self.wrong.lock().unwrap_or_else(PoisonError::into_inner).put(code, ());
     }
 
     /// Whether `client` was let in last as `account` with `password`, and the hash of that is still
@@ -166,6 +186,13 @@ impl Passwords {
             self.right.lock().unwrap_or_else(PoisonError::into_inner).put(code, ());
         }
         Ok(is_right)
+    }
+
+    /// The code of a password for an account that may have no hash, as one that does not exist:
+    /// nobody must learn from the time which ones do.
+    fn code_for(&self, account: &AccountName, password: &str, hash: Option<&str>) -> Code {
+        let hash = format!("{account} {}", hash.unwrap_or_default());
+        self.code(password, &hash)
     }
 
     fn code(&self, password: &str, hash: &str) -> Code {

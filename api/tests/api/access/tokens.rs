@@ -1,5 +1,6 @@
 //! Logging in, and what tokens are good for.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use http::{HeaderName, StatusCode, header};
@@ -320,12 +321,17 @@ async fn a_certificate_is_nobodys_for_what_a_page_of_another_site_would_change()
     }
 }
 
+/// What somebody shows who guesses at the password of `name`: each time another one.
+fn guess_at(name: &str) -> As {
+    static GUESSES: AtomicU32 = AtomicU32::new(0);
+    As::basic(name, &format!("wrong horse {}", GUESSES.fetch_add(1, Ordering::Relaxed)))
+}
+
 #[tokio::test]
 async fn one_address_uses_up_no_more_than_its_part_of_the_guesses_at_an_account() {
     let world = closed().await;
     let guess = async |from: &str| {
-        let guess = As::basic("admin", "wrong horse");
-        let call = world.request("GET", "/roadstead/v1/token").from(from).by(&guess);
+        let call = world.request("GET", "/roadstead/v1/token").from(from).by(&guess_at("admin"));
         call.send().await.status.as_u16()
     };
     let mut guesses = 0;
@@ -351,10 +357,9 @@ async fn the_right_password_is_no_answer_to_guesses_that_have_run_out() {
         let call = world.request("GET", "/roadstead/v1/token").from(from).by(account);
         call.send().await.status.as_u16()
     };
-    let wrong = As::basic("alice", "wrong horse");
     let guess_to_the_end = async |from: &str| {
         let mut guesses = 0;
-        while ask(&wrong, from).await == 401 {
+        while ask(&guess_at("alice"), from).await == 401 {
             guesses += 1;
             assert!(guesses < 100, "guesses without end");
         }
@@ -377,6 +382,28 @@ async fn the_right_password_is_no_answer_to_guesses_that_have_run_out() {
     }
     assert!(answers.contains(&429), "from where nobody has guessed or was let in: {answers:?}");
     assert_eq!(ask(&alice, "10.0.0.9").await, 200, "who is in stays in");
+}
+
+/// A machine with the password of before shares its address with others, who go on.
+#[tokio::test]
+async fn a_wrong_password_that_comes_again_and_again_uses_up_nobodys_guesses() {
+    let world = closed().await;
+    let alice = world.add_user("alice", &[]).await;
+    let ask = async |account: &As| {
+        let call = world.request("GET", "/roadstead/v1/token").from("10.0.0.1").by(account);
+        call.send().await.status.as_u16()
+    };
+    for account in ["alice", "nobody"] {
+        for _ in 0..100 {
+            assert_eq!(ask(&As::basic(account, "outdated horse")).await, 401);
+        }
+    }
+    assert_eq!(ask(&alice).await, 200);
+    // What was wrong may be right one day.
+    let anew = json!({ "password": "outdated horse" });
+    world.manage("PATCH", "accounts/alice", anew).await;
+    assert_eq!(ask(&As::basic("alice", "outdated horse")).await, 200);
+    assert_eq!(ask(&alice).await, 401);
 }
 
 #[tokio::test]
@@ -411,8 +438,8 @@ async fn guesses_run_out_and_lock_nobody_out_who_is_in() {
     world.grant("user:alice", "read-only", "**").await;
     world.token(&alice, "repository:a:pull").await;
     let guess = async |name: &str, from: &str| {
-        let guess = As::basic(name, "wrong horse");
-        world.request("GET", "/roadstead/v1/token").from(from).by(&guess).send().await
+        let call = world.request("GET", "/roadstead/v1/token").from(from).by(&guess_at(name));
+        call.send().await
     };
     let mut guesses = 0;
     let refused = loop {
