@@ -135,9 +135,33 @@ impl fmt::Display for Invariant {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
     use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
 
     use super::*;
+
+    /// Numbers of what no run violates by itself: it is checked along with others, by tests of its
+    /// own, or not at all.
+    const CHECKED_ELSEWHERE: [&str; 5] = ["I3", "I10", "I12", "I21", "I23"];
+
+    #[test]
+    fn the_table_of_the_guide_if_it_has_one_names_the_same_invariants() {
+        let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/simulation.md");
+        let guide = fs::read_to_string(guide).unwrap();
+        let from_table = guide.lines().skip_while(|line| !line.starts_with("| | invariant |"));
+        let rows: Vec<_> = from_table.take_while(|line| line.starts_with('|')).skip(2).collect();
+        if rows.is_empty() {
+            return;
+        }
+        let cells = rows.iter().map(|row| row.split('|').map(str::trim).skip(1));
+        let named = cells.map(|mut cells| (cells.next().unwrap(), cells.next().unwrap()));
+        let named = named.filter(|(number, _)| !CHECKED_ELSEWHERE.contains(number));
+        let all = Invariant::ALL.iter().map(|invariant| invariant.called());
+        assert_eq!(named.collect::<BTreeSet<_>>(), all.collect(), "`chaos-tests invariants`");
+    }
 
     #[test]
     fn invariants_have_names_of_their_own_and_stand_in_the_order_of_their_numbers() {
