@@ -21,7 +21,7 @@ mod wait;
 pub use client::{Lost, Outcome, RegistryClient, Unavailable, if_answered, is_unanswered};
 pub use image::Image;
 pub use network::{Network, NetworkError, Traffic};
-pub use processes::{CacheUse, NodeProcess, Place, ProcessCluster};
+pub use processes::{CacheUse, Layout, NodeProcess, Place, ProcessCluster};
 pub use skip::skip;
 pub use troubles::{
     Thaws, Troubles, thaw_leaders, trouble_network, trouble_power, trouble_processes,

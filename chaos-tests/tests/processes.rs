@@ -50,7 +50,7 @@ async fn pull_all(clients: &[RegistryClient], images: &[u64]) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_push_survives_losing_the_leader() -> Result<()> {
-    let mut cluster = ProcessCluster::start(3).await?;
+    let mut cluster = ProcessCluster::of(3).start().await?;
     let clients = cluster.clients()?;
     push(&clients[0], "1", &Image::numbered(1)).await?;
     pull_all(&clients, &[1]).await?;
@@ -73,7 +73,7 @@ async fn a_push_survives_losing_the_leader() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_acknowledged_push_survives_killing_all_nodes() -> Result<()> {
-    let mut cluster = ProcessCluster::start(3).await?;
+    let mut cluster = ProcessCluster::of(3).start().await?;
     let clients = cluster.clients()?;
     let next = Arc::new(AtomicU64::new(0));
     let mut acknowledged = Vec::new();
@@ -122,7 +122,7 @@ async fn every_acknowledged_push_survives_killing_all_nodes() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tag_moved_through_one_node_is_seen_at_once_through_the_others() -> Result<()> {
     const MOVES: usize = 2_000;
-    let cluster = ProcessCluster::start(3).await?;
+    let cluster = ProcessCluster::of(3).start().await?;
     let clients = cluster.clients()?;
     let images: Vec<Image> = (0..8).map(Image::numbered).collect();
     for (number, image) in images.iter().enumerate() {
@@ -167,7 +167,7 @@ async fn a_tag_moved_through_one_node_is_seen_at_once_through_the_others() -> Re
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_goes_on_through_another_node_when_its_node_is_killed() -> Result<()> {
-    let mut cluster = ProcessCluster::start(3).await?;
+    let mut cluster = ProcessCluster::of(3).start().await?;
     let clients = cluster.clients()?;
     let content: Vec<u8> = (0..3 * 1024 * 1024u32).map(|i| (i % 251) as u8).collect();
     let content = Bytes::from(content);
@@ -206,7 +206,7 @@ fn troubles(usual: usize, seed: u64) -> Result<(usize, u64)> {
 async fn nothing_acknowledged_is_lost_however_often_nodes_are_killed_or_stand_still() -> Result<()>
 {
     let (count, seed) = troubles(20, 1)?;
-    let mut cluster = ProcessCluster::start(3).await?;
+    let mut cluster = ProcessCluster::of(3).start().await?;
     let troubles = trouble_processes(&mut cluster, &[], count, seed).await?;
     println!("{troubles}");
     let enough = troubles.kills >= count && troubles.pauses > 0 && troubles.acknowledged >= 100;
@@ -227,7 +227,7 @@ async fn nothing_acknowledged_is_lost_on_s3_while_nodes_with_caches_are_killed_o
     let server = S3Server::start("minio").await;
     let mut store = server.variables();
     store.push(("ROADSTEAD_STORAGE_CACHE_BYTES".to_owned(), CACHE_BYTES.to_string()));
-    let mut cluster = ProcessCluster::start_over(3, store).await?;
+    let mut cluster = ProcessCluster::of(3).over(store).start().await?;
     let mut layers = Vec::new();
     for (number, client) in (0..LAYERS).zip(cluster.clients()?.iter().cycle()) {
         let layer = Bytes::from(vec![number; LAYER_BYTES]);
@@ -253,7 +253,7 @@ async fn nothing_acknowledged_is_lost_on_s3_while_nodes_with_caches_are_killed_o
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_stood_still_answers_nothing_that_is_old_when_it_goes_on() -> Result<()> {
-    let mut cluster = ProcessCluster::start(3).await?;
+    let mut cluster = ProcessCluster::of(3).start().await?;
     let thaws = thaw_leaders(&mut cluster, 5).await?;
     println!("{thaws}");
     ensure!(thaws.late_reads > 0, "what was asked of those that stood still was never answered");
@@ -268,7 +268,7 @@ async fn nothing_acknowledged_is_lost_in_a_network_that_is_bad_and_cut() -> Resu
         Err(NetworkError::Denied(reason)) => return skip("network", reason),
         Err(error) => return Err(error.into()),
     };
-    let mut cluster = ProcessCluster::start_at(network.places()).await?;
+    let mut cluster = ProcessCluster::of(3).at(network.places()).start().await?;
     let troubles = trouble_network(&mut cluster, &network, count, seed).await?;
     let traffic = network.traffic();
     println!("{troubles}\n{traffic:?}");
@@ -308,7 +308,7 @@ async fn volumes() -> Result<Option<(MutexGuard<'static, ()>, Volumes)>> {
 async fn nothing_acknowledged_is_lost_however_often_the_power_fails() -> Result<()> {
     let (count, seed) = troubles(6, 1)?;
     let Some((_turn, volumes)) = volumes().await? else { return Ok(()) };
-    let mut cluster = ProcessCluster::start_on(&volumes).await?;
+    let mut cluster = ProcessCluster::of(3).on(&volumes).start().await?;
     let troubles = trouble_power(&mut cluster, &volumes, count, seed).await?;
     println!("{troubles}");
     let enough = troubles.cuts >= count && troubles.acknowledged >= 50;
@@ -353,7 +353,7 @@ async fn fail_after_each(cluster: &mut ProcessCluster, volumes: &Volumes) -> Res
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_last_is_there_when_the_power_comes_back() -> Result<()> {
     let Some((_turn, volumes)) = volumes().await? else { return Ok(()) };
-    let mut cluster = ProcessCluster::start_on(&volumes).await?;
+    let mut cluster = ProcessCluster::of(3).on(&volumes).start().await?;
     let outcome = fail_after_each(&mut cluster, &volumes).await;
     // With a fault something must be missing, and nothing else be wrong.
     let Some(mutant) = mutant() else { return outcome.and_then(|()| cluster.end()) };
@@ -370,8 +370,8 @@ async fn what_was_acknowledged_last_is_there_when_the_power_comes_back() -> Resu
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_blob_store_is_said_so_and_loses_nothing() -> Result<()> {
     let Some(disk) = allowed(SmallDisk::make("24m"))? else { return Ok(()) };
-    let dir = tempfile::tempdir()?;
-    let cluster = ProcessCluster::start_with_blobs(3, dir, &disk.path().join("blobs")).await?;
+    let blobs = disk.path().join("blobs");
+    let cluster = ProcessCluster::of(3).blobs_in(&blobs).start().await?;
     let clients = cluster.clients()?;
     clients[0].push("team/app", "1", &Image::numbered(1)).await?;
 
@@ -394,10 +394,8 @@ async fn a_full_blob_store_is_said_so_and_loses_nothing() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_whose_own_disk_is_full_says_so_and_comes_back_with_all_it_had() -> Result<()> {
     let Some(disk) = allowed(SmallDisk::make("300m"))? else { return Ok(()) };
-    let dir = tempfile::tempdir()?;
-    let blobs = dir.path().join("blobs");
-    let elsewhere = [None, None, Some(disk.path().join("data"))];
-    let mut cluster = ProcessCluster::start_with(3, dir, &blobs, &elsewhere).await?;
+    let data = disk.path().join("data");
+    let mut cluster = ProcessCluster::of(3).data_of(2, data).start().await?;
     let clients = cluster.clients()?;
     clients[0].push("team/app", "1", &Image::numbered(1)).await?;
 
@@ -425,7 +423,7 @@ async fn a_node_whose_own_disk_is_full_says_so_and_comes_back_with_all_it_had() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removed_process_stops_with_a_sentence_and_does_not_start_again() -> Result<()> {
-    let mut cluster = ProcessCluster::start(3).await?;
+    let mut cluster = ProcessCluster::of(3).start().await?;
     let clients = cluster.clients()?;
     push(&clients[0], "1", &Image::numbered(1)).await?;
     let id = clients[2].node_id().await?;

@@ -1,9 +1,9 @@
 //! A cluster of real processes on this machine, each with its own folder, all over one blob store.
 
+mod layout;
 mod node;
 mod place;
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use self::node::{Folders, Store};
 use crate::{RegistryClient, Volumes, eventually};
 
+pub use self::layout::Layout;
 pub use self::node::{CacheUse, NodeProcess};
 pub use self::place::Place;
 #[cfg(test)]
@@ -25,88 +26,23 @@ const READY: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct ProcessCluster {
     nodes: Vec<NodeProcess>,
-    dir: TempDir,
+    /// Holds their folders, and is removed after they are killed.
+    _dir: TempDir,
 }
 
 impl ProcessCluster {
-    /// Starts `size` nodes and waits until all are ready.
-    ///
-    /// # Errors
-    /// When a node does not become ready.
-    pub async fn start(size: usize) -> Result<Self> {
-        let dir = tempfile::tempdir()?;
-        let blobs = dir.path().join("blobs");
-        Self::start_with_blobs(size, dir, &blobs).await
+    /// A cluster of `size` nodes, to be started: on loopback, with all their folders in one that is
+    /// removed at the end, unless the layout is told otherwise.
+    pub fn of(size: usize) -> Layout {
+        Layout::of(size)
     }
 
-    /// Starts `size` nodes with their folders in `dir` and their blobs in `blobs`, and waits until
-    /// all are ready.
-    ///
-    /// # Errors
-    /// When a node does not become ready.
-    pub async fn start_with_blobs(size: usize, dir: TempDir, blobs: &Path) -> Result<Self> {
-        Self::start_with(size, dir, blobs, &[]).await
-    }
-
-    /// Starts `size` nodes with their blobs in `blobs` and their folders in `dir`, except that node
-    /// `n` keeps what it alone keeps in the `n`th of `elsewhere`, where that is some, and waits
-    /// until all are ready.
-    ///
-    /// # Errors
-    /// When a node does not become ready.
-    pub async fn start_with(
-        size: usize,
-        dir: TempDir,
-        blobs: &Path,
-        elsewhere: &[Option<PathBuf>],
-    ) -> Result<Self> {
-        Self::start_in(on_loopback(size, elsewhere)?, dir, on_disk(blobs)).await
-    }
-
-    /// Starts `size` nodes whose object store is the one that these variables tell, and waits until
-    /// all are ready.
-    ///
-    /// # Errors
-    /// When a node does not become ready.
-    pub async fn start_over(size: usize, store: Vec<(String, String)>) -> Result<Self> {
-        Self::start_in(on_loopback(size, &[])?, tempfile::tempdir()?, store).await
-    }
-
-    /// Starts a node at each of `places`, and waits until all are ready.
-    ///
-    /// # Errors
-    /// When a node does not become ready.
-    pub async fn start_at(places: Vec<Place>) -> Result<Self> {
-        let dir = tempfile::tempdir()?;
-        let store = on_disk(&dir.path().join("blobs"));
-        let places = places.into_iter().map(|place| (place, None)).collect();
-        Self::start_in(places, dir, store).await
-    }
-
-    /// Starts a node on each file system that `volumes` has for one, with their blobs on that for
-    /// blobs, and waits until all are ready.
-    ///
-    /// # Errors
-    /// When a node does not become ready.
-    pub async fn start_on(volumes: &Volumes) -> Result<Self> {
-        let folders: Vec<_> = volumes.nodes.iter().map(|volume| Some(volume.path())).collect();
-        let blobs = volumes.store.path();
-        Self::start_with(folders.len(), tempfile::tempdir()?, &blobs, &folders).await
-    }
-
-    async fn start_in(
-        places: Vec<(Place, Option<PathBuf>)>,
-        dir: TempDir,
-        store: Store,
-    ) -> Result<Self> {
-        let size = places.len();
-        let mut cluster = Self { nodes: Vec::new(), dir };
+    /// Starts the nodes of `parts`, one after the other, and waits until all are ready.
+    async fn start(dir: TempDir, parts: Vec<(Place, Folders)>, store: Store) -> Result<Self> {
+        let size = parts.len();
+        let mut cluster = Self { nodes: Vec::new(), _dir: dir };
         let mut seed = None;
-        for (number, (place, data)) in (1..).zip(places) {
-            let dir = cluster.dir.path();
-            let data = data.unwrap_or_else(|| dir.join(format!("node-{number}")));
-            let log = dir.join(format!("node-{number}.log"));
-            let folders = Folders { data, log };
+        for (number, (place, folders)) in (1..).zip(parts) {
             let mut node = NodeProcess::new(number, place, seed.clone(), folders, store.clone())?;
             node.start()?;
             if seed.is_none() && size > 1 {
@@ -210,22 +146,4 @@ impl ProcessCluster {
         }
         Ok(())
     }
-}
-
-/// Places for `size` nodes, of which the `n`th keeps its data in the `n`th of `elsewhere`, where
-/// that is some.
-fn on_loopback(
-    size: usize,
-    elsewhere: &[Option<PathBuf>],
-) -> Result<Vec<(Place, Option<PathBuf>)>> {
-    let mut places = Vec::new();
-    for position in 0..size {
-        places.push((Place::on_loopback()?, elsewhere.get(position).cloned().flatten()));
-    }
-    Ok(places)
-}
-
-/// Has nodes keep blobs in the folder `blobs`.
-fn on_disk(blobs: &Path) -> Store {
-    vec![("ROADSTEAD_STORAGE_PATH".to_owned(), blobs.display().to_string())]
 }

@@ -135,9 +135,30 @@ impl fmt::Display for Invariant {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
     use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
 
     use super::*;
+
+    /// Numbers of what no run violates by itself: it is checked along with others, by tests of its
+    /// own, or not at all.
+    const CHECKED_ELSEWHERE: [&str; 5] = ["I3", "I10", "I12", "I21", "I23"];
+
+    #[test]
+    fn the_table_of_the_guide_has_the_same_numbers() {
+        let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/simulation.md");
+        let guide = fs::read_to_string(guide).unwrap();
+        let table = guide.lines().skip_while(|line| !line.starts_with("| | invariant |"));
+        let rows = table.take_while(|line| line.starts_with('|')).skip(2);
+        let numbers = rows.filter_map(|row| row.split('|').nth(1)).map(str::trim);
+        let listed: BTreeSet<_> = numbers.collect();
+        let violated = Invariant::ALL.iter().map(|invariant| invariant.called().0);
+        let violated = violated.filter(|number| !number.is_empty());
+        assert_eq!(listed, violated.chain(CHECKED_ELSEWHERE).collect());
+    }
 
     #[test]
     fn invariants_have_names_of_their_own_and_stand_in_the_order_of_their_numbers() {
