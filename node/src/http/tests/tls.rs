@@ -180,8 +180,8 @@ async fn a_certificate_that_a_wrong_clock_calls_expired_is_taken_once_the_clock_
     let renewed = pki.server();
     renewed.write(folder.path());
     sleep(Duration::from_secs(10)).await;
-    world.0.store(false, Ordering::Relaxed);
     assert_eq!(shown().await, before);
+    world.0.store(false, Ordering::Relaxed);
     sleep(Duration::from_secs(10)).await;
     assert_eq!(shown().await, renewed.der());
 }
