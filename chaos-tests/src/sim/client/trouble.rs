@@ -1,9 +1,12 @@
 //! What clients should not do, and do: two of them in one upload, wrong digests, manifests before
 //! their blobs, uploads that nobody wants any more.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 use proto::{Algorithm, Digest};
+use tokio::time::Instant;
 
 use super::manifests::put_manifest;
 use super::upload::{Upload, with_body};
@@ -15,6 +18,9 @@ use crate::sim::ledger::{Deed, Item, Kind, Ticket};
 
 /// Bytes of what two hands push.
 const LENGTH: usize = 3000;
+
+/// How long a node tries to have the cluster decide a change (`api/src/registry.rs`).
+const PROPOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Client {
     /// Two hands send different bytes to the same place of one upload, through different nodes. Not
@@ -88,13 +94,17 @@ impl Client {
         let ticket = self.records.ledger.begin(item, Deed::Put, &self.name);
         let finish = request(Method::PUT, &format!("{}&digest={digest}", upload.location));
         let situation = upload.unless_ended(Situation::There);
+        let asked = Instant::now();
         let answer = self.ask(Ask::FinishWrongly, finish, situation).await;
+        // The digest is wrong without a majority, too; but then the upload may be there still.
+        let is_decided = asked.elapsed() < PROPOSE_PATIENCE;
         // Whatever became of it, these bytes never came.
         self.records.ledger.refused(&ticket);
         self.has_blob(APP, &digest).await;
         if answer.is_some() {
             let show = request(Method::GET, &upload.location);
-            self.ask(Ask::Show, show, |_, _| Situation::Absent).await;
+            let after = if is_decided { Situation::Absent } else { Situation::PerhapsEnded };
+            self.ask(Ask::Show, show, |_, _| after).await;
         }
     }
 
