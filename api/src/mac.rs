@@ -1,4 +1,4 @@
-//! Codes that only whoever has the key can make.
+//! Codes that only a holder of the key can make.
 
 use hmac::{Hmac, KeyInit as _};
 use sha2::Sha256;

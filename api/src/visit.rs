@@ -64,9 +64,9 @@ impl Visit {
         }
     }
 
-    /// A repository that has the blob and that whoever asks may read with what they have shown:
-    /// what is mounted then comes from a repository that is named, as if the client had named it.
-    /// Of very many, not all are looked at.
+    /// A repository that has the blob and that the caller may read with what they have shown: what
+    /// is mounted then comes from a repository that is named, as if the client had named it. Of
+    /// very many, not all are looked at.
     pub(crate) async fn mountable_from(&self, digest: &Digest) -> Result<Option<RepoName>, Error> {
         let holders = self.view().await?.holders(digest, None, SOURCES_MAX)?;
         Ok(holders.into_iter().find(|holder| self.caller.may(Verb::Pull, Some(holder))))

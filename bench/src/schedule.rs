@@ -50,7 +50,7 @@ impl Schedule {
         of_time.unwrap_or(0.0).max(of_count.unwrap_or(0.0)).min(1.0)
     }
 
-    /// The next operation, for whoever asks first; `None` when no more begin.
+    /// The next operation, for the player that asks first; `None` when no more begin.
     pub(crate) fn turn(&self, now: Instant) -> Option<Turn> {
         let end = self.duration.map(|duration| self.began + duration);
         if end.is_some_and(|end| now >= end) {

@@ -293,7 +293,7 @@ impl Outcome {
     }
 }
 
-/// Why something did not come: it is not there, or is something else. Whoever is slow, does not
+/// Why something did not come: it is not there, or is something else. A node that is slow, does not
 /// answer or has to be asked again has lost nothing.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]

@@ -1,5 +1,5 @@
-//! Small images whose content is given by a number, so that whoever pulls one can say what it must
-//! be.
+//! Small images whose content is given by a number, so that a client that pulls one can say what it
+//! must be.
 
 use bytes::Bytes;
 use proto::{Algorithm, Digest, MediaType};
@@ -134,7 +134,7 @@ fn descriptor(media_type: &str, content: &Bytes, fields: &str) -> String {
     format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":{size}{fields}}}"#)
 }
 
-/// What tells the number of a manifest to whoever pulls it.
+/// What tells the number of a manifest to the client that pulls it.
 fn annotations(number: u64) -> String {
     format!(r#""annotations":{{"number":"{number}"}}"#)
 }

@@ -26,8 +26,8 @@ fn main() -> ExitCode {
 }
 
 /// Gives the program the fault that the environment names: a node that is a process of its own is
-/// told in no other way. Where that is the name of none, nothing is wrong, which whoever looks for
-/// the fault finds out.
+/// told in no other way. Where that is the name of none, nothing is wrong, which the test that
+/// looks for the fault finds out.
 #[cfg(feature = "mutants")]
 fn take_fault() {
     let name = std::env::var("CHAOS_MUTANT").unwrap_or_default();

@@ -48,8 +48,8 @@ pub trait World: Send + Sync + 'static {
 /// Takes connections at an address.
 #[async_trait]
 pub trait Listener: Send {
-    /// Begins to listen, where that is not done yet: until then, whoever connects is refused, and
-    /// need not wait for one who has nothing to say yet.
+    /// Begins to listen, where that is not done yet: until then, clients that connect are refused,
+    /// and need not wait for a node that has nothing to say yet.
     ///
     /// # Errors
     /// When another process was faster to listen there.
@@ -57,7 +57,7 @@ pub trait Listener: Send {
         Ok(())
     }
 
-    /// The next connection, and the address of whoever makes it.
+    /// The next connection, and the address that it comes from.
     ///
     /// # Cancellation
     /// Dropping the future loses no connection.
@@ -131,7 +131,7 @@ impl Listener for TcpPort {
         let open = self.open.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         let (stream, address) = open.accept().await?;
         // Answers are written whole: waiting for more to fill a segment only delays them. It fails
-        // when the client is gone already, which whoever reads next will learn.
+        // when the client is gone already, which the next read will tell.
         let _ = stream.set_nodelay(true);
         Ok((Box::new(stream), address))
     }

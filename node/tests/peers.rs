@@ -357,8 +357,8 @@ async fn a_node_takes_part_while_its_object_store_does_not_answer() {
     let (place, elsewhere) = (Place::new(), Place::new());
     let first = place.found().await;
     let token = issue(&first, DAY, false).await;
-    // The store as the second node finds it, which has a pipe where it says whose it is: whoever
-    // asks waits for the other end.
+    // The store as the second node finds it, which has a pipe where it says whose it is: a node
+    // that asks waits for the other end.
     let [store, found] = [&place, &elsewhere].map(|place| place.folder.path().join("blobs"));
     fs::create_dir(&found).unwrap();
     for entry in fs::read_dir(&store).unwrap().map(Result::unwrap) {

@@ -9,8 +9,8 @@ use crc_fast::{CrcAlgorithm, Digest};
 const INVERTED: u32 = u32::MAX;
 
 /// The CRC32C of some bytes (RFC 3720, section 12.1): finds what disks, memory and lines do to
-/// bytes by mistake. Whoever changes them on purpose can keep it the same; clients compare the
-/// digest.
+/// bytes by mistake. An attacker who changes them on purpose can keep it the same; clients compare
+/// the digest.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Checksum(u32);
 

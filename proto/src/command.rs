@@ -50,7 +50,7 @@ pub enum Command {
     LinkBlob {
         /// The repository.
         repository: RepoName,
-        /// The blob's digest, which whoever proposes has computed over the bytes.
+        /// The blob's digest, which the node that proposes has computed over the bytes.
         digest: Digest,
         /// The blob's size, in bytes.
         size: u64,
@@ -92,7 +92,7 @@ pub enum Command {
         preconditions: Vec<Precondition>,
         /// Whether the repository may lack what the manifest names.
         sparse: bool,
-        /// Which changes of tags whoever pushes may make.
+        /// Which changes of tags the caller may make.
         tagging: Tagging,
     },
     /// Deletes a manifest and every tag that names it.
@@ -120,7 +120,7 @@ pub enum Command {
     },
 }
 
-/// Which changes of tags whoever pushes may make. What a tag names is known only when the push is
+/// Which changes of tags the caller may make. What a tag names is known only when the push is
 /// decided, so it is decided there too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tagging {

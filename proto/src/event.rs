@@ -117,8 +117,8 @@ pub enum Event {
     },
     /// Something about who may do what is another way than before.
     AccessChanged {
-        /// The log index at which it changed: whoever keeps what they read of access knows by it
-        /// that they must read it again.
+        /// The log index at which it changed: a node that keeps what it has read of access knows by
+        /// it that it must read again.
         version: u64,
         /// What changed.
         change: AccessChange,

@@ -67,9 +67,9 @@ id! {
 }
 
 id! {
-    /// A request's id, made by whoever first takes the request: at random, or as a hash of what
-    /// must be done once only, as the end of an upload or a node's admission. A repetition gets the
-    /// first answer.
+    /// A request's id, made by the node that first takes the request: at random, or as a hash of
+    /// what must be done once only, as the end of an upload or a node's admission. A repetition
+    /// gets the first answer.
     RequestId
 }
 

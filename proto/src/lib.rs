@@ -2,7 +2,7 @@
 //! limits, and the encodings in which they rest on disk and travel between nodes.
 //!
 //! Text from outside becomes one of these types once, at the border (`FromStr`,
-//! [`Manifest::parse`], `TryFrom` a protobuf message); whoever holds the type need not check again.
+//! [`Manifest::parse`], `TryFrom` a protobuf message); code that has the type need not check again.
 //! Nothing here does I/O.
 
 pub mod access;

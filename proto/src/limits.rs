@@ -77,8 +77,8 @@ pub const LOG_READ_BYTES_MAX: usize = 1024 * 1024;
 
 /// Most terms that a vote of another node, of the second half of all terms, may be ahead of the
 /// last one that a node knows: after the last of all nobody could be elected any more. There are
-/// fewer elections than this while a node is away: it would take one a second for 136 years. And
-/// whoever sends votes to use the terms up needs 2 to the power of 31, each of which is synced.
+/// fewer elections than this while a node is away: it would take one a second for 136 years. And a
+/// node that sends votes to use the terms up needs 2 to the power of 31, each of which is synced.
 pub const TERMS_AHEAD_MAX: u64 = 1 << 32;
 
 /// Bytes of rows that one message of a snapshot carries.
@@ -109,8 +109,7 @@ pub const ADDRESS_BYTES_MAX: usize = 260;
 /// Join tokens that are good at a time; a further one takes the place of that which ends first.
 pub const TOKENS_MAX: usize = 16;
 
-/// How long a join token is good, unless whoever asks for it says otherwise: a day of setting up
-/// machines.
+/// How long a join token is good, unless the operator says otherwise: a day of setting up machines.
 pub const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long a node's certificate is good. It is renewed when two thirds of that are over, so that a

@@ -132,7 +132,7 @@ impl Manifest {
     }
 }
 
-/// Why content is not a manifest. The text is for whoever pushed it.
+/// Why content is not a manifest. The text is for the client that pushed it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
     /// More than [`MANIFEST_BYTES_MAX`].

@@ -1,4 +1,4 @@
-//! Faults that the program can be built with, so that its tests can be tested: whoever looks for
+//! Faults that the program can be built with, so that its tests can be tested: tests that look for
 //! bugs should find these.
 //!
 //! Without the feature `mutants`, which only tests have, none of them is part of the program:

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::limits::STAMP_AHEAD_MAX;
 
-/// Milliseconds since the Unix epoch, by the clock of whoever says it. What a leader stamps may be
-/// earlier than what one before it has stamped.
+/// Milliseconds since the Unix epoch, by the clock of the node that says it. What a leader stamps
+/// may be earlier than what one before it has stamped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(u64);
 

@@ -73,7 +73,7 @@ async fn a_store_with_a_certificate_of_a_private_authority_is_used_by_whom_trust
     let read = read.try_collect::<Vec<Bytes>>().await.unwrap().concat();
     assert!(read.len() as u64 == length && read.iter().all(|byte| *byte == 0));
 
-    // Whoever does not know the authority sends it nothing, not even a question.
+    // A node that does not know the authority sends it nothing, not even a question.
     let blobs = S3Blobs::open(&S3Settings { ca: None, ..settings }).await.unwrap();
     match blobs.probe().await {
         Err(BlobsError::Unavailable(error)) => {

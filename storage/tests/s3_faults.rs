@@ -174,8 +174,8 @@ async fn what_has_failed_uses_up_no_attempts_of_what_comes_later() {
     assert_eq!(server.requests().len() - before, 5);
 }
 
-/// Whoever leaves while the end of a body is written takes the object with him: nobody else knows
-/// of it.
+/// A client that leaves while the end of a body is written takes the object with it: nobody else
+/// knows of it.
 #[tokio::test]
 async fn an_object_whose_caller_is_gone_is_removed() {
     let server = FakeS3::start(|request, _| match &*request.method {
@@ -216,7 +216,7 @@ async fn an_object_whose_caller_is_gone_is_removed() {
     timeout(Duration::from_secs(60), removed).await.expect("it is removed");
 }
 
-/// Whoever counts by the bodies what is held of them goes on until it is written.
+/// A counter that is held by a body is held until the body is written.
 #[tokio::test]
 async fn a_body_is_held_until_it_is_written_also_when_its_caller_is_gone() {
     let (held, seen) = (Arc::new(()), Arc::new(Mutex::new(Vec::new())));

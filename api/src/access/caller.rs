@@ -46,13 +46,13 @@ impl Identity {
     }
 }
 
-/// Whoever asks, and what they may do.
+/// The client of a request, and what it may do.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller(Rights);
 
 #[derive(Clone, Debug)]
 enum Rights {
-    /// Whoever asks an open registry.
+    /// Those of any client of an open registry.
     All,
     /// What is granted to an identity, less what limits it.
     Granted(Granted),
@@ -96,7 +96,7 @@ impl Shown {
 }
 
 impl Caller {
-    /// Whoever asks a registry in which everybody may do everything.
+    /// A client of a registry in which everybody may do everything.
     pub(crate) const UNLIMITED: Self = Self(Rights::All);
 
     /// Somebody whom nothing is granted to, and who has yet to show who they are.
@@ -108,24 +108,24 @@ impl Caller {
         shown: Shown::Else,
     }));
 
-    /// Whoever has logged in with something else than a password.
+    /// A client that has logged in with something else than a password.
     pub(crate) fn with_login(login: Login, snapshot: &Snapshot) -> Self {
         Self::new(login, &snapshot.policy, Shown::Else)
     }
 
-    /// Whoever has logged in with a name and a password, or an access key in its place.
+    /// A client that has logged in with a name and a password, or an access key in its place.
     pub(super) fn with_password(login: Login, snapshot: &Snapshot) -> Self {
         let is_key = matches!(login.basis, Basis::Key(_));
         let shown = if is_key { Shown::Else } else { Shown::Password };
         Self::new(login, &snapshot.policy, shown)
     }
 
-    /// Whoever has logged in before, and shows a token for `resources`.
+    /// A client that has logged in before, and shows a token for `resources`.
     pub(super) fn with_token(login: Login, policy: &Policy, resources: Vec<Resource>) -> Self {
         Self::new(login, policy, Shown::Token(resources))
     }
 
-    /// Whoever shows a token of an issuer outside of the cluster, which gives them `resources`.
+    /// A client that shows a token of an issuer outside of the cluster, which gives it `resources`.
     pub(super) fn with_foreign_token(identity: Identity, resources: Vec<Resource>) -> Self {
         Self(Rights::Granted(Granted {
             identity,

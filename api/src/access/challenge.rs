@@ -50,8 +50,8 @@ fn challenge(access: &Access, parts: &Parts, need: &Need, why: Option<&'static s
     challenge
 }
 
-/// The URL by which the client itself calls the registry. Nobody else sees the answer, so whoever
-/// forges it misleads themselves; what could end the quoted text is left out.
+/// The URL by which the client itself calls the registry. Nobody else sees the answer, so a client
+/// that forges it misleads itself; what could end the quoted text is left out.
 fn called(parts: &Parts) -> String {
     let host = site::host(parts).unwrap_or_default();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);

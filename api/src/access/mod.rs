@@ -129,7 +129,7 @@ impl Access {
         Ok(Self { options, passwords, tokens, known, attempts, uses, records, snapshot })
     }
 
-    /// Records what was refused to whoever sent the request that `parts` are of, unless there was
+    /// Records what was refused to the client that sent the request with `parts`, unless there was
     /// too much.
     fn record(&self, refused: Refused, parts: &Parts, write: impl FnOnce(Origin)) {
         self.records.record(refused, &parts.extensions, write);
@@ -324,8 +324,8 @@ impl Asked<'_> {
     }
 }
 
-/// Checks that whoever may pull from `from` has a token that says so, too: they can get one for
-/// both repositories, as they are told.
+/// Checks that a caller who may pull from `from` has a token that says so, too: the caller can get
+/// one for both repositories, as the refusal says.
 ///
 /// # Errors
 /// [`Error::Unauthorized`] when their token is not for both.

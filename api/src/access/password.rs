@@ -66,8 +66,8 @@ pub(crate) struct Passwords {
     /// Passwords that were right for a hash, by a code of both under a key that only this process
     /// has: another hash is another entry, so nothing here can be out of date.
     right: Mutex<LruCache<Code, ()>>,
-    /// Passwords that were wrong for the hash of an account, or for one that there is not: whoever
-    /// sends one again has learnt nothing, and a machine with an outdated one does so all day.
+    /// Passwords that were wrong for the hash of an account, or for one that there is not: a client
+    /// that sends one again has learnt nothing, and a machine with an outdated one does so all day.
     wrong: Mutex<LruCache<Code, ()>>,
     /// With which of them a client was let in last as an account.
     let_in: Mutex<LruCache<(Client, AccountName), Code>>,
@@ -179,7 +179,7 @@ impl Passwords {
         }
         let (text, wanted) = (password.to_owned(), hash.map(str::to_owned));
         let check = move || matches(&text, wanted.as_deref(), bcrypt_cost);
-        // Until it is remembered: whoever comes next may have the same one.
+        // Until it is remembered: the next request may have the same one.
         let (is_right, _turn) = during(turn, check).await?;
         if is_right && let Some(hash) = hash {
             let code = self.code(password, hash);

@@ -237,7 +237,7 @@ mod tests {
         let begun = tokio::time::Instant::now();
         assert!(quota.wait(a, LONG).await.is_none());
         assert_eq!(begun.elapsed(), Duration::ZERO, "it is told at once");
-        // Whoever gives up makes room.
+        // A request that gives up makes room.
         waiting.pop().unwrap().abort();
         tokio::task::yield_now().await;
         assert!(quota.wait(a, SHORT).await.is_none());

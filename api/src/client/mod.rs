@@ -24,7 +24,7 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 pub struct Client(IpAddr);
 
 impl Client {
-    /// Whoever asks without a connection.
+    /// A client without a connection.
     pub const UNKNOWN: Self = Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
 
     /// Who sent the request that these belong to, as [`identify`] found out.
@@ -67,8 +67,8 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Notes with `request` who sent it and how, for [`Client::of`], [`Origin::of`] and whoever looks
-/// for its [`Scheme`].
+/// Notes with `request` who sent it and how: its [`Scheme`], and what [`Client::of`] and
+/// [`Origin::of`] read.
 pub(crate) fn identify(request: &mut Request, trusted: &[IpNet]) {
     let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() else {
         return;

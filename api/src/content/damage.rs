@@ -94,7 +94,7 @@ impl State {
 enum Cause {
     /// It did not come back as it was pushed.
     CameDamaged,
-    /// It is pushed again: whoever does that may know why.
+    /// It is pushed again: the client that does that may know why.
     PushedAgain,
 }
 

@@ -22,7 +22,7 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// Tells whoever reads the answer with these `headers` what it is worth.
+    /// Tells the reader of the answer with these `headers` what it is worth.
     pub(crate) fn mark(self, headers: &mut HeaderMap) {
         if self == Self::Alone {
             warn(
@@ -33,8 +33,8 @@ impl Source {
         }
     }
 
-    /// Tells whoever reads the answer with these `headers` what it is worth, where that says who
-    /// they are.
+    /// Tells the reader of the answer with these `headers` what it is worth, where that says who
+    /// the reader is.
     pub(crate) fn mark_login(self, headers: &mut HeaderMap) {
         if self == Self::Alone {
             warn(

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::registry::Registry;
 
 /// Uploads and objects that are freed at once. A client may begin a hundred uploads in a second,
-/// and some stores take a third of it to remove one: whoever leaves them does not outrun the sweep.
+/// and some stores take a third of it to remove one: such a client does not outrun the sweep.
 const FREED_AT_ONCE: usize = 32;
 
 impl Registry {
@@ -19,8 +19,8 @@ impl Registry {
     /// its last acknowledged byte.
     ///
     /// Safe beside pushes and beside other sweeps, of other nodes too: before anything is removed,
-    /// the cluster decides that it never becomes a blob, and whoever ends the upload after that is
-    /// refused. A sweep that fails half way is logged; what it left, the next one finds.
+    /// the cluster decides that it never becomes a blob, and a client that ends the upload after
+    /// that is refused. A sweep that fails half way is logged; what it left, the next one finds.
     pub async fn sweep(&self, age: Duration) -> u64 {
         let mut swept = 0;
         let stale = self.blobs.sweep(age).map_err(Error::from);

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::visit::Visit;
 
-/// Says yes (distribution-spec, "Determining Support"), to whoever may ask.
+/// Says yes (distribution-spec, "Determining Support"), to a caller who may ask.
 pub(super) fn show(visit: &Visit) -> Response {
     let mut response = Json(json!({})).into_response();
     visit.admission.source.mark_login(response.headers_mut());

@@ -57,7 +57,7 @@ async fn serve(
         && !matches!(wanted, Wanted::Unsatisfiable)
         && let Some(url) = presign(visit, &blob, &digest).await?
     {
-        // Whoever has the URL can get the blob: it is kept nowhere, and written to no log.
+        // Anybody who has the URL can get the blob: it is kept nowhere, and written to no log.
         let headers = [(header::LOCATION, url), (header::CACHE_CONTROL, "no-store".to_owned())];
         let digest = [(CONTENT_DIGEST, digest.to_string())];
         return Ok((StatusCode::TEMPORARY_REDIRECT, digest, headers).into_response());
@@ -82,8 +82,8 @@ async fn serve(
     }
 }
 
-/// Answers a HEAD. A blob whose bytes are gone, or cannot be read, does not exist: whoever pushes
-/// it again heals it.
+/// Answers a HEAD. A blob whose bytes are gone, or cannot be read, does not exist: the next push of
+/// it heals it.
 pub(super) async fn describe(
     visit: &Visit,
     repository: &RepoName,

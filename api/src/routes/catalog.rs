@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::extract::{Page, Query};
 use crate::visit::Visit;
 
-/// Lists the repositories that whoever asks may read, in order.
+/// Lists the repositories that the caller may read, in order.
 pub(super) async fn list(visit: &Visit, parts: &Parts) -> Result<Response, Error> {
     let page = Page::of(&Query::of(&parts.uri))?;
     let view = visit.view().await?;
@@ -33,7 +33,7 @@ pub(super) async fn list(visit: &Visit, parts: &Parts) -> Result<Response, Error
     })
 }
 
-/// The page of the repositories that whoever asks may read, and one more.
+/// The page of the repositories that the caller may read, and one more.
 async fn readable(visit: &Visit, view: &View, page: &Page) -> Result<Vec<RepoName>, Error> {
     if page.limit == 0 || !visit.caller.has_any_right() {
         return Ok(Vec::new());

@@ -59,7 +59,7 @@ pub(super) fn report(arguments: &[&str], patience: Duration) -> Result<Value> {
 
 /// Runs a command to its end; answers how it ended and what it wrote to its two outputs.
 fn within(patience: Duration, command: &mut Command) -> Result<(ExitStatus, String, String)> {
-    // Files, since a full pipe would hold up whoever writes.
+    // Files, since a full pipe would hold up the child that writes.
     let (mut output, mut errors) = (tempfile::tempfile()?, tempfile::tempfile()?);
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(errors.try_clone()?);
     let mut child = command.spawn()?;

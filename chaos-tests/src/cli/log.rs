@@ -48,8 +48,8 @@ pub(super) fn log(is_written: bool) {
     tracing_subscriber::registry().with(Everything).with(Witness).with(written).init();
 }
 
-/// A layer to which everything matters and which does nothing: so all that is written must be made
-/// by whoever has another level too.
+/// A layer to which everything matters and which does nothing: so each event is made, also where
+/// another layer has a coarser level.
 struct Everything;
 
 impl<S: Subscriber> Layer<S> for Everything {

@@ -47,7 +47,7 @@ fn trace_twice(one: One) -> Result<Compared> {
     let mut outputs = [output, other_output];
     let compared = compare(&mut outputs)?;
     if matches!(compared, Compared::Differs { .. }) {
-        // Whoever still writes must not wait for a reader.
+        // A child that still writes must not wait for a reader.
         for output in &mut outputs {
             io::copy(&mut output.by_ref(), &mut io::sink())?;
         }

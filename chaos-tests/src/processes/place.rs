@@ -66,14 +66,14 @@ impl Place {
     }
 
     /// What the admin listener listens on. In a namespace that is every address: join tokens are
-    /// only for whoever asks at loopback there.
+    /// given out at loopback only, there too.
     pub(super) fn admin_listen(&self) -> String {
         let is_here = self.namespace.is_none();
         let host = if is_here { self.host } else { Ipv4Addr::UNSPECIFIED };
         format!("{host}:{}", self.admin)
     }
 
-    /// The admin listener, as whoever is on the node itself reaches it.
+    /// The admin listener, as a program on the node's own machine reaches it.
     pub(super) fn admin_itself(&self) -> String {
         format!("{}:{}", Ipv4Addr::LOCALHOST, self.admin)
     }

@@ -1,6 +1,6 @@
 //! Bytes that the object store has lost are said to be absent, whole or in part, and the next push
 //! of them heals every repository that has them (distribution #2788: a corrupt blob never heals,
-//! since it is taken for one that is there). Bytes that are others are found by whoever pulls them.
+//! since it is taken for one that is there). Bytes that are others are found when they are pulled.
 
 use std::time::Duration;
 

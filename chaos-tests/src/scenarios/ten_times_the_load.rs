@@ -1,5 +1,5 @@
 //! Ten times as many clients as in any other run, on machines whose disks cannot keep up: they wait
-//! or are told to come again, and whoever leads goes on to (etcd #7970: syncs that take long have
+//! or are told to come again, and the leader goes on to lead (etcd #7970: syncs that take long have
 //! one election follow another).
 
 use std::time::Duration;

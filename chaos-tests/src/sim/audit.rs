@@ -49,7 +49,7 @@ pub(crate) fn check_bytes(records: &Records, by: &str, item: &Item, bytes: &Byte
     }
 }
 
-/// Whoever looks at everything through one node.
+/// A client that looks at everything through one node.
 struct Auditor {
     talk: Talk,
     by: String,
@@ -211,8 +211,9 @@ impl Auditor {
         Some(is_there)
     }
 
-    /// Whether `manifest` is there without `part`, which it names. Whoever has not ended yet may
-    /// have pushed both while others were looked at, so all is asked again, one after the other.
+    /// Whether `manifest` is there without `part`, which it names. A client that has not ended yet
+    /// may have pushed both while others were looked at, so all is asked again, one after the
+    /// other.
     async fn lacks(&mut self, manifest: &Item, part: &Item) -> bool {
         let since = self.records.history.call();
         self.audit_item(manifest).await == Some(true)

@@ -53,7 +53,7 @@ impl Chronicle {
         pages.order
     }
 
-    /// Writes down an event for whoever reads the timeline.
+    /// Writes down an event for the timeline.
     pub(crate) fn note(&self, event: impl fmt::Display) {
         let event = event.to_string();
         tracing::info!(target: "chronicle", "{event}");

@@ -105,7 +105,7 @@ pub(crate) async fn leave(node: &str, request: &Request<Bytes>, length: usize) -
         stream.write_all(&[head(node, request).as_bytes(), body].concat()).await?;
         stream.flush().await
     };
-    // Whoever leaves does not care.
+    // A client that leaves does not care.
     let _ = timeout(PATIENCE, sending).await;
     true
 }
@@ -189,7 +189,7 @@ mod tests {
         let mut sim = turmoil::Builder::new().build();
         sim.host("silent", || async {
             let listener = TcpListener::bind(("0.0.0.0", API_PORT)).await?;
-            // Whoever connects is heard, and the connection ends.
+            // The client that connects is heard, and the connection ends.
             loop {
                 let mut stream = listener.accept().await?.0;
                 let _ = stream.read(&mut [0; 16]).await?;

@@ -27,7 +27,7 @@ use super::store::Store;
 use super::sweeping::{self, Sweeping};
 use super::world::SimWorld;
 
-/// How long whoever watches over a node waits until it starts it again, as service managers do.
+/// How long the service manager of a machine waits until it starts its node again.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
 
 /// As what it is counted that a node runs.
@@ -238,8 +238,8 @@ impl Machine {
         self.chronicle.count("faults: node stopped in order");
     }
 
-    /// Ends the process, which has ended as `how` says: whoever simulates it takes what is left
-    /// of it, and starts the next one.
+    /// Ends the process, which has ended as `how` says: the simulation takes what is left of it,
+    /// and starts the next one.
     async fn end(&self, how: Process) -> Infallible {
         self.process.set(how);
         std::future::pending().await

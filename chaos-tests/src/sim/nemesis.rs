@@ -28,7 +28,7 @@ pub(crate) struct Nemesis {
 }
 
 impl Nemesis {
-    /// Whoever begins `faults` by chance.
+    /// A nemesis that begins `faults` by chance.
     pub(crate) fn new(plan: &Plan, faults: Faults, chronicle: Chronicle) -> Self {
         let mut dice = Dice::new(plan.seed, "nemesis");
         // The cluster gets a moment to form, not always enough.

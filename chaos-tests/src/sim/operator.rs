@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// For how long a node tries what it was asked for once, whether anybody still waits or not.
 const REMOVE_PATIENCE: Duration = Duration::from_secs(20);
 
-/// Whoever removes nodes.
+/// An operator, who removes nodes.
 #[derive(Clone)]
 pub(crate) struct Operator {
     machines: Vec<Machine>,
@@ -88,7 +88,7 @@ impl Operator {
             self.records.removals.ask(status.node);
             let answer = send(&through, self.pass.shown(request(Method::DELETE, &path))).await;
             match answer.map(|answer| answer.status()) {
-                // Carried out, or only decided: whoever leads next carries it out.
+                // Carried out, or only decided: the next leader carries it out.
                 Ok(StatusCode::NO_CONTENT | StatusCode::ACCEPTED) => {
                     self.records.removals.acknowledged(status.node);
                     let machine = &self.machines[number].name;

@@ -33,7 +33,7 @@ pub struct Report {
 }
 
 /// Runs the plan: work under faults, healing, audit. `on_tick` is told simulated time since the
-/// start before each step, so that whoever stands in for the system's clock can follow.
+/// start before each step, so that what stands in for the system's clock can follow.
 ///
 /// # Errors
 /// When the simulation cannot be set up, or itself fails.

@@ -1,6 +1,6 @@
-//! Join tokens, for operators: `POST /roadstead/v1/cluster/tokens` on the admin listener. Whoever
-//! has one makes a machine of theirs a node of the cluster, which has all that the cluster has. So
-//! they are given out neither where clients come, nor to other machines, which reach the admin
+//! Join tokens, for operators: `POST /roadstead/v1/cluster/tokens` on the admin listener. A holder
+//! of one makes any machine a node of the cluster, which has all that the cluster has. So they are
+//! given out neither where clients come, nor to other machines, which reach the admin
 //! listener for health and metrics.
 
 use std::net::{IpAddr, SocketAddr};
@@ -23,7 +23,7 @@ use tokio::time::{sleep, timeout};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Longest time for which a token is good: whoever finds it later shall have no use for it.
+/// Longest time for which a token is good: a finder shall have no use for it later.
 const LIFETIME_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// What an operator can ask for.
@@ -51,14 +51,14 @@ struct Office {
     here: IpAddr,
 }
 
-/// Whether whoever asks a listener at `here` from `address` is on the same machine: a connection
-/// from another one has none of this one's addresses.
+/// Whether a client that asks a listener at `here` from `address` is on the same machine: a
+/// connection from another machine has none of this one's addresses.
 fn is_here(here: IpAddr, address: IpAddr) -> bool {
     let address = address.to_canonical();
     address.is_loopback() || address == here.to_canonical()
 }
 
-/// Why whoever asks a listener at `here` from `address`, with `headers`, gets no token.
+/// Why a client that asks a listener at `here` from `address`, with `headers`, gets no token.
 fn refusal(here: IpAddr, address: IpAddr, headers: &HeaderMap) -> Option<&'static str> {
     let is_forwarded = |name: &HeaderName| {
         let name = name.as_str();

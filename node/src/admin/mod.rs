@@ -1,5 +1,5 @@
 //! The admin listener, which answers from the moment that it listens. A start may take minutes: a
-//! store replays its log, and whoever joins a cluster waits to be let in.
+//! store replays its log, and a node that joins a cluster waits to be let in.
 
 pub(crate) mod fingerprint;
 pub(crate) mod health;
@@ -28,7 +28,7 @@ pub(crate) struct Operators {
 }
 
 impl Operators {
-    /// Tells whoever asks at `listener` that the node starts.
+    /// Tells each client of `listener` that the node starts.
     pub(crate) fn welcome(listener: Box<dyn Listener>, refused: Counter) -> Self {
         let started = Arc::new(OnceLock::new());
         let router = Router::new().fallback(answer).with_state(Arc::clone(&started));
@@ -51,8 +51,8 @@ async fn answer(State(started): State<Arc<OnceLock<Router>>>, request: Request) 
     }
 }
 
-/// What there is to say before the node has started. Whoever restarts what is not alive must leave
-/// it alone: the next start would have as much to do.
+/// What there is to say before the node has started. A supervisor that restarts what is not alive
+/// must leave it alone: the next start would have as much to do.
 fn starting(path: &str) -> Response {
     match path {
         "/healthz" => "starting\n".into_response(),

@@ -16,8 +16,8 @@ pub(super) fn complain(failure: impl Display) {
     let _ = writeln!(io::stderr().lock(), "roadstead: {}", lines.join("\n"));
 }
 
-/// What others have written, as a part of a line that a terminal shows: of an account, anybody may
-/// describe a key, and what moves the cursor there would hide it from whoever looks.
+/// What others have written, as a part of a line that a terminal shows: anybody may describe a key
+/// of their account, and what moves the cursor there would hide it from an administrator.
 pub(super) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for character in text.chars() {

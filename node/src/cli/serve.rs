@@ -141,9 +141,8 @@ fn tell(appointed: &Appointed) {
     }
 }
 
-/// Opens the store in `path`. It may replay its log for minutes, on a thread of its own: whoever
-/// asks the node to end meanwhile is heard, and has it end without the store, of which nothing was
-/// served yet.
+/// Opens the store in `path`. It may replay its log for minutes, on a thread of its own: a signal
+/// to end is heard meanwhile, and the node ends without the store, of which nothing was served yet.
 async fn open_kv(path: PathBuf) -> Result<RocksKv, Failure> {
     let opening = {
         let path = path.clone();
@@ -197,7 +196,7 @@ async fn asked_to_end(signals: &mut Signals, with_parent: bool) {
     }
 }
 
-/// Resolves when whoever holds the other end of standard input has closed it, or died.
+/// Resolves when the process at the other end of standard input has closed it, or died.
 async fn parent_gone() {
     let input = io::stdin().as_fd().try_clone_to_owned().and_then(pipe::Receiver::from_owned_fd);
     match input {

@@ -18,7 +18,7 @@ pub struct NoToken {
 }
 
 /// What `source` says, or is in the file that it names. That may be gone, or closed to this node:
-/// the token in it is needed once, and whoever joins without one is told so.
+/// the token in it is needed once, and a node that joins without one is told so.
 pub(super) fn read(source: &mut Source) -> Result<Result<Option<JoinToken>, NoToken>, ConfigError> {
     let token = source.take_optional("cluster.token")?;
     let file: Option<PathBuf> = source.take_optional("cluster.token_file")?;

@@ -90,7 +90,7 @@ impl Conversation {
                 (self, connection, Vec::new())
             }
             Opened::Plain(connection, said) => {
-                // Whoever speaks no TLS to a port that does has proved nothing. Nodes that do
+                // A client that speaks no TLS to a port with TLS has proved nothing. Nodes that do
                 // without it have no handshake, and never come here.
                 self.manner.is_public = true;
                 let router = Router::new().fallback(async || Fault::Unencrypted.response());

@@ -10,7 +10,7 @@ use super::framing::Framing;
 use super::guarded::Refused;
 use super::head;
 
-/// What the parser gets in place of a head that is refused: whoever answers it knows from
+/// What the parser gets in place of a head that is refused: the service that answers it knows from
 /// [`Refused`] that it is that, and the connection ends after it.
 const REPLACEMENT: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
 

@@ -66,8 +66,8 @@ impl Manner {
         Self { connections, connections_per_client, patience, is_public: true }
     }
 
-    /// For the other nodes of the cluster. Several may have one address; but whoever may not be one
-    /// shall not take all connections there are.
+    /// For the other nodes of the cluster. Several may have one address; but a client that is
+    /// perhaps no node shall not take all connections there are.
     pub(crate) const fn nodes() -> Self {
         let connections = CONNECTIONS_DEFAULT;
         Self {

@@ -1,4 +1,4 @@
-//! Patience with a client, which it earns by moving bytes: whoever sends or takes a byte a minute
+//! Patience with a client, which it earns by moving bytes: one that sends or takes a byte a minute
 //! holds what others need.
 
 use std::pin::Pin;

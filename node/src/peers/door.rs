@@ -54,7 +54,7 @@ impl PeerDoor {
         Ok(Box::new(stream))
     }
 
-    /// What is known of whoever has shown `certificates`.
+    /// What is known of a client that has shown `certificates`.
     fn peer(&self, member: &Member, certificates: Option<&[CertificateDer<'_>]>) -> Peer {
         let Some((own, others)) = certificates.and_then(<[_]>::split_first) else {
             return Peer::Nobody;

@@ -8,9 +8,9 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
-/// Has whoever dials finish the handshake, with any certificate or none, so that it can be told by
-/// what it asks why it is not served. That it has the certificate's key is checked here; by whom
-/// the certificate is, [`PeerDoor`](super::PeerDoor) checks before anything is read.
+/// Has every client finish the handshake, with any certificate or none, so that it can be told in
+/// answer to what it asks why it is not served. That it has the certificate's key is checked here;
+/// by whom the certificate is, [`PeerDoor`](super::PeerDoor) checks before anything is read.
 pub(super) struct Strangers(pub(super) Arc<dyn ClientCertVerifier>);
 
 impl ClientCertVerifier for Strangers {

@@ -36,7 +36,7 @@ pub(super) struct Wish {
 }
 
 impl Control {
-    /// Takes wishes at `path`. What a killed playground left there goes: whoever calls holds the
+    /// Takes wishes at `path`. What a killed playground left there goes: the caller holds the
     /// folder's lock.
     pub(super) fn listen(path: PathBuf) -> Result<Self, PlaygroundError> {
         match fs::remove_file(&path) {
@@ -52,7 +52,7 @@ impl Control {
     /// The next wish.
     ///
     /// # Cancellation
-    /// A wish whose line has not come whole is lost; whoever made it is told that by the end of the
+    /// A wish whose line has not come whole is lost, which its process is told by the end of the
     /// stream.
     pub(super) async fn next(&self) -> Wish {
         loop {
@@ -76,7 +76,7 @@ impl Drop for Control {
 }
 
 impl Wish {
-    /// Tells whoever made it what it came to.
+    /// Tells the process that made it what it came to.
     pub(super) async fn answer(mut self, result: Result<(), PlaygroundError>) {
         let line = match result {
             Ok(()) => DONE.to_owned(),

@@ -19,7 +19,7 @@ pub(super) async fn write(layout: &Layout) -> Result<(), PlaygroundError> {
     let token = issue(&client, &admin, TOKEN_LIFETIME, false).await;
     let token = token.map_err(|error| PlaygroundError::Refused(error.to_string()))?;
     let path = layout.token();
-    // Anew, so that the one from before is not shared with whoever could read that.
+    // Anew, so that a process that could read the one from before cannot read this one.
     let _ = fs::remove_file(&path);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
     let written = file.and_then(|mut file| writeln!(file, "{token}"));

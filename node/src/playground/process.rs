@@ -86,7 +86,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Whoever reads a process id out of it must not hit another process.
+        // A process id that is read out of it must not be that of another process.
         let _ = fs::remove_file(self.place.pid());
     }
 }

@@ -61,8 +61,8 @@ impl<W: Write> Write for Watched<W> {
     }
 }
 
-/// Counts a record that is lost, and says so, unless that was done a moment ago. Not in the log,
-/// from within which this is called; and whoever closed standard error does not want to know.
+/// Counts a record that is lost, and says so on standard error, unless that was done a moment ago
+/// or nobody reads there. Not in the log, from within which this is called.
 fn note(reason: &io::Error) {
     LOST.inc();
     let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);

@@ -14,7 +14,7 @@ const RECORD: u8 = 22;
 /// Makes connections secure.
 #[async_trait]
 pub(crate) trait Handshake: Send + Sync + 'static {
-    /// Shakes hands with whoever is at the other end of `connection`.
+    /// Shakes hands with the other end of `connection`.
     ///
     /// # Errors
     /// When that fails, or takes too long.

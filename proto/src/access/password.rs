@@ -11,7 +11,7 @@ use crate::limits::PASSWORD_HASH_BYTES_MAX;
 pub struct PasswordHash(Box<str>);
 
 impl PasswordHash {
-    /// The hash's text, for whoever checks a password.
+    /// The hash's text, to check a password with.
     pub const fn expose(&self) -> &str {
         &self.0
     }

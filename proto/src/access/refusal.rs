@@ -10,10 +10,10 @@ use crate::limits::{
 /// tells the person what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AccessRefusal {
-    /// Whoever pushes may set new tags, and not move those that exist.
+    /// The caller may set new tags, and not move those that exist.
     #[error("tag {0} exists, and you may not move it: push another tag, or ask an administrator")]
     TagExists(Tag),
-    /// Whoever pushes may move tags that exist, and not set new ones.
+    /// The caller may move tags that exist, and not set new ones.
     #[error("tag {0} does not exist, and you may not create it: ask an administrator")]
     TagAbsent(Tag),
     /// There are accounts already.

@@ -51,7 +51,7 @@ impl Tuning {
     }
 
     /// How long [`Cluster::stop`] may take: 4 seconds, and up to 7 where nodes may take longer to
-    /// answer. Whoever waits less may cut it off in the middle of a hand-over.
+    /// answer. A supervisor that waits less may cut it off in the middle of a hand-over.
     ///
     /// [`Cluster::stop`]: crate::Cluster::stop
     pub fn stop_deadline(&self) -> Duration {

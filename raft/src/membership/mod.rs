@@ -194,7 +194,7 @@ impl Participant {
     }
 
     /// Makes `node` a member at `peer_address`, when this node leads. A member is reached there
-    /// from now on, whoever leads: there may be no leader until it is.
+    /// from now on, also when no node leads: there may be no leader until it is.
     pub(crate) async fn activate(&self, node: NodeId, peer_address: PeerAddress) -> Activation {
         self.addresses.note(node, peer_address.clone());
         if !self.leads() {

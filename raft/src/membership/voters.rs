@@ -340,8 +340,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever answers: the nodes that do can agree before and after, and none of them gives
-        /// up its vote before a silent one.
+        /// Whichever nodes answer, they can agree before and after, and none of them gives up its
+        /// vote before a silent one.
         #[test]
         fn surplus_voters_are_given_up_safely(
             ids in prop::collection::btree_set(1..12_u64, 1..9),

@@ -108,7 +108,7 @@ mod tests {
         let confirmed = Confirmed::default();
         let lost = Err(EntriesLost);
         for (term, prev, answer, expected) in [
-            // Whoever leads anew does not know yet how far the node is.
+            // A new leader does not know yet how far the node is.
             (3, 20, Conflict, Ok(())),
             (3, 10, Success, Ok(())),
             (3, 15, Conflict, Ok(())),

@@ -34,7 +34,7 @@ impl Disk {
         Self { kv, is_taken: RwLock::default(), panics, hangs, goes_on }
     }
 
-    /// Has whoever writes to the log wait, for as long as what this answers is there.
+    /// Has every write to the log wait until the answer is dropped.
     pub(crate) fn hang(self: &Arc<Self>) -> Hanging {
         *self.hangs.lock().unwrap() = true;
         Hanging(Arc::clone(self))
@@ -56,7 +56,7 @@ impl Disk {
         Arc::clone(&self.kv)
     }
 
-    /// Has whoever writes to the log next panic.
+    /// Has the next write to the log panic.
     pub(crate) fn panic_when_written_to(&self) {
         self.panics.store(true, Ordering::Release);
     }

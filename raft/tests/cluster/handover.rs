@@ -9,7 +9,7 @@ use raft::{Handover, Tuning};
 
 use super::{QUICK, leader, link_config, move_tag, three_nodes_with};
 
-/// Whoever waits for an election with this timing waits too long.
+/// A test that waits for an election with this timing waits too long.
 const PATIENT: Tuning = Tuning {
     election_min: Duration::from_secs(20),
     election_max: Duration::from_secs(25),
@@ -91,7 +91,7 @@ async fn a_leader_that_stops_is_not_held_up_by_a_node_that_has_just_died() {
     let mut nodes = three_nodes_with(distant).await;
     let dead = nodes.remove((leader(&nodes) + 1) % 3);
     let (address, _) = dead.kill().await;
-    // Whoever connects to it waits for an answer.
+    // A node that connects to it waits for an answer.
     let _silent = TcpListener::bind(address).unwrap();
 
     let leading = leader(&nodes);

@@ -94,7 +94,7 @@ async fn a_leader_to_which_others_are_too_far_for_its_heartbeats_says_so() {
     first.propose(link_config()).await;
 
     // Each answer comes after more than 3/4 of the time between two heartbeats, and most before
-    // whoever asks whether a node lives gives up.
+    // the node that asks whether another lives gives up.
     lines.0.store(60, Ordering::Relaxed);
     let nodes = [&first, &others[0], &others[1]];
     let late = eventually("the leader says why it has no majority", async || {

@@ -56,7 +56,7 @@ struct Reading {
 
 /// Who reads the next frame.
 enum Turn {
-    /// Whoever wants it.
+    /// The readers that want it.
     Reader(Source),
     /// A thread, which sends what it reads.
     Thread(mpsc::Receiver<io::Result<Bytes>>, JoinHandle<Source>),

@@ -151,7 +151,7 @@ pub trait Blobs: Send + Sync + 'static {
         let _ = object;
     }
 
-    /// A URL under which whoever has it can GET `object`, which holds `size` bytes, for some
+    /// A URL under which anybody who has it can GET `object`, which holds `size` bytes, for some
     /// minutes, ranges included. `None` when the store has no such URLs, or not for this object.
     ///
     /// # Errors
@@ -182,7 +182,7 @@ pub trait Blobs: Send + Sync + 'static {
     /// was written for `age`, by the clock of the store, in no particular order; those that someone
     /// needs, and those that nobody does.
     ///
-    /// Whoever wants something gone has it given up in the log first, so that it can never be
+    /// A caller who wants something gone has it given up in the log first, so that it can never be
     /// linked, and then calls [`Blobs::abandon`] for an upload and [`Blobs::delete`] for an object.
     /// Of an upload that was linked, [`Blobs::settle`] removes what is left.
     ///

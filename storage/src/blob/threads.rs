@@ -16,7 +16,7 @@ pub(super) struct Threads(Arc<Semaphore>);
 impl Threads {
     /// Threads that a store keeps busy at most: more than make a disk faster, and a quarter of
     /// those that the runtime has for all, so that a file system that hangs stops nothing else.
-    /// Whoever finds none free waits, for as long as that takes.
+    /// Work that finds none free waits, for as long as that takes.
     pub(super) const MOST: usize = 128;
 
     /// At most `most` of them at once.
@@ -42,7 +42,7 @@ impl Threads {
         Ok(tokio::task::spawn_blocking(move || on(thread, work)))
     }
 
-    /// Has `work` done at some time, by whoever comes to it.
+    /// Has `work` done at some time, by the first thread that is free.
     pub(super) fn leave(&self, work: impl FnOnce() + Send + 'static) {
         let Ok(runtime) = Handle::try_current() else { return work() };
         let threads = self.clone();

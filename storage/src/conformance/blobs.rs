@@ -64,7 +64,7 @@ pub async fn bounded(blobs: &dyn Blobs, most: usize) {
     chunks::an_upload_has_a_bounded_number_of_parts(blobs, most).await;
 }
 
-/// Whoever joins a cluster finds its store, and never an empty one or another's.
+/// A node that joins a cluster finds its store, and never an empty one or another's.
 async fn a_store_belongs_to_one_cluster(blobs: &dyn Blobs) {
     let (own, other) = (ClusterId::from_bytes([1; 16]), ClusterId::from_bytes([2; 16]));
     assert!(matches!(blobs.claim(own, Unclaimed::Refuse).await, Err(ClaimError::Empty)));

@@ -44,8 +44,8 @@ pub(crate) struct Claims {
 pub(crate) struct Tokens {
     issuer: String,
     /// The issuer of what a node signs without a quorum. Nodes judge by their own catalogs what a
-    /// token is good for. Whoever takes the cluster's tokens elsewhere goes by the token, and takes
-    /// none of these: a node that is cut off would give out what was taken back, for as long.
+    /// token is good for. Another registry that takes the cluster's tokens goes by the token, and
+    /// takes none of these: a node that is cut off would give out what was taken back, for as long.
     alone: String,
     service: String,
 }
@@ -117,7 +117,7 @@ impl Claims {
     }
 }
 
-/// The public half of `key`, for whoever checks tokens elsewhere (RFC 8037, section 2).
+/// The public half of `key`, for services that check tokens elsewhere (RFC 8037, section 2).
 pub(crate) fn public_jwk(key: &TokenKey) -> Option<serde_json::Value> {
     use base64::Engine as _;
     let x = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(ring::public(&key.seed)?);

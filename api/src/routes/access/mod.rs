@@ -77,10 +77,10 @@ async fn bytes(parts: &Parts, body: Body) -> Result<bytes::Bytes, Error> {
     intake::collect(body, Terms { length, most: BODY_BYTES_MAX }, too_large()).await
 }
 
-/// What a body says as JSON, and the visit as whoever sent it may use it now that it is there:
-/// who has lost the right to change anything while it came is refused. It must be called JSON: a
-/// browser sends no such thing for a page of another site without asking first, and it may have a
-/// client's certificate, or its password.
+/// What a body says as JSON, and the visit with the rights that count now that the body is there: a
+/// caller who has lost the right to change anything while it came is refused. It must be called
+/// JSON: a browser sends no such thing for a page of another site without asking first, and it may
+/// have a client's certificate, or its password.
 async fn json<T: DeserializeOwned>(
     visit: &Visit,
     parts: &Parts,

@@ -247,7 +247,7 @@ async fn astray(visit: &Visit, session: Session, digest: &Digest) -> Result<Resp
 }
 
 /// The answer to ending an upload whose bytes are gone: yes, when it was ended before and the blob
-/// is there, with its bytes: whoever pushes what has lost them is not to go away.
+/// is there, with its bytes. A client that pushes what has lost them is not to go away.
 async fn ended(visit: &Visit, session: &Session, digest: &Digest) -> Result<Response, Error> {
     let blob = visit.view().await?.blob(&session.repository, digest)?;
     match blob {

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::world::{Call, Reply, World};
 
-/// Whoever asks.
+/// The client of a request.
 #[derive(Clone, Debug)]
 pub(super) enum As {
     /// Nobody in particular.

@@ -67,8 +67,8 @@ struct State {
     is_full: bool,
     /// Whether it is broken, for the process that uses it now.
     condition: Condition,
-    /// Rows of which a bit has flipped since they were written: a checksum tells so whoever reads
-    /// them.
+    /// Rows of which a bit has flipped since they were written: a checksum tells so when they are
+    /// read.
     rotten: BTreeSet<(Space, Vec<u8>)>,
     /// What becomes of the process that uses the disk, and when.
     after: Option<After>,
@@ -78,7 +78,7 @@ struct State {
     without_room: BTreeSet<Space>,
     /// Whether the process has died of [`Blow::Crash`], and the machine does not know it yet.
     has_crashed: bool,
-    /// Whoever waits for the next sync, in the order in which they came.
+    /// The writers that wait for the next sync, in the order in which they came.
     waiting: Vec<Synced>,
     /// Whether a sync is under way.
     is_syncing: bool,
@@ -211,8 +211,8 @@ impl SimDisk {
         self.state().after = Some(After { writes, counts_log: false, blow: Blow::Crash });
     }
 
-    /// Breaks the disk for whoever uses it with the write to the catalog, or the flush of it, that
-    /// comes after so many others.
+    /// Breaks the disk for the node that uses it, with the write to the catalog, or the flush of
+    /// it, that comes after so many others.
     pub(crate) fn fail_after(&self, writes: u64) {
         self.state().after = Some(After { writes, counts_log: false, blow: Blow::Failure });
     }

@@ -33,7 +33,7 @@ impl Havoc {
         Self { faults, chronicle, network, sync: plan.sync, wrong }
     }
 
-    /// The faults, for whoever begins and ends them.
+    /// The faults, to begin and end them.
     pub(crate) fn faults(&self) -> Faults {
         self.faults.clone()
     }

@@ -1,4 +1,4 @@
-//! I4: whoever gets a manifest gets all that it names.
+//! I4: a client that gets a manifest gets all that it names.
 
 use proto::Digest;
 

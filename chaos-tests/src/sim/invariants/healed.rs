@@ -1,6 +1,6 @@
 //! I19: when nothing is wrong any more, a leader is there, as many nodes vote as are wanted, and
 //! all nodes are members, ready, and have applied all that the leader has. That none of them was
-//! removed, whoever asks looks at.
+//! removed, the caller checks.
 
 use raft::{Role, Status};
 

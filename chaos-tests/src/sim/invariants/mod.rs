@@ -1,7 +1,7 @@
 //! What must always hold, one file each, and what must hold once everything has healed.
 //!
-//! Some are checked by whoever is nearest: [`SameState`] by the disks with each batch, the answers
-//! to single requests by the clients. The others are checked after each tick, in the audit, or when
+//! Some are checked where it happens: [`SameState`] by the disks with each batch, the answers to
+//! single requests by the clients. The others are checked after each tick, in the audit, or when
 //! the nodes are at rest. Each has a test that shows it fail.
 
 mod acknowledged;

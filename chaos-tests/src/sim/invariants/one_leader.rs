@@ -1,5 +1,5 @@
-//! I11: at most one leader in each term; whoever leads has all that was committed before; a term
-//! does not go back, not even when the node is killed, and what is applied does not while it runs
+//! I11: at most one leader in each term; each leader has all that was committed before; a term does
+//! not go back, not even when the node is killed, and what is applied does not while it runs
 //! (Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm", figure 3).
 
 use std::collections::BTreeMap;

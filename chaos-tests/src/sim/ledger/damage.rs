@@ -26,16 +26,16 @@ impl Damage {
         matches!(self.rot, Rot::Shorter(_)).then_some(self.since)
     }
 
-    /// Whoever asked at `called` was told at `returned` that it is absent in `repository`.
+    /// A client that asked at `called` was told at `returned` that it is absent in `repository`.
     pub(super) fn find(&mut self, repository: &'static str, called: u64, returned: u64) {
         if called > self.since {
             self.found.entry(repository).or_insert(returned);
         }
     }
 
-    /// Whoever asked at `called` was told at `returned` that it is pushed to `repository`, which
-    /// still has it. The node that ends such a push reads what is there, and takes what was pushed
-    /// in its place if that is damaged, for all repositories (ADR 15).
+    /// A client that asked at `called` was told at `returned` that it is pushed to `repository`,
+    /// which still has it. The node that ends such a push reads what is there, and takes what was
+    /// pushed in its place if that is damaged, for all repositories (ADR 15).
     pub(super) fn renew(&mut self, repository: &'static str, called: u64, returned: u64) {
         if self.found.get(repository).is_some_and(|found| *found < called) {
             self.renewed.get_or_insert(returned);

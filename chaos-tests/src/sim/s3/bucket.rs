@@ -39,7 +39,7 @@ pub(super) struct Multipart {
     parts: BTreeMap<i32, Object>,
 }
 
-/// A part, as whoever completes an upload names it.
+/// A part, as the request that completes an upload names it.
 #[derive(Clone, Debug)]
 pub(super) struct Named {
     pub(super) number: i32,
@@ -115,8 +115,8 @@ impl Bucket {
         found.map(|(object, _)| object).ok_or_else(|| s3_error!(NoSuchKey))
     }
 
-    /// The object under `name`, as it is given to whoever reads it: under the checksum of what was
-    /// written, whatever has become of it.
+    /// The object under `name`, as it is given to a reader: under the checksum of what was written,
+    /// whatever has become of it.
     pub(super) fn read(&self, name: &str) -> S3Result<Object> {
         let object = self.get(name)?.clone();
         Ok(match self.rotten.get(name) {

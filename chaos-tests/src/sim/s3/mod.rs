@@ -301,7 +301,7 @@ mod tests {
                     assert_eq!(read.len(), content.len());
                     changed += usize::from(read != content);
                 }
-                // That a part of it came with another byte, whoever reads all of it finds out.
+                // That a part of it came with another byte, a reader of all of it finds out.
                 assert!(changed <= 1, "{object} has changed");
             }
             Ok(())

@@ -80,7 +80,7 @@ impl HttpConnector for Connector {
     }
 }
 
-/// What an error means for whoever would try again: the same as with Amazon's own connector.
+/// What an error says on whether to try again: the same as with Amazon's own connector.
 fn classify(error: Box<dyn Error + Send + Sync>) -> ConnectorError {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error.as_ref());
     while let Some(found) = cause {

@@ -352,7 +352,7 @@ impl Stage {
     }
 
     /// Changes the byte at `at` of each object in the store that has a blob of `image` and is long
-    /// enough, behind the backs of the nodes: the blob is absent for whoever notices.
+    /// enough, behind the backs of the nodes: the blob is absent once a node notices.
     ///
     /// # Errors
     /// When the store has none.

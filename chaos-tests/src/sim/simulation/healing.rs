@@ -18,8 +18,8 @@ const RESTART: Duration = Duration::from_millis(100);
 
 impl Simulation<'_> {
     /// Gives everything back as it was written, and answers whether the cluster has healed of that,
-    /// too. Whoever mends a store starts the nodes again, which remember for minutes what was
-    /// damaged.
+    /// too. An operator who mends a store starts the nodes again, which remember for minutes what
+    /// was damaged.
     pub(super) fn mend(&mut self, on_tick: &impl Fn(Duration)) -> Result<bool> {
         if !self.rotting.is_begun() {
             return Ok(true);

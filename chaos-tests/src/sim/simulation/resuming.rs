@@ -134,7 +134,7 @@ async fn pull_anywhere(
                 Ok(_) | Err(_) => {}
             }
         }
-        // Whoever still works may have deleted it meanwhile.
+        // A client that still works may have deleted it meanwhile.
         failures += usize::from(!is_served && is_there(&item));
     }
     failures

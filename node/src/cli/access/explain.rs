@@ -11,7 +11,7 @@ use crate::cli::{Failure, say};
 pub(in crate::cli) enum AccessCommand {
     /// Say whether somebody may do something, and which grant decides.
     Explain {
-        /// The account; `anonymous` is whoever does not log in.
+        /// The account; `anonymous` stands for clients that do not log in.
         account: String,
         /// What: pull, push, create-tag, move-tag, delete or manage.
         verb: String,

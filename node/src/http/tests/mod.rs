@@ -73,7 +73,7 @@ impl Server {
         TcpWorld.connect(&self.address.to_string()).await.unwrap()
     }
 
-    /// All that is said to whoever says `bytes`, until the connection is closed.
+    /// All that is said to a client that says `bytes`, until the connection is closed.
     async fn answer(&self, bytes: &[u8]) -> String {
         let (mut read, mut write) = tokio::io::split(self.connect().await);
         let mut answer = Vec::new();

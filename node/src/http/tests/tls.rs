@@ -226,7 +226,7 @@ async fn an_answer_that_waits_in_the_buffer_of_tls_is_given_up() {
     let (pki, folder) = (Pki::new(), tempfile::tempdir().unwrap());
     let (dial, pipes) = mpsc::channel(1);
     let router = Router::new().route("/", get(async || vec![7; 32 * 1024]));
-    // Whoever comes next waits until the one before is gone.
+    // The next connection waits until the one before is gone.
     let manner = Manner { patience: SHORT, ..Manner::public(1, 1) };
     let tls = acceptor(&pki, &folder).await;
     let (refused, stop) = (Counter::default(), CancellationToken::new());

@@ -50,8 +50,8 @@ pub(in crate::catalog) fn decide(
     Ok(Decision { events: changes.into_iter().map(event).collect(), answer: Answer::Done })
 }
 
-/// Refuses a push that would change a tag in a way that whoever pushes may not: `from` is what the
-/// tag names now, if it exists.
+/// Refuses a push that would change a tag in a way that its caller may not: `from` is what the tag
+/// names now, if it exists.
 pub(in crate::catalog) fn check_tags(
     tagging: Tagging,
     tag: &Tag,

@@ -81,8 +81,8 @@ impl CachedBlobs {
         Ok(Self { far, shelf, folder, threads: Threads::new(Threads::MOST) })
     }
 
-    /// Whoever reads `range` of the object under `key`, if that is here, or worth while to fetch
-    /// and there is room for it.
+    /// A reader of `range` of the object under `key`, if that is here, or worth while to fetch and
+    /// there is room for it.
     fn reader(&self, key: ObjectKey, range: Range<u64>) -> Option<Reader> {
         let fresh = |room| CachedObject::new(key, range.end, room, self.threads.clone());
         match self.shelf.find(key, &range, fresh) {

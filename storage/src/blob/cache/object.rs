@@ -29,7 +29,7 @@ pub(super) enum Progress {
     Asked,
     /// So many bytes are in the file.
     Filled(u64),
-    /// There will be no more: whoever needs them asks the far store.
+    /// There will be no more: a reader that needs them asks the far store.
     GivenUp,
 }
 
@@ -93,7 +93,7 @@ impl CachedObject {
         let _ = self.file.set(path);
         let bytes = match far.read(self.key, 0..self.length).await {
             Ok(bytes) => bytes,
-            // Whoever asks the store gets to know why.
+            // A reader that asks the far store gets to know why.
             Err(_) => return Ok(false),
         };
         let mut batches = bytes.ready_chunks(BATCH_FRAMES);

@@ -21,7 +21,7 @@ const STEP_BYTES: u64 = 1024 * 1024;
 /// How long it waits for them, when there are some.
 const STEP_MAX: Duration = Duration::from_secs(1);
 
-/// Whoever reads a range of an object. What cannot be read here is read from the far store.
+/// A reader of a range of an object. What cannot be read here is read from the far store.
 pub(super) struct Reader {
     key: ObjectKey,
     /// What is here, until the far store is asked instead: then its room is for others.

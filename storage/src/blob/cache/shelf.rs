@@ -159,8 +159,8 @@ impl Shelf {
         self.forgotten().put(key, ());
     }
 
-    /// Takes the object under `key` away, if it is `expected`, where that is given. Whoever reads
-    /// it goes on.
+    /// Takes the object under `key` away, if it is `expected`, where that is given. Its readers go
+    /// on.
     pub(super) fn remove(&self, key: ObjectKey, expected: Option<&Arc<CachedObject>>) {
         let mut objects = self.objects();
         let is_meant = |found| expected.is_none_or(|expected| Arc::ptr_eq(expected, found));

@@ -76,9 +76,8 @@ fn begin(folder: &Folder) -> io::Result<NamedTempFile> {
     Ok(file)
 }
 
-/// Writes `body` to `file`. While one piece is being written the next is awaited, so whoever makes
-/// the body, by hashing it for example, works beside the disk; and a slow body keeps no thread
-/// waiting.
+/// Writes `body` to `file`. While one piece is being written the next is awaited, so what makes the
+/// body, such as a hash of it, works beside the disk; and a slow body keeps no thread waiting.
 async fn receive(
     arriving: Arriving,
     mut body: ByteStream,

@@ -7,7 +7,7 @@ use tempfile::NamedTempFile;
 use crate::blob::threads::Threads;
 
 /// A temporary file. Dropped before it was [taken](Arriving::take), it is removed by a thread that
-/// may block: a file system that hangs must not stop whoever drops it.
+/// may block: a file system that hangs must not stop the thread that drops it.
 pub(super) struct Arriving {
     file: Option<NamedTempFile>,
     threads: Threads,

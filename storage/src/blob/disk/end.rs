@@ -29,7 +29,8 @@ impl End {
     /// The same, durably.
     pub(super) fn durable(folder: &Folder, object: ObjectKey) -> io::Result<Self> {
         let end = Self::of(folder, object)?;
-        // Whoever renamed the last part to its place may have died before it synced the folder.
+        // The node that renamed the last part to its place may have died before it synced the
+        // folder.
         if end.last.is_some() {
             sync_folder(&folder.shard(object))?;
         }

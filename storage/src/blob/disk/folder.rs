@@ -265,7 +265,7 @@ impl Folder {
         for shard in self.shards() {
             fs::create_dir_all(shard)?;
         }
-        // Also when all were there: whoever made them may not have got this far.
+        // Also when all were there: the node that made them may not have got this far.
         sync_folder(&self.objects())?;
         sync_folder(&self.root)
     }

@@ -35,8 +35,8 @@ pub(super) fn parts(
 }
 
 /// The part of `object` that starts at `start`, if there is one, when the one before it was just
-/// seen: that the folder was the store then needs no look. Whoever asks how long an object is pays
-/// for this each time.
+/// seen: that the folder was the store then needs no look. It is paid for each time that the length
+/// of an object is asked for.
 fn following(folder: &Folder, object: ObjectKey, start: u64) -> io::Result<Option<Part>> {
     match part(folder, object, start)? {
         None => folder.again(object, || part(folder, object, start)),

@@ -25,8 +25,8 @@ impl Budget {
         Self { rooms: Arc::new(Semaphore::new(parts)), spare: Arc::default() }
     }
 
-    /// Waits until there is room for a part. Whoever waits holds back its client; whoever holds
-    /// room needs no more of it to end, so that it will be free again.
+    /// Waits until there is room for a part. A transfer that waits holds back its client; one that
+    /// has room needs no more of it to end, so that the room will be free again.
     pub(super) async fn room(&self) -> Result<Room, BlobsError> {
         let permit = Arc::clone(&self.rooms).acquire_owned().await;
         let permit = permit.map_err(|closed| BlobsError::Unavailable(io::Error::other(closed)))?;

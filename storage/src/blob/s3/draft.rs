@@ -96,7 +96,7 @@ impl Draft {
         self.index = Some(object);
     }
 
-    /// Leaves what was written to whoever names it now.
+    /// Leaves what was written to the cursor or blob that names it now.
     pub(super) fn keep(&mut self) {
         self.index = None;
         self.segments.clear();

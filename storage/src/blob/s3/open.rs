@@ -112,7 +112,7 @@ where
             Some(CredentialsError::InvalidConfiguration(_)) => {
                 Some(S3OpenError::Denied { bucket, place, reason })
             }
-            // Whoever gives credentials out may only be down.
+            // The service that gives credentials out may only be down.
             Some(_) => None,
             None => matches!(error, SdkError::ConstructionFailure(_))
                 .then_some(S3OpenError::Refused { bucket, place, reason }),

@@ -131,7 +131,7 @@ async fn get(
         Some(length) if length == wanted => Ok((answer.body, answer.e_tag)),
         // The store answers with less when the object is shorter.
         Some(length) if length < wanted => Err(BlobsError::Missing(key)),
-        // Whoever answers with more has not heeded the range.
+        // A store that answers with more has not heeded the range.
         _ => Err(lacking("GET", "Content-Length")),
     }
 }

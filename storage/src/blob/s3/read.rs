@@ -16,7 +16,7 @@ use crate::blob::{BlobsError, ByteStream};
 /// Segments that are asked after or removed at once.
 const AT_ONCE: usize = 8;
 /// Segments that are asked after to tell whether an object is there: of ten thousand all would take
-/// longer than whoever asks waits.
+/// longer than a client waits.
 const PROBES: usize = 64;
 
 impl Store {
@@ -37,7 +37,7 @@ impl Store {
             },
             Err(error) => return Err(error),
         };
-        // The first piece is opened before the answer: whoever asked can still be told.
+        // The first piece is opened before the answer: the client can still be told.
         if let Some(Next::Later(key, range)) = pieces.front() {
             let first = Piece::open(&self.bucket, *key, range.clone()).await;
             let first = first.map_err(|error| match error {

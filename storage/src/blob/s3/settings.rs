@@ -26,7 +26,7 @@ pub struct S3Settings {
     pub ca: Option<PathBuf>,
     /// How the store encrypts what it keeps.
     pub encryption: Encryption,
-    /// Who asks; unset: whoever the environment says.
+    /// The account that asks; unset: that of the environment.
     pub credentials: Option<S3Credentials>,
     /// How long a presigned URL is good for.
     pub presigned_for: Duration,

@@ -10,8 +10,8 @@ pub(super) const PART_BYTES: usize = 8 * 1024 * 1024;
 /// transfer holds at most 32 MiB.
 pub(super) const PARTS_IN_FLIGHT: usize = 3;
 
-/// Parts that a node holds in memory at once, 1.25 GiB, whoever's they are: one for each transfer
-/// that one client may have, so that no slow client alone takes them all, and 32 for the others,
+/// Parts that a node holds in memory at once, 1.25 GiB, for all clients: one for each transfer that
+/// one client may have, so that no slow client alone takes them all, and 32 for the others,
 /// which is more than any line keeps busy. Transfers that find none wait.
 pub(super) const PARTS_IN_MEMORY: usize = TRANSFERS_PER_CLIENT_DEFAULT + 32;
 

@@ -151,8 +151,8 @@ impl Store {
         };
         let sealed: Result<_, BlobsError> =
             tokio::spawn(sealing).await.map_err(|error| BlobsError::Unavailable(error.into()))?;
-        // Whoever takes the object has the draft. When the caller is gone nobody has, and the
-        // draft goes with all that it has written.
+        // The caller who takes the object takes the draft. When the caller is gone, the draft is
+        // dropped, and removes all that it has written.
         let (mut draft, object, extent) = sealed?;
         draft.keep();
         Ok((object, extent))

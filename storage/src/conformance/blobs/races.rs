@@ -92,7 +92,7 @@ async fn of_racing_appends_one_counts(
 
 /// When an upload is abandoned while parts are added, abandoning it again finds all that is left:
 /// the upload either starts with its first byte or is not there. Where the last append counts, one
-/// that was under way brings the upload back; whoever abandons it then goes on until none is.
+/// that was under way brings the upload back; a caller who abandons it goes on until none is.
 async fn appends_racing_with_the_end_leave_nothing(
     one: &dyn Blobs,
     other: &dyn Blobs,

@@ -27,8 +27,8 @@ pub(super) struct Engine {
 impl Engine {
     /// Opens the database in `dir`, and makes it if there is none.
     pub(super) fn open(dir: &Path) -> Result<Self, KvError> {
-        // Durably: whoever finds none takes the node for a new one, which has given no vote. And
-        // for its owner alone, wherever it is: a catalog has keys in it.
+        // Durably: a start that finds none takes the node for a new one, which has given no vote.
+        // And for its owner alone, wherever it is: a catalog has keys in it.
         make_folder(dir, 0o700).map_err(|error| {
             let text = format!("the folder {} cannot be made: {error}", dir.display());
             if is_full(&error) { KvError::Full(text) } else { KvError::Failed(text) }

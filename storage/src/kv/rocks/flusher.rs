@@ -54,7 +54,7 @@ impl Drop for Flusher {
 /// Syncs until the queue is closed and empty.
 fn run(engine: &Engine, waiting: &Receiver<Synced>) {
     while let Ok(first) = waiting.recv() {
-        // Whoever comes while the sync runs waits for the next one.
+        // A write that comes while the sync runs waits for the next one.
         let group: Vec<Synced> = std::iter::once(first).chain(waiting.try_iter()).collect();
         let result = engine.sync();
         for synced in group {

@@ -17,8 +17,8 @@
 //! - *Any other failure*, a failed sync above all, is final: what a failed sync left behind nobody
 //!   knows (the kernel may have dropped the pages and report success next time), so the store
 //!   refuses all that comes after.
-//! - *Freezing* takes a snapshot of RocksDB's, which takes a lock that writes take too: whoever
-//!   freezes until the next write shares one.
+//! - *Freezing* takes a snapshot of RocksDB's, which takes a lock that writes take too: all views
+//!   that are frozen until the next write share one.
 
 mod engine;
 mod flusher;

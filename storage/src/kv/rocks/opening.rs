@@ -1,4 +1,4 @@
-//! A word to whoever waits for a store that takes long to open.
+//! A word to the operator who waits for a store that takes long to open.
 //!
 //! RocksDB replays its log, which may take minutes where the disk is slow. It never ends where a
 //! bit of the log has flipped so that a record seems to belong to a log whose file was used again

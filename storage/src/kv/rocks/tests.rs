@@ -240,7 +240,7 @@ fn fills_its_disk() {
     fs::write(&ballast, vec![0; 80 << 20]).unwrap();
     for space in [Space::Log, Space::Catalog] {
         assert!(matches!(put(&store, space, b"b", b"refused"), Err(KvError::Full(_))));
-        // As a purge of the log does, and whoever removes rows that are not needed any more.
+        // As a purge of the log does, and each removal of rows that are not needed any more.
         let mut batch = Batch::new();
         batch.put(b"purged", b"b");
         batch.delete_range(b"b", b"c");

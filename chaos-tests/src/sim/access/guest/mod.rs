@@ -173,7 +173,7 @@ impl Guest {
                 let seen = "rights: content shown without a quorum";
                 self.records.chronicle.count(if is_for_token { given } else { seen });
             }
-            // Whoever can log in gets a token, for what they may do, if that is anything.
+            // An account that can log in gets a token, for what it may do, if that is anything.
             Ok(Some(_)) if is_for_token && subject.varying.is_grant() => {}
             Ok(Some(is_there)) => {
                 let seen = if is_there { "rights: seen" } else { "rights: refused" };

@@ -1,6 +1,7 @@
-//! A stranger: whoever has an account and no rights where others work, or no account. Nothing that
-//! they ask for changes anything, or tells them what is there: each question is asked twice, about
-//! what is there and about what is not, and both answers must be the same, to the byte.
+//! A stranger: a client with an account and no rights where others work, or without an account.
+//! Nothing that it asks for changes anything, or tells it what is there: each question is asked
+//! twice, about what is there and about what is not, and both answers must be the same, to the
+//! byte.
 
 mod names;
 mod said;
@@ -41,8 +42,8 @@ const REFUSED: [(&str, &str); 15] = [
     ("GET", "/roadstead/v1/explanation?account={account}&verb=pull&repository={repository}"),
 ];
 
-/// What comes to nothing for whoever may push to `other/box`, where nothing is: methods, a path,
-/// the status, and as what it is counted.
+/// What comes to nothing for a client that may push to `other/box`, where nothing is: methods, a
+/// path, the status, and as what it is counted.
 const IN_VAIN: [(&str, &str, u16, &str); 9] = [
     ("POST", "/v2/other/box/blobs/uploads/?mount={digest}&from={repository}", 202, NOT_MOUNTED),
     ("POST", "/v2/other/box/blobs/uploads/?mount={digest}", 202, NO_SOURCE),

@@ -1,4 +1,4 @@
-//! What an answer says to whoever must not learn anything from it.
+//! What an answer says to a client that must not learn anything from it.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
